@@ -1,0 +1,106 @@
+"""Fixtures for everybody: a real server, a pool on an empty database, workers, leak checks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+import redis
+
+from tests.support import leaks
+from tests.support.servers import HOST, RedisServer, running_server
+
+if TYPE_CHECKING:
+    from arq.connections import ArqRedis, RedisSettings
+    from arq.worker import Worker
+
+
+class WorkerFactory(Protocol):
+    """Build a Worker on the test's database; it is closed after the test."""
+
+    def __call__(self, functions: Sequence[Any] = (), **kwargs: Any) -> Worker: ...
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # examples and children read it: a developer's own address must not reach them
+    os.environ.pop("REDIS_DSN", None)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """The session's server. Do not stop, pause or kill it: take `running_server()` for that."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
+    """A plain synchronous client on database 0, which it finds empty."""
+    with redis.Redis(host=HOST, port=redis_server.port) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def redis_settings(redis_server: RedisServer, redis_client: redis.Redis) -> RedisSettings:
+    """Settings for the session's server, whose databases are all empty."""
+    from arq.connections import RedisSettings
+
+    return RedisSettings(host=HOST, port=redis_server.port, conn_retries=0)
+
+
+@pytest.fixture
+async def arq_redis(redis_settings: RedisSettings) -> AsyncIterator[ArqRedis]:
+    """A pool on an empty database."""
+    from arq.connections import create_pool
+
+    pool = await create_pool(redis_settings)
+    yield pool
+    await pool.aclose(close_connection_pool=True)
+
+
+@pytest.fixture
+async def worker(arq_redis: ArqRedis) -> AsyncIterator[WorkerFactory]:
+    """Factory of workers: burst mode, no signal handlers, no pause between polls unless asked for."""
+    from arq.worker import Worker
+
+    made: list[Worker] = []
+
+    def make(functions: Sequence[Any] = (), **kwargs: Any) -> Worker:
+        defaults: dict[str, Any] = {"burst": True, "poll_delay": 0, "handle_signals": False}
+        if "redis_settings" not in kwargs:
+            defaults["redis_pool"] = arq_redis
+        made.append(Worker(functions=functions, **{**defaults, **kwargs}))
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running() -> Iterator[None]:
+    """No test leaves a process or an open file behind."""
+    children, files = leaks.child_pids(), leaks.open_files()
+    yield
+    survivors = leaks.leftover_children(children)
+    assert not survivors, f"processes left behind: {survivors}"
+    leaked = leaks.leaked_files(files)
+    assert not leaked, f"files left open: {leaked}"
+
+
+@pytest.fixture(autouse=True)
+def every_key_expires(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No test leaves a key without TTL in Redis but queues and what it marks with `keeps_keys`."""
+    if "redis_server" not in request.fixturenames:
+        yield
+        return
+    server: RedisServer = request.getfixturevalue("redis_server")
+    yield
+    mark = request.node.get_closest_marker("keeps_keys")
+    with redis.Redis(host=HOST, port=server.port) as client:
+        immortal = leaks.immortal_keys(client, mark.args if mark else ())
+        client.flushall()
+    assert not immortal, f"keys that never expire: {immortal}"

@@ -1,0 +1,125 @@
+"""The test tools themselves: a check that can not fail is worse than none."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tests.support import leaks
+from tests.support.eventually import NeverHappenedError, wait_until, wait_until_async
+from tests.support.servers import HOST, NoServerError, RedisServer, find_binary, running_server
+
+
+def impatient_client(server: RedisServer, **kwargs: float) -> redis.Redis:
+    return redis.Redis(host=HOST, port=server.port, retry=Retry(NoBackoff(), 0), **kwargs)  # type: ignore[arg-type]
+
+
+def test_wait_until_returns_what_it_waited_for() -> None:
+    values = iter([0, "", 7])
+    assert wait_until(lambda: next(values)) == 7
+
+
+def test_wait_until_names_what_never_happened() -> None:
+    with pytest.raises(NeverHappenedError, match=r"still not after 0\.01 s: pigs fly"):
+        wait_until(lambda: False, 0.01, "pigs fly")
+
+
+async def test_wait_until_async_takes_functions_and_coroutines() -> None:
+    async def soon() -> str:
+        return "now"
+
+    assert await wait_until_async(soon) == "now"
+    assert await wait_until_async(lambda: 3) == 3
+    with pytest.raises(NeverHappenedError):
+        await wait_until_async(lambda: 0, 0.01)
+
+
+def test_a_stopped_server_keeps_its_data_and_port() -> None:
+    with running_server() as server, impatient_client(server) as client:
+        client.set("key", "value")
+        server.stop()
+        with pytest.raises(redis.ConnectionError):
+            client.get("key")
+        server.start()
+        assert client.get("key") == b"value"
+
+
+def test_a_durable_server_keeps_its_data_when_killed() -> None:
+    with running_server(durable=True) as server, impatient_client(server) as client:
+        client.set("key", "value")
+        server.kill()
+        server.start()
+        assert client.get("key") == b"value"
+
+
+def test_a_paused_server_answers_nothing_until_resumed() -> None:
+    with running_server() as server:
+        with impatient_client(server, socket_timeout=0.1) as client:
+            server.pause()
+            with pytest.raises(redis.TimeoutError):
+                client.ping()
+            server.resume()
+            assert wait_until(client.ping)
+        with redis.Redis(unix_socket_path=str(server.unix_socket)) as client:
+            assert client.ping()
+
+
+def test_an_unknown_server_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARQ_TEST_SERVER", "memcached")
+    with pytest.raises(NoServerError, match="use valkey or redis"):
+        find_binary()
+
+
+def test_keys_without_expiry_are_found(redis_client: redis.Redis) -> None:
+    redis_client.set("arq:result:a", "1")
+    redis_client.set("arq:result:b", "1", ex=60)
+    redis_client.set("arq:result:wanted", "1")
+    redis_client.zadd("arq:queue", {"a": 1})
+    redis_client.zadd("my_queue", {"a": 1})
+    redis_client.rpush("my_queue:wake", "1")
+    assert leaks.immortal_keys(redis_client, ["arq:result:w*"]) == ["arq:result:a", "my_queue:wake"]
+    redis_client.flushall()
+
+
+def test_a_child_left_behind_is_found() -> None:
+    before = leaks.child_pids()
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        assert str(child.pid) in leaks.leftover_children(before, 0.01)[0]
+    finally:
+        child.communicate(b"\n")
+    assert leaks.leftover_children(before) == []
+
+
+@pytest.mark.skipif(not leaks.open_files(), reason="this system does not list open files")
+def test_an_open_file_is_found() -> None:
+    before = leaks.open_files()
+    fd = os.open(os.devnull, os.O_RDONLY)
+    try:
+        assert leaks.leaked_files(before) == [f"{fd} -> /dev/null"]
+    finally:
+        os.close(fd)
+    assert leaks.leaked_files(before) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG")
+def test_a_server_dies_with_whoever_started_it() -> None:
+    code = "from tests.support.servers import *; print(RedisServer().start().port, flush=True); input()"
+    starter = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert starter.stdout is not None
+    port = int(starter.stdout.readline())
+    with starter, redis.Redis(host=HOST, port=port, retry=Retry(NoBackoff(), 0)) as client:
+        assert client.ping()
+        starter.kill()
+
+        def refused() -> bool:
+            try:
+                return not client.ping()
+            except redis.ConnectionError:
+                return True
+
+        wait_until(refused)
