@@ -1,0 +1,60 @@
+# Needs Python 3.11 or newer and nothing else: everything is installed into .venv on first use.
+# PYTHON=/path/to/python chooses the interpreter that .venv is made with; ARGS="-k cron -x" goes to pytest.
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+TOOLS := $(VENV)/installed-dev
+EMBEDDED := $(VENV)/installed-embedded
+CHECKED := arq supervisor tests examples benchmarks
+CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
+SUITABLE := import sys; sys.version_info >= (3, 11) or sys.exit(1); import ensurepip, venv
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test fast check format bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(EMBEDDED) ## four supervised workers do real work on an embedded Valkey (under 20 seconds)
+	@$(RUN) -m examples.demo
+
+test: $(TOOLS) ## run all tests
+	@$(RUN) -m pytest $(ARGS)
+
+fast: $(TOOLS) ## run the tests that take no more than a moment each
+	@$(RUN) -m pytest -q -m "not slow and not interop and not processes" $(ARGS)
+
+check: $(TOOLS) ## lint, formatting and types
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy $(wildcard $(CHECKED))
+
+format: $(TOOLS) ## let ruff format the code
+	@$(RUN) -m ruff check --fix-only --quiet .
+	@$(RUN) -m ruff format .
+
+bench: $(TOOLS) ## compare speed with the original arq
+	@$(RUN) -m benchmarks $(ARGS)
+
+clean: ## remove .venv and everything that tools left here
+	@rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One stamp for each extra, made again when pyproject.toml changes. The stamp comes last: a half-made environment is
+# never taken for a whole one.
+$(VENV)/installed-%: pyproject.toml
+	@set -e; python='$(PYTHON)'; \
+	if [ ! -x $(RUN) ]; then \
+	  for candidate in $${python:-$(CANDIDATES)}; do \
+	    if "$$candidate" -c '$(SUITABLE)' >/dev/null 2>&1; then python=$$candidate; break; fi; python=; \
+	  done; \
+	  if [ -z "$$python" ]; then \
+	    echo "make: no Python 3.11+ with the venv module found (tried: $(or $(PYTHON),$(CANDIDATES)));" \
+	      "install one (Debian: apt install python3-venv) or say PYTHON=/path/to/python" >&2; exit 2; \
+	  fi; \
+	  echo "Making $(VENV) with $$("$$python" --version)" >&2; \
+	  "$$python" -m venv --clear $(VENV); \
+	fi; \
+	echo "Installing arq[$*] into $(VENV)" >&2; \
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'; \
+	touch $@
