@@ -1,0 +1,172 @@
+"""Ours against what the original wrote, logged, computed and exported (golden/observed.json)."""
+
+import json
+import pickle
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+
+from tests.compat.harness import PEERS, Implementation, ours
+from tests.support.servers import RedisServer
+
+Observation = dict[str, Any]
+
+GOLDEN: Observation = json.loads((Path(__file__).parent / "golden" / "observed.json").read_text())
+# names that are only of use inside the original
+INTERNAL = {("arq.cron", "Options"), ("arq.utils", "as_int"), ("arq.cli", "watch_reload")}
+# differences that docs/compatibility.md explains: (section, entry)
+DIFFERENT: dict[tuple[str, str], str] = {}
+
+
+def observe(implementation: Implementation, server: RedisServer) -> Observation:
+    """Run the observer under an implementation, on a database of its own."""
+    run = subprocess.run(
+        [implementation.python, "observe.py", f"{server.dsn}/7"],
+        cwd=PEERS,
+        env=implementation.environment(TZ="UTC"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    found: Observation = json.loads(run.stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def observed(compat_server: RedisServer) -> Observation:
+    """What ours does."""
+    return observe(ours(), compat_server)
+
+
+def entries(section: str) -> list[str]:
+    """Names of a section, as parameters; those that differ on purpose are left to their own tests."""
+    return [name for name in GOLDEN[section] if (section, name) not in DIFFERENT]
+
+
+@pytest.mark.parametrize("name", entries("payloads"))
+def test_bytes_written(observed: Observation, name: str) -> None:
+    assert observed["payloads"][name] == GOLDEN["payloads"][name]
+
+
+@pytest.mark.parametrize("name", entries("enqueued"))
+def test_redis_after_enqueue(observed: Observation, name: str) -> None:
+    assert observed["enqueued"][name] == GOLDEN["enqueued"][name]
+
+
+@pytest.mark.parametrize("name", entries("ran"))
+def test_redis_and_log_after_a_job(observed: Observation, name: str) -> None:
+    mine, theirs = observed["ran"][name], GOLDEN["ran"][name]
+    assert mine["redis"] == theirs["redis"]
+    assert mine["log"] == theirs["log"]
+    assert mine["worker"] == theirs["worker"]
+    assert mine.get("seen") == theirs.get("seen")
+
+
+def test_cron_at_startup(observed: Observation) -> None:
+    assert observed["cron at startup"] == GOLDEN["cron at startup"]
+
+
+def test_next_cron_of_400_schedules(observed: Observation) -> None:
+    wrong = [
+        (mine, theirs)
+        for mine, theirs in zip(observed["cron"], GOLDEN["cron"], strict=True)
+        if mine != theirs
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", entries("shown"))
+def test_text_of_objects(observed: Observation, name: str) -> None:
+    assert observed["shown"][name] == GOLDEN["shown"][name]
+
+
+EXPORTS = [
+    (module, name)
+    for module, names in GOLDEN["surface"].items()
+    for name in names
+    if (module, name) not in INTERNAL
+]
+
+
+@pytest.mark.parametrize(("module", "name"), EXPORTS)
+def test_exports(observed: Observation, module: str, name: str) -> None:
+    theirs = GOLDEN["surface"][module][name]
+    mine = observed["surface"].get(module, {}).get(name)
+    assert mine is not None, f"{module}.{name} is missing, or lives elsewhere"
+    assert mine.get("constant") == theirs.get("constant")
+    assert mine.get("home") == theirs.get("home")
+    assert set(theirs.get("bases", ())) <= set(mine.get("bases", ()))
+    assert mine.get("async") == theirs.get("async")
+    assert_accepts(mine.get("parameters", []), theirs.get("parameters", []))
+
+
+@pytest.mark.parametrize("name", entries("methods"))
+def test_methods(observed: Observation, name: str) -> None:
+    assert_accepts(observed["methods"][name], GOLDEN["methods"][name])
+
+
+def assert_accepts(mine: list[list[str]], theirs: list[list[str]]) -> None:
+    """Every call that fits `theirs` fits `mine`, with the same defaults."""
+    positional = [one for one in theirs if one[1] == "POSITIONAL_OR_KEYWORD"]
+    assert mine[: len(positional)] == positional
+    assert [one for one in theirs if one not in mine] == []
+    added = [one for one in mine if one not in theirs]
+    assert [one for one in added if one[2] == "required" and not one[1].startswith("VAR_")] == []
+
+
+def test_ours_reads_the_bytes_of_the_original() -> None:
+    """Jobs and results that lie in Redis when a deployment changes over."""
+    from arq.jobs import deserialize_job, deserialize_job_raw, deserialize_result
+
+    raw = bytes.fromhex(GOLDEN["payloads"]["job arguments pickle"])
+    arguments = ("pkg.mod", (1, "ü", b"\x00", None, 1.5), {"k": [1, {"x": (2,)}]}, 3, 1_700_000_000_123)
+    assert deserialize_job_raw(raw) == arguments
+    job = deserialize_job(raw)
+    assert (job.function, job.args, job.kwargs, job.job_try) == arguments[:4]
+    assert job.enqueue_time.timestamp() == 1_700_000_000.123
+
+    packed = bytes.fromhex(GOLDEN["payloads"]["job plain msgpack"])
+    read = deserialize_job_raw(packed, deserializer=lambda b: msgpack.unpackb(b, raw=False))
+    assert (read[0], list(read[1]), *read[2:]) == ("f", [], {}, None, 1_700_000_000_123)
+
+    result = deserialize_result(bytes.fromhex(GOLDEN["payloads"]["result success pickle"]))
+    assert (result.result, result.success, result.queue_name, result.job_id) == (
+        {"answer": 42},
+        True,
+        "arq:queue",
+        "id",
+    )
+    assert result.start_time.timestamp() == 1_700_000_000.2
+
+
+def test_exceptions_of_the_original_are_ours() -> None:
+    """Pickled exceptions name the place of their class: it must be the same object on both sides."""
+    from arq.worker import JobExecutionFailed, Retry
+
+    def read(name: str) -> Any:
+        return pickle.loads(bytes.fromhex(GOLDEN["payloads"][f"result {name} pickle"]))["r"]
+
+    assert type(read("expired")) is JobExecutionFailed
+    assert read("expired") == JobExecutionFailed("job expired")
+    assert type(read("retry")) is Retry
+    assert read("retry").defer_score == 1500
+
+
+@pytest.mark.interop
+def test_the_file_is_what_the_original_does(
+    implementations: dict[str, Implementation], compat_server: RedisServer
+) -> None:
+    """The golden file was made by the original and by nobody's hand."""
+    seen = observe(implementations["original"], compat_server)
+    assert list(seen) == list(GOLDEN)
+    for section, expected in GOLDEN.items():
+        if section == "cron":
+            assert seen[section] == expected
+            continue
+        different = {name for name in expected if seen[section].get(name) != expected[name]}
+        assert different == set(), section

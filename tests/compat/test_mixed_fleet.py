@@ -1,0 +1,215 @@
+"""Workers of both implementations on one queue: every job runs as often as it should, by whomever."""
+
+import re
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.compat.harness import PEERS, Client, Implementation, Place, Worker, connected, running
+from tests.support.eventually import wait_until
+
+pytestmark = [pytest.mark.interop, pytest.mark.processes]
+
+BOTH = ("ours", "original")
+HEALTH_LINE = r"\w{3}-\d\d \d\d:\d\d:\d\d j_complete=0 j_failed=0 j_retried=0 j_ongoing=0 queued=0"
+Fleet = Callable[..., list[Worker]]
+
+
+@pytest.fixture
+def fleet(implementations: dict[str, Implementation], place: Place, logs: Path) -> Iterator[Fleet]:
+    """Start any number of workers by implementation; all are ended after the test."""
+    with ExitStack() as stack:
+
+        def start(*names: str, **settings: object) -> list[Worker]:
+            return [
+                stack.enter_context(running(implementations[name], place, logs, **settings)) for name in names
+            ]
+
+        yield start
+
+
+@pytest.fixture
+def clients(implementations: dict[str, Implementation], place: Place) -> Iterator[dict[str, Client]]:
+    """A client of each implementation."""
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(connected(implementations[name], place)) for name in BOTH}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_every_job_runs_exactly_as_often_as_it_should(
+    fleet: Fleet, clients: dict[str, Client], place: Place
+) -> None:
+    """2700 jobs of five kinds, two workers of each implementation: each (job, try) that is due runs once."""
+    workers = fleet("ours", "original", "ours", "original", max_jobs=20, poll_delay=0.02)
+    for name, client in clients.items():
+        client.send("enqueue_many", function="add", count=700, args=[1], prefix=f"{name}-add")
+        client.send("enqueue_many", function="nap", count=300, args=[0.02], prefix=f"{name}-nap")
+        client.send("enqueue_many", function="again", count=200, args=[3, 0.05], prefix=f"{name}-again")
+        client.send("enqueue_many", function="fail", count=100, args=["x"], prefix=f"{name}-fail")
+        client.send("enqueue_many", function="nap", count=50, args=[60], prefix=f"{name}-abort")
+    for client in clients.values():
+        assert [client.receive().value for _ in range(5)] == [700, 300, 200, 100, 50]
+    for name, client in clients.items():
+        for number in range(50):
+            answer = client.ask("abort", job_id=f"{name}-abort-{number}", timeout=60)
+            assert answer.value is True, answer
+
+    wait_until(lambda: place.queued() == 0, 90, "queue empty")
+    runs = place.runs()
+    seen = Counter((job, tried) for job, tried, _worker, _what in runs)
+    assert [twice for twice, times in seen.items() if times > 1] == []
+    assert set(seen) - _expected_runs() == set()
+    # an aborted job may or may not have begun before it was aborted; all others must have run
+    assert {run for run in _expected_runs() - set(seen) if "abort" not in run[0]} == set()
+    for prefix in BOTH:
+        assert sum(worker.startswith(prefix) for _job, _try, worker, _what in runs) > 0, (
+            f"{prefix} ran nothing"
+        )
+    _assert_nothing_left(place)
+    _assert_results(place)
+    assert [worker.stop() for worker in workers] == [0, 0, 0, 0]
+
+
+def _expected_runs() -> set[tuple[str, int]]:
+    once = {"add": 700, "nap": 300, "fail": 100, "abort": 50}
+    expected = {
+        (f"{name}-{kind}-{n}", 1) for name in BOTH for kind, count in once.items() for n in range(count)
+    }
+    return expected | {
+        (f"{name}-again-{n}", tried) for name in BOTH for n in range(200) for tried in (1, 2, 3)
+    }
+
+
+def _assert_nothing_left(place: Place) -> None:
+    wait_until(lambda: not place.locks(), what="all locks gone")
+    left = [
+        key for kind in ("job", "retry") for key in place.redis.scan_iter(f"arq:{kind}:*-*-*", count=1000)
+    ]
+    assert left == []
+
+
+def _assert_results(place: Place) -> None:
+    results = {str(key) for key in place.redis.scan_iter("arq:result:*-*-*", count=1000)}
+    assert results >= {f"arq:result:{job}" for job, _try in _expected_runs()}
+
+
+@pytest.mark.parametrize(("first", "second"), [BOTH, BOTH[::-1]])
+def test_job_of_a_stopped_worker_goes_to_the_other(
+    fleet: Fleet, clients: dict[str, Client], place: Place, first: str, second: str
+) -> None:
+    """A SIGTERM cancels the job; a worker of the other implementation runs it again, once."""
+    (stopped,) = fleet(first)
+    job_id = clients[first].enqueue("nap", 1.0)
+    wait_until(place.runs, what="started")
+    assert stopped.stop() == 0
+    assert place.redis.exists(f"stopped:{stopped.name}")
+    assert not place.locks()
+    fleet(second)
+    assert clients[second].result(job_id, timeout=20).value == "rested"
+    assert [(job, tried) for job, tried, *_ in place.runs()] == [(job_id, 1), (job_id, 2)]
+
+
+@pytest.mark.parametrize(("holder", "other"), [BOTH, BOTH[::-1]])
+def test_a_running_job_is_not_taken_by_the_other(
+    fleet: Fleet, clients: dict[str, Client], place: Place, holder: str, other: str
+) -> None:
+    """While one implementation runs a job, the other works through later ones and leaves it alone."""
+    fleet(holder, max_jobs=1)
+    held = clients[holder].enqueue("nap", 3)
+    wait_until(place.runs, what="held job started")
+    (worker,) = fleet(other)
+    later = [clients[other].enqueue("add", n) for n in range(20)]
+    for job_id in later:
+        clients[holder].result(job_id)
+    assert clients[other].result(held).value == "rested"
+    assert Counter(job for job, *_ in place.runs()) == Counter([held, *later])
+    assert {who for job, _try, who, _what in place.runs() if job in later} == {worker.name}
+
+
+@pytest.mark.parametrize("aborter", BOTH)
+@pytest.mark.parametrize("runner", BOTH)
+def test_abort_across(
+    fleet: Fleet, clients: dict[str, Client], place: Place, aborter: str, runner: str
+) -> None:
+    """The client that aborts need not be the one that enqueued, nor of the worker's kind."""
+    fleet(runner)
+    other = BOTH[aborter == BOTH[0]]
+    job_id = clients[other].enqueue("nap", 60)
+    wait_until(place.runs, what="started")
+    assert clients[aborter].ask("abort", job_id=job_id).value is True
+    assert clients[other].result(job_id)["error"] == "asyncio.exceptions.CancelledError"
+
+
+def test_ids_are_unique_across(clients: dict[str, Client], place: Place) -> None:
+    """Of two clients that enqueue one id, one gets the job and the other None."""
+    for number, (one, other) in enumerate([BOTH, BOTH[::-1]]):
+        assert clients[one].enqueue("add", 1, _job_id=f"id-{number}") == f"id-{number}"
+        assert clients[other].enqueue("add", 2, _job_id=f"id-{number}") is None
+    infos = {name: client.ask("info", job_id="id-0").value for name, client in clients.items()}
+    assert infos["ours"] == infos["original"]
+    assert place.queued() == 2
+
+
+def test_ids_stay_unique_in_a_race(clients: dict[str, Client], place: Place) -> None:
+    """Both clients enqueue the same 300 ids at the same time: 300 jobs come of it, not one more."""
+    for client in clients.values():
+        client.send("enqueue_many", function="add", count=300, args=[1], prefix="race")
+    made = [client.receive().value for client in clients.values()]
+    assert sum(made) == 300
+    assert place.queued() == 300
+
+
+def test_cron_ticks_run_once_in_a_mixed_fleet(fleet: Fleet, place: Place) -> None:
+    """A cron job of both kinds of worker makes one job a tick, under the id the original gives it."""
+    fleet(*BOTH, cron="seconds")
+
+    def ticked() -> list[str]:
+        return [job for job, _try, _worker, what in place.runs() if what == "tick"]
+
+    wait_until(lambda: len(set(ticked())) >= 4, 20, "four ticks")
+    ids = ticked()
+    assert len(ids) == len(set(ids))
+    assert all(re.fullmatch(r"cron:tick:\d{10}123", job_id) for job_id in ids)
+    moments_ms = sorted(int(job_id.rsplit(":", 1)[1]) for job_id in ids)
+    assert moments_ms == list(range(moments_ms[0], moments_ms[0] + 1000 * len(ids), 1000))
+
+
+def test_cron_at_startup_with_an_id_runs_once(fleet: Fleet, place: Place) -> None:
+    """`run_at_startup` with a job id: the second worker finds the first one's job."""
+    fleet(*BOTH, cron="startup")
+    wait_until(place.runs, what="ran at startup")
+    wait_until(lambda: place.queued() == 0, what="queue empty")
+    assert [(job, tried) for job, tried, *_ in place.runs()] == [("at-startup", 1)]
+
+
+@pytest.mark.parametrize("checker", BOTH)
+@pytest.mark.parametrize("worker", BOTH)
+def test_check_command_reads_the_line(
+    implementations: dict[str, Implementation], fleet: Fleet, place: Place, worker: str, checker: str
+) -> None:
+    """`arq --check` of either finds the line of either, and misses it when the worker has gone."""
+    (process,) = fleet(worker, name=f"checked-{worker}", health_check_interval=1)
+    healthy = _check(implementations[checker], place, process.name)
+    assert healthy.returncode == 0
+    assert re.search(rf"Health check successful: b'{HEALTH_LINE}'", healthy.stderr)
+    process.stop()
+    gone = _check(implementations[checker], place, process.name)
+    assert gone.returncode == 1
+    assert "Health check failed: no health check sentinel value found" in gone.stderr
+
+
+def _check(implementation: Implementation, place: Place, name: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [implementation.python, "-m", "arq", "--check", "jobs.WorkerSettings"],
+        cwd=PEERS,
+        env=implementation.environment(COMPAT_DSN=place.dsn, COMPAT_QUEUE=place.queue, COMPAT_NAME=name),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
