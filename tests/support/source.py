@@ -1,0 +1,101 @@
+"""Read this project's own source: modules, their imports, their functions."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from tests.support.programs import ROOT
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module; `lazy`: inside a function, `typing`: for the type checker only."""
+
+    module: str
+    lazy: bool = False
+    typing: bool = False
+
+
+@dataclass(frozen=True)
+class Module:
+    """One source file."""
+
+    name: str
+    path: Path
+    tree: ast.Module = field(repr=False, compare=False)
+    lines: int = 0
+
+    @property
+    def package(self) -> str:
+        return self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
+
+    def imports(self) -> set[Import]:
+        return set(_imports(self, self.tree))
+
+    def functions(self) -> Iterator[tuple[str, FunctionNode]]:
+        """Every function with its dotted name inside the module."""
+        yield from _functions(self.tree, "")
+
+
+@cache
+def modules(*folders: str) -> tuple[Module, ...]:
+    found = []
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            text = path.read_text()
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            name = ".".join(part for part in parts if part != "__init__")
+            found.append(Module(name, path, ast.parse(text), text.count("\n")))
+    return tuple(found)
+
+
+def body_lines(function: FunctionNode) -> int:
+    """Length of a function in lines, its docstring left out."""
+    body = function.body
+    if ast.get_docstring(function, clean=False) is not None:
+        body = body[1:]
+    if not body:
+        return 0
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1
+
+
+def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, FunctionNode]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, FunctionNode):
+            yield prefix + child.name, child
+        name = f"{prefix}{child.name}." if isinstance(child, FunctionNode | ast.ClassDef) else prefix
+        yield from _functions(child, name)
+
+
+def _imports(module: Module, node: ast.AST, *, lazy: bool = False, typing: bool = False) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (Import(alias.name, lazy, typing) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            base = _absolute(module, child)
+            # `from . import x` may name modules: the caller keeps those that are
+            yield from (Import(f"{base}.{alias.name}", lazy, typing) for alias in child.names)
+            yield Import(base, lazy, typing)
+        elif isinstance(child, ast.If) and _is_type_checking(child.test):
+            yield from _imports(module, child, lazy=lazy, typing=True)
+        else:
+            inside = lazy or isinstance(child, FunctionNode)
+            yield from _imports(module, child, lazy=inside, typing=typing)
+
+
+def _absolute(module: Module, node: ast.ImportFrom) -> str:
+    if not node.level:
+        return node.module or ""
+    base = module.package.split(".")
+    base = base[: len(base) - (node.level - 1)]
+    return ".".join([*base, *([node.module] if node.module else [])])
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
+        isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING"
+    )
