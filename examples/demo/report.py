@@ -1,0 +1,148 @@
+"""What the demonstration tells at its end: facts in, lines out."""
+
+import os
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from arq.jobs import JobResult
+
+BAR_WIDTH = 40
+CRON_JOB = "cron:look_around"
+
+
+@dataclass(frozen=True)
+class Killed:
+    """The process that was killed on the way. Times are unix seconds."""
+
+    slot: int
+    pid: int
+    at_s: float
+    released: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that the report is made of."""
+
+    results: list[JobResult]
+    expected: int
+    killed: Killed | None = None
+
+    def of(self, function: str) -> list[JobResult]:
+        return [result for result in self.results if result.function == function]
+
+    @property
+    def took_s(self) -> float:
+        """From the first file's start to the last file's end."""
+        files = self.of("digest_file")
+        return max(r.finish_time.timestamp() for r in files) - min(r.start_time.timestamp() for r in files)
+
+    @property
+    def failed(self) -> list[JobResult]:
+        return [result for result in self.results if not result.success]
+
+    @property
+    def run_again(self) -> list[JobResult]:
+        """Jobs that never ask for a retry and yet needed a second run."""
+        return [r for r in self.results if tries(r) > 1 and r.function != "fetch_mirror"]
+
+
+def bar(count: int, most: int, mark: str) -> str:
+    """A bar of `count`, where `most` is the longest of its neighbours."""
+    return mark * max(1, round(BAR_WIDTH * count / most)) if count else ""
+
+
+def report(facts: Facts, mark: str = "█") -> Iterator[str]:
+    yield from totals(facts)
+    yield ""
+    yield from processes(facts, mark)
+    yield ""
+    yield from slowest(facts.of("digest_file"))
+    yield from retried(facts.of("fetch_mirror"))
+    yield from deferred(facts.of("remind"))
+    yield from clockwork(facts.of(CRON_JOB))
+    if facts.killed:
+        yield from recovered(facts, facts.killed)
+
+
+def totals(facts: Facts) -> Iterator[str]:
+    files = [result.result for result in facts.of("digest_file") if result.success]
+    size, packed = sum(one["bytes"] for one in files), sum(one["compressed"] for one in files)
+    yield (
+        f"{len(files):,} files with {sum(one['lines'] for one in files):,} lines, {size / 1e6:.1f} MB, "
+        f"hashed and compressed to {packed / 1e6:.1f} MB"
+    )
+    yield f"in {facts.took_s:.1f} s: {len(files) / max(facts.took_s, 0.001):,.0f} files a second"
+
+
+def processes(facts: Facts, mark: str) -> Iterator[str]:
+    """One bar for each process, in the order of the slots."""
+    counts = Counter((one.result["slot"], one.result["pid"]) for one in facts.results if one.success)
+    order = sorted(counts, key=lambda process: (process[0], first_start(facts, process[1])))
+    previous = None
+    for slot, pid in order:
+        count = counts[slot, pid]
+        label = f"worker {slot}" if slot != previous else "replaced"
+        note = "   killed" if facts.killed and pid == facts.killed.pid else ""
+        length = bar(count, max(counts.values()), mark)
+        yield f"  {label:<9} pid {pid:<7} {length} {count:,} jobs{note}"
+        previous = slot
+
+
+def first_start(facts: Facts, pid: int) -> float:
+    return min(
+        one.start_time.timestamp() for one in facts.results if one.success and one.result["pid"] == pid
+    )
+
+
+def slowest(files: list[JobResult]) -> Iterator[str]:
+    for number, one in enumerate(sorted(files, key=duration_s, reverse=True)[:3]):
+        name = os.sep.join(str(one.args[0]).split(os.sep)[-2:])
+        label = "slowest" if not number else ""
+        yield row(label, f"{duration_s(one) * 1000:4.0f} ms  {name} ({one.result['bytes'] / 1000:,.0f} kB)")
+
+
+def retried(jobs: list[JobResult]) -> Iterator[str]:
+    retries = sum(tries(one) - 1 for one in jobs)
+    well = sum(one.success for one in jobs)
+    yield row(
+        "retried", f"{len(jobs)} jobs that fail at first, {retries} retries with back-off, {well} succeeded"
+    )
+
+
+def deferred(jobs: list[JobResult]) -> Iterator[str]:
+    late_ms = sorted(max(0.0, one.start_time.timestamp() - one.args[0]) * 1000 for one in jobs)
+    if late_ms:
+        text = f"{len(jobs)} jobs with a start time, {statistics.median(late_ms):.0f} ms late (median)"
+        yield row("deferred", f"{text}, {late_ms[-1]:.0f} ms at worst")
+
+
+def clockwork(jobs: Iterable[JobResult]) -> Iterator[str]:
+    workers = {one.result["slot"] for one in jobs if one.success}
+    count = len(list(jobs))
+    where = f"in workers {', '.join(map(str, sorted(workers)))}" if len(workers) > 1 else "in one worker"
+    yield row("cron", f"{count} runs of one job, a second apart, each once and {where}")
+
+
+def recovered(facts: Facts, killed: Killed) -> Iterator[str]:
+    again = facts.run_again
+    yield row("killed", f"worker {killed.slot} with SIGKILL while it had {killed.released} jobs in hand;")
+    if again:
+        delay_s = max(one.start_time.timestamp() for one in again) - killed.at_s
+        lost = facts.expected - sum(one.function != CRON_JOB for one in facts.results)
+        text = f"{len(again)} were started again, the last {delay_s:.2f} s after the kill"
+        yield row("", f"{text}; {lost or 'none'} lost")
+
+
+def tries(job: JobResult) -> int:
+    return job.job_try or 1
+
+
+def duration_s(job: JobResult) -> float:
+    return (job.finish_time - job.start_time).total_seconds()
+
+
+def row(label: str, text: str) -> str:
+    return f"  {label:<9} {text}"
