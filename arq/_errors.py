@@ -1,0 +1,93 @@
+"""Every exception of arq. They travel inside pickled results, so the modules they claim are wire format."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .typing import SecondsTimedelta
+from .utils import to_ms
+
+if TYPE_CHECKING:
+    from ._records import JobResult
+
+
+class SerializationError(RuntimeError):
+    """A job or its result could not be turned into bytes."""
+
+    __module__ = "arq.jobs"
+
+
+class DeserializationError(SerializationError):
+    """The bytes of a job or of its result could not be read."""
+
+    __module__ = "arq.jobs"
+
+
+class ResultNotFound(RuntimeError):
+    """There is no result, and there will be none."""
+
+    __module__ = "arq.jobs"
+
+
+class Retry(RuntimeError):
+    """Raise it in a job to have the job run again, up to `max_tries` runs.
+
+    Args:
+        defer: how long to wait before the next run, in seconds or as a timedelta; None: run again at once.
+    """
+
+    __module__ = "arq.worker"
+
+    def __init__(self, defer: SecondsTimedelta | None = None) -> None:
+        super().__init__(defer)
+        #: the wait in ms, or None
+        self.defer_score: int | None = to_ms(defer)
+
+    def __repr__(self) -> str:
+        return f"<Retry defer {(self.defer_score or 0) / 1000:0.2f}s>"
+
+    def __str__(self) -> str:
+        return repr(self)
+
+
+class RetryJob(RuntimeError):
+    """Raise it in a job to put the job back into the queue as it is."""
+
+    __module__ = "arq.worker"
+
+
+class JobExecutionFailed(RuntimeError):
+    """The job never started: it had expired, its function is unknown, or it had used up its tries."""
+
+    __module__ = "arq.worker"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, JobExecutionFailed) and self.args == other.args
+
+    def __hash__(self) -> int:
+        return hash(self.args)
+
+
+class FailedJobs(RuntimeError):
+    """Raised by `Worker.run_check` when jobs failed.
+
+    Attributes:
+        count: how many failed.
+        job_results: the failed results that were found.
+    """
+
+    __module__ = "arq.worker"
+
+    def __init__(self, count: int, job_results: list[JobResult]) -> None:
+        super().__init__(count, job_results)
+        self.count = count
+        self.job_results = job_results
+
+    def __str__(self) -> str:
+        results: list[Any] = [r.result for r in self.job_results]
+        if self.count == 1 and results:
+            return f"1 job failed {results[0]!r}"
+        return f"{self.count} jobs failed:\n" + "\n".join(repr(r) for r in results)
+
+    def __repr__(self) -> str:
+        return f"<{self}>"

@@ -1,0 +1,72 @@
+"""A function that can be run as a job, and its options."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import cast
+
+from .typing import SecondsTimedelta, WorkerCoroutine
+from .utils import import_string, to_seconds
+
+
+# Not frozen, no slots: instrumentation assigns to `coroutine` and reads it from the instance's __dict__.
+@dataclass
+class Function:
+    """A registered function; see `func` for what the fields mean."""
+
+    name: str
+    coroutine: WorkerCoroutine
+    timeout_s: float | None
+    keep_result_s: float | None
+    keep_result_forever: bool | None
+    max_tries: int | None
+
+
+Function.__module__ = "arq.worker"  # where everybody imports it from
+
+
+def func(
+    coroutine: str | Function | WorkerCoroutine,
+    *,
+    name: str | None = None,
+    keep_result: SecondsTimedelta | None = None,
+    timeout: SecondsTimedelta | None = None,
+    keep_result_forever: bool | None = None,
+    max_tries: int | None = None,
+) -> Function:
+    """Register a coroutine function with options of its own. None always means: as the worker has it.
+
+    Args:
+        coroutine: the function, or the dotted path of one. A `Function` comes back unchanged.
+        name: what jobs call it; default: `coroutine.__qualname__`, or the path that was given.
+        keep_result: how long to keep results, in seconds or as a timedelta; 0: not at all.
+        timeout: how long one run may take, in seconds or as a timedelta.
+        keep_result_forever: keep results without a limit; wins over `keep_result`.
+        max_tries: how often a job may be started; 1: never again.
+
+    Raises:
+        RuntimeError: it is not a coroutine function, or it has no name and none was given.
+        ImportError: there is nothing at the dotted path.
+    """
+    if isinstance(coroutine, Function):
+        return coroutine
+    target, target_name = resolve_coroutine(coroutine, name)
+    return Function(
+        target_name, target, to_seconds(timeout), to_seconds(keep_result), keep_result_forever, max_tries
+    )
+
+
+def resolve_coroutine(coroutine: str | WorkerCoroutine, name: str | None) -> tuple[WorkerCoroutine, str]:
+    """The coroutine function behind a path or object, and the name it goes by."""
+    if isinstance(coroutine, str):
+        name = name or coroutine
+        target = cast(WorkerCoroutine, import_string(coroutine))
+    else:
+        target = coroutine
+    if not inspect.iscoroutinefunction(target):
+        raise RuntimeError(f"{target} is not a coroutine function")
+    name = name or getattr(target, "__qualname__", None)
+    if not name:
+        raise RuntimeError(f"{target} has no name of its own, pass name=...")
+    return target, name

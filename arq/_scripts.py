@@ -1,0 +1,253 @@
+"""The Lua scripts, one for each transition of a job. This module binds their keys, arguments and answers to Python types.
+
+A script is a file in `lua/`; its header says what KEYS, ARGV and the answer mean. `--!include NAME` stands for a file in `lua/include/`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from redis.exceptions import NoScriptError
+
+from ._keys import PREFIX, WORKERS_KEY, claims_key, wake_key
+from .constants import abort_job_max_age, abort_jobs_ss
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+#: Seconds that the counter of a job's starts outlives the last start. 88400 is arq's number (a day would be 86400).
+RETRY_TTL_S = 88_400
+
+_LUA = files("arq") / "lua"
+_INCLUDE = re.compile(r"^--!include (\w+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script's text and the SHA-1 by which Redis knows it."""
+
+    name: str
+    text: str
+    sha: str
+
+
+class Call(NamedTuple):
+    """One call of a script."""
+
+    script: Script
+    keys: tuple[str, ...]
+    args: tuple[Any, ...]
+
+    def by_sha(self) -> tuple[Any, ...]:
+        """The command, for a server that has the script."""
+        return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
+
+    def by_text(self) -> tuple[Any, ...]:
+        """The command that also gives the server the script."""
+        return ("EVAL", self.script.text, len(self.keys), *self.keys, *self.args)
+
+
+def _load(name: str) -> Script:
+    text = (_LUA / f"{name}.lua").read_text("utf-8")
+    text = _INCLUDE.sub(lambda found: (_LUA / "include" / f"{found[1]}.lua").read_text("utf-8").rstrip(), text)
+    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+_ENQUEUE, _CLAIM, _RECLAIM, _FINISH = _load("enqueue"), _load("claim"), _load("reclaim"), _load("finish")
+_EXTEND, _LEASE, _RELEASE, _SWEEP = _load("extend"), _load("lease"), _load("release"), _load("sweep")
+_ABORT, _ABORTED, _INSPECT = _load("abort"), _load("aborted"), _load("inspect")
+_PASS_ON = _load("pass_on")
+
+
+class NewJob(NamedTuple):
+    """A job to be enqueued, as `enqueue.lua` takes it."""
+
+    job_id: str
+    payload: bytes
+    when: str
+    expires_ms: int | None
+    tick: str
+
+
+def enqueue(queue_name: str, jobs: Iterable[NewJob], expires_extra_ms: int) -> Call:
+    """Put jobs into a queue; the answer is a list of 1 (enqueued) and 0 (refused)."""
+    args: list[Any] = [PREFIX, expires_extra_ms]
+    for job in jobs:
+        args += (
+            job.job_id,
+            job.payload,
+            job.when,
+            "" if job.expires_ms is None else job.expires_ms,
+            job.tick,
+        )
+    return Call(_ENQUEUE, (queue_name, wake_key(queue_name), WORKERS_KEY, abort_jobs_ss), tuple(args))
+
+
+class ClaimedJob(NamedTuple):
+    """A job that was given to this worker."""
+
+    job_id: str
+    score: int
+    payload: bytes | None
+    job_try: int
+    interrupted: int
+    aborted: bool
+
+
+class ClaimAnswer(NamedTuple):
+    """What a claim brought.
+
+    Attributes:
+        now_ms: Redis's clock, unix ms.
+        wait_ms: until the next job is due; 0: more are due now; -1: there is none.
+        begin_at: where the next claim may begin, '' for the start.
+        shared: more is due, but was left to the other workers.
+        jobs: the jobs that are ours now.
+    """
+
+    now_ms: int
+    wait_ms: int
+    begin_at: str
+    shared: bool
+    jobs: list[ClaimedJob]
+
+
+def claim(
+    queue_name: str,
+    worker_id: str,
+    *,
+    limit: int,
+    lock_ms: int,
+    begin_at: str = "",
+    look_at_aborts: bool = False,
+    fair: bool = False,
+    job_ids: Sequence[str] = (),
+) -> Call:
+    """Take up to `limit` due jobs, or exactly those of `job_ids` that are due and free."""
+    keys = (queue_name, wake_key(queue_name), claims_key(worker_id), WORKERS_KEY, abort_jobs_ss)
+    options = (begin_at or "-inf", int(look_at_aborts), int(fair))
+    return Call(_CLAIM, keys, (PREFIX, worker_id, limit, lock_ms, RETRY_TTL_S, *options, *job_ids))
+
+
+def read_claim(answer: Any) -> ClaimAnswer:
+    """The answer of `claim`."""
+    now_ms, wait_ms, begin_at, shared, jobs = answer
+    return ClaimAnswer(now_ms, wait_ms, begin_at.decode(), shared == 1, read_jobs(jobs))
+
+
+def reclaim(worker_id: str) -> Call:
+    """Ask which jobs the worker holds; for the answer see `read_jobs`."""
+    return Call(_RECLAIM, (claims_key(worker_id),), (PREFIX, worker_id))
+
+
+def read_jobs(answer: Any) -> list[ClaimedJob]:
+    """Claimed jobs as the scripts give them."""
+    return [
+        ClaimedJob(job_id.decode(), int(float(score)), payload or None, job_try, interrupted, aborted == 1)
+        for job_id, score, payload, job_try, interrupted, aborted in answer
+    ]
+
+
+class Ending(NamedTuple):
+    """How a job ended, as `finish.lua` takes it: job id, `done` or `again`, and three values that depend on it."""
+
+    job_id: str
+    ending: str
+    a: bytes | int | str
+    b: int | str
+    c: int | str
+
+
+def finish(queue_name: str, worker_id: str, endings: Iterable[Ending]) -> Call:
+    """Write how jobs ended; the answer is a list of 1 (written) and 0 (not ours any more)."""
+    keys = (queue_name, wake_key(queue_name), claims_key(worker_id), abort_jobs_ss)
+    args: list[Any] = [PREFIX, worker_id, RETRY_TTL_S]
+    for ending in endings:
+        args += ending
+    return Call(_FINISH, keys, tuple(args))
+
+
+def extend(queue_name: str, worker_id: str, lock_ms: int, job_ids: Sequence[str]) -> Call:
+    """Keep the locks of running jobs; the answer is the ids of those that were lost."""
+    return Call(_EXTEND, (queue_name, claims_key(worker_id)), (PREFIX, worker_id, lock_ms, *job_ids))
+
+
+def lease(worker_ids: Sequence[str], lease_ms: int) -> Call:
+    """Say that workers are alive for the next `lease_ms`."""
+    return Call(_LEASE, (WORKERS_KEY,), (PREFIX, lease_ms, *worker_ids))
+
+
+def release(worker_id: str, *, forgive: bool) -> Call:
+    """Give back all jobs of a worker; `forgive`: these starts do not count. The answer is their ids."""
+    return Call(_RELEASE, (WORKERS_KEY,), (PREFIX, worker_id, int(forgive), RETRY_TTL_S))
+
+
+def sweep() -> Call:
+    """Give back the jobs of all overdue workers; for the answer see `read_sweep`."""
+    return Call(_SWEEP, (WORKERS_KEY,), (PREFIX,))
+
+
+def read_sweep(answer: Any) -> dict[str, list[str]]:
+    """Worker id -> ids of the jobs that were given back."""
+    pairs = zip(answer[::2], answer[1::2], strict=True)
+    return {worker.decode(): decode_ids(job_ids) for worker, job_ids in pairs}
+
+
+def decode_ids(answer: Any) -> list[str]:
+    """A list of ids as text."""
+    return [job_id.decode() for job_id in answer]
+
+
+def pass_on(queue_name: str) -> Call:
+    """Leave a wake-up token for another worker."""
+    return Call(_PASS_ON, (wake_key(queue_name),), (PREFIX,))
+
+
+def abort(queue_name: str, job_id: str) -> Call:
+    """Ask for a job to be aborted; the answer is 0 when there is nothing to abort."""
+    return Call(_ABORT, (queue_name, wake_key(queue_name), abort_jobs_ss, WORKERS_KEY), (PREFIX, job_id))
+
+
+def aborted(queue_name: str, job_ids: Sequence[str]) -> Call:
+    """Ask which running jobs are to be aborted; the answer is their ids."""
+    return Call(_ABORTED, (abort_jobs_ss, queue_name), (PREFIX, abort_job_max_age * 1000, *job_ids))
+
+
+class Inspected(NamedTuple):
+    """What Redis holds about a job; `result` and `payload` are empty when only their presence was asked for."""
+
+    result: bytes | None
+    payload: bytes | None
+    score: int | None
+    running: bool
+
+
+def inspect(queue_name: str, job_ids: Sequence[str], *, with_bytes: bool = True) -> Call:
+    """Ask everything about jobs; for the answer see `read_inspect`."""
+    return Call(_INSPECT, (queue_name,), (PREFIX, int(with_bytes), *job_ids))
+
+
+def read_inspect(answer: Any) -> tuple[int, list[Inspected]]:
+    """Redis's clock in unix ms, and what is known about each job."""
+    now_ms, jobs = answer
+    return now_ms, [
+        Inspected(result, payload, None if score is None else int(float(score)), running == 1)
+        for result, payload, score, running in jobs
+    ]
+
+
+async def run(redis: Redis[bytes], call: Call) -> Any:
+    """Run a script on a client's pool.
+
+    Raises:
+        redis.exceptions.RedisError: as the client does.
+    """
+    try:
+        return await redis.execute_command(*call.by_sha())
+    except NoScriptError:  # a fresh server, or one whose scripts were flushed
+        return await redis.execute_command(*call.by_text())

@@ -1,0 +1,110 @@
+"""The values that travel along a job's journey. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+from .._function import Function
+from .._scripts import ClaimedJob
+from ..cron import CronJob
+from ..utils import ms_to_datetime
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One start of a job, from the claim on.
+
+    Attributes:
+        job: what was claimed.
+        function_name: `<unknown>` when the payload could not be read.
+        args, kwargs: arguments of the job.
+        enqueue_ms: unix ms; 0 when unknown.
+        job_try: number of this start; from `_job_try` if that is higher than the count.
+        problem: why the payload could not be read.
+        function: what is registered under the name; None if nothing is.
+        start_ms: unix ms.
+    """
+
+    job: ClaimedJob
+    function_name: str = "<unknown>"
+    args: Any = ()
+    kwargs: Any = field(default_factory=dict)
+    enqueue_ms: int = 0
+    job_try: int = 1
+    problem: Exception | None = None
+    function: Function | CronJob | None = None
+    start_ms: int = 0
+
+    @property
+    def ref(self) -> str:
+        """How log lines call the job."""
+        if isinstance(self.function, CronJob):
+            return self.function_name
+        return f"{self.job.job_id}:{self.function_name}"
+
+
+    def context(self, worker_ctx: dict[Any, Any]) -> dict[Any, Any]:
+        """The context of this run: the worker's, and what is known of the job. A new dict for each run."""
+        return {
+            **worker_ctx,
+            "job_id": self.job.job_id,
+            "job_try": self.job_try,
+            "enqueue_time": ms_to_datetime(self.enqueue_ms),
+            "score": self.job.score,
+        }
+
+
+class Cause(Enum):
+    """Who cancelled a run."""
+
+    NOBODY = auto()
+    TIMEOUT = auto()
+    ABORT = auto()
+    SHUTDOWN = auto()
+
+
+@dataclass(slots=True)
+class Ended:
+    """How a run ended: what it returned, or what it raised and who made it."""
+
+    value: Any = None
+    raised: BaseException | None = None
+    cause: Cause = Cause.NOBODY
+
+
+class Verdict(Enum):
+    """What an ending means for the job."""
+
+    COMPLETE = auto()
+    FAILED = auto()
+    ABORTED = auto()
+    RETRY = auto()
+    CANCELLED = auto()
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job leaves the queue."""
+        return self not in {Verdict.RETRY, Verdict.CANCELLED}
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What is to be written about an attempt.
+
+    Attributes:
+        value: what the job returned or raised.
+        defer_ms: for RETRY: ms until the next run; None: when it was due before.
+        interrupted: for CANCELLED: a shutdown was the cause, so the start does not count.
+        started: the job's own code may have run (the hooks after a job are only called then).
+        finish_ms: unix ms.
+    """
+
+    attempt: Attempt
+    verdict: Verdict
+    value: Any = None
+    defer_ms: int | None = None
+    interrupted: bool = False
+    started: bool = True
+    finish_ms: int = 0

@@ -1,0 +1,139 @@
+"""May a job run, and what does its ending mean? No I/O."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .._errors import DeserializationError, JobExecutionFailed, Retry, RetryJob
+from .._function import Function
+from .._scripts import ClaimedJob, Ending
+from .._wire import Deserializer, Serializer, deserialize_job_raw, serialize_result
+from ..cron import CronJob
+from ..utils import to_ms
+from .attempt import Attempt, Cause, Ended, Outcome, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What functions that say nothing of their own get from the worker."""
+
+    max_tries: int
+    keep_result_s: float
+    keep_result_forever: bool
+
+
+def read(job: ClaimedJob, functions: Mapping[str, Function | CronJob], deserializer: Deserializer | None) -> Attempt:
+    """Read the payload of a claimed job. What is wrong with it is noted, not raised."""
+    if job.payload is None:
+        return Attempt(job, job_try=job.job_try, problem=JobExecutionFailed("job expired"))
+    try:
+        name, args, kwargs, first_try, enqueue_ms = deserialize_job_raw(job.payload, deserializer=deserializer)
+    except DeserializationError as exc:
+        return Attempt(job, job_try=job.job_try, problem=exc)
+    job_try = first_try if first_try and first_try > job.job_try else job.job_try
+    return Attempt(job, name, args, kwargs, enqueue_ms, job_try, None, functions.get(name))
+
+
+def refuse(attempt: Attempt, defaults: Defaults, now_ms: int) -> Outcome | None:
+    """The outcome of a job that must not run; None if it may."""
+    if attempt.problem is not None:
+        return _refused(attempt, attempt.problem, now_ms)
+    if attempt.job.aborted:
+        outcome = _refused(attempt, asyncio.CancelledError(), now_ms)
+        outcome.verdict = Verdict.ABORTED
+        return outcome
+    if attempt.function is None:
+        return _refused(attempt, JobExecutionFailed(f"function {attempt.function_name!r} not found"), now_ms)
+    max_tries = tries_allowed(attempt, defaults)
+    if attempt.job_try - attempt.job.interrupted > max_tries:
+        return _refused(attempt, JobExecutionFailed(f"max {max_tries} retries exceeded"), now_ms)
+    return None
+
+
+def _refused(attempt: Attempt, reason: BaseException, now_ms: int) -> Outcome:
+    attempt.start_ms = now_ms
+    return Outcome(attempt, Verdict.FAILED, reason, started=False, finish_ms=now_ms)
+
+
+def tries_allowed(attempt: Attempt, defaults: Defaults) -> int:
+    """How often the job may be started."""
+    function = attempt.function
+    if function is None or function.max_tries is None:
+        return defaults.max_tries
+    return function.max_tries
+
+
+def decide(attempt: Attempt, ended: Ended, *, retry_jobs: bool, now_ms: int) -> Outcome:
+    """What the ending of a run means for the job."""
+    raised = ended.raised
+    if raised is None:
+        return Outcome(attempt, Verdict.COMPLETE, ended.value, finish_ms=now_ms)
+    if isinstance(raised, asyncio.CancelledError) and ended.cause is Cause.ABORT:
+        return Outcome(attempt, Verdict.ABORTED, raised, finish_ms=now_ms)
+    if retry_jobs and isinstance(raised, Retry):
+        return Outcome(attempt, Verdict.RETRY, raised, defer_ms=raised.defer_score, finish_ms=now_ms)
+    if retry_jobs and isinstance(raised, asyncio.CancelledError | RetryJob):
+        interrupted = ended.cause is Cause.SHUTDOWN
+        return Outcome(attempt, Verdict.CANCELLED, raised, interrupted=interrupted, finish_ms=now_ms)
+    return Outcome(attempt, Verdict.FAILED, raised, finish_ms=now_ms)
+
+
+def ending(
+    outcome: Outcome, defaults: Defaults, queue_name: str, hold_cron_s: float, serializer: Serializer | None
+) -> Ending:
+    """What is written to Redis about an outcome."""
+    attempt = outcome.attempt
+    job_id = attempt.job.job_id
+    if not outcome.verdict.is_final:
+        when = "" if outcome.defer_ms is None else outcome.defer_ms
+        return Ending(job_id, "again", when, attempt.job_try, int(outcome.interrupted))
+    hold_ms = to_ms(hold_cron_s) if _is_tick(attempt) else ""
+    keep_ms = _keep_result_ms(attempt, defaults)
+    if keep_ms == 0:
+        return Ending(job_id, "done", "", "", hold_ms)
+    return Ending(job_id, "done", _result(outcome, queue_name, serializer), keep_ms or "", hold_ms)
+
+
+def _is_tick(attempt: Attempt) -> bool:
+    """Whether this is the run of a unique cron job at one time, which nobody may repeat."""
+    function = attempt.function
+    return (
+        isinstance(function, CronJob)
+        and function.unique
+        and function.job_id is None
+        and attempt.job.job_id.startswith(f"{function.name}:")
+    )
+
+
+def _keep_result_ms(attempt: Attempt, defaults: Defaults) -> int | None:
+    """How long to keep the result; 0: not at all, None: for ever."""
+    forever, keep_s = defaults.keep_result_forever, defaults.keep_result_s
+    function = attempt.function
+    if function is not None:
+        if function.keep_result_forever is not None:
+            forever = function.keep_result_forever
+        if function.keep_result_s is not None:
+            keep_s = function.keep_result_s
+    return None if forever else max(0, to_ms(keep_s))
+
+
+def _result(outcome: Outcome, queue_name: str, serializer: Serializer | None) -> bytes:
+    attempt = outcome.attempt
+    payload = serialize_result(
+        attempt.function_name,
+        attempt.args,
+        attempt.kwargs,
+        attempt.job_try,
+        attempt.enqueue_ms,
+        outcome.verdict is Verdict.COMPLETE,
+        outcome.value,
+        attempt.start_ms,
+        outcome.finish_ms,
+        attempt.ref,
+        queue_name,
+        attempt.job.job_id,
+        serializer=serializer,
+    )
+    return payload or b""

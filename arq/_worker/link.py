@@ -1,0 +1,86 @@
+"""The worker's own connection to Redis: many script calls in one round trip, and nothing repeated behind our back.
+
+A pool's client may send a command again after a lost connection. For a claim that would be a second claim, with the jobs of the
+first one stranded; so the worker uses a connection of its own and decides itself what to do when an answer is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from redis.asyncio import Connection, ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, ResponseError
+
+from .._scripts import Call
+
+#: Seconds to wait for an answer. Redis may stop for seconds to fork or to load; longer means that the peer is gone.
+REPLY_TIMEOUT_S = 10.0
+
+
+class Link:
+    """One connection, opened when it is needed.
+
+    Args:
+        pool: the pool whose settings the connection shares.
+    """
+
+    def __init__(self, pool: ConnectionPool[Any]) -> None:
+        self._pool = pool
+        self._connection: Connection | None = None
+        self._turn = asyncio.Lock()
+
+    async def call(self, calls: Sequence[Call]) -> list[Any]:
+        """Run scripts, all in one round trip; scripts that the server does not know take a second one.
+
+        Raises:
+            redis.exceptions.RedisError, OSError, TimeoutError: Redis could not be reached or refused. What was sent may
+                have been carried out.
+        """
+        answers = await self.commands([call.by_sha() for call in calls])
+        unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unknown:
+            repeated = await self.commands([calls[i].by_text() for i in unknown])
+            for i, answer in zip(unknown, repeated, strict=True):
+                answers[i] = answer
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
+
+    async def commands(self, commands: Sequence[tuple[Any, ...]], *, timeout_s: float = REPLY_TIMEOUT_S) -> list[Any]:
+        """Run commands in one round trip; what Redis refuses comes back as an exception in the list."""
+        async with self._turn:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    connection = await self._connected()
+                    await connection.send_packed_command(connection.pack_commands(commands))
+                    return [await self._answer(connection) for _ in commands]
+            except BaseException:  # also a cancellation: answers that nobody has read would be taken for the next ones
+                await self.drop()
+                raise
+
+    async def _connected(self) -> Connection:
+        if self._connection is None:
+            connection = self._pool.make_connection()
+            connection.retry = Retry(NoBackoff(), 0)
+            connection.socket_timeout = None  # redis-py 8 sets 5 s; here the caller says how long to wait
+            await connection.connect()
+            self._connection = connection
+        return self._connection
+
+    @staticmethod
+    async def _answer(connection: Connection) -> Any:
+        try:
+            return await connection.read_response()
+        except ResponseError as exc:
+            return exc
+
+    async def drop(self) -> None:
+        """Close the connection at once; the next call opens a new one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)

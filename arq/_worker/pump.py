@@ -1,0 +1,206 @@
+"""What a worker says to Redis about jobs: one exchange at a time carries the endings of jobs there and new jobs back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from .. import _scripts
+from .._scripts import Call, ClaimAnswer, Ending
+from . import report
+from .link import Link
+
+#: Endings in one write at most: a script that handles 500 keeps Redis from others for some 5 ms.
+_MOST_ENDINGS = 500
+
+
+class Pump:
+    """Group commit of endings, batch claim of jobs, and recovery of answers that were lost.
+
+    Args:
+        link: the connection.
+        queue_name: the queue.
+        worker_id: who holds the locks.
+        lock_ms: ms until the lock of a claimed job lapses.
+        look_at_aborts: whether claims look at the requests to abort.
+    """
+
+    def __init__(self, link: Link, queue_name: str, worker_id: str, lock_ms: int, look_at_aborts: bool) -> None:
+        self._link = link
+        self._queue_name = queue_name
+        self._worker_id = worker_id
+        self._lock_ms = lock_ms
+        self._look_at_aborts = look_at_aborts
+        self._endings: list[Ending] = []
+        self._repeated: set[str] = set()
+        self._written: asyncio.Future[None] | None = None
+        self._claim_lost = False
+        self._begin_at = ""
+        self._exchange: asyncio.Future[Any] | None = None
+        self._turn = asyncio.Lock()
+
+    @property
+    def has_endings(self) -> bool:
+        """Whether endings wait to be written."""
+        return bool(self._endings)
+
+    def record(self, ending: Ending) -> None:
+        """Note how a job ended; the next exchange writes it."""
+        self._endings.append(ending)
+
+    def written(self) -> asyncio.Future[None]:
+        """Done when everything noted so far is written."""
+        if self._written is None:
+            self._written = asyncio.get_running_loop().create_future()
+        return self._written
+
+    def start_over(self) -> None:
+        """Let the next claim look at the whole queue again."""
+        self._begin_at = ""
+
+    async def exchange(self, want: int = 0, *, fair: bool = True, job_ids: Sequence[str] = ()) -> ClaimAnswer | None:
+        """Write the endings noted so far and claim up to `want` jobs; None if nothing was claimed.
+
+        Cancelling the caller does not cut off an exchange that is under way: its answer would be lost.
+
+        Raises:
+            redis.exceptions.RedisError, OSError, TimeoutError: nothing of it is lost, the next exchange repeats it.
+        """
+        self._exchange = asyncio.ensure_future(self._take_turn(want, fair, job_ids))
+        answer: ClaimAnswer | None = await asyncio.shield(self._exchange)
+        return answer
+
+    async def _take_turn(self, want: int, fair: bool, job_ids: Sequence[str]) -> ClaimAnswer | None:
+        async with self._turn:
+            return await self._talk(want, fair, job_ids)
+
+    async def _talk(self, want: int, fair: bool, job_ids: Sequence[str]) -> ClaimAnswer | None:
+        endings, self._endings = self._endings[:_MOST_ENDINGS], self._endings[_MOST_ENDINGS:]
+        written = None
+        if not self._endings:
+            written, self._written = self._written, None
+        recover = self._claim_lost and want > 0
+        calls = self._calls(endings, recover, want, fair, job_ids)
+        if not calls:
+            return None
+        self._claim_lost = self._claim_lost or want > 0  # until the answer is here
+        try:
+            answers = await self._link.call(calls)
+        except BaseException:
+            self._put_back(endings, written)
+            raise
+        if want > 0:
+            self._claim_lost = False
+        if endings:
+            self._check(endings, answers.pop(0))
+        if written is not None and not written.done():
+            written.set_result(None)
+        return self._claimed(answers, recover) if want > 0 else None
+
+    def _calls(
+        self, endings: list[Ending], recover: bool, want: int, fair: bool, job_ids: Sequence[str]
+    ) -> list[Call]:
+        calls = []
+        if endings:
+            calls.append(_scripts.finish(self._queue_name, self._worker_id, endings))
+        if recover:  # first what is ours already: it takes the places that were free
+            calls.append(_scripts.reclaim(self._worker_id))
+        elif want > 0:
+            calls.append(
+                _scripts.claim(
+                    self._queue_name,
+                    self._worker_id,
+                    limit=want,
+                    lock_ms=self._lock_ms,
+                    begin_at=self._begin_at,
+                    look_at_aborts=self._look_at_aborts,
+                    fair=fair,
+                    job_ids=job_ids,
+                )
+            )
+        return calls
+
+    def _put_back(self, endings: list[Ending], written: asyncio.Future[None] | None) -> None:
+        self._endings[:0] = endings
+        self._repeated.update(ending.job_id for ending in endings)
+        if written is not None:
+            if self._written is None:
+                self._written = written
+            else:  # somebody asked anew meanwhile: both are answered by the same write
+                self._written.add_done_callback(lambda _: written.done() or written.set_result(None))
+
+    def _check(self, endings: list[Ending], answers: list[int]) -> None:
+        """Say which endings came too late. One that was sent twice may have been written the first time."""
+        for ending, answer in zip(endings, answers, strict=True):
+            if not answer and ending.job_id not in self._repeated:
+                report.not_ours(ending.job_id)
+        if self._repeated:
+            self._repeated.difference_update(ending.job_id for ending in endings)
+
+    def _claimed(self, answers: list[Any], recover: bool) -> ClaimAnswer:
+        if recover:
+            pending = {ending.job_id for ending in self._endings}
+            held = [job for job in _scripts.read_jobs(answers[0]) if job.job_id not in pending]
+            return ClaimAnswer(now_ms=0, wait_ms=0, begin_at="", shared=False, jobs=held)
+        answer = _scripts.read_claim(answers[0])
+        began_at, self._begin_at = self._begin_at, answer.begin_at or self._begin_at
+        if began_at and answer.wait_ms != 0:  # before that point something may have become due: look there next
+            self.start_over()
+            answer = answer._replace(wait_ms=0)
+        return answer
+
+    async def earliest_ms(self) -> int | None:
+        """The score of the first entry of the queue: one cheap command."""
+        (answer,) = await self._link.commands([("ZRANGE", self._queue_name, 0, 0, "WITHSCORES")])
+        if isinstance(answer, Exception):
+            raise answer
+        if not answer:
+            return None
+        score = answer[0][1] if isinstance(answer[0], list) else answer[1]  # RESP3 pairs member and score
+        return int(float(score))
+
+    async def aborted(self, job_ids: Sequence[str]) -> list[str]:
+        """Which of the running jobs somebody asked to abort."""
+        (answer,) = await self._link.call([_scripts.aborted(self._queue_name, job_ids)])
+        return _scripts.decode_ids(answer)
+
+    async def keep(self, job_ids: Sequence[str], lease_ms: int | None) -> list[str]:
+        """Keep the locks of running jobs and, unless somebody else does, the lease of the worker.
+
+        Returns:
+            ids of jobs that are not this worker's any more.
+        """
+        calls = []
+        if job_ids:
+            calls.append(_scripts.extend(self._queue_name, self._worker_id, self._lock_ms, job_ids))
+        if lease_ms is not None:
+            calls.append(_scripts.lease([self._worker_id], lease_ms))
+        answers = await self._link.call(calls) if calls else []
+        return _scripts.decode_ids(answers[0]) if job_ids else []
+
+    async def sweep(self) -> dict[str, list[str]]:
+        """Give back the jobs of workers that are overdue."""
+        (answer,) = await self._link.call([_scripts.sweep()])
+        return _scripts.read_sweep(answer)
+
+    async def leave(self) -> list[str]:
+        """Write the last endings, give back what was claimed and not run, and be no member any more.
+
+        Returns:
+            ids of the jobs that were given back.
+        """
+        if self._exchange is not None and not self._exchange.done():
+            await asyncio.gather(self._exchange, return_exceptions=True)
+        while self._endings:
+            await self.exchange()
+        (answer,) = await self._link.call([_scripts.release(self._worker_id, forgive=True)])
+        return _scripts.decode_ids(answer)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._link.drop()
+
+    def unwritten(self) -> list[str]:
+        """Ids of jobs whose endings are not written."""
+        return [ending.job_id for ending in self._endings]

@@ -1,0 +1,88 @@
+"""Every log line of a job's life, with the texts that arq's users grep for."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from .._errors import DeserializationError
+from ..utils import args_to_string, truncate
+from .attempt import Attempt, Outcome, Verdict
+
+logger = logging.getLogger("arq.worker")
+
+#: A job that starts later than this after its time is called delayed, in ms.
+_LATE_MS = 1200
+
+
+def started(attempt: Attempt) -> None:
+    """The job starts."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    extra = f" try={attempt.job_try}" if attempt.job_try > 1 else ""
+    late_ms = attempt.start_ms - attempt.job.score
+    if late_ms > _LATE_MS:
+        extra += f" delayed={late_ms / 1000:0.2f}s"
+    waited_s = (attempt.start_ms - attempt.enqueue_ms) / 1000
+    logger.info("%6.2fs → %s(%s)%s", waited_s, attempt.ref, args_to_string(attempt.args, attempt.kwargs), extra)
+
+
+def ended(outcome: Outcome, log_results: bool) -> None:
+    """A job that was started has ended."""
+    ref, verdict, value = outcome.attempt.ref, outcome.verdict, outcome.value
+    took_s = (outcome.finish_ms - outcome.attempt.start_ms) / 1000
+    if verdict is Verdict.FAILED:
+        logger.error(
+            "%6.2fs ! %s failed, %s: %s",
+            took_s,
+            ref,
+            value.__class__.__name__,
+            value,
+            exc_info=value,
+            extra={"extra": _extra(value)},
+        )
+    elif not logger.isEnabledFor(logging.INFO):
+        pass
+    elif verdict is Verdict.COMPLETE:
+        result = "" if value is None or not log_results else truncate(repr(value))
+        logger.info("%6.2fs ← %s ● %s", took_s, ref, result)
+    elif verdict is Verdict.RETRY:
+        logger.info("%6.2fs ↻ %s retrying job in %0.2fs", took_s, ref, (outcome.defer_ms or 0) / 1000)
+    elif verdict is Verdict.CANCELLED:
+        logger.info("%6.2fs ↻ %s cancelled, will be run again", took_s, ref)
+    else:
+        logger.info("%6.2fs ⊘ %s aborted", took_s, ref)
+
+
+def refused(outcome: Outcome) -> None:
+    """A job was not even started."""
+    attempt = outcome.attempt
+    job_id = attempt.job.job_id
+    waited_s = (outcome.finish_ms - attempt.enqueue_ms) / 1000
+    if outcome.verdict is Verdict.ABORTED:
+        logger.info("%6.2fs ⊘ %s:%s aborted before start", waited_s, job_id, attempt.function_name)
+    elif isinstance(attempt.problem, DeserializationError):
+        logger.error("deserializing job %s failed", job_id, exc_info=attempt.problem)
+    elif attempt.problem is not None:
+        logger.warning("job %s expired", job_id)
+    elif attempt.function is None:
+        logger.warning("job %s, function %r not found", job_id, attempt.function_name)
+    else:
+        tries = str(outcome.value).split()[1]  # "max N retries exceeded"
+        logger.warning("%6.2fs ! %s max retries %s exceeded", waited_s, attempt.ref, tries)
+
+
+def not_ours(job_id: str) -> None:
+    """The ending of a job came too late: the job had been given to another worker."""
+    logger.warning("job %s was given to another worker meanwhile, its outcome here is dropped", job_id)
+
+
+def _extra(exc: BaseException) -> Any:
+    extra = getattr(exc, "extra", None)
+    if not callable(extra):
+        return extra
+    try:
+        return extra()
+    except Exception:
+        logger.exception("the `extra` of %s failed", exc.__class__.__name__)
+        return None

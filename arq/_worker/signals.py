@@ -1,0 +1,92 @@
+"""What signals mean to a stand-alone worker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable
+from enum import Enum, auto
+from signal import Signals
+from typing import Any
+
+#: Signals within this many seconds of the one before are the same request: wrappers and terminals send them twice.
+_SAME_REQUEST_S = 0.5
+#: Exit status of a worker that was told to leave at once, as a shell reports it for SIGINT.
+_LEFT_AT_ONCE = 130
+
+
+class Stage(Enum):
+    """How far a stop has come."""
+
+    RUNNING = auto()
+    STOPPING = auto()
+    CANCELLING = auto()
+    LEAVING = auto()
+
+
+def next_stage(stage: Stage, signum: int, since_last_s: float | None) -> Stage:
+    """What a signal asks for. SIGTERM only ever starts a stop, SIGQUIT cancels, each further SIGINT goes one step on."""
+    if stage is Stage.RUNNING:
+        return Stage.CANCELLING if signum == signal.SIGQUIT else Stage.STOPPING
+    if signum == signal.SIGQUIT and stage is Stage.STOPPING:
+        return Stage.CANCELLING
+    if signum != signal.SIGINT or (since_last_s is not None and since_last_s < _SAME_REQUEST_S):
+        return stage
+    return Stage.CANCELLING if stage is Stage.STOPPING else Stage.LEAVING
+
+
+class SignalHandlers:
+    """Handles SIGINT, SIGTERM and SIGQUIT on an event loop, from `install` on.
+
+    Args:
+        stop: starts the stop that the worker's settings ask for.
+        cancel: cancels the running jobs.
+    """
+
+    _SIGNALS = (Signals.SIGINT, Signals.SIGTERM, Signals.SIGQUIT)
+
+    def __init__(self, stop: Callable[[Signals], None], cancel: Callable[[Signals], None]) -> None:
+        self._stop = stop
+        self._cancel = cancel
+        self._stage = Stage.RUNNING
+        self._last_s: float | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        #: what handled the signals before
+        self.before: dict[Signals, Any] = {}
+
+    @property
+    def installed(self) -> bool:
+        """Whether the signals come here."""
+        return self._loop is not None
+
+    def install(self) -> None:
+        """Take over the signals, if this is the main thread: only there can they be handled."""
+        if self._loop is not None or threading.current_thread() is not threading.main_thread():
+            return
+        self._loop = asyncio.get_running_loop()
+        for sig in self._SIGNALS:
+            self.before[sig] = signal.getsignal(sig)
+            self._loop.add_signal_handler(sig, self._handle, sig)
+
+    def remove(self) -> None:
+        """Give the signals back."""
+        if self._loop is not None and not self._loop.is_closed():
+            for sig in self._SIGNALS:
+                self._loop.remove_signal_handler(sig)
+        self._loop = None
+
+    def _handle(self, sig: Signals) -> None:
+        assert self._loop is not None
+        now_s = self._loop.time()
+        since_last_s = None if self._last_s is None else now_s - self._last_s
+        before, self._stage, self._last_s = self._stage, next_stage(self._stage, sig, since_last_s), now_s
+        if self._stage is before:
+            return
+        if self._stage is Stage.STOPPING:
+            self._stop(sig)
+        elif self._stage is Stage.CANCELLING:
+            self._cancel(sig)
+        else:
+            os._exit(_LEFT_AT_ONCE)

@@ -1,0 +1,148 @@
+"""The command `arq`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging.config
+import os
+import sys
+import traceback
+from signal import Signals
+from typing import Any, cast
+
+import click
+from redis.exceptions import RedisError
+
+from . import worker as worker_module
+from ._worker.signals import SignalHandlers
+from .logs import default_log_config
+from .typing import WorkerSettingsType
+from .utils import import_string, split_path
+from .version import VERSION
+
+_BURST_HELP = "Batch mode: exit once no jobs are found in the queue."
+_CHECK_HELP = "Health check: see if a worker has written its health line; exit 0 if so, else 1."
+_WATCH_HELP = "Run the worker in a fresh process each time a file in this directory changes."
+_LOG_HELP = "Dotted path of a dict for logging.config.dictConfig."
+
+
+@click.command("arq")
+@click.version_option(VERSION, "-V", "--version", prog_name="arq")
+@click.argument("worker-settings", type=str, required=True)
+@click.option("--burst/--no-burst", default=None, help=_BURST_HELP)
+@click.option("--check", is_flag=True, help=_CHECK_HELP)
+@click.option("--watch", type=click.Path(exists=True, dir_okay=True, file_okay=False), help=_WATCH_HELP)
+@click.option("-v", "--verbose", is_flag=True, help="Log at DEBUG.")
+@click.option("--custom-log-dict", type=str, help=_LOG_HELP)
+def cli(
+    *, worker_settings: str, burst: bool | None, check: bool, watch: str | None, verbose: bool, custom_log_dict: str | None
+) -> None:
+    """Run a worker.
+
+    WORKER_SETTINGS is the path of a settings class or dict: `package.module.Settings` or `package.module:Settings`.
+    """
+    sys.path.append(os.getcwd())
+    logging.config.dictConfig(
+        cast(dict[str, Any], _load(custom_log_dict)) if custom_log_dict else default_log_config(verbose)
+    )
+    if watch and not check:
+        sys.exit(asyncio.run(watch_reload(watch, _command(worker_settings, burst, verbose, custom_log_dict))))
+    settings = cast(WorkerSettingsType, _load(worker_settings))
+    try:
+        if check:
+            sys.exit(worker_module.check_health(settings))
+        _run(settings, {} if burst is None else {"burst": burst})
+    except (RedisError, OSError) as exc:
+        _fail(f"redis can't be used: {exc.__class__.__name__}: {exc}; see redis_settings of {worker_settings}")
+
+
+def _run(settings: WorkerSettingsType, kwargs: dict[str, Any]) -> None:
+    if "ARQ_WATCHED" in os.environ:
+        _end_with_parent()
+    worker_module.run_worker(settings, **kwargs)
+
+
+def _fail(message: str) -> None:
+    click.echo(f"arq: {message}", err=True)
+    sys.exit(1)
+
+
+def _load(path: str) -> Any:
+    """Import an object; a wrong path is one line, an error in the user's module is the user's traceback."""
+    try:
+        split_path(path)
+    except ImportError as exc:
+        _fail(f"{exc}: give package.module.Settings or package.module:Settings")
+    try:
+        return import_string(path)
+    except ImportError as exc:
+        module_path, _ = split_path(path)
+        if isinstance(exc, ModuleNotFoundError) and not _is_part_of(exc.name, module_path):
+            traceback.print_exc()
+            sys.exit(1)
+        _fail(f"can't import {path!r}: {exc}")
+
+
+def _is_part_of(missing: str | None, module_path: str) -> bool:
+    return missing is not None and f"{module_path}.".startswith(f"{missing}.")
+
+
+def _command(worker_settings: str, burst: bool | None, verbose: bool, custom_log_dict: str | None) -> list[str]:
+    """The command of the process that `--watch` starts."""
+    command = [sys.executable, "-m", "arq", worker_settings]
+    if burst is not None:
+        command.append("--burst" if burst else "--no-burst")
+    if verbose:
+        command.append("--verbose")
+    if custom_log_dict:
+        command += ["--custom-log-dict", custom_log_dict]
+    return command
+
+
+async def watch_reload(path: str, command: list[str]) -> int:
+    """Run a command and start it afresh after each change below a directory, until a signal comes.
+
+    Args:
+        path: directory to watch.
+        command: what to run; it is stopped by SIGTERM.
+
+    Returns:
+        the exit status.
+    """
+    import watchfiles
+
+    stop = asyncio.Event()
+    handlers = SignalHandlers(stop=lambda _: stop.set(), cancel=lambda _: stop.set())
+    handlers.install()
+    process = await _spawn(command)
+    try:
+        async for _ in watchfiles.awatch(path, stop_event=stop):
+            print("\nfiles changed, reloading arq worker...", flush=True)
+            await _stop(process)
+            process = await _spawn(command)
+    finally:
+        await _stop(process)
+        handlers.remove()
+    return 0
+
+
+async def _spawn(command: list[str]) -> asyncio.subprocess.Process:
+    env = {**os.environ, "ARQ_WATCHED": str(os.getpid()), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return await asyncio.create_subprocess_exec(*command, env=env, start_new_session=True)
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.send_signal(Signals.SIGTERM)
+        await process.wait()
+
+
+def _end_with_parent() -> None:
+    """Linux: get SIGTERM when the watching process dies, so that a worker is not left behind."""
+    import ctypes
+
+    pr_set_pdeathsig = 1
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, Signals.SIGTERM)
+        if os.getppid() != int(os.environ["ARQ_WATCHED"]):  # it died before we asked
+            sys.exit(0)

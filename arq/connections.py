@@ -1,0 +1,491 @@
+"""The connection to Redis, and everything a producer does with it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import ParseResult, parse_qs, unquote, urlparse
+from uuid import uuid4
+
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.exceptions import AuthenticationError, RedisError, WatchError
+
+from . import _scripts
+from ._batch import Batcher
+from .constants import default_queue_name, expires_extra_ms, result_key_prefix
+from .jobs import (
+    Deserializer,
+    Job,
+    JobDef,
+    JobResult,
+    Serializer,
+    deserialize_job,
+    deserialize_result,
+    look_many,
+    serialize_job,
+)
+from .typing import SecondsTimedelta
+from .utils import args_to_string, timestamp_ms, to_ms, to_unix_ms
+
+__all__ = ["ArqRedis", "JobCall", "RedisSettings", "WatchError", "create_pool", "log_redis_info"]
+
+logger = logging.getLogger("arq.connections")
+
+#: `_job_id`, `_queue_name`, `_defer_until`, `_defer_by`, `_expires`, `_job_try`
+_Options = tuple[
+    str | None, str | None, datetime | None, SecondsTimedelta | None, SecondsTimedelta | None, int | None
+]
+
+#: Jobs whose payloads are read from Redis in one go.
+_PAGE = 500
+
+
+@dataclass
+class RedisSettings:
+    """How to reach Redis; `create_pool` and `Worker` take it.
+
+    Attributes:
+        host: host name, or a list of (host, port) of sentinels.
+        port: TCP port.
+        unix_socket_path: path of a unix socket; wins over host and port.
+        database: number of the database.
+        username: user of Redis's access control.
+        password: password.
+        ssl: use TLS. ssl_keyfile, ssl_certfile, ssl_cert_reqs ('required', 'optional' or 'none'), ssl_ca_certs,
+            ssl_ca_data and ssl_check_hostname are handed to redis-py as they are.
+        conn_timeout: seconds that opening a connection may take.
+        conn_retries: how often `create_pool` tries again.
+        conn_retry_delay: seconds between these tries.
+        max_connections: connections of the pool at most; None: no limit.
+        sentinel: `host` is a list of sentinels.
+        sentinel_master: name of the master the sentinels watch.
+        retry_on_timeout, retry_on_error, retry: redis-py's retry policy for single commands.
+    """
+
+    host: str | list[tuple[str, int]] = "localhost"
+    port: int = 6379
+    unix_socket_path: str | None = None
+    database: int = 0
+    username: str | None = None
+    password: str | None = None
+    ssl: bool = False
+    ssl_keyfile: str | None = None
+    ssl_certfile: str | None = None
+    ssl_cert_reqs: str = "required"
+    ssl_ca_certs: str | None = None
+    ssl_ca_data: str | None = None
+    ssl_check_hostname: bool = False
+    conn_timeout: int = 1
+    conn_retries: int = 5
+    conn_retry_delay: int = 1
+    max_connections: int | None = None
+    sentinel: bool = False
+    sentinel_master: str = "mymaster"
+    retry_on_timeout: bool = False
+    retry_on_error: list[type[Exception]] | None = None
+    retry: Retry | None = None
+
+    @classmethod
+    def from_dsn(cls, dsn: str) -> RedisSettings:
+        """Settings from `redis://[user[:password]@]host[:port][/database]`, `rediss://...` or `unix:///path[?db=N]`.
+
+        User and password may be percent-encoded.
+
+        Raises:
+            RuntimeError: the scheme is none of these.
+            ValueError: the port or the database is not a number.
+        """
+        conf = urlparse(dsn)
+        if conf.scheme not in {"redis", "rediss", "unix"}:
+            raise RuntimeError("invalid DSN scheme")
+        return cls(
+            host=conf.hostname or "localhost",
+            port=conf.port or 6379,
+            ssl=conf.scheme == "rediss",
+            username=unquote(conf.username) if conf.username else None,
+            password=unquote(conf.password) if conf.password else None,
+            database=_dsn_database(conf),
+            unix_socket_path=unquote(conf.path) if conf.scheme == "unix" else None,
+        )
+
+
+def _dsn_database(conf: ParseResult) -> int:
+    given = parse_qs(conf.query).get("db", [""])[0]
+    if not given and conf.scheme != "unix":
+        given = conf.path.strip("/")
+    try:
+        return int(given or 0)
+    except ValueError:
+        raise ValueError(f"the database of a redis DSN must be a number, not {given!r}") from None
+
+
+class JobCall:
+    """A job for `ArqRedis.enqueue_jobs`; the arguments are those of `ArqRedis.enqueue_job`."""
+
+    __slots__ = "args", "function", "kwargs", "options"
+
+    def __init__(
+        self,
+        function: str,
+        *args: Any,
+        _job_id: str | None = None,
+        _queue_name: str | None = None,
+        _defer_until: datetime | None = None,
+        _defer_by: None | int | float | timedelta = None,
+        _expires: None | int | float | timedelta = None,
+        _job_try: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.function = function
+        self.args = args
+        self.kwargs = kwargs
+        self.options = (_job_id, _queue_name, _defer_until, _defer_by, _expires, _job_try)
+
+    def __repr__(self) -> str:
+        return f"<JobCall {self.function}({args_to_string(self.args, self.kwargs)})>"
+
+
+def due_at(defer_until: datetime | None, defer_by: SecondsTimedelta | None) -> str:
+    """When a job is due, as `enqueue.lua` takes it: '' now, '+MS' from now, or unix ms.
+
+    Raises:
+        RuntimeError: both were given.
+    """
+    if defer_until and defer_by:
+        raise RuntimeError("use either 'defer_until' or 'defer_by' or neither, not both")
+    if defer_until:
+        return str(to_unix_ms(defer_until))
+    return f"{to_ms(defer_by):+d}" if defer_by else ""
+
+
+if TYPE_CHECKING:
+    BaseRedis = Redis[bytes]
+else:
+    BaseRedis = Redis
+
+
+class ArqRedis(BaseRedis):
+    """A `redis.asyncio.Redis` that can enqueue jobs.
+
+    Args:
+        pool_or_conn: an existing connection pool.
+        job_serializer: turns a job into bytes; default: pickle.
+        job_deserializer: the reverse.
+        default_queue_name: queue of jobs that name none.
+        expires_extra_ms: ms after its due time at which a job that never started expires; default: one day.
+        kwargs: for `redis.asyncio.Redis`.
+    """
+
+    def __init__(
+        self,
+        pool_or_conn: ConnectionPool[Any] | None = None,
+        job_serializer: Serializer | None = None,
+        job_deserializer: Deserializer | None = None,
+        default_queue_name: str = default_queue_name,
+        expires_extra_ms: int = expires_extra_ms,
+        **kwargs: Any,
+    ) -> None:
+        self.job_serializer = job_serializer
+        self.job_deserializer = job_deserializer
+        self.default_queue_name = default_queue_name
+        self.expires_extra_ms = expires_extra_ms
+        if pool_or_conn is not None:
+            kwargs["connection_pool"] = pool_or_conn
+        super().__init__(**kwargs)
+        self._enqueue_batches: Batcher[tuple[str, _scripts.NewJob], bool] = Batcher(self._send_jobs)
+        self._look_batches: Batcher[tuple[str, str], tuple[bytes | None, bool]] = Batcher(
+            functools.partial(look_many, self)
+        )
+
+    async def enqueue_job(
+        self,
+        function: str,
+        *args: Any,
+        _job_id: str | None = None,
+        _queue_name: str | None = None,
+        _defer_until: datetime | None = None,
+        _defer_by: None | int | float | timedelta = None,
+        _expires: None | int | float | timedelta = None,
+        _job_try: int | None = None,
+        **kwargs: Any,
+    ) -> Job | None:
+        """Enqueue a job: one round trip, shared with all calls that are made at the same time.
+
+        Args:
+            function: name of the function.
+            args: its positional arguments.
+            _job_id: id of the job, if it must be unique; default: a random one.
+            _queue_name: queue; default: that of the pool.
+            _defer_until: when to run it; a naive datetime is local time.
+            _defer_by: how long to wait before running it, in seconds or as a timedelta.
+            _expires: do not start it later than this after now, in seconds or as a timedelta; default: a day after it is due.
+            _job_try: number of its first try; for jobs that enqueue themselves again.
+            kwargs: its keyword arguments.
+
+        Returns:
+            The job, or None if one with this id is queued, running, or has a result.
+
+        Raises:
+            SerializationError: the arguments can't be serialized.
+            RuntimeError: both `_defer_until` and `_defer_by` were given.
+            redis.exceptions.RedisError: Redis can't be reached or refuses.
+        """
+        options = (_job_id, _queue_name, _defer_until, _defer_by, _expires, _job_try)
+        queue_name, new_job = self._new_job(function, args, kwargs, options)
+        accepted = await self._enqueue_batches.submit((queue_name, new_job))
+        return self._enqueued(queue_name, new_job, accepted or not _job_id)
+
+    async def enqueue_jobs(self, jobs: Iterable[JobCall | tuple[Any, ...] | str]) -> list[Job | None]:
+        """Enqueue many jobs, 500 in a round trip.
+
+        Args:
+            jobs: each a `JobCall`, a tuple `(function, *args)`, or just the name of a function.
+
+        Returns:
+            For each job what `enqueue_job` would have returned, in order.
+
+        Raises:
+            TypeError: one of them is neither.
+            SerializationError: the arguments of one can't be serialized; then nothing is enqueued.
+            redis.exceptions.RedisError: Redis can't be reached or refuses; some of the jobs may be enqueued.
+        """
+        calls = [_as_call(job) for job in jobs]
+        new_jobs = [self._new_job(c.function, c.args, c.kwargs, c.options) for c in calls]
+        accepted: list[bool] = []
+        for page in _pages(new_jobs):
+            accepted += await self._send_jobs(page)
+        return [
+            self._enqueued(queue_name, new_job, taken or not call.options[0])
+            for call, (queue_name, new_job), taken in zip(calls, new_jobs, accepted, strict=True)
+        ]
+
+    def _new_job(
+        self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: _Options
+    ) -> tuple[str, _scripts.NewJob]:
+        job_id, queue_name, defer_until, defer_by, expires, job_try = options
+        payload = serialize_job(function, args, kwargs, job_try, timestamp_ms(), serializer=self.job_serializer)
+        new_job = _scripts.NewJob(
+            job_id or uuid4().hex, payload, due_at(defer_until, defer_by), to_ms(expires) or None, ""
+        )
+        return self.default_queue_name if queue_name is None else queue_name, new_job
+
+    def _enqueued(self, queue_name: str, new_job: _scripts.NewJob, accepted: bool) -> Job | None:
+        # Callers count a job with a random id as accepted whatever the script says: nobody else has that id, so if it was
+        # there already, then because redis-py repeated the command after a lost connection.
+        if not accepted:
+            return None
+        return Job(new_job.job_id, redis=self, _queue_name=queue_name, _deserializer=self.job_deserializer)
+
+    async def _enqueue_tick(self, function: str, job_id: str, queue_name: str, tick_ms: int) -> bool:
+        """Enqueue the run of a unique cron job for `tick_ms`, unless this or a later one was enqueued before."""
+        payload = serialize_job(function, (), {}, None, timestamp_ms(), serializer=self.job_serializer)
+        new_job = _scripts.NewJob(job_id, payload, str(tick_ms), None, f"{function} {tick_ms}")
+        return await self._enqueue_batches.submit((queue_name, new_job))
+
+    async def _send_jobs(self, batch: list[tuple[str, _scripts.NewJob]]) -> list[bool]:
+        """Send one script call for each queue; answers in the order of the batch."""
+        queues: dict[str, list[int]] = {}
+        for index, (queue_name, _) in enumerate(batch):
+            queues.setdefault(queue_name, []).append(index)
+        accepted = [False] * len(batch)
+        for queue_name, indexes in queues.items():
+            call = _scripts.enqueue(queue_name, (batch[i][1] for i in indexes), self.expires_extra_ms)
+            for index, answer in zip(indexes, await _scripts.run(self, call), strict=True):
+                accepted[index] = answer == 1
+        return accepted
+
+    async def _look(self, wanted: tuple[str, str]) -> tuple[bytes | None, bool]:
+        return await self._look_batches.submit(wanted)
+
+    async def all_job_results(self) -> list[JobResult]:
+        """All results that are in Redis, in the order in which the jobs were enqueued.
+
+        Raises:
+            DeserializationError: one of them can't be read.
+        """
+        keys = [key async for key in self.scan_iter(match=result_key_prefix + "*", count=1000)]
+        results: list[JobResult] = []
+        for page in _pages(sorted(set(keys))):
+            for key, payload in zip(page, await self.mget(page), strict=True):
+                if payload is not None:  # it may have expired since the scan
+                    results.append(self._read_result(key, payload))
+        return sorted(results, key=attrgetter("enqueue_time"))
+
+    async def _get_job_result(self, key: bytes) -> JobResult:
+        payload = await self.get(key)
+        if payload is None:
+            raise KeyError(f'job "{key.decode()}" not found')
+        return self._read_result(key, payload)
+
+    def _read_result(self, key: bytes, payload: bytes) -> JobResult:
+        result = deserialize_result(payload, deserializer=self.job_deserializer)
+        result.job_id = key.decode().removeprefix(result_key_prefix)
+        return result
+
+    async def queued_jobs(self, *, queue_name: str | None = None) -> list[JobDef]:
+        """The jobs of a queue, also deferred and running ones, in the order in which they are or were due.
+
+        Args:
+            queue_name: the queue; default: that of the pool.
+
+        Raises:
+            DeserializationError: one of them can't be read.
+        """
+        queue_name = queue_name if queue_name is not None else self.default_queue_name
+        job_ids = [job_id.decode() for job_id in await self.zrange(queue_name, 0, -1)]
+        jobs: list[JobDef] = []
+        for page in _pages(job_ids):
+            answer = await _scripts.run(self, _scripts.inspect(queue_name, page))
+            for job_id, found in zip(page, _scripts.read_inspect(answer)[1], strict=True):
+                if found.payload is None or found.score is None:
+                    continue  # finished or expired since the queue was read
+                job = deserialize_job(found.payload, deserializer=self.job_deserializer)
+                job.job_id, job.score = job_id, found.score
+                jobs.append(job)
+        return sorted(jobs, key=attrgetter("score"))
+
+    async def close(self, close_connection_pool: bool | None = None) -> None:
+        """Close the client, and its pool if it made the pool itself or `close_connection_pool` is True."""
+        closer = getattr(super(), "aclose", None) or super().close
+        await closer(close_connection_pool)
+
+
+def _as_call(job: JobCall | tuple[Any, ...] | str) -> JobCall:
+    if isinstance(job, JobCall):
+        return job
+    if isinstance(job, str):
+        return JobCall(job)
+    if isinstance(job, tuple | list) and job and isinstance(job[0], str):
+        return JobCall(*job)
+    raise TypeError(f"a job must be a JobCall, a tuple (function, *args) or a function's name, not {job!r}")
+
+
+def _pages(items: list[Any]) -> Iterable[list[Any]]:
+    return (items[i : i + _PAGE] for i in range(0, len(items), _PAGE))
+
+
+async def create_pool(
+    settings_: RedisSettings | None = None,
+    *,
+    retry: int = 0,
+    job_serializer: Serializer | None = None,
+    job_deserializer: Deserializer | None = None,
+    default_queue_name: str = default_queue_name,
+    expires_extra_ms: int = expires_extra_ms,
+) -> ArqRedis:
+    """Connect to Redis; if that fails, try again up to `conn_retries` times.
+
+    Args:
+        settings_: how to reach Redis; default: localhost, port 6379.
+        retry: how many tries were made already.
+        job_serializer, job_deserializer, default_queue_name, expires_extra_ms: see `ArqRedis`.
+
+    Raises:
+        redis.exceptions.RedisError, OSError: Redis could not be reached, or refused the credentials.
+        RuntimeError: `sentinel` is set and `host` is not a list.
+    """
+    settings = settings_ or RedisSettings()
+    connect = _connector(settings)
+    while True:
+        pool = connect(
+            job_serializer=job_serializer,
+            job_deserializer=job_deserializer,
+            default_queue_name=default_queue_name,
+            expires_extra_ms=expires_extra_ms,
+        )
+        try:
+            await pool.ping()
+        except (OSError, RedisError, asyncio.TimeoutError) as exc:
+            await pool.close(close_connection_pool=True)
+            if retry >= settings.conn_retries or isinstance(exc, AuthenticationError):
+                raise
+            logger.warning(
+                "redis connection error %s:%s %s %s, %s retries remaining...",
+                settings.host,
+                settings.port,
+                exc.__class__.__name__,
+                exc,
+                settings.conn_retries - retry,
+            )
+            await asyncio.sleep(settings.conn_retry_delay)
+            retry += 1
+        else:
+            if retry > 0:
+                logger.info("redis connection successful")
+            return pool
+
+
+def _connector(settings: RedisSettings) -> Callable[..., ArqRedis]:
+    """What makes a client for these settings."""
+    if not settings.sentinel:
+        return functools.partial(
+            ArqRedis,
+            host=settings.host,
+            port=settings.port,
+            unix_socket_path=settings.unix_socket_path,
+            **_client_options(settings),
+        )
+    if isinstance(settings.host, str):
+        raise RuntimeError("host provided as a string but sentinel is true: give a list of (host, port)")
+
+    def connect(**kwargs: Any) -> ArqRedis:
+        sentinel = Sentinel(settings.host, **_client_options(settings))
+        return cast(ArqRedis, sentinel.master_for(settings.sentinel_master, redis_class=ArqRedis, **kwargs))
+
+    return connect
+
+
+def _client_options(settings: RedisSettings) -> dict[str, Any]:
+    """Options of redis-py. What was not set is left out, because its defaults differ from None since redis-py 6."""
+    options: dict[str, Any] = {
+        "db": settings.database,
+        "username": settings.username,
+        "password": settings.password,
+        "socket_connect_timeout": settings.conn_timeout,
+        # redis-py 8 raises when more than 100 commands run at once; older ones, and arq with them, open what is needed.
+        "max_connections": settings.max_connections or 2**31,
+    }
+    if settings.retry_on_timeout:
+        options["retry_on_timeout"] = True
+    if settings.retry_on_error is not None:
+        options["retry_on_error"] = settings.retry_on_error
+    if settings.retry is not None:
+        options["retry"] = settings.retry
+    if settings.ssl:
+        options |= _tls_options(settings)
+    return options
+
+
+def _tls_options(settings: RedisSettings) -> dict[str, Any]:
+    return {
+        "ssl": True,
+        "ssl_keyfile": settings.ssl_keyfile,
+        "ssl_certfile": settings.ssl_certfile,
+        "ssl_cert_reqs": settings.ssl_cert_reqs,
+        "ssl_ca_certs": settings.ssl_ca_certs,
+        "ssl_ca_data": settings.ssl_ca_data,
+        "ssl_check_hostname": settings.ssl_check_hostname,
+    }
+
+
+async def log_redis_info(redis: Redis[bytes], log_func: Callable[[str], Any]) -> None:
+    """Log version, memory, clients and number of keys of the server through `log_func`."""
+    async with redis.pipeline(transaction=False) as pipe:
+        for section in ("Server", "Memory", "Clients"):
+            pipe.info(section=section)
+        pipe.dbsize()
+        server, memory, clients, key_count = await pipe.execute()
+    log_func(
+        f"redis_version={server.get('redis_version', '?')} "
+        f"mem_usage={memory.get('used_memory_human', '?')} "
+        f"clients_connected={clients.get('connected_clients', '?')} "
+        f"db_keys={key_count}"
+    )

@@ -1,0 +1,215 @@
+"""A job from its producer's side: result, info, status, abort."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from . import _scripts
+from ._errors import DeserializationError, ResultNotFound, SerializationError
+from ._keys import result_key
+from ._records import JobDef, JobResult, JobStatus
+from ._wire import (
+    Deserializer,
+    Serializer,
+    deserialize_job,
+    deserialize_job_raw,
+    deserialize_result,
+    serialize_job,
+    serialize_result,
+)
+from .constants import default_queue_name
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+__all__ = [
+    "DeserializationError",
+    "Deserializer",
+    "Job",
+    "JobDef",
+    "JobResult",
+    "JobStatus",
+    "ResultNotFound",
+    "SerializationError",
+    "Serializer",
+    "deserialize_job",
+    "deserialize_job_raw",
+    "deserialize_result",
+    "serialize_job",
+    "serialize_result",
+]
+
+#: The first pause of `Job.result`, in s: a quick job takes about this long from the producer to a worker and back.
+_FIRST_PAUSE_S = 0.0005
+#: A pause of `Job.result` as a part of the time already waited: the answer comes at most so much later than it could.
+_PAUSE_SHARE = 0.2
+
+
+def next_pause_s(waited_s: float, poll_delay_s: float, left_s: float | None) -> float:
+    """How long to wait before the next look for a result.
+
+    A short job is answered in milliseconds, a long one costs a look every `poll_delay_s`.
+    """
+    pause_s = min(poll_delay_s, max(_FIRST_PAUSE_S, waited_s * _PAUSE_SHARE))
+    return pause_s if left_s is None else max(0.0, min(pause_s, left_s))
+
+
+async def look(redis: Redis[bytes], job_id: str, queue_name: str) -> tuple[bytes | None, bool]:
+    """The bytes of a job's result, and whether the job is in its queue."""
+    shared_look = getattr(redis, "_look", None)  # ArqRedis makes one round trip for all who wait
+    if shared_look is not None:
+        found: tuple[bytes | None, bool] = await shared_look((job_id, queue_name))
+        return found
+    return (await look_many(redis, [(job_id, queue_name)]))[0]
+
+
+async def look_many(redis: Redis[bytes], wanted: list[tuple[str, str]]) -> list[tuple[bytes | None, bool]]:
+    """`look` for several jobs in one round trip."""
+    async with redis.pipeline(transaction=False) as pipe:
+        for job_id, queue_name in wanted:
+            # In this order: a job leaves the queue and gets its result in one step, so one that was seen
+            # to have left is finished, and what GET finds afterwards is final.
+            pipe.zscore(queue_name, job_id)
+            pipe.get(result_key(job_id))
+        values = await pipe.execute()
+    return [(values[i + 1], values[i] is not None) for i in range(0, len(values), 2)]
+
+
+class Job:
+    """A reference to a job.
+
+    Args:
+        job_id: its id.
+        redis: the client to ask.
+        _queue_name: the queue it was put into.
+        _deserializer: reads payloads and results; default: pickle.
+    """
+
+    __slots__ = "_deserializer", "_queue_name", "_redis", "job_id"
+
+    def __init__(
+        self,
+        job_id: str,
+        redis: Redis[bytes],
+        _queue_name: str = default_queue_name,
+        _deserializer: Deserializer | None = None,
+    ) -> None:
+        self.job_id = job_id
+        self._redis = redis
+        self._queue_name = _queue_name
+        self._deserializer = _deserializer
+
+    async def result(
+        self, timeout: float | None = None, *, poll_delay: float = 0.5, pole_delay: float | None = None
+    ) -> Any:
+        """Wait for the job to finish; return what it returned, or raise what it raised.
+
+        Args:
+            timeout: seconds to wait at most; None: for ever.
+            poll_delay: the longest pause in s between two looks. Pauses begin at half a millisecond and grow with
+                the time waited.
+            pole_delay: deprecated, the same as poll_delay.
+
+        Raises:
+            TimeoutError: there was no result within `timeout`.
+            ResultNotFound: the job is not in the queue and has no result (any more).
+            SerializationError: the worker could not serialize the result.
+            Exception: whatever the job raised.
+        """
+        if pole_delay is not None:
+            warnings.warn(
+                '"pole_delay" is deprecated, use the correct spelling "poll_delay" instead',
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            poll_delay = pole_delay
+        info = await self._wait(timeout, poll_delay)
+        if info.success:
+            return info.result
+        if isinstance(info.result, BaseException):
+            raise info.result
+        raise SerializationError(info.result)
+
+    async def _wait(self, timeout: float | None, poll_delay: float) -> JobResult:
+        clock = asyncio.get_running_loop().time
+        start = clock()
+        while True:
+            payload, in_queue = await look(self._redis, self.job_id, self._queue_name)
+            if payload is not None:
+                return deserialize_result(payload, deserializer=self._deserializer)
+            if not in_queue:
+                raise ResultNotFound(
+                    "Not waiting for job result because the job is not in queue. "
+                    "Is the worker function configured to keep result?"
+                )
+            waited = clock() - start
+            if timeout is not None and waited >= timeout:
+                raise asyncio.TimeoutError
+            await asyncio.sleep(next_pause_s(waited, poll_delay, None if timeout is None else timeout - waited))
+
+    async def info(self) -> JobDef | None:
+        """All that is known about the job, with its result if there is one; None if the job is unknown.
+
+        Raises:
+            DeserializationError: its payload or result can't be read.
+        """
+        call = _scripts.inspect(self._queue_name, [self.job_id])
+        _, (found,) = _scripts.read_inspect(await _scripts.run(self._redis, call))
+        if found.result is not None:
+            return deserialize_result(found.result, deserializer=self._deserializer)
+        if found.payload is None:
+            return None
+        job = deserialize_job(found.payload, deserializer=self._deserializer)
+        job.score, job.job_id = found.score, self.job_id
+        return job
+
+    async def result_info(self) -> JobResult | None:
+        """The result with all that goes with it, or None. Does not wait, and raises nothing that the job raised.
+
+        Raises:
+            DeserializationError: the result can't be read.
+        """
+        payload = await self._redis.get(result_key(self.job_id))
+        return None if payload is None else deserialize_result(payload, deserializer=self._deserializer)
+
+    async def status(self) -> JobStatus:
+        """Where the job is."""
+        call = _scripts.inspect(self._queue_name, [self.job_id], with_bytes=False)
+        now_ms, (found,) = _scripts.read_inspect(await _scripts.run(self._redis, call))
+        if found.result is not None:
+            return JobStatus.complete
+        if found.running:
+            return JobStatus.in_progress
+        if found.score is None:
+            return JobStatus.not_found
+        return JobStatus.deferred if found.score > now_ms else JobStatus.queued
+
+    async def abort(self, *, timeout: float | None = None, poll_delay: float = 0.5) -> bool:
+        """Abort the job, whether it is running or still to be run. Workers need `allow_abort_jobs=True`.
+
+        Args:
+            timeout: seconds to wait for the job's end; None: for ever.
+            poll_delay: the longest pause in s between two looks.
+
+        Returns:
+            True if the job was aborted, False if it ended otherwise or is unknown.
+
+        Raises:
+            TimeoutError: the job did not end within `timeout`; the request stands.
+            Exception: whatever else the job raised.
+        """
+        await _scripts.run(self._redis, _scripts.abort(self._queue_name, self.job_id))
+        try:
+            info = await self._wait(timeout, poll_delay)
+        except ResultNotFound:
+            return False
+        if isinstance(info.result, asyncio.CancelledError) and not info.success:
+            return True
+        if not info.success and isinstance(info.result, BaseException):
+            raise info.result
+        return False
+
+    def __repr__(self) -> str:
+        return f"<arq job {self.job_id}>"

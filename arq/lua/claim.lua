@@ -1,0 +1,109 @@
+-- Take due jobs for a worker: lock them, count the start, and move their score to the time at which the lock lapses, so that
+-- nobody looks at them again before.
+--
+-- KEYS  1 queue (zset)   2 its wake-up tokens (list)   3 claims of this worker (hash)   4 workers (zset)   5 requests to abort (zset)
+-- ARGV  1 prefix   2 worker id   3 most jobs to take   4 ms until the locks lapse   5 s until the start counters expire
+--       6 score to begin at: '-inf', or what the last claim said   7 '1': look at the requests to abort
+--       8 '1': leave a fair share to the other workers   9.. ids: take exactly these instead
+-- Result  {now in ms, ms until the next job is due (0: more are due now, -1: none), score to begin at next time ('' from the
+--         start), 1 if a fair share was left to others, jobs}; a job: see include/claimed.lua
+--!include keys
+--!include wake
+--!include claimed
+local queue, wake, claims, workers, aborts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local worker, limit, lock_ms, retry_ttl_s = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local begin_at, look_at_aborts, fair = ARGV[6], ARGV[7] == '1', ARGV[8] == '1'
+local now = now_ms()
+local lapse = whole(now + lock_ms)
+-- So many entries that others hold at the head of the queue are worth remembering where the rest begins.
+local MANY_HELD = 16
+
+local jobs, scores, notes = {}, {}, {}
+local any_aborts = look_at_aborts and redis.call('EXISTS', aborts) == 1
+
+local function take(id, score)
+  if not redis.call('SET', LOCK .. id, worker, 'NX', 'PX', lock_ms) then
+    return false
+  end
+  local values = redis.call('MGET', JOB .. id, RETRY .. id, INTERRUPTED .. id)
+  local try = (tonumber(values[2]) or 0) + 1
+  redis.call('SET', RETRY .. id, try, 'EX', retry_ttl_s)
+  local aborted = any_aborts and redis.call('ZREM', aborts, id) or 0
+  jobs[#jobs + 1] = claimed(id, score, values, try, aborted)
+  scores[#scores + 1] = lapse
+  scores[#scores + 1] = id
+  notes[#notes + 1] = id
+  notes[#notes + 1] = remember(score, lapse, queue)
+  return true
+end
+
+-- How many to take when there is not enough for all workers.
+local function share()
+  local alive = redis.call('ZCOUNT', workers, now, '+inf')
+  if alive < 2 then
+    return limit
+  end
+  return math.min(limit, math.ceil(redis.call('ZCOUNT', queue, '-inf', now) / alive))
+end
+
+-- Take from the head of the queue; returns whether more is due, how many were held by others, and the last score seen.
+local function take_due(most)
+  local offset, held, last = 0, 0, nil
+  while true do
+    local size = most - #jobs + 1 -- one more than wanted: is there more?
+    local due = redis.call('ZRANGEBYSCORE', queue, begin_at, now, 'WITHSCORES', 'LIMIT', offset, size)
+    for i = 1, #due, 2 do
+      if #jobs == most then
+        return true, held, last
+      end
+      last = due[i + 1]
+      if not take(due[i], last) then
+        held = held + 1
+      end
+    end
+    if #due < 2 * size then
+      return false, held, last
+    end
+    offset = offset + size
+  end
+end
+
+local more, held, last, shared = false, 0, nil, 0
+if #ARGV > 8 then
+  for i = 9, #ARGV do
+    local score = redis.call('ZSCORE', queue, ARGV[i])
+    if score and tonumber(score) <= now then
+      take(ARGV[i], score)
+    end
+  end
+else
+  local most = limit
+  if fair then
+    most = math.max(share(), 1)
+    shared = most < limit and 1 or 0
+  end
+  more, held, last = take_due(most)
+end
+
+if #jobs > 0 then
+  in_pieces('ZADD', queue, 'XX', scores)
+  in_pieces('HSET', claims, nil, notes)
+  redis.call('PEXPIRE', claims, lock_ms + 60000)
+end
+
+local wait_ms = -1
+if more then
+  wait_ms = 0
+  if redis.call('ZCARD', workers) > 1 then
+    wake_one(wake) -- the next worker's turn
+  end
+else
+  if begin_at == '-inf' and #ARGV == 8 then
+    redis.call('DEL', wake) -- everything due is taken: tokens would wake others for nothing
+  end
+  local next_due = redis.call('ZRANGEBYSCORE', queue, '(' .. whole(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  if next_due[2] then
+    wait_ms = math.max(1, tonumber(next_due[2]) - now)
+  end
+end
+return {now, wait_ms, held >= MANY_HELD and last or '', more and shared or 0, jobs}

@@ -1,0 +1,106 @@
+-- Write how jobs of a worker ended. A job that was given to somebody else meanwhile is left alone.
+--
+-- KEYS  1 queue (zset)   2 its wake-up tokens (list)   3 claims of this worker (hash)   4 requests to abort (zset)
+-- ARGV  1 prefix   2 worker id   3 s until the start counters expire
+--       then for each job: id, ending, a, b, c
+--         ending 'done'   a result ('' none)   b ms to keep it ('' for ever)   c ms to keep the lock and the job ('' not at all)
+--         ending 'again'  a when: '' at its old score | ms from now   b number of this try   c '1': a shutdown interrupted it
+-- Result  one number a job: 1 written, 0 not ours any more
+--!include keys
+--!include wake
+local queue, wake, claims, aborts = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local worker, retry_ttl_s = ARGV[2], ARGV[3]
+local STEP = 5
+local now
+
+-- The lock names us; or it lapsed, but the queue shows that nobody has taken the job since.
+local function still_ours(id, owner, note)
+  if owner then
+    return owner == worker
+  end
+  if not note then
+    return false
+  end
+  local _, lapse, home = recall(note)
+  return redis.call('ZSCORE', home, id) == lapse
+end
+
+local delete, finished, settled = {}, {}, {}
+
+local function done(id, result, keep_ms, hold_ms)
+  if result ~= '' then
+    if keep_ms == '' then
+      redis.call('SET', RESULT .. id, result)
+    else
+      redis.call('SET', RESULT .. id, result, 'PX', keep_ms)
+    end
+  end
+  if hold_ms == '' then
+    delete[#delete + 1] = LOCK .. id
+    delete[#delete + 1] = JOB .. id
+  else
+    redis.call('PEXPIRE', LOCK .. id, hold_ms)
+    redis.call('PEXPIRE', JOB .. id, hold_ms)
+  end
+  delete[#delete + 1] = RETRY .. id
+  delete[#delete + 1] = INTERRUPTED .. id
+  finished[#finished + 1] = id
+end
+
+local function again(id, note, when, try, interrupted)
+  local score = note and recall(note)
+  if when ~= '' then
+    now = now or now_ms()
+    score = whole(now + when)
+  end
+  if score then
+    redis.call('ZADD', queue, 'XX', score, id)
+  end
+  if tonumber(try) > (tonumber(redis.call('GET', RETRY .. id)) or 0) then
+    redis.call('SET', RETRY .. id, try, 'EX', retry_ttl_s)
+  end
+  if interrupted == '1' then
+    redis.call('INCR', INTERRUPTED .. id)
+    redis.call('EXPIRE', INTERRUPTED .. id, retry_ttl_s)
+  end
+  delete[#delete + 1] = LOCK .. id
+  wake_one(wake) -- whoever it wakes runs the job, or learns when it is due
+end
+
+local locks, ids = {}, {}
+for i = 4, #ARGV, STEP do
+  locks[#locks + 1] = LOCK .. ARGV[i]
+  ids[#ids + 1] = ARGV[i]
+end
+local owners = redis.call('MGET', unpack(locks))
+local notes = redis.call('HMGET', claims, unpack(ids))
+
+local answers = {}
+for n, id in ipairs(ids) do
+  local i = 4 + (n - 1) * STEP
+  if still_ours(id, owners[n], notes[n]) then
+    if ARGV[i + 1] == 'done' then
+      done(id, ARGV[i + 2], ARGV[i + 3], ARGV[i + 4])
+    else
+      again(id, notes[n], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4])
+    end
+    settled[#settled + 1] = id
+    answers[n] = 1
+  else
+    answers[n] = 0
+  end
+end
+
+if #delete > 0 then
+  for i = 1, #delete, 1000 do
+    redis.call('DEL', unpack(delete, i, math.min(i + 999, #delete)))
+  end
+end
+if #finished > 0 then
+  redis.call('ZREM', queue, unpack(finished))
+  redis.call('ZREM', aborts, unpack(finished))
+end
+if #settled > 0 then
+  redis.call('HDEL', claims, unpack(settled))
+end
+return answers

@@ -1,0 +1,37 @@
+-- The keys of one job, and the time. Every script gets the prefix of all keys as its first argument.
+local prefix = ARGV[1]
+local JOB, LOCK, RETRY = prefix .. 'job:', prefix .. 'in-progress:', prefix .. 'retry:'
+local RESULT, INTERRUPTED = prefix .. 'result:', prefix .. 'interrupted:'
+local CLAIMS = prefix .. 'claims:'
+
+-- Redis's clock in ms: the clocks of producers and workers need not agree.
+local function now_ms()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+-- A whole number as text; Lua's own conversion turns large ones into 1.7e+12.
+local function whole(n)
+  return string.format('%.0f', n)
+end
+
+-- `command key value value ...` in pieces: Lua can unpack some 8000 values at most. `option` may be nil.
+local function in_pieces(command, key, option, values)
+  for i = 1, #values, 1000 do
+    local last = math.min(i + 999, #values)
+    if option then
+      redis.call(command, key, option, unpack(values, i, last))
+    else
+      redis.call(command, key, unpack(values, i, last))
+    end
+  end
+end
+
+-- What the claims hash says of a job: the score before the claim, the score that the claim gave it, its queue.
+local function remember(old_score, lapse, queue)
+  return old_score .. ' ' .. lapse .. ' ' .. queue
+end
+
+local function recall(text)
+  return string.match(text, '^(%S+) (%S+) (.*)$')
+end

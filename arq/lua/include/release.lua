@@ -1,0 +1,28 @@
+-- Give back everything that a worker holds: its jobs get the score they had before, and become free again.
+-- Returns the ids of the jobs. Jobs whose lock names somebody else are left alone.
+local function release_worker(workers, worker, forgive, retry_ttl_s)
+  local claims = CLAIMS .. worker
+  local held = redis.call('HGETALL', claims)
+  local released, queues = {}, {}
+  for i = 1, #held, 2 do
+    local id = held[i]
+    local score, lapse, queue = recall(held[i + 1])
+    local owner = redis.call('GET', LOCK .. id)
+    if owner == worker or (not owner and redis.call('ZSCORE', queue, id) == lapse) then
+      redis.call('ZADD', queue, 'XX', score, id)
+      redis.call('DEL', LOCK .. id)
+      if forgive then
+        redis.call('INCR', INTERRUPTED .. id)
+        redis.call('EXPIRE', INTERRUPTED .. id, retry_ttl_s)
+      end
+      released[#released + 1] = id
+      queues[queue] = true
+    end
+  end
+  redis.call('DEL', claims)
+  redis.call('ZREM', workers, worker)
+  for queue in pairs(queues) do
+    wake_one(queue .. ':wake')
+  end
+  return released
+end

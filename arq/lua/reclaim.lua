@@ -1,0 +1,17 @@
+-- What a worker holds already: after a claim whose answer was lost, the worker asks what it was given.
+--
+-- KEYS  1 claims of this worker (hash)
+-- ARGV  1 prefix   2 worker id
+-- Result  jobs, see include/claimed.lua; starts are not counted again
+--!include keys
+--!include claimed
+local jobs = {}
+local held = redis.call('HGETALL', KEYS[1])
+for i = 1, #held, 2 do
+  local id = held[i]
+  if redis.call('GET', LOCK .. id) == ARGV[2] then
+    local values = redis.call('MGET', JOB .. id, RETRY .. id, INTERRUPTED .. id)
+    jobs[#jobs + 1] = claimed(id, (recall(held[i + 1])), values, tonumber(values[2]) or 1, 0)
+  end
+end
+return jobs

@@ -1,0 +1,61 @@
+"""Aliases and protocols for users' annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from .cron import CronJob
+    from .worker import Function
+
+__all__ = (
+    "WEEKDAYS",
+    "OptionType",
+    "SecondsTimedelta",
+    "StartupShutdown",
+    "WeekdayOptionType",
+    "WorkerCoroutine",
+    "WorkerSettingsType",
+)
+
+WeekdayName = Literal["mon", "tues", "wed", "thurs", "fri", "sat", "sun"]
+
+#: One value or several of a cron field; None matches always.
+OptionType = None | int | Collection[int]
+#: Day(s) of the week: 0 (Monday) to 6, or names.
+WeekdayOptionType = None | int | WeekdayName | Collection[int | WeekdayName]
+#: The names that stand for weekdays, Monday first.
+WEEKDAYS: tuple[WeekdayName, ...] = ("mon", "tues", "wed", "thurs", "fri", "sat", "sun")
+#: A duration: seconds, or a timedelta.
+SecondsTimedelta = int | float | timedelta
+
+
+class WorkerCoroutine(Protocol):
+    """An async function that can be run as a job: the context comes first, the job's arguments follow."""
+
+    __qualname__: str
+
+    async def __call__(self, ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> Any: ...
+
+
+class StartupShutdown(Protocol):
+    """An async hook: it gets the worker's context (start, shutdown) or the job's (the job hooks)."""
+
+    __qualname__: str
+
+    async def __call__(self, ctx: dict[Any, Any]) -> Any: ...
+
+
+class WorkerSettingsBase(Protocol):
+    """What a settings class looks like; every attribute but `functions` may be left out."""
+
+    functions: Sequence[WorkerCoroutine | Function]
+    cron_jobs: Sequence[CronJob] | None
+    on_startup: StartupShutdown | None
+    on_shutdown: StartupShutdown | None
+
+
+#: What `run_worker` and `create_worker` take: a dict, a class, or an instance of one.
+WorkerSettingsType = dict[str, Any] | type[WorkerSettingsBase] | WorkerSettingsBase

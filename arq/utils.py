@@ -1,0 +1,139 @@
+"""Conversions of time, short texts for log lines, and the import of dotted paths."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import os
+from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
+from time import time
+from typing import Any, overload
+
+from .constants import timezone_env_vars
+from .typing import SecondsTimedelta
+
+logger = logging.getLogger("arq.utils")
+
+epoch = datetime(1970, 1, 1)
+epoch_tz = epoch.replace(tzinfo=timezone.utc)
+
+
+def timestamp_ms() -> int:
+    """Now, as unix time in ms."""
+    return round(time() * 1000)
+
+
+def to_unix_ms(dt: datetime) -> int:
+    """A datetime as unix time in ms; a naive one is taken as local time."""
+    return round(dt.timestamp() * 1000)
+
+
+@lru_cache
+def get_tz() -> tzinfo:
+    """The timezone of datetimes in job infos: the first of `timezone_env_vars` that is set, else UTC.
+
+    The answer is kept for the life of the process. An unknown name gives a warning and UTC.
+    """
+    name = next((os.environ[var] for var in timezone_env_vars if os.environ.get(var)), None)
+    if name is None:
+        return timezone.utc
+    try:
+        return _load_timezone(name)
+    except (KeyError, ValueError, OSError):  # zoneinfo and pytz both raise a KeyError for a name they don't know
+        logger.warning("unknown timezone: %r", name)
+        return timezone.utc
+
+
+def _load_timezone(name: str) -> tzinfo:
+    try:
+        pytz = importlib.import_module("pytz")  # arq used pytz: code that reads `tzinfo.zone` goes on working
+    except ImportError:
+        zoneinfo = importlib.import_module("zoneinfo")
+        found: tzinfo = zoneinfo.ZoneInfo(name)
+    else:
+        found = pytz.timezone(name)
+    return found
+
+
+def ms_to_datetime(unix_ms: int) -> datetime:
+    """Unix time in ms as an aware datetime in the timezone of `get_tz`."""
+    return datetime.fromtimestamp(unix_ms / 1000, tz=get_tz())
+
+
+@overload
+def to_ms(td: None) -> None: ...
+@overload
+def to_ms(td: SecondsTimedelta) -> int: ...
+def to_ms(td: SecondsTimedelta | None) -> int | None:
+    """A duration (seconds or timedelta) in whole ms; None stays None."""
+    if td is None:
+        return None
+    seconds = td.total_seconds() if isinstance(td, timedelta) else td
+    return round(seconds * 1000)
+
+
+@overload
+def to_seconds(td: None) -> None: ...
+@overload
+def to_seconds(td: SecondsTimedelta) -> float: ...
+def to_seconds(td: SecondsTimedelta | None) -> float | None:
+    """A duration (seconds or timedelta) in seconds; None stays None."""
+    return td.total_seconds() if isinstance(td, timedelta) else td
+
+
+async def poll(step: float = 0.5) -> AsyncGenerator[float, None]:
+    """Yield the seconds since the start, every `step` seconds; the time the caller takes counts as waiting."""
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    while True:
+        before = loop.time()
+        yield before - start
+        await asyncio.sleep(max(0.0, step - (loop.time() - before)))
+
+
+DEFAULT_CURTAIL = 80
+
+
+def truncate(s: str, length: int = DEFAULT_CURTAIL) -> str:
+    """The text, cut to `length` characters; the last one is then an ellipsis."""
+    return s if len(s) <= length else s[: length - 1] + "…"
+
+
+def args_to_string(args: Sequence[Any], kwargs: dict[str, Any]) -> str:
+    """Arguments as they would stand in a call, cut to 80 characters; keywords in alphabetical order."""
+    if not args and not kwargs:
+        return ""
+    parts = [repr(a) for a in args]
+    parts.extend(f"{key}={kwargs[key]!r}" for key in sorted(kwargs))
+    return truncate(", ".join(parts))
+
+
+def import_string(dotted_path: str) -> Any:
+    """Import an object by path: `package.module.Name` or `package.module:Name`.
+
+    Raises:
+        ImportError: the path has no module part, the module can't be found, or it has no such attribute.
+    """
+    module_path, name = split_path(dotted_path)
+    module = importlib.import_module(module_path)
+    found: Any = module
+    for part in name.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError as exc:
+            raise ImportError(f'Module "{module_path}" does not define a "{name}" attribute') from exc
+    return found
+
+
+def split_path(dotted_path: str) -> tuple[str, str]:
+    """The module and the attribute of a path like `package.module.Name` or `package.module:Name`."""
+    path = dotted_path.strip()
+    module_path, colon, name = path.partition(":")
+    if not colon:
+        module_path, _, name = path.rpartition(".")
+    if not module_path or not name or not all(name.split(".")):
+        raise ImportError(f'"{dotted_path}" doesn\'t look like a module path')
+    return module_path, name
