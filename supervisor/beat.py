@@ -1,0 +1,72 @@
+"""A child's line to its parent. Nothing here ever waits: a parent that is stopped must not stop the jobs."""
+
+import asyncio
+import os
+import select
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from .messages import encode
+
+WRITE_S = 5.0
+
+
+class BeatLine:
+    """Writes messages into the pipe. `on_broken` is called once when nobody reads it any more."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self.on_broken: Callable[[], None] = lambda: None
+        os.set_blocking(fd, False)
+
+    def send(self, kind: str, /, **body: Any) -> None:
+        """A message that may be dropped when the pipe is full."""
+        self._write(encode(kind, **body))
+
+    def send_surely(self, kind: str, /, **body: Any) -> None:
+        """A message that matters: waits a little for room. Not for the running loop."""
+        data = encode(kind, **body)
+        while data:
+            if not select.select([], [self._fd], [], WRITE_S)[1]:
+                return
+            written = self._write(data)
+            if written < 0:
+                return
+            data = data[written:]
+
+    def _write(self, data: bytes) -> int:
+        """Bytes written; 0 when the pipe is full, -1 when it is broken."""
+        try:
+            return os.write(self._fd, data)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self.on_broken()
+            return -1
+
+
+async def beat(line: BeatLine, period_s: float, content: Callable[[], dict[str, Any]]) -> None:
+    """Every `period_s`, from the loop that must be alive, with the time that the loop was late."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due_s = loop.time() + period_s
+        await asyncio.sleep(period_s)
+        lag_ms = max(0.0, (loop.time() - due_s) * 1000)
+        with suppress(RuntimeError):  # a collection of the worker changed while it was read
+            line.send("beat", lag_ms=round(lag_ms, 1), **content())
+
+
+def new_loop(wants_uvloop: bool) -> asyncio.AbstractEventLoop:
+    """The child's own event loop, made current."""
+    loop: asyncio.AbstractEventLoop
+    try:
+        if not wants_uvloop:
+            raise ImportError
+        import uvloop
+
+        loop = uvloop.new_event_loop()
+    except ImportError:
+        loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    return loop

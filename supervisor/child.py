@@ -1,0 +1,288 @@
+"""A worker process, from the fork to its exit code: settings, worker, READY, beats, drain, bye.
+
+User code lives here and nowhere else. The parent reads what happens from the pipe and from the exit code.
+"""
+
+import asyncio
+import faulthandler
+import logging.config
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import arq.utils
+import arq.worker
+from arq.connections import RedisSettings
+
+from .beat import BeatLine, beat, new_loop
+from .childenv import Brief
+from .codes import ChildCode
+from .handover import pack
+from .logs import child_log_config
+from .messages import brief_jobs
+from .spawn import Pipes, set_name
+from .trouble import is_redis_away, redis_refusal, short
+
+ORPHAN_MARGIN_S = 4.5
+CLOSE_S = 5.0
+
+
+def main(brief: Brief, pipes: Pipes) -> int:
+    """Run one worker; returns the exit code (ChildCode)."""
+    brief.export(os.environ)
+    set_name(f"arq:{brief.slot}:{brief.options.name}")
+    line = BeatLine(pipes.beat_fd)
+    line.send("hello", pid=os.getpid())
+    loop = new_loop(brief.options.uvloop)
+    try:
+        configure_logging(brief)
+        settings = load_settings(brief.options.settings)
+    except BaseException as error:  # noqa: BLE001  # a settings module may raise anything, SystemExit too
+        return fail(line, "import", error, ChildCode.IMPORT)
+    return Session(brief, pipes, line, loop).run(settings)
+
+
+def configure_logging(brief: Brief) -> None:
+    """The pool's format, or the configuration that the user names."""
+    options = brief.options
+    if options.custom_log_dict:
+        _see_working_directory()
+        config = arq.utils.import_string(options.custom_log_dict)
+    else:
+        config = child_log_config(options.name, str(brief.slot), options.log_format, options.log_level)
+    logging.raiseExceptions = False
+    logging.config.dictConfig(config)
+
+
+def load_settings(path: str) -> Any:
+    """Import the settings object, as `arq` does: with the working directory on the path."""
+    _see_working_directory()
+    return arq.utils.import_string(path)
+
+
+def _see_working_directory() -> None:
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+
+
+def fail(line: BeatLine, kind: str, error: BaseException, code: ChildCode) -> int:
+    """Tell the parent why this child ends; it shows each traceback once."""
+    trace = "" if kind == "temp" else "".join(traceback.format_exception(error))[-30_000:]
+    line.send_surely("fatal", kind=kind, exc=short(error), trace=trace)
+    return code
+
+
+class Session:
+    """One worker on its loop."""
+
+    def __init__(self, brief: Brief, pipes: Pipes, line: BeatLine, loop: asyncio.AbstractEventLoop) -> None:
+        self._brief = brief
+        self._pipes = pipes
+        self._line = line
+        self._loop = loop
+        self._worker: Any = None
+        self._is_started = False
+        self._is_stopping = False
+        self._hook_failed = False
+        self._has_own_pool = False
+        self._redis_name = self._redis_text = ""
+        self._cancelled = asyncio.Event()
+
+    def run(self, settings: Any) -> int:
+        """Returns the exit code."""
+        try:
+            return self._loop.run_until_complete(self._live(settings))
+        except Exception as error:  # noqa: BLE001  # whatever ends a worker, the parent has to know
+            return self._explain(error)
+
+    async def _live(self, settings: Any) -> int:
+        try:
+            self._worker = self._make_worker(settings)
+        except Exception as error:  # noqa: BLE001  # settings that no worker can be made of
+            return fail(self._line, "import", error, ChildCode.IMPORT)
+        self._listen()
+        beats = asyncio.create_task(beat(self._line, self._brief.options.heartbeat_s, self._beat))
+        try:
+            await self._work()
+        finally:
+            is_closed = await self._close()
+            beats.cancel()
+        if not is_closed:
+            return ChildCode.UNFINISHED
+        if self._is_stopping or self._brief.options.burst:
+            self._line.send_surely("bye", reason="stop" if self._is_stopping else "burst")
+            return ChildCode.CLEAN
+        return ChildCode.UNFINISHED  # nobody asked it to end
+
+    # --- making ---------------------------------------------------------------------------------------------------
+
+    def _make_worker(self, settings: Any) -> Any:
+        # looked up at this moment: monitoring libraries replace it when the settings are imported
+        worker = arq.worker.create_worker(settings, **self._overrides(settings))
+        worker.worker_id = self._brief.worker_id
+        worker.on_ready = self._ready
+        worker.allow_pick_jobs = not self._brief.is_quiet
+        self._redis_name, self._redis_text = self._hand_over(worker)
+        worker.supervised = bool(self._redis_name)
+        worker.on_startup = self._watched(worker.on_startup)
+        self._lead_cron(worker)
+        return worker
+
+    def _overrides(self, settings: Any) -> dict[str, Any]:
+        wanted: dict[str, Any] = {"handle_signals": False}
+        if self._brief.options.burst:
+            wanted["burst"] = True
+        given = arq.worker.get_kwargs(settings)
+        self._has_own_pool = given.get("redis_pool") is not None
+        if self._brief.redis_dsn and not given.get("redis_settings") and not self._has_own_pool:
+            wanted["redis_settings"] = RedisSettings.from_dsn(self._brief.redis_dsn)
+        return wanted
+
+    def _hand_over(self, worker: Any) -> tuple[str, str]:
+        """The steward needs the Redis settings. With a pool made by the user, the worker keeps its own lease."""
+        if self._has_own_pool:
+            return "", ""
+        return pack(worker.redis_settings or RedisSettings())
+
+    def _watched(self, hook: Callable[[Any], Awaitable[Any]] | None) -> Callable[[Any], Awaitable[Any]]:
+        """The start hook, so that its failure is not taken for Redis's, and a stop knows when it is over."""
+
+        async def on_startup(ctx: Any) -> None:
+            try:
+                if hook is not None:
+                    await hook(ctx)
+            except BaseException:
+                self._hook_failed = True
+                raise
+            self._is_started = True
+
+        return on_startup
+
+    def _lead_cron(self, worker: Any) -> None:
+        """Several processes must not do what one would do: slot 0 leads."""
+        if not self._brief.options.cron_leader or not worker.cron_jobs:
+            return
+        for job in worker.cron_jobs:
+            if not self._brief.is_first:
+                job.run_at_startup = False
+        if self._brief.slot != 0:
+            worker.cron_jobs = [job for job in worker.cron_jobs if job.unique]
+
+    # --- telling --------------------------------------------------------------------------------------------------
+
+    def _ready(self) -> None:
+        worker = self._worker
+        self._line.send_surely(
+            "ready",
+            completion_wait_s=float(worker.job_completion_wait),
+            longest_job_s=float(worker.in_progress_timeout_s) - 10.0,
+            queue=worker.queue_name,
+            health_key=worker.health_check_key,
+            functions=len(worker.functions),
+            max_jobs=worker.max_jobs,
+            redis=self._redis_name,
+            redis_text=self._redis_text,
+        )
+
+    def _beat(self) -> dict[str, Any]:
+        worker = self._worker
+        return {
+            "c": worker.jobs_complete,
+            "f": worker.jobs_failed,
+            "r": worker.jobs_retried,
+            "o": sum(not task.done() for task in worker.tasks.values()),
+            "q": worker.queued,
+            "jobs": brief_jobs(worker.running_jobs()),
+        }
+
+    def _explain(self, error: Exception) -> int:
+        if isinstance(error, asyncio.CancelledError):
+            return ChildCode.UNFINISHED
+        if not self._hook_failed and is_redis_away(error):
+            return fail(self._line, "temp", error, ChildCode.TEMPFAIL)
+        if refusal := redis_refusal(error):
+            self._line.send_surely("fatal", kind="boot", exc=refusal, trace="")
+            return ChildCode.BOOT
+        return fail(self._line, "boot", error, ChildCode.BOOT)
+
+    # --- ending ---------------------------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        """From here on there may be something to finish, so signals no longer end the process at once."""
+        signal.signal(signal.SIGTERM, self._on_term)
+        signal.signal(signal.SIGQUIT, self._on_quit)
+        signal.signal(signal.SIGUSR1, self._on_dump)
+        with suppress(Exception):
+            faulthandler.unregister(signal.SIGUSR1)
+            faulthandler.register(signal.SIGUSR1, all_threads=True, chain=True)
+        signal.signal(signal.SIGUSR2, self._on_quiet)
+        self._line.on_broken = self._orphaned
+        self._loop.add_reader(self._pipes.life_fd, self._orphaned)
+
+    def _on_term(self, *_: object) -> None:
+        if not self._is_started:
+            os._exit(0)
+        if os.getppid() != self._brief.supervisor_pid:
+            self._orphaned()
+        self._loop.call_soon_threadsafe(self._drain)
+
+    def _on_quit(self, *_: object) -> None:
+        if not self._is_started:
+            os._exit(0)
+        self._loop.call_soon_threadsafe(self._cancel)
+
+    def _on_quiet(self, *_: object) -> None:
+        self._worker.allow_pick_jobs = False
+
+    def _on_dump(self, *_: object) -> None:
+        """Runs after the stacks were written, also while a job blocks the loop (unless it never leaves C code)."""
+        self._line.send("dump", jobs=brief_jobs(self._worker.running_jobs()))
+
+    def _drain(self) -> None:
+        """Take nothing new, let what runs finish for as long as the settings allow."""
+        if self._is_stopping:
+            return
+        self._is_stopping = True
+        self._worker.cron_jobs = []
+        self._line.send("draining")
+        self._worker.handle_sig_wait_for_completion(signal.SIGTERM)
+
+    def _cancel(self) -> None:
+        """Cancel what runs, now; it goes back to the queue."""
+        self._is_stopping = True
+        self._cancelled.set()
+        self._worker.handle_sig(signal.SIGQUIT)
+
+    def _orphaned(self) -> None:
+        """The parent is gone. Nobody else will end this process, so it has to be sure that it ends."""
+        self._line.on_broken = lambda: None
+        with suppress(Exception):
+            self._loop.remove_reader(self._pipes.life_fd)
+        limit_s = float(self._worker.job_completion_wait) + ORPHAN_MARGIN_S
+        faulthandler.dump_traceback_later(limit_s, exit=True)
+        self._worker.supervised = False  # the steward ends too: the worker keeps its own lease again
+        self._loop.call_soon_threadsafe(self._drain)
+
+    async def _work(self) -> None:
+        try:
+            await self._worker.async_run()
+        except asyncio.CancelledError:
+            if not self._is_stopping:
+                raise
+
+    async def _close(self) -> bool:
+        """Close the worker; after QUIT that may take only a little while. False = it was given up."""
+        closing = asyncio.ensure_future(self._worker.close())
+        quitting = asyncio.create_task(self._cancelled.wait())
+        await asyncio.wait({closing, quitting}, return_when=asyncio.FIRST_COMPLETED)
+        quitting.cancel()
+        if not closing.done():
+            await asyncio.wait({closing}, timeout=min(CLOSE_S, 0.8 * self._brief.options.kill_timeout_s))
+        if not closing.done():
+            return False
+        closing.result()
+        return True

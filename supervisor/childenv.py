@@ -1,0 +1,64 @@
+"""What a child is told about itself when it is forked."""
+
+import os
+import re
+import secrets
+import socket
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+
+from .events import Fork
+from .options import Options
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """One child's orders. `host` and `options.name` are parts of Redis keys."""
+
+    options: Options
+    slot: int
+    count: int
+    generation: int
+    worker_id: str
+    previous_worker_id: str
+    host: str
+    is_first: bool
+    is_quiet: bool
+    redis_dsn: str
+    supervisor_pid: int
+
+    def export(self, environ: MutableMapping[str, str]) -> None:
+        """Put what user code may want to know into the environment."""
+        environ["ARQ_WORKER_SLOT"] = str(self.slot)
+        environ["ARQ_WORKER_COUNT"] = str(self.count)
+        environ["ARQ_POOL_NAME"] = self.options.name
+        environ["ARQ_WORKER_ID"] = self.worker_id
+        environ["ARQ_WORKER_GENERATION"] = str(self.generation)
+        environ["ARQ_SUPERVISOR_PID"] = str(self.supervisor_pid)
+        if self.previous_worker_id:
+            environ["ARQ_PREVIOUS_WORKER_ID"] = self.previous_worker_id
+        if self.redis_dsn:
+            environ["REDIS_DSN"] = self.redis_dsn
+
+
+def host_name() -> str:
+    """This host, as a part of a key: letters, digits, dots, dashes and underscores."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", socket.gethostname()) or "localhost"
+
+
+def make_brief(options: Options, fork: Fork, host: str, redis_dsn: str) -> Brief:
+    """The orders for the child that is about to be forked, with an id that no other process ever has."""
+    nonce = secrets.token_hex(4)
+    return Brief(
+        options=options,
+        slot=fork.slot,
+        count=fork.count,
+        generation=fork.generation,
+        worker_id=f"{options.name}:{host}:{fork.slot}:{nonce}",
+        previous_worker_id=fork.previous_worker_id,
+        host=host,
+        is_first=fork.first,
+        is_quiet=fork.quiet,
+        redis_dsn=redis_dsn,
+        supervisor_pid=os.getpid(),
+    )

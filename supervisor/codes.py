@@ -1,0 +1,50 @@
+"""What a process says by the way it ends: our own exit codes, a child's, and what a child's end means."""
+
+from enum import IntEnum, StrEnum
+
+
+class ExitCode(IntEnum):
+    """How `arq-supervise` itself ends. The first cause wins and is never overwritten."""
+
+    OK = 0
+    INTERNAL = 1
+    USAGE = 2
+    BOOT = 3
+    SETTINGS = 4
+    INTENSITY = 5
+    INTERRUPTED = 6
+    TAKEN = 7
+    UNAVAILABLE = 69
+
+
+class ChildCode(IntEnum):
+    """The closed vocabulary of a child; every other code, and every signal, is a crash."""
+
+    CLEAN = 0
+    UNFINISHED = 1
+    BOOT = 3
+    IMPORT = 4
+    TEMPFAIL = 75
+    RECYCLE = 155
+
+
+class Outcome(StrEnum):
+    """What the end of a child means to the pool."""
+
+    CLEAN = "clean"
+    DONE = "done"
+    RECYCLED = "recycled"
+    TEMPFAIL = "tempfail"
+    BOOT_FAIL = "boot"
+    IMPORT_FAIL = "import"
+    CRASH = "crash"
+    HUNG = "hung"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def is_failure(self) -> bool:
+        """Does it count toward the restart limit, and double the pause before the next start?"""
+        return self in FAILURES
+
+
+FAILURES = frozenset({Outcome.CRASH, Outcome.HUNG, Outcome.BOOT_FAIL, Outcome.IMPORT_FAIL})

@@ -1,0 +1,269 @@
+"""What can happen to a pool, and what can be ordered in answer. Values only: nothing here acts."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from arq._health import Tally
+
+
+class Role(StrEnum):
+    """What a child is there for."""
+
+    WORKER = "worker"
+    STEWARD = "steward"
+    REDIS = "redis"
+    WATCHER = "watcher"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a worker tells when it is ready. `redis` is the name of its Redis settings, "" when not handed over."""
+
+    queue: str = ""
+    health_key: str = ""
+    completion_wait_s: float = 0.0
+    longest_job_s: float = 300.0
+    max_jobs: int = 0
+    functions: int = 0
+    redis: str = ""
+
+
+# --- what happens ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """The Fork that was ordered under this key worked."""
+
+    key: int
+    pid: int
+    worker_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForkFailed:
+    """The system refused a new process."""
+
+    key: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A child says it works now."""
+
+    key: int
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A child's loop is alive, and this is what it has done so far."""
+
+    key: int
+    tally: Tally
+    running: tuple[tuple[str, str], ...] = ()
+    lag_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fatal:
+    """A child is about to end and says why: `kind` is import, boot, temp or usage."""
+
+    key: int
+    kind: str
+    error: str
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bye:
+    """A child ends on purpose: `reason` is stop, burst or recycle."""
+
+    key: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dumped:
+    """A child was asked for its stacks and adds which jobs it is running."""
+
+    key: int
+    running: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """A child was reaped: exit code, or the name of the signal that ended it."""
+
+    key: int
+    code: int | None
+    signal: str | None
+
+    @property
+    def status(self) -> str:
+        """As it appears in the log."""
+        return self.signal or f"exit:{self.code}"
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The steward has given a dead worker's jobs back (`worker_id` "" = found by its sweep)."""
+
+    worker_id: str
+    job_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFailed:
+    """The steward could not, and will try again."""
+
+    worker_id: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class RssSample:
+    """Resident memory of a worker."""
+
+    key: int
+    rss_mb: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Somebody wants the pool to end. `hard` starts at the second stage; `again` always escalates."""
+
+    cause: str
+    hard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """New code, please."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Watched files changed."""
+
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Another number of workers: `to`, or the present number and `by`."""
+
+    to: int | None = None
+    by: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Take no new jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """Show the stacks of all workers, or of one slot."""
+
+    slot: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Amnesty:
+    """The parent itself was stopped for `gap_s`: nobody's silence counts."""
+
+    gap_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A deadline has passed."""
+
+
+Event = (
+    Forked
+    | ForkFailed
+    | Ready
+    | Beat
+    | Fatal
+    | Bye
+    | Dumped
+    | Exited
+    | Released
+    | ReleaseFailed
+    | RssSample
+    | Stop
+    | Reload
+    | Changed
+    | Scale
+    | Quiet
+    | Dump
+    | Amnesty
+    | Tick
+)
+
+
+# --- what is ordered ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Start a child; answer with Forked or ForkFailed. `first` = nobody of this slot was ever ready."""
+
+    key: int
+    role: Role
+    slot: int
+    generation: int
+    count: int
+    first: bool
+    quiet: bool
+    previous_worker_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Send a signal to a child that is not reaped yet. `group` = to everything it started, too."""
+
+    key: int
+    signal: str
+    group: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """One record of the log."""
+
+    level: str
+    event: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A traceback for the person who reads the log, unchanged."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Tell the service manager."""
+
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadDone:
+    """A reload ended; those who wait for it want to know."""
+
+    ok: bool
+    error: str = ""
+    trace: str = ""
+
+
+Command = Fork | Kill | Say | Trace | Notify | ReloadDone

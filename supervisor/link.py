@@ -1,0 +1,142 @@
+"""The parent's ends of one child's pipes. Reading and writing never wait."""
+
+import os
+from contextlib import suppress
+
+from arq._health import Tally
+
+from .events import Beat, Bye, Dumped, Event, Fatal, Ready, Released, ReleaseFailed, Report, Role
+from .messages import Decoder, Message
+from .spawn import Pipes
+
+READ_BYTES = 65536
+MOST_READS = 16
+
+
+class Link:
+    """One child's pipes, opened before the fork."""
+
+    def __init__(self, key: int, role: Role, life_fd: int) -> None:
+        self.key = key
+        self.role = role
+        self.dsn = ""
+        self.redis_texts: dict[str, str] = {}
+        self._decoder = Decoder()
+        self._unsent = b""
+        self.read_fd, self._beat_fd = os.pipe2(os.O_CLOEXEC)
+        self._orders_read_fd = self._write_fd = -1
+        if role is Role.STEWARD:
+            try:
+                self._orders_read_fd, self._write_fd = os.pipe2(os.O_CLOEXEC)
+                os.set_blocking(self._write_fd, False)
+            except OSError:
+                self.close()
+                raise
+        os.set_blocking(self.read_fd, False)
+        self._life_fd = life_fd
+
+    @property
+    def child_pipes(self) -> Pipes:
+        """What the child keeps."""
+        return Pipes(self._beat_fd, self._life_fd, self._orders_read_fd)
+
+    def after_fork(self) -> None:
+        """Close the child's ends here."""
+        for fd in (self._beat_fd, self._orders_read_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._beat_fd = self._orders_read_fd = -1
+
+    def close(self) -> None:
+        """Close everything."""
+        for fd in (self.read_fd, self._beat_fd, self._orders_read_fd, self._write_fd):
+            if fd >= 0:
+                with suppress(OSError):
+                    os.close(fd)
+        self.read_fd = self._beat_fd = self._orders_read_fd = self._write_fd = -1
+
+    def read(self) -> tuple[list[Event], bool]:
+        """What the child has said, and whether its end of the pipe is still open."""
+        events: list[Event] = []
+        for _ in range(MOST_READS):  # a child that floods its pipe must not keep us here
+            try:
+                data = os.read(self.read_fd, READ_BYTES)
+            except BlockingIOError:
+                return events, True
+            except OSError:
+                return events, False
+            if not data:
+                return events, False
+            for message in self._decoder.feed(data):
+                event = self._understand(message)
+                if event is not None:
+                    events.append(event)
+        return events, True
+
+    def send(self, data: bytes) -> bool:
+        """Write lines to the child; false when it has not yet taken the last ones (they are not lost)."""
+        if self._write_fd < 0 or not self._flush():
+            return False
+        self._unsent = data
+        self._flush()
+        return True
+
+    def _flush(self) -> bool:
+        while self._unsent:
+            try:
+                self._unsent = self._unsent[os.write(self._write_fd, self._unsent) :]
+            except BlockingIOError:
+                return False
+            except OSError:  # it is gone, and its end is about to be noticed
+                self._unsent = b""
+        return True
+
+    def _understand(self, message: Message) -> Event | None:
+        """A message as an event; None for what only the link itself needs, and for nonsense."""
+        try:
+            return _EVENT_OF[message.kind](self, message) if message.kind in _EVENT_OF else None
+        except (TypeError, ValueError, KeyError):
+            return None
+
+    def ready(self, message: Message) -> Event:
+        """READY; the Redis settings in it stay here, they are a secret."""
+        name = message.text("redis")
+        if name:
+            self.redis_texts[name] = message.text("redis_text")
+        self.dsn = message.text("dsn")
+        report = Report(
+            queue=message.text("queue"),
+            health_key=message.text("health_key"),
+            completion_wait_s=max(0.0, message.number("completion_wait_s")),
+            longest_job_s=max(0.0, message.number("longest_job_s", 300.0)),
+            max_jobs=int(message.number("max_jobs")),
+            functions=int(message.number("functions")),
+            redis=name,
+        )
+        return Ready(self.key, report)
+
+
+def _jobs(message: Message) -> tuple[tuple[str, str], ...]:
+    return tuple((str(job_id), str(name)) for job_id, name in message.body.get("jobs", ()))
+
+
+def _beat(link: Link, message: Message) -> Event:
+    counts = (int(message.number(name)) for name in ("c", "f", "r", "o", "q"))
+    return Beat(link.key, Tally(*counts), _jobs(message), message.number("lag_ms"))
+
+
+def _released(_: Link, message: Message) -> Event:
+    return Released(message.text("worker"), tuple(str(job_id) for job_id in message.body["ids"]))
+
+
+_EVENT_OF = {
+    "ready": Link.ready,
+    "beat": _beat,
+    "fatal": lambda link, message: Fatal(
+        link.key, message.text("kind"), message.text("exc"), message.text("trace")
+    ),
+    "bye": lambda link, message: Bye(link.key, message.text("reason")),
+    "dump": lambda link, message: Dumped(link.key, _jobs(message)),
+    "released": _released,
+    "release_failed": lambda _, message: ReleaseFailed(message.text("worker"), message.text("error")),
+}

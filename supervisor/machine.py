@@ -1,0 +1,364 @@
+"""The pool as a machine: events and the time go in, orders come out. It does nothing itself.
+
+A child's journey is the order of the rows; a column is what happens to it:
+
+    phase       Ready     Beat      Fatal Bye   Dumped   Exited   deadline
+    BOOTING     admit     refresh   note  note  tell     bury     overdue
+    READY       ignore    refresh   note  note  tell     bury     look
+    DRAINING    remember  refresh   note  note  tell     bury     climb_on
+    CANCELLING  remember  refresh   note  note  tell     bury     climb_on
+    HUNG        remember  ignore    note  note  tell     bury     climb_on
+    ABORTING    remember  ignore    note  note  tell     bury     climb_on
+    KILLED      ignore    ignore    note  note  tell     bury     climb_on
+"""
+
+from collections.abc import Callable, Iterator
+
+from . import ladder, rollout, verdicts
+from .backoff import RestartLimit
+from .codes import ExitCode
+from .events import (
+    Amnesty,
+    Beat,
+    Bye,
+    Changed,
+    Command,
+    Dump,
+    Dumped,
+    Event,
+    Exited,
+    Fatal,
+    Fork,
+    Forked,
+    ForkFailed,
+    Kill,
+    Notify,
+    Quiet,
+    Ready,
+    Released,
+    ReleaseFailed,
+    Reload,
+    Role,
+    RssSample,
+    Scale,
+    Stop,
+    Tick,
+)
+from .model import Child, Phase, Pool, Slot
+from .options import MOST_PROCS, Options
+from .stop import advance_stop, ask_again, begin_stop, budget_s, keep_patience
+
+_ANY = {Fatal: "note_fatal", Bye: "note_bye", Dumped: "tell", Exited: "bury", RssSample: "weigh"}
+_ENDING = _ANY | {Ready: "remember", Beat: "refresh", Tick: "climb_on"}
+_FORCED = _ANY | {Ready: "remember", Beat: "ignore", Tick: "climb_on"}
+
+TABLE: dict[Phase, dict[type[Event], str]] = {
+    Phase.BOOTING: _ANY | {Ready: "admit", Beat: "refresh", Tick: "overdue"},
+    Phase.READY: _ANY | {Ready: "ignore", Beat: "refresh", Tick: "look"},
+    Phase.DRAINING: _ENDING,
+    Phase.CANCELLING: _ENDING,
+    Phase.HUNG: _FORCED,
+    Phase.ABORTING: _FORCED,
+    Phase.KILLED: _FORCED,
+}
+
+
+class Machine:
+    """Decides everything about one pool. `spread` returns numbers in [0, 1) for jitter."""
+
+    def __init__(self, options: Options, spread: Callable[[], float]) -> None:
+        self._now = 0.0
+        limit = RestartLimit(options.restarts_allowed, options.restart_window_s)
+        self.pool = Pool(options, spread, limit, target=options.procs)
+        helpers = [Role.STEWARD]
+        helpers += [Role.REDIS] if options.embedded_redis else []
+        helpers += [Role.WATCHER] if options.watch else []
+        self.pool.helpers = {role: self.pool.new_slot(role, 0) for role in helpers}
+        self.pool.slots = [self.pool.new_slot(Role.WORKER, index) for index in range(options.procs)]
+
+    @property
+    def done(self) -> bool:
+        """Is it over? Only when no child is left."""
+        return self.pool.exit_code is not None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """How the pool ended; only when it is done."""
+        assert self.pool.exit_code is not None
+        return self.pool.exit_code
+
+    def start(self, now: float) -> list[Command]:
+        """The first orders."""
+        self.pool.started_s = now
+        return self.handle(Tick(), now)
+
+    def handle(self, event: Event, now: float) -> list[Command]:
+        """What follows from this event at this time (monotonic seconds, never less than before)."""
+        if self.done:
+            return []
+        self.pool.orders = []
+        self._now = now
+        key = getattr(event, "key", None)
+        if isinstance(event, Forked | ForkFailed):
+            self._forked(event, now)
+        elif key is not None:
+            self._to_child(self.pool.children.get(key), event, now)
+        else:
+            self._to_pool(event, now)
+        self._pass_deadlines(now)
+        self._reconcile(now)
+        return self.pool.orders
+
+    def deadline(self) -> float | None:
+        """When to call again with a Tick, if nothing happens before."""
+        # what is due already was looked at in the last call, and waits for an event now
+        return min((due_s for due_s in self._deadlines() if due_s > self._now), default=None)
+
+    def _deadlines(self) -> Iterator[float]:
+        pool = self.pool
+        for child in pool.children.values():
+            if child.deadline_s is not None:
+                yield child.deadline_s
+            if child.retire_s is not None and child.phase is Phase.READY:
+                yield child.retire_s
+        if pool.stopping is not None or (pool.tempfail_since_s is not None and not pool.said_ready):
+            yield pool.extend_at_s
+        if pool.stopping is not None:
+            return
+        if pool.options.exit_on_tempfail_s and pool.tempfail_since_s is not None:
+            yield pool.tempfail_since_s + pool.options.exit_on_tempfail_s
+        yield from (slot.not_before_s for slot in pool.all_slots() if self._wants_child(slot))
+        if pool.rollout is not None:
+            yield from (slot.not_before_s for slot in pool.slots)
+
+    # --- events of one child ----------------------------------------------------------------------------------
+
+    def _to_child(self, child: Child | None, event: Event, now: float) -> None:
+        """By the table. News of a child that is reaped already is no news."""
+        if child is not None:
+            getattr(self, f"_{TABLE[child.phase][type(event)]}")(child, event, now)
+
+    def _forked(self, event: Forked | ForkFailed, now: float) -> None:
+        child = self.pool.children[event.key]
+        slot = self.pool.slot_of(child)
+        if isinstance(event, Forked):
+            child.pid, child.worker_id = event.pid, event.worker_id
+            self.pool.say("child.spawn", slot=child.slot, pid=child.pid, gen=child.generation, role=child.role.value,
+                          reason=slot.reason if slot else "boot")  # fmt: skip
+            return
+        del self.pool.children[event.key]
+        assert slot is not None
+        slot.not_before_s = now + slot.backoff.next_pause_s()
+        self.pool.say("fork.failed", "error", role=child.role.value, slot=slot.index, error=event.error,
+                      retry_in_s=round(slot.not_before_s - now, 3))  # fmt: skip
+        if slot.successor is child:
+            slot.successor = None
+            rollout.successor_failed(self.pool, slot, child, event.error, 1.0, now)
+        else:
+            slot.child = None
+
+    def _ignore(self, child: Child, _event: Event, _now: float) -> None:
+        """Expected, and without consequence."""
+
+    def _remember(self, child: Child, event: Ready, _now: float) -> None:
+        child.report = event.report
+
+    def _admit(self, child: Child, event: Ready, now: float) -> None:
+        child.report = event.report
+        verdicts.admit(self.pool, child, now)
+        child.deadline_s = ladder.next_look_s(self.pool, child)
+        self.pool.say("child.ready", slot=child.slot, pid=child.pid, gen=child.generation, role=child.role.value,
+                      boot_s=round(now - child.born_s, 3))  # fmt: skip
+        slot = self.pool.slot_of(child)
+        if slot is None:
+            return
+        slot.was_ready = True
+        if child.role is not Role.WORKER:
+            return
+        rollout.plan_retirement(self.pool, child, now)
+        if slot.successor is child:
+            rollout.take_over(self.pool, slot, child, now)
+
+    def _refresh(self, child: Child, event: Beat, now: float) -> None:
+        child.last_beat_s = now
+        child.tally, child.running, child.lag_ms = event.tally, event.running, event.lag_ms
+        if child.phase is Phase.READY:
+            if child.is_stalled:
+                self.pool.say("child.recovered", slot=child.slot, pid=child.pid)
+            child.is_stalled = False
+            child.deadline_s = ladder.next_look_s(self.pool, child)
+
+    def _note_fatal(self, child: Child, event: Fatal, _now: float) -> None:
+        child.fatal = event
+
+    def _note_bye(self, child: Child, event: Bye, _now: float) -> None:
+        child.bye = event.reason
+
+    def _tell(self, child: Child, event: Dumped, _now: float) -> None:
+        child.running = event.running
+        jobs = [f"{job_id}:{name}" for job_id, name in event.running]
+        self.pool.say("child.dump", "warning", slot=child.slot, pid=child.pid, jobs=jobs)
+
+    def _weigh(self, child: Child, event: RssSample, _now: float) -> None:
+        rollout.note_rss(self.pool, child, event.rss_mb)
+
+    def _bury(self, child: Child, event: Exited, now: float) -> None:
+        slot = self.pool.slot_of(child)
+        was_successor = slot is not None and slot.successor is child
+        verdicts.bury(self.pool, child, event, now)
+        if was_successor and slot is not None and self.pool.stopping is None:
+            error = child.fatal.error if child.fatal else event.status
+            rollout.successor_failed(self.pool, slot, child, error, slot.backoff.next_pause_s(), now)
+
+    def _overdue(self, child: Child, _event: Event, now: float) -> None:
+        ladder.overdue(self.pool, child, now)
+
+    def _look(self, child: Child, _event: Event, now: float) -> None:
+        ladder.look(self.pool, child, now)
+
+    def _climb_on(self, child: Child, _event: Event, now: float) -> None:
+        ladder.climb_on(self.pool, child, now)
+
+    # --- events of the pool -----------------------------------------------------------------------------------
+
+    def _to_pool(self, event: Event, now: float) -> None:
+        match event:
+            case Stop():
+                self._stop(event, now)
+            case Amnesty():
+                self._forget_silence(event, now)
+            case Dump():
+                self._dump(event.slot)
+            case Released() | ReleaseFailed():
+                self._released(event)
+            case Reload() | Changed() | Scale() | Quiet() if self.pool.stopping is not None:
+                self.pool.say("ignored", request=type(event).__name__.lower(), why="stopping")
+            case Reload() | Changed() | Scale() | Quiet():
+                self._rearrange(event, now)
+            case _:
+                assert isinstance(event, Tick), event
+
+    def _rearrange(self, event: Reload | Changed | Scale | Quiet, now: float) -> None:
+        pool = self.pool
+        match event:
+            case Reload() if not pool.options.watch:
+                rollout.request_reload(pool, event.cause)
+            case Reload():
+                rollout.restart_all(pool, now)
+            case Changed():
+                pool.say("watch.change", paths=list(event.paths[:5]), n=len(event.paths))
+                rollout.restart_all(pool, now)
+            case Scale():
+                target = event.to if event.to is not None else pool.target + event.by
+                rollout.scale(pool, min(max(target, 1), MOST_PROCS), now)
+            case Quiet():
+                rollout.quieten(pool)
+
+    def _stop(self, event: Stop, now: float) -> None:
+        if self.pool.stopping is None:
+            begin_stop(self.pool, ExitCode.OK, event.cause, now, stage=2 if event.hard else 1)
+        else:
+            ask_again(self.pool, event.hard, now)
+
+    def _forget_silence(self, event: Amnesty, now: float) -> None:
+        """The parent itself was stopped: what looks late may not be."""
+        self.pool.say("supervisor.gap", "warning", gap_s=round(event.gap_s, 1))
+        for child in self.pool.children.values():
+            if child.phase is Phase.BOOTING:
+                child.deadline_s = now + self.pool.options.boot_timeout_s
+            elif child.phase is Phase.READY and child.last_beat_s is not None:
+                child.last_beat_s = now
+                child.deadline_s = ladder.next_look_s(self.pool, child)
+
+    def _dump(self, slot: int | None) -> None:
+        for child in self.pool.workers():
+            if slot is None or child.slot == slot:
+                self.pool.order(Kill(child.key, "USR1"))
+
+    def _released(self, event: Released | ReleaseFailed) -> None:
+        pool = self.pool
+        report = pool.lost.get(event.worker_id)
+        slot = event.worker_id.rsplit(":", 2)[-2] if event.worker_id.count(":") >= 2 else "?"
+        if isinstance(event, Released):
+            pool.lost.pop(event.worker_id, None)
+            if event.job_ids or report is not None:
+                pool.say("jobs.released", slot=slot, worker=event.worker_id, n=len(event.job_ids),
+                         ids=list(event.job_ids[:10]))  # fmt: skip
+        else:
+            pool.say("jobs.release_failed", "warning", slot=slot, worker=event.worker_id, error=event.error)
+
+    # --- what should be, against what is ----------------------------------------------------------------------
+
+    def _pass_deadlines(self, now: float) -> None:
+        for child in list(self.pool.children.values()):
+            if child.deadline_s is not None and now >= child.deadline_s:
+                self._to_child(child, Tick(), now)
+
+    def _reconcile(self, now: float) -> None:
+        pool = self.pool
+        if pool.stopping is None and verdicts.is_burst_over(pool):
+            begin_stop(pool, ExitCode.OK, "burst", now)
+        verdicts.give_up_waiting(pool, now)
+        if pool.stopping is None:
+            rollout.finish_restart(pool, now)
+            for slot in list(pool.all_slots()):
+                if self._wants_child(slot) and now >= slot.not_before_s:
+                    slot.child = self._fork(slot, pool.generation, now)
+            rollout.look_for_old(pool, now)
+            rollout.advance(pool, now, lambda slot, generation: self._fork(slot, generation, now))
+            self._say_ready()
+        if pool.stopping is not None:
+            advance_stop(pool, now)
+        keep_patience(pool, now)
+
+    def _wants_child(self, slot: Slot) -> bool:
+        """Is it this slot's turn? Redis first, then one worker alone: its failure is everybody's."""
+        pool = self.pool
+        if slot.child is not None or slot.is_done or pool.stopping is not None:
+            return False
+        if slot.role is Role.STEWARD:
+            return pool.was_ready
+        if slot.role is not Role.WORKER:
+            return True
+        redis = pool.helpers.get(Role.REDIS)
+        if pool.waits_for_change or pool.restart_wanted or (redis is not None and not redis.was_ready):
+            return False
+        return pool.was_ready or slot.index == 0
+
+    def _fork(self, slot: Slot, generation: int, now: float) -> Child:
+        pool = self.pool
+        child = Child(
+            key=pool.next_key,
+            role=slot.role,
+            slot=slot.index,
+            generation=generation,
+            born_s=now,
+            deadline_s=now + pool.options.boot_timeout_s,
+        )
+        pool.next_key += 1
+        pool.children[child.key] = child
+        is_first = slot.index == 0 and not slot.was_ready and generation == 1
+        order = Fork(
+            key=child.key,
+            role=slot.role,
+            slot=slot.index,
+            generation=generation,
+            count=pool.target,
+            first=is_first,
+            quiet=pool.is_quiet,
+            previous_worker_id=slot.last_worker_id,
+        )
+        pool.order(order)
+        return child
+
+    def _say_ready(self) -> None:
+        """Say once that the pool works."""
+        pool = self.pool
+        needed = min(pool.options.ready_needed, pool.target)
+        if pool.said_ready or pool.ready_count() < needed:
+            return
+        pool.said_ready = True
+        reports = [child.report for child in pool.workers() if child.report is not None]
+        pool.say("pool.ready", ready=f"{pool.ready_count()}/{pool.target}",
+                 concurrency=sum(report.max_jobs for report in reports), stop_budget_s=budget_s(pool))  # fmt: skip
+        pool.order(Notify("READY=1"))

@@ -1,0 +1,42 @@
+"""systemd's notification protocol: one datagram per state. Silent where nobody listens."""
+
+import os
+import socket
+from collections.abc import MutableMapping
+from contextlib import suppress
+
+NOT_FOR_CHILDREN = (
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_PID",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "FDSTORE",
+)
+
+
+class Notifier:
+    """Takes its addresses out of `environ`, so that no child can speak for the service."""
+
+    def __init__(self, environ: MutableMapping[str, str], pid: int) -> None:
+        taken = {name: environ.pop(name, "") for name in NOT_FOR_CHILDREN}
+        self._address = _address(taken["NOTIFY_SOCKET"])
+        is_for_us = taken["WATCHDOG_PID"] in ("", str(pid))
+        usec = taken["WATCHDOG_USEC"] if is_for_us and self._address else ""
+        self.watchdog_s: float | None = int(usec) / 2_000_000 if usec.isdigit() and int(usec) else None
+
+    def send(self, state: str) -> None:
+        """Send one state (lines `NAME=value`); failures do not matter to the pool."""
+        if not self._address:
+            return
+        with (
+            suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock,
+        ):
+            sock.setblocking(False)
+            sock.sendto(state.encode(), self._address)
+
+
+def _address(text: str) -> str | bytes:
+    return b"\0" + os.fsencode(text[1:]) if text.startswith("@") else text

@@ -1,0 +1,297 @@
+"""The parent: wait, turn what happened into events, do what the machine orders. Nothing else.
+
+Single-threaded, no event loop, no connection, no user code: it can not hang and can always fork. Library code is
+imported here before the first fork, so that its pages are shared with every child.
+"""
+
+import gc
+import os
+import random
+import selectors
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from arq.version import VERSION
+
+from . import child, embedded, steward
+from .childenv import host_name, make_brief
+from .codes import ExitCode
+from .events import (
+    Amnesty,
+    Command,
+    Dump,
+    Event,
+    Exited,
+    Fork,
+    Forked,
+    ForkFailed,
+    Kill,
+    Notify,
+    Quiet,
+    Reload,
+    ReloadDone,
+    Role,
+    Say,
+    Scale,
+    Stop,
+    Tick,
+    Trace,
+)
+from .link import Link
+from .logs import Journal, Outlet
+from .machine import Machine
+from .notify import Notifier
+from .options import Options
+from .process import Processes
+from .roster import Roster, take_roster, write_roster
+from .signals import SignalPipe, name_of
+from .spawn import UnsafeForkError, fork
+from .stop import budget_s
+
+GAP_S = 5.0
+TURN_S = 1.0
+LAST_RESORT_S = 5.0
+
+BODIES: dict[Role, Callable[..., int]] = {
+    Role.WORKER: child.main,
+    Role.STEWARD: steward.main,
+    Role.REDIS: embedded.main,
+}
+
+
+class Parent:
+    """Runs one pool."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._machine = Machine(options, random.random)
+        self._notifier = Notifier(os.environ, os.getpid())
+        self._outlet = Outlet()
+        self._journal = Journal(self._outlet, options.name, options.log_format, options.log_level)
+        self._processes = Processes(options.kill_group_on_exit)
+        self._signals = SignalPipe()
+        self._selector = selectors.DefaultSelector()
+        self._links: dict[int, Link] = {}
+        self._life_read_fd, self._life_write_fd = os.pipe2(os.O_CLOEXEC)
+        self._host = host_name()
+        self._redis_texts: dict[str, str] = {}
+        self._redis_dsn = embedded.choose_dsn() if options.embedded_redis else ""
+        self._sent_roster: Roster | None = None
+        self._sent_at_s = 0.0
+        self._sent_redis: set[str] = set()
+        self._pinged_s = 0.0
+        self._turned_s = time.monotonic()
+
+    def run(self) -> int:
+        """Until the pool is over; returns its exit code."""
+        share_pages()
+        self._selector.register(self._signals.fileno(), selectors.EVENT_READ, self._signals)
+        try:
+            with self._signals:
+                return self._run()
+        finally:
+            self._selector.close()
+            self._outlet.close()
+            os.close(self._life_read_fd)
+            os.close(self._life_write_fd)
+
+    def _run(self) -> int:
+        try:
+            self._say_start()
+            self._perform(self._machine.start(time.monotonic()))
+            while not self._machine.done:
+                self._turn()
+            return int(self._machine.exit_code)
+        except Exception:  # noqa: BLE001  # a bug of ours: the children must not outlive it
+            self._journal.raw(traceback.format_exc())
+            self._end_everybody()
+            return ExitCode.INTERNAL
+
+    def _say_start(self) -> None:
+        options = self._options
+        self._journal.say(
+            "info",
+            "supervisor.start",
+            {
+                "version": VERSION,
+                "settings": options.settings,
+                "procs": options.procs,
+                "start_method": "fork",
+                "python": sys.version.split()[0],
+                "stop_budget_s": budget_s(self._machine.pool),
+                "redis": self._redis_dsn,
+            },
+        )
+
+    # --- one turn -------------------------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        ready = self._selector.select(self._patience_s())
+        now = time.monotonic()
+        gap_s, self._turned_s = now - self._turned_s, now
+        if gap_s > GAP_S:
+            self._feed(Amnesty(gap_s))
+        self._take_signals()
+        for key, _ in ready:
+            if isinstance(key.data, Link):
+                self._listen(key.data)
+        self._reap()
+        self._feed(Tick())
+        self._push_roster()
+        self._ping_watchdog()
+
+    def _patience_s(self) -> float:
+        deadline = self._machine.deadline()
+        return TURN_S if deadline is None else min(TURN_S, max(0.0, deadline - time.monotonic()))
+
+    def _feed(self, event: Event) -> None:
+        self._perform(self._machine.handle(event, time.monotonic()))
+
+    def _take_signals(self) -> None:
+        for number in self._signals.drain():
+            event = _event_of(number)
+            if event is not None:
+                self._feed(event)
+
+    def _listen(self, link: Link) -> None:
+        events, is_open = link.read()
+        self._redis_texts.update(link.redis_texts)
+        for event in events:
+            self._feed(event)
+        if not is_open and link.read_fd >= 0:
+            with suppress(KeyError, ValueError):
+                self._selector.unregister(link.read_fd)
+
+    def _reap(self) -> None:
+        for ended in self._processes.reap():
+            if ended.key is None:
+                status = ended.signal or f"exit:{ended.code}"
+                self._journal.say("debug", "child.unknown", {"pid": ended.pid, "status": status})
+                continue
+            link = self._links.pop(ended.key)
+            self._listen(link)  # its last words come before its end
+            with suppress(KeyError, ValueError):
+                self._selector.unregister(link.read_fd)
+            link.close()
+            self._feed(Exited(ended.key, ended.code, ended.signal))
+
+    def _ping_watchdog(self) -> None:
+        period_s = self._notifier.watchdog_s
+        if period_s is not None and self._turned_s - self._pinged_s >= min(1.0, period_s):
+            self._pinged_s = self._turned_s
+            self._notifier.send("WATCHDOG=1")
+
+    # --- orders ---------------------------------------------------------------------------------------------------
+
+    def _perform(self, commands: list[Command]) -> None:
+        for command in commands:
+            match command:
+                case Fork():
+                    self._perform_fork(command)
+                case Kill():
+                    self._perform_kill(command)
+                case Say():
+                    self._journal.say(command.level, command.event, command.fields)
+                case Trace():
+                    self._journal.raw(command.text)
+                case Notify():
+                    self._notifier.send(command.state)
+                case ReloadDone():
+                    self._answer_reload(command)
+
+    def _perform_fork(self, order: Fork) -> None:
+        brief = make_brief(self._options, order, self._host, self._redis_dsn)
+        link = None
+        try:
+            link = Link(order.key, order.role, self._life_read_fd)
+            pipes = link.child_pipes
+            pid = fork(lambda: BODIES[order.role](brief, pipes), pipes)
+        except (OSError, UnsafeForkError) as error:
+            if link is not None:
+                link.close()
+            self._feed(ForkFailed(order.key, str(error)))
+            return
+        link.after_fork()
+        self._links[order.key] = link
+        self._processes.adopt(order.key, pid)
+        self._selector.register(link.read_fd, selectors.EVENT_READ, link)
+        if order.role is Role.STEWARD:
+            self._sent_roster, self._sent_redis = None, set()
+        self._feed(Forked(order.key, pid, brief.worker_id))
+
+    def _perform_kill(self, order: Kill) -> None:
+        link = self._links.get(order.key)
+        if link is not None and link.role is Role.STEWARD:
+            self._sent_roster = None  # it acts on the last roster when it is told to end
+            self._push_roster()
+        self._processes.kill(order.key, order.signal, order.group)
+
+    def _answer_reload(self, done: ReloadDone) -> None:
+        if done.trace:
+            self._journal.raw(done.trace)
+
+    # --- the steward ----------------------------------------------------------------------------------------------
+
+    def _push_roster(self) -> None:
+        """Tell the steward at once when somebody came or went, and once a second in any case."""
+        link = next((link for link in self._links.values() if link.role is Role.STEWARD), None)
+        if link is None:
+            return
+        now = time.monotonic()
+        roster = take_roster(self._machine.pool, now)
+        last = self._sent_roster
+        if last is not None and roster.membership() == last.membership() and now - self._sent_at_s < TURN_S:
+            return
+        new = {entry.redis for entry in (*roster.alive, *roster.lost)} - self._sent_redis - {""}
+        lines = [steward.redis_line(name, self._redis_texts[name]) for name in sorted(new)]
+        if link.send(b"".join([*lines, write_roster(roster)])):
+            self._sent_redis |= new
+            self._sent_roster, self._sent_at_s = roster, now
+
+    # --- the last resort ------------------------------------------------------------------------------------------
+
+    def _end_everybody(self) -> None:
+        """After a bug: TERM, a moment, KILL."""
+        deadline = time.monotonic() + LAST_RESORT_S
+        for key in list(self._links):
+            self._processes.kill(key, "TERM", group=False)
+        while self._processes.pids() and time.monotonic() < deadline:
+            self._selector.select(0.1)
+            self._signals.drain()
+            self._processes.reap()
+        for key in list(self._links):
+            self._processes.kill(key, "KILL", group=True)
+        for pid in self._processes.pids():
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+
+def share_pages() -> None:
+    """Import what every child will need and keep the collector off it: the pages stay shared."""
+    for name in ("uvloop", "redis.asyncio", "hiredis"):
+        with suppress(ImportError):
+            __import__(name)
+    gc.collect()
+    gc.freeze()
+
+
+def _event_of(number: int) -> Event | None:
+    """What a signal asks for; None for CHLD, whose news is found by reaping."""
+    cause = name_of(number)
+    events: dict[int, Any] = {
+        signal.SIGTERM: Stop(cause),
+        signal.SIGINT: Stop(cause),
+        signal.SIGQUIT: Stop(cause, hard=True),
+        signal.SIGHUP: Reload(cause),
+        signal.SIGUSR1: Dump(),
+        signal.SIGUSR2: Quiet(),
+        signal.SIGTTIN: Scale(by=1),
+        signal.SIGTTOU: Scale(by=-1),
+    }
+    found: Event | None = events.get(number)
+    return found

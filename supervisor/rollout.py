@@ -1,0 +1,215 @@
+"""Replacing workers while the pool works: reload, recycling, change of size. The new process comes first."""
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from .events import Kill, Notify, ReloadDone, Role
+from .ladder import climb
+from .model import Child, Phase, Pool, Rollout, Slot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RSS_STRIKES = 3
+MOST_TRIES = 3
+RETRY_RECYCLE_S = 30.0
+
+
+def request_reload(pool: Pool, cause: str) -> None:
+    """Note that new code is wanted; requests that come while one is noted are the same request."""
+    if not pool.reload_wanted:
+        pool.say("reload.requested", cause=cause)
+    pool.reload_wanted = True
+
+
+def advance(pool: Pool, now: float, fork: "Callable[[Slot, int], Child]") -> None:
+    """Take the next step of the rollout under way, or begin one that is wanted."""
+    if pool.rollout is None:
+        _begin(pool, now)
+    rollout = pool.rollout
+    if rollout is None:
+        return
+    busy = pool.draining_count() + sum(slot.successor is not None for slot in pool.slots)
+    surge = pool.options.reload_surge if rollout.is_proved else 1
+    while rollout.waiting and busy < surge:
+        slot = _slot(pool, rollout.waiting.popleft())
+        if slot is None or slot.is_done:
+            continue
+        if slot.child is None or slot.child.phase is not Phase.READY:
+            rollout.waiting.append(slot.index)  # it is being restarted anyway: look again when it is up
+            break
+        if now < slot.not_before_s:
+            rollout.waiting.appendleft(slot.index)
+            break
+        slot.reason = rollout.reason
+        slot.successor = fork(slot, rollout.generation)
+        busy += 1
+    if _finish(pool, rollout, now):
+        advance(pool, now, fork)
+
+
+def _begin(pool: Pool, now: float) -> None:
+    if pool.reload_wanted and pool.was_ready:
+        pool.reload_wanted = False
+        pool.is_quiet = False
+        pool.last_generation += 1
+        slots = deque(slot.index for slot in pool.slots if not slot.is_done)
+        pool.rollout = Rollout("reload", pool.last_generation, slots, now, is_proved=False)
+        pool.say("reload.start", gen=pool.last_generation)
+        pool.order(Notify(f"RELOADING=1\nMONOTONIC_USEC={int(now * 1_000_000)}"))
+    elif pool.recycle:
+        pool.rollout = Rollout(
+            "recycle", pool.generation, deque([pool.recycle.popleft()]), now, is_proved=True
+        )
+
+
+def _slot(pool: Pool, index: int) -> Slot | None:
+    return pool.slots[index] if index < len(pool.slots) else None
+
+
+def _finish(pool: Pool, rollout: Rollout, now: float) -> bool:
+    is_busy = any(slot.successor for slot in pool.slots) or pool.draining_count()
+    if rollout.waiting or is_busy or pool.rollout is not rollout:
+        return False
+    pool.rollout = None
+    if rollout.reason == "reload":
+        pool.last_reload = (True, now, "")
+        pool.reloads_ok += 1
+        pool.say("reload.done", gen=rollout.generation, took_s=round(now - rollout.started_s, 3))
+        pool.order(ReloadDone(ok=True), Notify("READY=1"))
+    return True
+
+
+def take_over(pool: Pool, slot: Slot, child: Child, now: float) -> None:
+    """The new process is ready: the old one may go."""
+    old, slot.child, slot.successor = slot.child, child, None
+    rollout = pool.rollout
+    if rollout is not None:
+        rollout.tries = 0
+    if rollout is not None and not rollout.is_proved:
+        rollout.is_proved = True
+        pool.generation = rollout.generation
+        pool.say("reload.canary_ok", gen=rollout.generation, slot=slot.index)
+    if old is not None:
+        climb(pool, old, Phase.DRAINING, now)
+
+
+def successor_failed(pool: Pool, slot: Slot, child: Child, error: str, pause_s: float, now: float) -> None:
+    """The new process ended before it was ready: the old one goes on."""
+    rollout = pool.rollout
+    if rollout is None:
+        return
+    rollout.tries += 1
+    if rollout.reason == "recycle":
+        pool.rollout = None
+        if slot.child is not None:
+            slot.child.retire_s = now + RETRY_RECYCLE_S
+        pool.say("recycle.failed", "warning", slot=slot.index, error=error)
+    elif rollout.is_proved and rollout.tries < MOST_TRIES:
+        slot.not_before_s = now + pause_s
+        rollout.waiting.appendleft(slot.index)
+    else:
+        pool.rollout = None
+        pool.last_reload = (False, now, error)
+        trace = child.fatal.trace if child.fatal else ""
+        pool.say("reload.failed", "error", gen=rollout.generation, error=error)
+        pool.order(ReloadDone(ok=False, error=error, trace=trace), Notify("READY=1"))
+
+
+# --- recycling ------------------------------------------------------------------------------------------------
+
+
+def plan_retirement(pool: Pool, child: Child, now: float) -> None:
+    """Decide at its birth when a worker has lived long enough, a little different for each."""
+    options = pool.options
+    factor = 1 + options.recycle_jitter * (2 * pool.spread() - 1)
+    child.retire_s = now + options.max_lifetime_s * factor if options.max_lifetime_s else None
+    child.most_jobs = max(1, round(options.max_jobs_per_child * factor)) if options.max_jobs_per_child else 0
+
+
+def note_rss(pool: Pool, child: Child, rss_mb: float) -> None:
+    """Three samples in a row above the limit, and it has grown too large."""
+    child.rss_mb = rss_mb
+    too_large = pool.options.max_rss_mb and rss_mb > pool.options.max_rss_mb
+    child.rss_strikes = child.rss_strikes + 1 if too_large else 0
+
+
+def look_for_old(pool: Pool, now: float) -> None:
+    """Queue the workers that have served their time."""
+    if pool.options.burst or pool.options.watch:
+        return
+    taken = {*pool.recycle, *(pool.rollout.waiting if pool.rollout else ())}
+    for slot in pool.slots:
+        child = slot.child
+        if child is None or child.phase is not Phase.READY or slot.successor or slot.index in taken:
+            continue
+        if reason := _why_old(child, now):
+            pool.say(
+                "child.recycle", slot=slot.index, pid=child.pid, why=reason, rss_mb=round(child.rss_mb, 1)
+            )
+            child.retire_s, child.most_jobs, child.rss_strikes = None, 0, 0
+            pool.recycle.append(slot.index)
+
+
+def _why_old(child: Child, now: float) -> str:
+    finished = child.tally.complete + child.tally.failed + child.tally.retried
+    if child.most_jobs and finished >= child.most_jobs:
+        return "jobs"
+    if child.rss_strikes >= RSS_STRIKES:
+        return "rss"
+    return "lifetime" if child.retire_s is not None and now >= child.retire_s else ""
+
+
+# --- size, quiet, watch ---------------------------------------------------------------------------------------
+
+
+def scale(pool: Pool, target: int, now: float) -> None:
+    """Have this many workers: new slots at the end, or the last slots retire."""
+    if target == pool.target:
+        return
+    pool.say("pool.scale", old=pool.target, new=target)
+    pool.target = target
+    if pool.options.max_restarts is None:
+        pool.limit.most = 5 * target
+    for slot in pool.slots[target:]:
+        for child in (slot.child, slot.successor):
+            if child is not None:
+                climb(pool, child, Phase.DRAINING, now)
+    del pool.slots[target:]
+    for index in range(len(pool.slots), target):
+        slot = pool.new_slot(Role.WORKER, index, now)
+        slot.reason = "scale"
+        pool.slots.append(slot)
+
+
+def quieten(pool: Pool) -> None:
+    """No worker takes new jobs from now on, until a reload."""
+    pool.is_quiet = True
+    pool.say("pool.quiet")
+    for child in pool.workers():
+        if child.phase <= Phase.READY:
+            pool.order(Kill(child.key, "USR2"))
+
+
+def restart_all(pool: Pool, now: float) -> None:
+    """Development mode: stop every worker, then boot again with the code as it is now."""
+    pool.waits_for_change = False
+    pool.restart_wanted = True
+    for child in list(pool.workers()):
+        climb(pool, child, Phase.DRAINING, now, grace_s=pool.options.watch_grace_s)
+
+
+def finish_restart(pool: Pool, now: float) -> None:
+    """Everybody is gone: begin again, canary first."""
+    if not pool.restart_wanted or any(True for _ in pool.workers()):
+        return
+    pool.restart_wanted = False
+    pool.was_ready = False
+    pool.boot_failures = 0
+    pool.last_trace = ""
+    pool.last_generation += 1
+    pool.generation = pool.last_generation
+    pool.say("watch.restart", gen=pool.generation)
+    for slot in pool.slots:
+        slot.not_before_s, slot.reason = now, "reload"
+        slot.backoff.forgive()

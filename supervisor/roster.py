@@ -1,0 +1,96 @@
+"""What the parent tells the steward: who is alive, whose jobs are to be given back. Plain values, no I/O."""
+
+from collections import defaultdict
+from dataclasses import astuple, dataclass, field, replace
+from typing import Any
+
+from arq._health import Tally
+
+from .messages import Message, encode
+from .model import Phase, Pool
+from .verdicts import add
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One worker. `redis` names its Redis settings; `beat_age_s` is the time since its last beat."""
+
+    worker_id: str
+    slot: int
+    redis: str
+    health_key: str
+    tally: Tally = field(default_factory=Tally)
+    beat_age_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Everybody at one moment. `past` sums up the workers that are gone."""
+
+    alive: tuple[Entry, ...] = ()
+    lost: tuple[Entry, ...] = ()
+    past: Tally = field(default_factory=Tally)
+
+    def by_redis(self) -> dict[str, list[Entry]]:
+        """Living workers, grouped by the Redis they use; those that keep their own lease are left out."""
+        groups: dict[str, list[Entry]] = defaultdict(list)
+        for entry in self.alive:
+            if entry.redis:
+                groups[entry.redis].append(entry)
+        return dict(groups)
+
+    def membership(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What the steward must hear of at once when it changes."""
+        return tuple(entry.worker_id for entry in self.alive), tuple(entry.worker_id for entry in self.lost)
+
+
+def merge_by_key(entries: list[Entry], past: Tally) -> dict[str, Tally]:
+    """The sum for each plain health key: counts add up, the length of the queue is the queue's."""
+    sums: dict[str, Tally] = {}
+    for entry in sorted(entries, key=lambda entry: -entry.beat_age_s):
+        total = add(sums.get(entry.health_key, past), entry.tally)
+        sums[entry.health_key] = replace(total, queued=entry.tally.queued)
+    return sums
+
+
+def take_roster(pool: Pool, now: float) -> Roster:
+    """The roster of this pool."""
+    alive = [
+        Entry(
+            worker_id=child.worker_id,
+            slot=child.slot,
+            redis=child.report.redis,
+            health_key=child.report.health_key,
+            tally=child.tally,
+            beat_age_s=round(child.beat_age_s(now) or 0.0, 3),
+        )
+        for child in pool.workers()
+        if child.report is not None and child.phase >= Phase.READY
+    ]
+    lost = [Entry(worker_id, 0, report.redis, report.health_key) for worker_id, report in pool.lost.items()]
+    return Roster(tuple(alive), tuple(lost), pool.past)
+
+
+def write_roster(roster: Roster) -> bytes:
+    """One line for the steward's pipe."""
+    return encode(
+        "roster",
+        alive=[astuple(entry) for entry in roster.alive],
+        lost=[astuple(entry) for entry in roster.lost],
+        past=astuple(roster.past),
+    )
+
+
+def read_roster(message: Message) -> Roster:
+    """The other way."""
+    body = message.body
+    return Roster(
+        tuple(_entry(item) for item in body["alive"]),
+        tuple(_entry(item) for item in body["lost"]),
+        Tally(*body["past"]),
+    )
+
+
+def _entry(item: list[Any]) -> Entry:
+    worker_id, slot, redis, health_key, tally, beat_age_s = item
+    return Entry(worker_id, slot, redis, health_key, Tally(*tally), beat_age_s)

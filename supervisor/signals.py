@@ -1,0 +1,76 @@
+"""Signals as something to select on. A handler only notes the number; the loop does the rest."""
+
+import os
+import signal
+from collections import deque
+from types import FrameType, TracebackType
+from typing import Self
+
+STOPS = (signal.SIGTERM, signal.SIGINT)
+PARENT_SIGNALS = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGCHLD,
+)
+# what is looked at first; CHLD and HUP say "at least one"
+PRIORITY = {
+    number: rank for rank, number in enumerate((*STOPS, signal.SIGQUIT, signal.SIGTTIN, signal.SIGTTOU))
+}
+COLLAPSED = (signal.SIGCHLD, signal.SIGHUP)
+
+
+class SignalPipe:
+    """While entered, the parent's signals are noted, and its descriptor becomes readable."""
+
+    def __init__(self) -> None:
+        self._noted: deque[int] = deque()
+        self._before: dict[int, object] = {}
+        self._read_fd, self._write_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def fileno(self) -> int:
+        """For a selector."""
+        return self._read_fd
+
+    def __enter__(self) -> Self:
+        signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
+        for number in PARENT_SIGNALS:
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        signal.set_wakeup_fd(-1)
+        os.close(self._read_fd)
+        os.close(self._write_fd)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self._noted.append(number)
+
+    def drain(self) -> list[int]:
+        """The signals that came since the last call, the urgent ones first."""
+        try:
+            while os.read(self._read_fd, 4096):
+                pass
+        except BlockingIOError:
+            pass
+        numbers = [self._noted.popleft() for _ in range(len(self._noted))]
+        once = [int(number) for number in COLLAPSED if number in numbers]
+        counted = [number for number in numbers if number not in COLLAPSED]
+        return sorted(counted + once, key=lambda number: PRIORITY.get(signal.Signals(number), len(PRIORITY)))
+
+
+def name_of(number: int) -> str:
+    """SIGTERM for 15; numbers without a name (real-time signals) as SIG34."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIG{number}"

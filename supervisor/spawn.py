@@ -1,0 +1,161 @@
+"""Fork: what happens between the parent's order and the first line of a child's own code.
+
+Signals are blocked across the fork, so that none is lost and none runs a handler of the parent in the child. The
+child has its own process group (Ctrl-C reaches the parent alone), dies with its parent, and keeps five descriptors.
+"""
+
+import ctypes
+import faulthandler
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NoReturn
+
+from .signals import PARENT_SIGNALS
+
+PR_SET_PDEATHSIG = 1
+THREADS = "/proc/self/task"
+DESCRIPTORS = "/proc/self/fd"
+NO_OP_SIGNALS = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
+EXIT_SIGNALS = (signal.SIGTERM, signal.SIGQUIT)
+
+
+class UnsafeForkError(RuntimeError):
+    """The parent has more than one thread: a forked child could inherit a lock that nobody will ever release."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(f"the parent has {threads} threads: refusing to fork")
+
+
+@dataclass(frozen=True, slots=True)
+class Pipes:
+    """The descriptors of a child. `orders_fd` is -1 for children that are only told by signals."""
+
+    beat_fd: int
+    life_fd: int
+    orders_fd: int = -1
+
+
+def thread_count() -> int:
+    """Threads of this process, native ones included; 1 where the system does not tell."""
+    try:
+        return len(os.listdir(THREADS))
+    except OSError:
+        return 1
+
+
+def fork(body: Callable[[], int], pipes: Pipes) -> int:
+    """Start a child that runs `body` and exits with what it returns; return its pid.
+
+    Raises:
+        OSError: the system refuses (too many processes, no memory).
+        UnsafeForkError: this process has more than one thread.
+    """
+    if (threads := thread_count()) != 1:
+        raise UnsafeForkError(threads)
+    _flush()
+    parent_pid = os.getpid()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, PARENT_SIGNALS)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _be_child(body, pipes, parent_pid)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with suppress(OSError):  # the child does it too: whoever comes first closes the race
+        os.setpgid(pid, pid)
+    return pid
+
+
+def _be_child(body: Callable[[], int], pipes: Pipes, parent_pid: int) -> NoReturn:
+    code = 1
+    try:
+        _keep_only((0, 1, 2, pipes.beat_fd, pipes.life_fd, pipes.orders_fd))
+        _boot_signals()
+        os.setpgid(0, 0)
+        die_with_parent(parent_pid)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        code = body()
+    except SystemExit as request:
+        code = request.code if isinstance(request.code, int) else int(bool(request.code))
+    except BaseException:  # noqa: BLE001  # nothing may reach the parent's frames above
+        with suppress(Exception):
+            os.write(2, traceback.format_exc().encode(errors="replace"))
+    finally:
+        leave(code)
+
+
+def leave(code: int) -> NoReturn:
+    """End this child without the parent's exit handlers; a full stderr does not change the code."""
+    _flush()
+    os._exit(code & 0xFF)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+
+
+def _keep_only(wanted: Iterable[int]) -> None:
+    """Close everything else, first of all the parent's end of the life pipe; stdin becomes /dev/null."""
+    keep = set(wanted)
+    for fd in _open_descriptors():
+        if fd not in keep:
+            with suppress(OSError):
+                os.close(fd)
+    null_fd = os.open(os.devnull, os.O_RDONLY)
+    if null_fd != 0:
+        os.dup2(null_fd, 0)
+        os.close(null_fd)
+
+
+def _open_descriptors() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir(DESCRIPTORS)]
+    except OSError:
+        return list(range(3, 4096))
+
+
+def _boot_signals() -> None:
+    """Until the child has something to finish, TERM and QUIT end it at once."""
+    signal.set_wakeup_fd(-1)
+    for number in PARENT_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    for number in EXIT_SIGNALS:
+        signal.signal(number, _exit_now)
+    for number in (*NO_OP_SIGNALS, signal.SIGUSR1):
+        signal.signal(number, _do_nothing)
+    with suppress(Exception):  # stderr may be closed
+        faulthandler.enable()
+        faulthandler.register(signal.SIGUSR1, all_threads=True, chain=True)
+
+
+def _exit_now(*_: object) -> None:
+    os._exit(0)
+
+
+def _do_nothing(*_: object) -> None:
+    """Not SIG_IGN: that would be inherited by whatever a job starts."""
+
+
+def die_with_parent(parent_pid: int, number: int = signal.SIGTERM) -> None:
+    """Have the kernel send `number` when the parent ends; leave at once if it has ended already."""
+    if sys.platform == "linux":
+        _libc().prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
+    if os.getppid() != parent_pid:
+        os._exit(0)
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def set_name(name: str) -> None:
+    """What `ps -o comm` and `top` show for this process (15 characters)."""
+    with suppress(OSError), open("/proc/self/comm", "wb") as file:
+        file.write(name.encode()[:15])

@@ -1,0 +1,199 @@
+"""The steward: a child without user code that speaks to Redis for the parent.
+
+The parent sends the whole roster, whenever it changes and once a second; so a steward that was restarted knows
+everything after the first line. It renews the leases of all workers that are not reaped yet (even of one whose loop
+is blocked), gives back the jobs of those that are, writes the health keys, and sweeps up after workers of other hosts.
+"""
+
+import asyncio
+import datetime
+import os
+import signal
+from contextlib import suppress
+from typing import Any
+
+from arq import _leases
+from arq._health import format_line
+from arq._keys import worker_health_key
+from arq.connections import ArqRedis, create_pool
+
+from .beat import BeatLine, beat, new_loop
+from .childenv import Brief
+from .handover import unpack
+from .messages import Decoder, Message, encode
+from .roster import Entry, Roster, merge_by_key, read_roster
+from .spawn import Pipes, set_name
+from .trouble import short
+
+LEASE_MS = 30_000
+RENEW_EVERY_S = 5.0
+RETRY_FIRST_S = 0.25
+RETRY_MAX_S = 5.0
+FAREWELL_S = 3.0
+COMMAND_S = 5.0
+KEY_LIFE = 3
+
+
+def main(brief: Brief, pipes: Pipes) -> int:
+    """Run the steward; returns the exit code."""
+    set_name(f"arq:st:{brief.options.name}")
+    line = BeatLine(pipes.beat_fd)
+    loop = new_loop(brief.options.uvloop)
+    return loop.run_until_complete(Steward(brief, pipes, line).run())
+
+
+class Steward:
+    """Keeps what the last roster says."""
+
+    def __init__(self, brief: Brief, pipes: Pipes, line: BeatLine) -> None:
+        self._brief = brief
+        self._pipes = pipes
+        self._line = line
+        self._decoder = Decoder()
+        self._redis_texts: dict[str, str] = {}
+        self._pools: dict[str, ArqRedis] = {}
+        self._roster = Roster()
+        self._releasing: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._heard = asyncio.Event()
+        self._ending = asyncio.Event()
+        self._written: dict[tuple[str, str], bytes] = {}
+        self._is_lost = False
+
+    async def run(self) -> int:
+        """Until the parent says so, or is gone."""
+        loop = asyncio.get_running_loop()
+        os.set_blocking(self._pipes.orders_fd, False)
+        loop.add_reader(self._pipes.orders_fd, self._read)
+        loop.add_reader(self._pipes.life_fd, os._exit, 0)
+        for number in (signal.SIGTERM, signal.SIGQUIT):
+            signal.signal(number, self._on_stop)
+        duties = [
+            asyncio.create_task(beat(self._line, self._brief.options.heartbeat_s, dict)),
+            asyncio.create_task(self._keep(RENEW_EVERY_S, self._renew)),
+            asyncio.create_task(self._keep(self._brief.options.health_interval_s, self._write_health)),
+        ]
+        self._line.send_surely("ready")
+        await self._ending.wait()
+        for duty in duties:
+            duty.cancel()
+        self._read()
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._farewell(), FAREWELL_S)
+        self._line.send_surely("bye", reason="stop")
+        return 0
+
+    def _on_stop(self, *_: object) -> None:
+        asyncio.get_event_loop().call_soon_threadsafe(self._ending.set)
+
+    # --- from the parent ------------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        try:
+            while data := os.read(self._pipes.orders_fd, 65536):
+                for message in self._decoder.feed(data):
+                    self._take(message)
+        except BlockingIOError:
+            return
+
+    def _take(self, message: Message) -> None:
+        if message.kind == "redis":
+            self._redis_texts[message.text("name")] = message.text("text")
+        elif message.kind == "roster":
+            self._roster = read_roster(message)
+            self._heard.set()
+            for entry in self._roster.lost:
+                self._release_soon(entry)
+
+    # --- Redis ----------------------------------------------------------------------------------------------------
+
+    async def _pool(self, name: str) -> ArqRedis:
+        if name not in self._pools:
+            settings = unpack(self._redis_texts[name])
+            settings.conn_retries = 0
+            self._pools[name] = await create_pool(settings)
+        return self._pools[name]
+
+    async def _keep(self, period_s: float, duty: Any) -> None:
+        """Do it now and then every `period_s`; Redis being away is said once, and no reason to stop."""
+        await self._heard.wait()
+        while True:
+            try:
+                await asyncio.wait_for(duty(), COMMAND_S)
+                self._note_lost(None)
+            except Exception as error:  # noqa: BLE001  # the next round tries again
+                self._note_lost(error)
+            await asyncio.sleep(period_s)
+
+    def _note_lost(self, error: Exception | None) -> None:
+        if (error is not None) != self._is_lost:
+            self._is_lost = error is not None
+            self._line.send("redis_state", lost=self._is_lost, error=short(error) if error else "")
+
+    async def _renew(self) -> None:
+        """Leases of ours, then a look for workers, on any host, that nobody has renewed."""
+        for name, entries in self._roster.by_redis().items():
+            pool = await self._pool(name)
+            await _leases.renew(pool, [entry.worker_id for entry in entries], LEASE_MS)
+            for worker_id, job_ids in (await _leases.sweep(pool)).items():
+                self._line.send("released", worker=worker_id, ids=job_ids[:100], n=len(job_ids))
+
+    # --- a dead worker's jobs -------------------------------------------------------------------------------------
+
+    def _release_soon(self, entry: Entry) -> None:
+        if entry.worker_id not in self._releasing:
+            self._releasing.add(entry.worker_id)
+            task = asyncio.create_task(self._release(entry))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _release(self, entry: Entry) -> None:
+        pause_s = RETRY_FIRST_S
+        while True:
+            try:
+                pool = await self._pool(entry.redis)
+                job_ids = await asyncio.wait_for(_leases.release(pool, entry.worker_id), COMMAND_S)
+            except Exception as error:  # noqa: BLE001  # Redis is away: the lease or the lock's own end is the fallback
+                self._line.send("release_failed", worker=entry.worker_id, error=short(error))
+            else:
+                self._releasing.discard(entry.worker_id)
+                self._line.send_surely("released", worker=entry.worker_id, ids=job_ids[:100], n=len(job_ids))
+                return
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, RETRY_MAX_S)
+
+    # --- health ---------------------------------------------------------------------------------------------------
+
+    async def _write_health(self) -> None:
+        """One key for each worker that beats, and the sum under the plain key, all in arq's format."""
+        now = datetime.datetime.now()  # noqa: DTZ005  # arq writes naive local time
+        life_ms = round(self._brief.options.health_interval_s * KEY_LIFE * 1000)
+        for name, entries in self._roster.by_redis().items():
+            fresh = [entry for entry in entries if entry.beat_age_s * 1000 < life_ms]
+            lines = {self._key(entry): entry.tally for entry in fresh}
+            lines |= merge_by_key(fresh, self._roster.past)
+            pipe = (await self._pool(name)).pipeline(transaction=False)
+            for key, tally in lines.items():
+                text = format_line(tally, now).encode()
+                pipe.set(key, text, px=life_ms)
+                self._written[name, key] = text
+            await pipe.execute()
+
+    def _key(self, entry: Entry) -> str:
+        return worker_health_key(entry.health_key, self._brief.options.name, self._brief.host, entry.slot)
+
+    async def _farewell(self) -> None:
+        """What a clean end owes: jobs given back, our keys gone (the plain key only if nobody else writes it)."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+        for (name, key), text in self._written.items():
+            pool = await self._pool(name)
+            if await pool.get(key) == text:
+                await pool.delete(key)
+        for pool in self._pools.values():
+            await pool.aclose()
+
+
+def redis_line(name: str, text: str) -> bytes:
+    """Redis settings, as the parent passes them on without looking at them."""
+    return encode("redis", name=name, text=text)

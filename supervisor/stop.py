@@ -1,0 +1,87 @@
+"""The end of a pool: workers first, then the steward (it has their jobs to give back), then the embedded Redis."""
+
+from .codes import ExitCode
+from .events import Notify, Role
+from .ladder import climb
+from .model import MARGIN_S, Child, Phase, Pool, Stopping
+
+SAME_REQUEST_S = 0.5
+EXTEND_EVERY_S = 5.0
+EXTEND_BY_S = 15
+ORDER = ((Role.WORKER, Role.WATCHER), (Role.STEWARD,), (Role.REDIS,))
+
+
+def begin_stop(pool: Pool, code: ExitCode, cause: str, now: float, stage: int = 1) -> None:
+    """Start the end. The first cause wins: a later one changes neither code nor cause."""
+    if pool.stopping is not None:
+        return
+    pool.stopping = Stopping(code, cause, now, now)
+    pool.rollout = None
+    pool.say("stop.start", cause=cause, budget_s=budget_s(pool), code=int(code))
+    pool.order(Notify("STOPPING=1"))
+    pool.extend_at_s = now
+    for child in _of(pool, ORDER[0]):
+        climb(pool, child, Phase.DRAINING, now)
+    for _ in range(1, stage):
+        _raise_stage(pool, now)
+
+
+def ask_again(pool: Pool, hard: bool, now: float) -> None:
+    """Another request while stopping: the same one when it follows at once, else the next stage."""
+    stopping = pool.stopping
+    assert stopping is not None
+    is_same = now - stopping.asked_s < SAME_REQUEST_S
+    stopping.asked_s = now
+    if hard and stopping.stage == 1:
+        _raise_stage(pool, now)
+    elif not is_same and stopping.stage < 3:
+        _raise_stage(pool, now)
+
+
+def _raise_stage(pool: Pool, now: float) -> None:
+    assert pool.stopping is not None
+    pool.stopping.stage += 1
+    pool.say("stop.stage", "warning", n=pool.stopping.stage)
+    phase = Phase.CANCELLING if pool.stopping.stage == 2 else Phase.KILLED
+    for child in _of(pool, ORDER[0]):
+        climb(pool, child, phase, now)
+
+
+def advance_stop(pool: Pool, now: float) -> None:
+    """Go on with whoever is next; when nobody is left, the pool is over."""
+    assert pool.stopping is not None
+    for roles in ORDER:
+        if children := _of(pool, roles):
+            for child in children:
+                climb(pool, child, Phase.DRAINING, now)
+            return
+    if pool.exit_code is None:
+        pool.exit_code = _final_code(pool)
+        took_s = round(now - pool.stopping.started_s, 3)
+        pool.say("stop.done", code=int(pool.exit_code), took_s=took_s)
+
+
+def budget_s(pool: Pool) -> float:
+    """The longest that a stop takes from now."""
+    options = pool.options
+    grace_s = max((child.grace_s(options) for child in pool.workers()), default=MARGIN_S)
+    return round(grace_s + 2 * options.kill_timeout_s, 1)
+
+
+def keep_patience(pool: Pool, now: float) -> None:
+    """Ask the service manager for more time while there is a good reason to take it."""
+    is_needed = pool.stopping is not None or (pool.tempfail_since_s is not None and not pool.said_ready)
+    if is_needed and now >= pool.extend_at_s and pool.exit_code is None:
+        pool.extend_at_s = now + EXTEND_EVERY_S
+        pool.order(Notify(f"EXTEND_TIMEOUT_USEC={EXTEND_BY_S * 1_000_000}"))
+
+
+def _final_code(pool: Pool) -> ExitCode:
+    assert pool.stopping is not None
+    if pool.stopping.code is ExitCode.OK and pool.stopping.interrupted:
+        return ExitCode.INTERRUPTED
+    return pool.stopping.code
+
+
+def _of(pool: Pool, roles: tuple[Role, ...]) -> list[Child]:
+    return [child for child in pool.children.values() if child.role in roles]

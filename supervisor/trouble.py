@@ -1,0 +1,35 @@
+"""What an exception means to a process that starts: is Redis away, does it refuse us, or is it our mistake?"""
+
+from redis import exceptions as redis_errors
+
+AWAY = (
+    redis_errors.ConnectionError,
+    redis_errors.TimeoutError,
+    redis_errors.BusyLoadingError,
+    redis_errors.ReadOnlyError,
+    ConnectionError,
+    TimeoutError,
+    OSError,
+)
+REFUSALS = (redis_errors.AuthenticationError, redis_errors.AuthorizationError, redis_errors.NoPermissionError)
+REFUSAL_WORDS = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "Authentication required")
+LONGEST = 500
+
+
+def is_redis_away(error: BaseException) -> bool:
+    """Would it help to wait?"""
+    return isinstance(error, AWAY) and not redis_refusal(error)
+
+
+def redis_refusal(error: BaseException) -> str:
+    """The server's words when it does not let us in, else ""."""
+    said = any(word in str(error) for word in REFUSAL_WORDS)
+    is_refusal = isinstance(error, REFUSALS) or (isinstance(error, redis_errors.RedisError) and said)
+    return short(error) if is_refusal else ""
+
+
+def short(error: BaseException) -> str:
+    """`Type: text` on one line."""
+    text = " ".join(str(error).split())
+    name = type(error).__name__
+    return f"{name}: {text}"[:LONGEST] if text else name

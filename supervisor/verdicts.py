@@ -1,0 +1,225 @@
+"""What the end of a child means, and what follows from it for its slot and for the pool."""
+
+from dataclasses import replace
+
+from arq._health import Tally
+
+from .codes import ChildCode, ExitCode, Outcome
+from .events import Exited, Fatal, Role, Trace
+from .model import Child, Phase, Pool, Slot
+from .stop import begin_stop
+
+STAGGER_S = 0.05
+LONGEST_STAGGER_S = 2.0
+NEEDS_RELEASE = frozenset(
+    {Outcome.CRASH, Outcome.HUNG, Outcome.INTERRUPTED, Outcome.TEMPFAIL, Outcome.BOOT_FAIL}
+)
+BY_CODE = {ChildCode.IMPORT: Outcome.IMPORT_FAIL, ChildCode.BOOT: Outcome.BOOT_FAIL}
+
+
+def judge(child: Child, end: Exited) -> Outcome:
+    """What this end means. What we decided about a child before it ended outweighs its status."""
+    if child.verdict is not None:
+        return child.verdict
+    if end.code == ChildCode.CLEAN and child.bye == "burst":
+        return Outcome.DONE
+    if end.code == ChildCode.CLEAN and (child.bye or child.was_asked):
+        return Outcome.CLEAN
+    if end.code == ChildCode.TEMPFAIL and child.fatal is not None:
+        return Outcome.TEMPFAIL
+    if child.was_asked:
+        return Outcome.CLEAN if child.ready_s is None and end.signal is None else Outcome.INTERRUPTED
+    if end.code == ChildCode.RECYCLE:
+        return Outcome.RECYCLED
+    if child.ready_s is None and end.code in BY_CODE:
+        return BY_CODE[ChildCode(end.code)]
+    return Outcome.CRASH
+
+
+def bury(pool: Pool, child: Child, end: Exited, now: float) -> None:
+    """A child was reaped: take it off the list, keep what it leaves behind, decide what comes next."""
+    del pool.children[child.key]
+    outcome = judge(child, end)
+    slot = pool.slot_of(child)
+    _settle(pool, child, outcome)
+    pause_s = _pause_s(pool, slot, child, outcome, now)
+    _say_exit(pool, child, end, outcome, pause_s if slot else None, now)
+    if pool.stopping is not None and child.role is Role.WORKER:
+        pool.stopping.interrupted |= (
+            outcome is Outcome.INTERRUPTED or outcome.is_failure or child.needed_force
+        )
+    if slot is None:
+        return
+    slot.last_exit = outcome.value if end.code == 0 else end.status
+    slot.last_worker_id = child.worker_id
+    if slot.successor is child:
+        slot.successor = None
+        return  # the rollout looks at it
+    slot.child = None
+    if pool.stopping is None:
+        slot.not_before_s = now + pause_s
+        slot.reason = outcome.value
+        _follow(pool, slot, child, outcome, end, now)
+
+
+def _settle(pool: Pool, child: Child, outcome: Outcome) -> None:
+    """Its counts stay in the sum; its jobs are to be given back unless it did that itself."""
+    pool.exits[outcome.value] = pool.exits.get(outcome.value, 0) + 1
+    if child.role is not Role.WORKER:
+        return
+    pool.past = add(pool.past, replace(child.tally, ongoing=0))
+    wanted = pool.options.release_lost_jobs and outcome in NEEDS_RELEASE
+    report = child.report or pool.report
+    if wanted and report is not None and report.redis:
+        pool.lost[child.worker_id] = report
+
+
+def add(one: Tally, other: Tally) -> Tally:
+    """Counts add up; the length of the queue is nobody's sum, the first one's stays."""
+    return Tally(
+        one.complete + other.complete,
+        one.failed + other.failed,
+        one.retried + other.retried,
+        one.ongoing + other.ongoing,
+        one.queued,
+    )
+
+
+def _pause_s(pool: Pool, slot: Slot | None, child: Child, outcome: Outcome, now: float) -> float:
+    """How long its slot stays empty."""
+    if slot is None or outcome in (Outcome.RECYCLED, Outcome.DONE):
+        return 0.0
+    if child.has_proved_itself(pool.options, now):
+        slot.backoff.forgive()
+        return 0.0
+    return slot.backoff.next_pause_s()
+
+
+def _say_exit(
+    pool: Pool, child: Child, end: Exited, outcome: Outcome, pause_s: float | None, now: float
+) -> None:
+    beat_s = child.beat_age_s(now)
+    restarts = pool.limit.within(now) + (outcome.is_failure and child.role is Role.WORKER)
+    will_restart = pause_s is not None and pool.stopping is None and outcome is not Outcome.DONE
+    is_calm = outcome in (Outcome.CLEAN, Outcome.DONE, Outcome.RECYCLED)
+    pool.say(
+        "child.exit",
+        "info" if is_calm else "error",
+        slot=child.slot,
+        pid=child.pid,
+        gen=child.generation,
+        role=child.role.value,
+        worker=child.worker_id,
+        outcome=outcome.value,
+        status=end.status,
+        uptime_s=round(now - child.born_s, 3),
+        last_beat_s=None if beat_s is None else round(beat_s, 3),
+        ongoing=child.tally.ongoing,
+        jobs=[f"{job_id}:{name}" for job_id, name in child.running],
+        restarts=f"{restarts}/{pool.limit.most}",
+        next="restart" if will_restart else "stay",
+        in_s=round(pause_s or 0.0, 3) if will_restart else None,
+    )
+    if end.signal == "SIGKILL" and not child.needed_force:
+        pool.say("child.oom_suspected", "warning", slot=child.slot, pid=child.pid)
+
+
+def _follow(pool: Pool, slot: Slot, child: Child, outcome: Outcome, end: Exited, now: float) -> None:
+    if child.role is not Role.WORKER:
+        _follow_helper(pool, child, now)
+        return
+    if child.fatal is not None and outcome.is_failure:
+        _show_trace(pool, child.fatal)
+    if outcome is Outcome.DONE:
+        slot.is_done = pool.was_ready = True
+    elif outcome is Outcome.TEMPFAIL:
+        _note_tempfail(pool, slot, child, now)
+    elif pool.options.watch and (outcome.is_failure and child.ready_s is None):
+        pool.waits_for_change = True
+        pool.say("watch.waiting", "warning", error=_error(child, end))
+    elif outcome.is_failure and not pool.was_ready:
+        _count_boot_failure(pool, child, outcome, end, now)
+    elif outcome.is_failure and not pool.options.watch:
+        _count_failure(pool, now)
+
+
+def _follow_helper(pool: Pool, child: Child, now: float) -> None:
+    """A helper that never worked is a reason to give up only when nothing can work without it."""
+    if child.role is Role.REDIS and child.ready_s is None and child.fatal is not None:
+        code = ExitCode.TAKEN if child.fatal.kind == "taken" else ExitCode.BOOT
+        pool.say("redis.failed", "error", error=child.fatal.error)
+        begin_stop(pool, code, "redis", now)
+
+
+def _show_trace(pool: Pool, fatal: Fatal) -> None:
+    """Every different traceback once: eight children with one import error are one import error."""
+    if fatal.trace and fatal.trace != pool.last_trace:
+        pool.last_trace = fatal.trace
+        pool.order(Trace(fatal.trace))
+
+
+def _error(child: Child, end: Exited) -> str:
+    if child.fatal is not None:
+        return child.fatal.error
+    return "not ready in time" if child.verdict is Outcome.BOOT_FAIL else f"ended with {end.status}"
+
+
+def _count_boot_failure(pool: Pool, child: Child, outcome: Outcome, end: Exited, now: float) -> None:
+    error = _error(child, end)
+    if outcome is Outcome.IMPORT_FAIL:
+        pool.say("boot.failed", "error", code=int(ExitCode.SETTINGS), error=error)
+        begin_stop(pool, ExitCode.SETTINGS, "import", now)
+        return
+    pool.boot_failures += 1
+    if pool.boot_failures > pool.options.boot_retries:
+        pool.say("boot.failed", "error", code=int(ExitCode.BOOT), error=error)
+        begin_stop(pool, ExitCode.BOOT, "boot", now)
+
+
+def _count_failure(pool: Pool, now: float) -> None:
+    pool.restarts_total += 1
+    if pool.limit.note(now):
+        pool.say("intensity.exceeded", "error", n=pool.limit.within(now), window_s=pool.limit.window_s)
+        begin_stop(pool, ExitCode.INTENSITY, "intensity", now)
+
+
+def _note_tempfail(pool: Pool, slot: Slot, child: Child, now: float) -> None:
+    if pool.tempfail_since_s is None:
+        pool.tempfail_since_s = now
+    error = child.fatal.error if child.fatal else ""
+    pool.say(
+        "tempfail", "warning", slot=slot.index, error=error, retry_in_s=round(slot.not_before_s - now, 3)
+    )
+
+
+def is_burst_over(pool: Pool) -> bool:
+    """Has every worker of a burst pool said that nothing is left?"""
+    return bool(pool.slots) and all(slot.is_done and slot.child is None for slot in pool.slots)
+
+
+def give_up_waiting(pool: Pool, now: float) -> None:
+    """No worker has reached Redis for as long as the option allows."""
+    limit_s, since_s = pool.options.exit_on_tempfail_s, pool.tempfail_since_s
+    if limit_s and since_s is not None and now - since_s >= limit_s and pool.stopping is None:
+        begin_stop(pool, ExitCode.UNAVAILABLE, "tempfail", now)
+
+
+def admit(pool: Pool, child: Child, now: float) -> None:
+    """A worker is ready."""
+    child.phase = Phase.READY
+    child.ready_s = child.last_beat_s = now
+    if child.role is not Role.WORKER:
+        return
+    pool.tempfail_since_s = None
+    pool.report = child.report
+    if not pool.was_ready:
+        _let_others_follow(pool, now)
+
+
+def _let_others_follow(pool: Pool, now: float) -> None:
+    """The first worker is ready: the others may start, not all in the same instant."""
+    pool.was_ready = True
+    gap_s = min(STAGGER_S, LONGEST_STAGGER_S / len(pool.slots))
+    for slot in pool.slots:
+        if slot.child is None:
+            slot.not_before_s = max(slot.not_before_s, now + gap_s * slot.index)
