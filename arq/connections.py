@@ -16,10 +16,12 @@ from uuid import uuid4
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
+from redis.backoff import ExponentialBackoff
 from redis.exceptions import AuthenticationError, RedisError, WatchError
 
 from . import _scripts
 from ._batch import Batcher
+from ._link import Link
 from .constants import default_queue_name, expires_extra_ms, result_key_prefix
 from .jobs import (
     Deserializer,
@@ -39,6 +41,9 @@ __all__ = ["ArqRedis", "JobCall", "RedisSettings", "WatchError", "create_pool", 
 
 logger = logging.getLogger("arq.connections")
 
+#: How often redis-py repeats a command after its connection broke, where `RedisSettings.retry` says nothing. Connections that
+#: lie idle are dropped by servers and proxies, and redis-py 8 notices only when it uses one.
+_COMMAND_RETRIES = 3
 #: `_job_id`, `_queue_name`, `_defer_until`, `_defer_by`, `_expires`, `_job_try`
 _Options = tuple[
     str | None, str | None, datetime | None, SecondsTimedelta | None, SecondsTimedelta | None, int | None
@@ -402,7 +407,7 @@ async def create_pool(
             expires_extra_ms=expires_extra_ms,
         )
         try:
-            await pool.ping()
+            await _probe(pool)
         except (OSError, RedisError, asyncio.TimeoutError) as exc:
             await pool.close(close_connection_pool=True)
             if retry >= settings.conn_retries or isinstance(exc, AuthenticationError):
@@ -421,6 +426,17 @@ async def create_pool(
             if retry > 0:
                 logger.info("redis connection successful")
             return pool
+
+
+async def _probe(pool: ArqRedis) -> None:
+    """Reach Redis once, without the retries of the pool: `create_pool` counts its own."""
+    link = Link(pool.connection_pool)
+    try:
+        (answer,) = await link.commands([("PING",)])
+    finally:
+        await link.drop()
+    if isinstance(answer, Exception):
+        raise answer
 
 
 def _connector(settings: RedisSettings) -> Callable[..., ArqRedis]:
@@ -457,8 +473,7 @@ def _client_options(settings: RedisSettings) -> dict[str, Any]:
         options["retry_on_timeout"] = True
     if settings.retry_on_error is not None:
         options["retry_on_error"] = settings.retry_on_error
-    if settings.retry is not None:
-        options["retry"] = settings.retry
+    options["retry"] = settings.retry or Retry(ExponentialBackoff(base=0.05, cap=0.5), _COMMAND_RETRIES)
     if settings.ssl:
         options |= _tls_options(settings)
     return options

@@ -37,13 +37,13 @@ def next_cron(
     second: OptionType = 0,
     microsecond: int = 123_456,
 ) -> datetime:
-    """The first time at least one second after `previous_dt` that matches every field; its timezone is kept.
+    """The first time in a later second than `previous_dt` that matches every field; its timezone is kept.
 
     Raises:
         ValueError: a value is out of its range, a weekday's name is unknown, or the fields never meet (February 30).
     """
     dates, times = _normalize(month, day, weekday, hour, minute, second, microsecond)
-    start = previous_dt + timedelta(seconds=1)
+    start = previous_dt.replace(microsecond=0) + timedelta(seconds=1)
     for day_found in _matching_days(start.date(), *dates):
         earliest = start.time() if day_found == start.date() else time.min
         found = _first_time(earliest, *times)

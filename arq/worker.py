@@ -24,9 +24,9 @@ from ._errors import FailedJobs, JobExecutionFailed, Retry, RetryJob
 from ._function import Function, func
 from ._health import Tally, format_line
 from ._keys import health_key, wake_key
+from ._link import Link
 from ._worker import decide, report, run, schedule
 from ._worker.attempt import Attempt, Cause, Ended, Outcome, Verdict
-from ._worker.link import Link
 from ._worker.pump import Pump
 from ._worker.settings import read_options
 from ._worker.signals import SignalHandlers
@@ -433,6 +433,12 @@ class Worker:
             if answer is not None:
                 self._take(answer)
         await self._do_what_is_regular()
+        await self._let_go_outside_main()
+
+    async def _let_go_outside_main(self) -> None:
+        """Keep no connection open for a caller who uses single steps of the worker and may never close it."""
+        if not self._in_main:
+            await self._get_pump().close()
 
     async def _may_be_due(self) -> bool:
         """Whether it is time to look at the queue, and if so, whether its first job is due."""
@@ -473,6 +479,7 @@ class Worker:
             if job_id not in started:
                 logger.debug("job %s already running elsewhere", job_id)
         self._take(answer)
+        await self._let_go_outside_main()
 
     def _start(self, job: ClaimedJob) -> None:
         self._started += 1
@@ -599,6 +606,7 @@ class Worker:
         try:
             while self._get_pump().has_endings and not self._in_main:
                 await self._get_pump().exchange()
+            await self._let_go_outside_main()
         except PASSING as exc:
             logger.warning("outcomes are not written yet, redis trouble: %s: %s", exc.__class__.__name__, exc)
         finally:
@@ -718,6 +726,7 @@ class Worker:
             if self.queued:
                 return False
         await self._get_pump().leave()
+        await self._get_pump().close()
         return True
 
     async def _finish_running(self) -> None:

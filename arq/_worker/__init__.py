@@ -1,6 +1,6 @@
 """The parts of a worker. A job's journey, in reading order:
 
-    pump.py      one exchange with Redis: write endings, claim jobs        (link.py: the connection, wake.py: wake-up tokens)
+    pump.py      one exchange with Redis: write endings, claim jobs        (wake.py: wake-up tokens)
     attempt.py   the values that travel: what was claimed, how it ended
     decide.py    may it run, and what does its ending mean                 (no I/O)
     run.py       run it under its timeout

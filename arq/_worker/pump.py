@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import _scripts
+from .._link import Link
 from .._scripts import Call, ClaimAnswer, Ending
 from . import report
-from .link import Link
 
 #: Endings in one write at most: a script that handles 500 keeps Redis from others for some 5 ms.
 _MOST_ENDINGS = 500

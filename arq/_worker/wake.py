@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from redis.exceptions import RedisError
 
-from .link import Link
+from .._link import Link
+
 
 logger = logging.getLogger("arq.worker")
 

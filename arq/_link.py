@@ -1,6 +1,6 @@
-"""The worker's own connection to Redis: many script calls in one round trip, and nothing repeated behind our back.
+"""A connection of one's own to Redis: many script calls in one round trip, and nothing repeated behind our back.
 
-A pool's client may send a command again after a lost connection. For a claim that would be a second claim, with the jobs of the
+For workers: a pool's client may send a command again after a lost connection. For a claim that would be a second claim, with the jobs of the
 first one stranded; so the worker uses a connection of its own and decides itself what to do when an answer is lost.
 """
 
@@ -15,7 +15,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, ResponseError
 
-from .._scripts import Call
+from ._scripts import Call
 
 #: Seconds to wait for an answer. Redis may stop for seconds to fork or to load; longer means that the peer is gone.
 REPLY_TIMEOUT_S = 10.0
@@ -60,7 +60,7 @@ class Link:
                     await connection.send_packed_command(connection.pack_commands(commands))
                     return [await self._answer(connection) for _ in commands]
             except BaseException:  # also a cancellation: answers that nobody has read would be taken for the next ones
-                await self.drop()
+                await self._disconnect()
                 raise
 
     async def _connected(self) -> Connection:
@@ -80,7 +80,11 @@ class Link:
             return exc
 
     async def drop(self) -> None:
-        """Close the connection at once; the next call opens a new one."""
+        """Close the connection, after a call that is under way; the next call opens a new one."""
+        async with self._turn:
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.disconnect(nowait=True)
