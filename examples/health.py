@@ -5,12 +5,13 @@ arq examples.health.WorkerSettings --check && echo healthy     # exit code 0 or 
 python examples/health.py                                      # the same from Python
 """
 
+import asyncio
 import os
 import sys
 from typing import Any
 
-from arq import check_health
 from arq.connections import RedisSettings
+from arq.worker import async_check_health
 
 REDIS_SETTINGS = RedisSettings.from_dsn(os.environ.get("REDIS_DSN", "redis://localhost:6379"))
 
@@ -26,6 +27,6 @@ class WorkerSettings:
 
 
 if __name__ == "__main__":
-    exit_code = check_health(WorkerSettings)
+    exit_code = asyncio.run(async_check_health(REDIS_SETTINGS))
     print("healthy" if exit_code == 0 else "no worker")
     sys.exit(exit_code)

@@ -50,23 +50,25 @@ def test_report() -> None:
         digest(1.5, 1, 102, job_try=2),
         result("fetch_mirror", 1, 3, slot=0, pid=100),
         result("remind", 1.25, 1, (START.timestamp() + 1.2,), slot=0, pid=100),
+        result("remind", 2.25, 1, (START.timestamp() + 2.2,), slot=0, pid=100),
         result("cron:look_around", 1, slot=0, pid=100),
     ]
     killed = Killed(slot=1, pid=101, at_s=START.timestamp() + 1, released=1)
-    assert list(report(Facts(results, 8, killed), "#")) == [
+    assert list(report(Facts(results, 9, killed), "#")) == [
         "6 files with 6,000 lines, 6.0 MB, hashed and compressed to 1.5 MB",
         "in 2.0 s: 3 files a second",
         "",
-        "  worker 0  pid 100     ######################################## 7 jobs",
-        "  worker 1  pid 101     ###### 1 jobs   killed",
-        "  replaced  pid 102     ###### 1 jobs",
+        "  worker 0  pid 100     ######################################## 8 jobs",
+        "  worker 1  pid 101     ##### 1 jobs   killed",
+        "  replaced  pid 102     ##### 1 jobs",
         "",
         "  slowest    500 ms  a/b.py (1,000 kB)",
         "             500 ms  a/b.py (1,000 kB)",
         "             500 ms  a/b.py (1,000 kB)",
         "  retried   1 jobs that fail at first, 2 retries with back-off, 1 succeeded",
-        "  deferred  1 jobs with a start time, 50 ms late (median), 50 ms at worst",
-        "  cron      1 runs of one job, a second apart, each once and in one worker",
+        "  deferred  2 jobs for a given time, 1 of them while files were waiting;",
+        "            the others started 50 ms late (median), 50 ms at worst",
+        "  cron      1 ticks of a clock that all workers watch, each run once (by worker 0)",
         "  killed    worker 1 with SIGKILL while it had 1 jobs in hand;",
         "            1 were started again, the last 0.50 s after the kill; none lost",
     ]

@@ -31,13 +31,13 @@ class Progress:
         self._live = sys.stdout.isatty()
         self._drawn_s = 0.0
 
-    def draw(self, done: int, text: str = "") -> None:
+    def draw(self, done: int) -> None:
         now_s = time.monotonic()
         if now_s - self._drawn_s < (0.05 if self._live else 1) and done < self._total:
             return
         self._drawn_s = now_s
         share = done / self._total
-        line = f"  [{'#' * int(30 * share):<30}] {done:>5,} of {self._total:,} jobs  {text}"
+        line = f"  [{'#' * int(30 * share):<30}] {done:>5,} of {self._total:,} jobs"
         print(f"\r{line:<78}" if self._live else line, end="" if self._live else "\n", flush=True)
 
     def say(self, text: str) -> None:
@@ -147,8 +147,17 @@ def run(pool: Pool, procs: int, files: list[str]) -> None:
     stop(pool)
 
 
-def leave(signum: int, _frame: object) -> None:
-    sys.exit(128 + signum)
+class Interruption:
+    """Makes SIGTERM and a closed terminal stop the demonstration as Ctrl-C does."""
+
+    def __init__(self) -> None:
+        self.signum = signal.SIGINT
+        for signum in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(signum, self._interrupt)
+
+    def _interrupt(self, signum: int, _frame: object) -> None:
+        self.signum = signal.Signals(signum)
+        signal.raise_signal(signal.SIGINT)
 
 
 def main() -> int:
@@ -156,8 +165,7 @@ def main() -> int:
     parser.add_argument("--procs", type=int, default=4, metavar="N", help="worker processes (default 4)")
     parser.add_argument("--files", type=int, metavar="N", help="only the first N files (default: all)")
     options = parser.parse_args()
-    for signum in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, leave)
+    interruption = Interruption()
     files = library_files()[: options.files]
     directory = Path(tempfile.mkdtemp(prefix="arq-demo-"))
     log_file = directory / "arq-supervise.log"
@@ -170,7 +178,7 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         print("demo: interrupted", file=sys.stderr)
-        return 130
+        return 128 + interruption.signum
     shutil.rmtree(directory, ignore_errors=True)
     return 0
 

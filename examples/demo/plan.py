@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-REMINDERS = 40
-REMINDERS_SPREAD_S = 4.0
+REMINDERS = 60
+REMINDERS_SPREAD_S = 6.0
 MIRRORS = 24
 
 

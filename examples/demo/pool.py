@@ -61,7 +61,14 @@ class Pool:
 
     def pid_of(self, slot: int) -> int:
         """The process that serves this slot now."""
-        return max((event for event in self.named("child.ready") if event["slot"] == slot), key=when)["pid"]
+        ready = [
+            event
+            for event in self.named("child.ready")
+            if event["role"] == "worker" and event["slot"] == slot
+        ]
+        if not ready:
+            raise DemoError(f"arq-supervise has not said that worker {slot} is ready")
+        return int(max(ready, key=when)["pid"])
 
     def stop(self, timeout_s: float = 30) -> int:
         """Ask for a graceful stop and wait for it; the supervisor's exit code. Raises DemoError."""

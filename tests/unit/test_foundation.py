@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import redis
@@ -107,9 +108,14 @@ def test_an_open_file_is_found() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG")
-def test_a_server_dies_with_whoever_started_it() -> None:
+def test_a_server_dies_with_whoever_started_it(tmp_path: Path) -> None:
     code = "from tests.support.servers import *; print(RedisServer().start().port, flush=True); input()"
-    starter = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    starter = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )
     assert starter.stdout is not None
     port = int(starter.stdout.readline())
     with starter, redis.Redis(host=HOST, port=port, retry=Retry(NoBackoff(), 0)) as client:
