@@ -394,7 +394,7 @@ def _describe(module_name: str, value: Any) -> Any:
     home = str(getattr(value, "__module__", None))
     if module_name == "arq.constants":
         return {"constant": value}
-    if home != module_name and not (module_name == "arq" and home.startswith("arq.")):
+    if not home.startswith("arq"):
         return None
     if inspect.isclass(value):
         bases = [
