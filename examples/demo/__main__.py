@@ -84,11 +84,11 @@ async def work_off(redis: ArqRedis, pool: Pool, total: int, victim: int) -> Kill
 
 
 async def demonstrate(pool: Pool, procs: int, files: list[str]) -> None:
-    redis = await create_pool(RedisSettings.from_dsn(await redis_address(pool)))
+    await pool.first("pool.ready")
+    redis = await create_pool(RedisSettings.from_dsn(redis_address(pool)))
     try:
-        await pool.first("pool.ready")
         pids = ", ".join(str(pool.pid_of(slot)) for slot in range(procs))
-        print(f"  workers: {pids}; Valkey at {await redis_address(pool)}\n", flush=True)
+        print(f"  workers: {pids}; Valkey at {redis_address(pool)}\n", flush=True)
         jobs = await enqueue(redis, calls(files))
         killed = await work_off(redis, pool, len(jobs), procs - 1 if procs > 1 else -1)
         facts = Facts(await redis.all_job_results(), len(jobs), killed)
@@ -98,15 +98,12 @@ async def demonstrate(pool: Pool, procs: int, files: list[str]) -> None:
     print("\n".join(report(facts, bar_mark())), flush=True)
 
 
-async def redis_address(pool: Pool) -> str:
-    """Where the embedded server listens, as the supervisor's log says."""
-    for _ in range(1000):
-        pool.look()
-        found = re.search(r"(?:redis|unix)://[^\s\"',}]+", str(pool.events))
-        if found:
-            return found.group()
-        await asyncio.sleep(0.02)
-    raise DemoError("arq-supervise did not say where its embedded Redis listens")
+def redis_address(pool: Pool) -> str:
+    """Where the embedded server listens, as the supervisor's log says. Raises DemoError."""
+    found = re.search(r"redis://[^\s\"',}]+", str(pool.events))
+    if not found:
+        raise DemoError("arq-supervise did not say where its embedded Redis listens")
+    return found.group()
 
 
 def check(facts: Facts) -> None:

@@ -27,11 +27,19 @@ class Module:
     name: str
     path: Path
     tree: ast.Module = field(repr=False, compare=False)
-    lines: int = 0
+    text: str = field(repr=False, compare=False)
 
     @property
     def package(self) -> str:
         return self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
+
+    def code_lines(self) -> int:
+        """Length without blank lines, comments and docstrings: explaining is free."""
+        explaining = {line for node in ast.walk(self.tree) for line in _docstring_lines(node)}
+        return sum(
+            bool(line.strip()) and not line.lstrip().startswith("#") and number not in explaining
+            for number, line in enumerate(self.text.splitlines(), 1)
+        )
 
     def imports(self) -> set[Import]:
         return set(_imports(self, self.tree))
@@ -49,7 +57,7 @@ def modules(*folders: str) -> tuple[Module, ...]:
             text = path.read_text()
             parts = path.relative_to(ROOT).with_suffix("").parts
             name = ".".join(part for part in parts if part != "__init__")
-            found.append(Module(name, path, ast.parse(text), text.count("\n")))
+            found.append(Module(name, path, ast.parse(text), text))
     return tuple(found)
 
 
@@ -61,6 +69,13 @@ def body_lines(function: FunctionNode) -> int:
     if not body:
         return 0
     return (body[-1].end_lineno or 0) - body[0].lineno + 1
+
+
+def _docstring_lines(node: ast.AST) -> range:
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    if not isinstance(node, documented) or ast.get_docstring(node, clean=False) is None:
+        return range(0)
+    return range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1)
 
 
 def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, FunctionNode]]:
