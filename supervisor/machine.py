@@ -278,7 +278,7 @@ class Machine:
     def _released(self, event: Released | ReleaseFailed) -> None:
         pool = self.pool
         report = pool.lost.get(event.worker_id)
-        slot = event.worker_id.rsplit(":", 2)[-2] if event.worker_id.count(":") >= 2 else "?"
+        slot = slot_number(event.worker_id)
         if isinstance(event, Released):
             pool.lost.pop(event.worker_id, None)
             if event.job_ids or report is not None:
@@ -362,3 +362,9 @@ class Machine:
         pool.say("pool.ready", ready=f"{pool.ready_count()}/{pool.target}",
                  concurrency=sum(report.max_jobs for report in reports), stop_budget_s=budget_s(pool))  # fmt: skip
         pool.order(Notify("READY=1"))
+
+
+def slot_number(worker_id: str) -> int | None:
+    """The slot in `pool:host:slot:nonce`; None for the id of a worker without a supervisor."""
+    parts = worker_id.rsplit(":", 2)
+    return int(parts[1]) if len(parts) == 3 and parts[1].isdigit() else None
