@@ -151,6 +151,8 @@ def test_ids_are_unique_across(clients: dict[str, Client], place: Place) -> None
         assert clients[one].enqueue("add", 1, _job_id=f"id-{number}") == f"id-{number}"
         assert clients[other].enqueue("add", 2, _job_id=f"id-{number}") is None
     infos = {name: client.ask("info", job_id="id-0").value for name, client in clients.items()}
+    assert infos["original"].pop("job_id") is None  # the original leaves it out
+    assert infos["ours"].pop("job_id") == "id-0"
     assert infos["ours"] == infos["original"]
     assert place.queued() == 2
 
