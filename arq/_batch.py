@@ -17,7 +17,7 @@ class Batcher(Generic[Item, Answer]):
     """Sends items in batches, one batch at a time.
 
     Args:
-        send: takes a batch and returns one answer for each of its items, in order. What it raises, all callers of the batch get.
+        send: takes a batch and returns one answer for each of its items, in order; what it raises, all its callers get.
         most: items in one batch at most.
     """
 

@@ -1,14 +1,15 @@
 """A connection of one's own to Redis: many script calls in one round trip, and nothing repeated behind our back.
 
-For workers: a pool's client may send a command again after a lost connection. For a claim that would be a second claim, with the jobs of the
-first one stranded; so the worker uses a connection of its own and decides itself what to do when an answer is lost.
+For workers: a pool's client may send a command again after a lost connection. For a claim that would be a second
+claim, with the jobs of the first one stranded; so the worker uses a connection of its own and decides itself what to
+do when an answer is lost.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from redis.asyncio import Connection, ConnectionPool
 from redis.asyncio.retry import Retry
@@ -28,7 +29,7 @@ class Link:
         pool: the pool whose settings the connection shares.
     """
 
-    def __init__(self, pool: ConnectionPool[Any]) -> None:
+    def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
@@ -51,7 +52,9 @@ class Link:
                 raise answer
         return answers
 
-    async def commands(self, commands: Sequence[tuple[Any, ...]], *, timeout_s: float = REPLY_TIMEOUT_S) -> list[Any]:
+    async def commands(
+        self, commands: Sequence[tuple[Any, ...]], *, timeout_s: float = REPLY_TIMEOUT_S
+    ) -> list[Any]:
         """Run commands in one round trip; what Redis refuses comes back as an exception in the list."""
         async with self._turn:
             try:
@@ -59,16 +62,18 @@ class Link:
                     connection = await self._connected()
                     await connection.send_packed_command(connection.pack_commands(commands))
                     return [await self._answer(connection) for _ in commands]
-            except BaseException:  # also a cancellation: answers that nobody has read would be taken for the next ones
+            except (
+                BaseException
+            ):  # also a cancellation: answers that nobody has read would be taken for the next ones
                 await self._disconnect()
                 raise
 
     async def _connected(self) -> Connection:
         if self._connection is None:
-            connection = self._pool.make_connection()
+            connection = cast(Connection, self._pool.make_connection())  # type: ignore[no-untyped-call]
             connection.retry = Retry(NoBackoff(), 0)
             connection.socket_timeout = None  # redis-py 8 sets 5 s; here the caller says how long to wait
-            await connection.connect()
+            await connection.connect()  # type: ignore[no-untyped-call]
             self._connection = connection
         return self._connection
 

@@ -49,8 +49,8 @@ class JobDef:
     job_id: str | None
 
     def __post_init__(self) -> None:
-        if isinstance(self.score, float):
-            self.score = int(self.score)
+        if self.score is not None:
+            self.score = int(self.score)  # redis gives scores as floats
 
 
 @dataclass

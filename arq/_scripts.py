@@ -1,6 +1,7 @@
-"""The Lua scripts, one for each transition of a job. This module binds their keys, arguments and answers to Python types.
+"""The Lua scripts, one for each transition of a job, and their keys, arguments and answers as Python types.
 
-A script is a file in `lua/`; its header says what KEYS, ARGV and the answer mean. `--!include NAME` stands for a file in `lua/include/`.
+A script is a file in `lua/`; its header says what KEYS, ARGV and the answer mean. `--!include NAME` stands for a file
+in `lua/include/`.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ class Call(NamedTuple):
 
 def _load(name: str) -> Script:
     text = (_LUA / f"{name}.lua").read_text("utf-8")
-    text = _INCLUDE.sub(lambda found: (_LUA / "include" / f"{found[1]}.lua").read_text("utf-8").rstrip(), text)
+    text = _INCLUDE.sub(
+        lambda found: (_LUA / "include" / f"{found[1]}.lua").read_text("utf-8").rstrip(), text
+    )
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -241,13 +244,13 @@ def read_inspect(answer: Any) -> tuple[int, list[Inspected]]:
     ]
 
 
-async def run(redis: Redis[bytes], call: Call) -> Any:
+async def run(redis: Redis, call: Call) -> Any:
     """Run a script on a client's pool.
 
     Raises:
         redis.exceptions.RedisError: as the client does.
     """
     try:
-        return await redis.execute_command(*call.by_sha())
+        return await redis.execute_command(*call.by_sha())  # type: ignore[no-untyped-call]
     except NoScriptError:  # a fresh server, or one whose scripts were flushed
-        return await redis.execute_command(*call.by_text())
+        return await redis.execute_command(*call.by_text())  # type: ignore[no-untyped-call]

@@ -1,7 +1,8 @@
 """Bytes to records and back: the payloads of arq's wire format. No I/O.
 
-A job is one dict: `t` try asked for, `f` function, `a` args, `k` kwargs, `et` enqueue ms. A result has these and `s` success, `r` result,
-`st` start ms, `ft` finish ms, `q` queue name, `id` job id. Readers look up these keys and ignore all others.
+A job is one dict: `t` try asked for, `f` function, `a` args, `k` kwargs, `et` enqueue ms. A result has these and
+`s` success, `r` result, `st` start ms, `ft` finish ms, `q` queue name, `id` job id. Readers look up these keys and
+ignore all others.
 """
 
 from __future__ import annotations
@@ -62,8 +63,8 @@ def serialize_result(
 ) -> bytes | None:
     """The payload of a result.
 
-    What can't be serialized is replaced by a text that says so. If even that fails (the arguments can't be serialized any
-    more), the answer is None and no result can be kept.
+    What can't be serialized is replaced by a text that says so. If even that fails (the arguments can't be serialized
+    any more), the answer is None and no result can be kept.
     """
     dump = serializer or pickle.dumps
     data = {

@@ -35,7 +35,13 @@ _LOG_HELP = "Dotted path of a dict for logging.config.dictConfig."
 @click.option("-v", "--verbose", is_flag=True, help="Log at DEBUG.")
 @click.option("--custom-log-dict", type=str, help=_LOG_HELP)
 def cli(
-    *, worker_settings: str, burst: bool | None, check: bool, watch: str | None, verbose: bool, custom_log_dict: str | None
+    *,
+    worker_settings: str,
+    burst: bool | None,
+    check: bool,
+    watch: str | None,
+    verbose: bool,
+    custom_log_dict: str | None,
 ) -> None:
     """Run a worker.
 
@@ -53,7 +59,9 @@ def cli(
             sys.exit(worker_module.check_health(settings))
         _run(settings, {} if burst is None else {"burst": burst})
     except (RedisError, OSError) as exc:
-        _fail(f"redis can't be used: {exc.__class__.__name__}: {exc}; see redis_settings of {worker_settings}")
+        _fail(
+            f"redis can't be used: {exc.__class__.__name__}: {exc}; see redis_settings of {worker_settings}"
+        )
 
 
 def _run(settings: WorkerSettingsType, kwargs: dict[str, Any]) -> None:
@@ -87,7 +95,9 @@ def _is_part_of(missing: str | None, module_path: str) -> bool:
     return missing is not None and f"{module_path}.".startswith(f"{missing}.")
 
 
-def _command(worker_settings: str, burst: bool | None, verbose: bool, custom_log_dict: str | None) -> list[str]:
+def _command(
+    worker_settings: str, burst: bool | None, verbose: bool, custom_log_dict: str | None
+) -> list[str]:
     """The command of the process that `--watch` starts."""
     command = [sys.executable, "-m", "arq", worker_settings]
     if burst is not None:
@@ -127,7 +137,11 @@ async def watch_reload(path: str, command: list[str]) -> int:
 
 
 async def _spawn(command: list[str]) -> asyncio.subprocess.Process:
-    env = {**os.environ, "ARQ_WATCHED": str(os.getpid()), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    env = {
+        **os.environ,
+        "ARQ_WATCHED": str(os.getpid()),
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
     return await asyncio.create_subprocess_exec(*command, env=env, start_new_session=True)
 
 

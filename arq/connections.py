@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from urllib.parse import ParseResult, parse_qs, unquote, urlparse
 from uuid import uuid4
 
@@ -41,8 +41,8 @@ __all__ = ["ArqRedis", "JobCall", "RedisSettings", "WatchError", "create_pool", 
 
 logger = logging.getLogger("arq.connections")
 
-#: How often redis-py repeats a command after its connection broke, where `RedisSettings.retry` says nothing. Connections that
-#: lie idle are dropped by servers and proxies, and redis-py 8 notices only when it uses one.
+#: How often redis-py repeats a command after its connection broke, where `RedisSettings.retry` says nothing.
+#: Connections that lie idle are dropped by servers and proxies, and redis-py 8 notices only when it uses one.
 _COMMAND_RETRIES = 3
 #: `_job_id`, `_queue_name`, `_defer_until`, `_defer_by`, `_expires`, `_job_try`
 _Options = tuple[
@@ -171,13 +171,7 @@ def due_at(defer_until: datetime | None, defer_by: SecondsTimedelta | None) -> s
     return f"{to_ms(defer_by):+d}" if defer_by else ""
 
 
-if TYPE_CHECKING:
-    BaseRedis = Redis[bytes]
-else:
-    BaseRedis = Redis
-
-
-class ArqRedis(BaseRedis):
+class ArqRedis(Redis):
     """A `redis.asyncio.Redis` that can enqueue jobs.
 
     Args:
@@ -191,7 +185,7 @@ class ArqRedis(BaseRedis):
 
     def __init__(
         self,
-        pool_or_conn: ConnectionPool[Any] | None = None,
+        pool_or_conn: ConnectionPool | None = None,
         job_serializer: Serializer | None = None,
         job_deserializer: Deserializer | None = None,
         default_queue_name: str = default_queue_name,
@@ -231,7 +225,8 @@ class ArqRedis(BaseRedis):
             _queue_name: queue; default: that of the pool.
             _defer_until: when to run it; a naive datetime is local time.
             _defer_by: how long to wait before running it, in seconds or as a timedelta.
-            _expires: do not start it later than this after now, in seconds or as a timedelta; default: a day after it is due.
+            _expires: do not start it later than this from now, in seconds or as a timedelta; default: a day after
+                it is due.
             _job_try: number of its first try; for jobs that enqueue themselves again.
             kwargs: its keyword arguments.
 
@@ -276,14 +271,16 @@ class ArqRedis(BaseRedis):
         self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: _Options
     ) -> tuple[str, _scripts.NewJob]:
         job_id, queue_name, defer_until, defer_by, expires, job_try = options
-        payload = serialize_job(function, args, kwargs, job_try, timestamp_ms(), serializer=self.job_serializer)
+        payload = serialize_job(
+            function, args, kwargs, job_try, timestamp_ms(), serializer=self.job_serializer
+        )
         new_job = _scripts.NewJob(
             job_id or uuid4().hex, payload, due_at(defer_until, defer_by), to_ms(expires) or None, ""
         )
         return self.default_queue_name if queue_name is None else queue_name, new_job
 
     def _enqueued(self, queue_name: str, new_job: _scripts.NewJob, accepted: bool) -> Job | None:
-        # Callers count a job with a random id as accepted whatever the script says: nobody else has that id, so if it was
+        # Callers count a job with a random id as accepted whatever the script says: nobody else has that id, if it was
         # there already, then because redis-py repeated the command after a lost connection.
         if not accepted:
             return None
@@ -330,7 +327,7 @@ class ArqRedis(BaseRedis):
             raise KeyError(f'job "{key.decode()}" not found')
         return self._read_result(key, payload)
 
-    def _read_result(self, key: bytes, payload: bytes) -> JobResult:
+    def _read_result(self, key: bytes, payload: Any) -> JobResult:
         result = deserialize_result(payload, deserializer=self.job_deserializer)
         result.job_id = key.decode().removeprefix(result_key_prefix)
         return result
@@ -345,7 +342,8 @@ class ArqRedis(BaseRedis):
             DeserializationError: one of them can't be read.
         """
         queue_name = queue_name if queue_name is not None else self.default_queue_name
-        job_ids = [job_id.decode() for job_id in await self.zrange(queue_name, 0, -1)]
+        members: list[Any] = await self.zrange(queue_name, 0, -1)
+        job_ids = [member.decode() for member in members]
         jobs: list[JobDef] = []
         for page in _pages(job_ids):
             answer = await _scripts.run(self, _scripts.inspect(queue_name, page))
@@ -363,12 +361,12 @@ class ArqRedis(BaseRedis):
         await closer(close_connection_pool)
 
 
-def _as_call(job: JobCall | tuple[Any, ...] | str) -> JobCall:
+def _as_call(job: Any) -> JobCall:
     if isinstance(job, JobCall):
         return job
     if isinstance(job, str):
         return JobCall(job)
-    if isinstance(job, tuple | list) and job and isinstance(job[0], str):
+    if isinstance(job, Sequence) and job and isinstance(job[0], str):
         return JobCall(*job)
     raise TypeError(f"a job must be a JobCall, a tuple (function, *args) or a function's name, not {job!r}")
 
@@ -408,7 +406,7 @@ async def create_pool(
         )
         try:
             await _probe(pool)
-        except (OSError, RedisError, asyncio.TimeoutError) as exc:
+        except (TimeoutError, OSError, RedisError) as exc:
             await pool.close(close_connection_pool=True)
             if retry >= settings.conn_retries or isinstance(exc, AuthenticationError):
                 raise
@@ -450,10 +448,11 @@ def _connector(settings: RedisSettings) -> Callable[..., ArqRedis]:
             **_client_options(settings),
         )
     if isinstance(settings.host, str):
-        raise RuntimeError("host provided as a string but sentinel is true: give a list of (host, port)")
+        message = "host provided as a string but sentinel is true: give a list of (host, port)"
+        raise RuntimeError(message)  # noqa: TRY004  (arq's type)
 
     def connect(**kwargs: Any) -> ArqRedis:
-        sentinel = Sentinel(settings.host, **_client_options(settings))
+        sentinel = Sentinel(settings.host, **_client_options(settings))  # type: ignore[no-untyped-call]
         return cast(ArqRedis, sentinel.master_for(settings.sentinel_master, redis_class=ArqRedis, **kwargs))
 
     return connect
@@ -491,7 +490,7 @@ def _tls_options(settings: RedisSettings) -> dict[str, Any]:
     }
 
 
-async def log_redis_info(redis: Redis[bytes], log_func: Callable[[str], Any]) -> None:
+async def log_redis_info(redis: Redis, log_func: Callable[[str], Any]) -> None:
     """Log version, memory, clients and number of keys of the server through `log_func`."""
     async with redis.pipeline(transaction=False) as pipe:
         for section in ("Server", "Memory", "Clients"):

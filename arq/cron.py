@@ -62,7 +62,7 @@ def _values(name: str, option: Any) -> list[int]:
     low, high = _RANGES[name]
     if option is None:
         return list(range(low, high + 1))
-    options = [option] if isinstance(option, int | str) else list(option)
+    options: list[Any] = [option] if isinstance(option, int | str) else list(option)
     values = sorted({_weekday(o) if name == "weekday" else o for o in options})
     if not values:
         raise ValueError(f"{name} must not be empty: no time would match")
@@ -192,7 +192,7 @@ def cron(
     """
     target, target_name = resolve_coroutine(coroutine, None)
     next_cron(
-        datetime(2000, 1, 1),
+        datetime(2000, 1, 1),  # noqa: DTZ001  (any day will do)
         month=month,
         day=day,
         weekday=weekday,

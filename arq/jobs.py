@@ -56,7 +56,7 @@ def next_pause_s(waited_s: float, poll_delay_s: float, left_s: float | None) -> 
     return pause_s if left_s is None else max(0.0, min(pause_s, left_s))
 
 
-async def look(redis: Redis[bytes], job_id: str, queue_name: str) -> tuple[bytes | None, bool]:
+async def look(redis: Redis, job_id: str, queue_name: str) -> tuple[bytes | None, bool]:
     """The bytes of a job's result, and whether the job is in its queue."""
     shared_look = getattr(redis, "_look", None)  # ArqRedis makes one round trip for all who wait
     if shared_look is not None:
@@ -65,7 +65,7 @@ async def look(redis: Redis[bytes], job_id: str, queue_name: str) -> tuple[bytes
     return (await look_many(redis, [(job_id, queue_name)]))[0]
 
 
-async def look_many(redis: Redis[bytes], wanted: list[tuple[str, str]]) -> list[tuple[bytes | None, bool]]:
+async def look_many(redis: Redis, wanted: list[tuple[str, str]]) -> list[tuple[bytes | None, bool]]:
     """`look` for several jobs in one round trip."""
     async with redis.pipeline(transaction=False) as pipe:
         for job_id, queue_name in wanted:
@@ -92,7 +92,7 @@ class Job:
     def __init__(
         self,
         job_id: str,
-        redis: Redis[bytes],
+        redis: Redis,
         _queue_name: str = default_queue_name,
         _deserializer: Deserializer | None = None,
     ) -> None:
@@ -146,8 +146,10 @@ class Job:
                 )
             waited = clock() - start
             if timeout is not None and waited >= timeout:
-                raise asyncio.TimeoutError
-            await asyncio.sleep(next_pause_s(waited, poll_delay, None if timeout is None else timeout - waited))
+                raise TimeoutError
+            await asyncio.sleep(
+                next_pause_s(waited, poll_delay, None if timeout is None else timeout - waited)
+            )
 
     async def info(self) -> JobDef | None:
         """All that is known about the job, with its result if there is one; None if the job is unknown.
@@ -171,7 +173,7 @@ class Job:
         Raises:
             DeserializationError: the result can't be read.
         """
-        payload = await self._redis.get(result_key(self.job_id))
+        payload: Any = await self._redis.get(result_key(self.job_id))
         return None if payload is None else deserialize_result(payload, deserializer=self._deserializer)
 
     async def status(self) -> JobStatus:

@@ -16,7 +16,11 @@ def default_log_config(verbose: bool) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "handlers": {
-            "arq.standard": {"level": log_level, "class": "logging.StreamHandler", "formatter": "arq.standard"}
+            "arq.standard": {
+                "level": log_level,
+                "class": "logging.StreamHandler",
+                "formatter": "arq.standard",
+            }
         },
         "formatters": {"arq.standard": {"format": "%(asctime)s: %(message)s", "datefmt": "%H:%M:%S"}},
         "loggers": {"arq": {"handlers": ["arq.standard"], "level": log_level}},

@@ -7,7 +7,7 @@ import importlib
 import logging
 import os
 from collections.abc import AsyncGenerator, Sequence
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from time import time
 from typing import Any, overload
@@ -17,8 +17,8 @@ from .typing import SecondsTimedelta
 
 logger = logging.getLogger("arq.utils")
 
-epoch = datetime(1970, 1, 1)
-epoch_tz = epoch.replace(tzinfo=timezone.utc)
+epoch = datetime(1970, 1, 1)  # noqa: DTZ001  (naive, as it always was)
+epoch_tz = epoch.replace(tzinfo=UTC)
 
 
 def timestamp_ms() -> int:
@@ -39,12 +39,16 @@ def get_tz() -> tzinfo:
     """
     name = next((os.environ[var] for var in timezone_env_vars if os.environ.get(var)), None)
     if name is None:
-        return timezone.utc
+        return UTC
     try:
         return _load_timezone(name)
-    except (KeyError, ValueError, OSError):  # zoneinfo and pytz both raise a KeyError for a name they don't know
+    except (
+        KeyError,
+        ValueError,
+        OSError,
+    ):  # zoneinfo and pytz both raise a KeyError for a name they don't know
         logger.warning("unknown timezone: %r", name)
-        return timezone.utc
+        return UTC
 
 
 def _load_timezone(name: str) -> tzinfo:

@@ -6,18 +6,13 @@ import asyncio
 import functools
 import inspect
 import logging
-import os
 import random
-import socket
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta, tzinfo
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from signal import SIG_IGN, SIGUSR1, Signals
 from signal import signal as set_signal
 from time import time
 from typing import TYPE_CHECKING, Any, cast
-from uuid import uuid4
-
-from redis.exceptions import RedisError
 
 from . import _scripts
 from ._errors import FailedJobs, JobExecutionFailed, Retry, RetryJob
@@ -27,17 +22,17 @@ from ._keys import health_key, wake_key
 from ._link import Link
 from ._worker import decide, report, run, schedule
 from ._worker.attempt import Attempt, Cause, Ended, Outcome, Verdict
+from ._worker.options import WorkerOptions, local_timezone
 from ._worker.pump import Pump
 from ._worker.settings import read_options
 from ._worker.signals import SignalHandlers
 from ._worker.trouble import PASSING, Backoff
 from ._worker.wake import Listener
 from .connections import ArqRedis, RedisSettings, create_pool, log_redis_info
-from .constants import default_queue_name, expires_extra_ms, keep_cronjob_progress
-from .cron import CronJob
-from .jobs import Deserializer, JobResult, Serializer
-from .typing import SecondsTimedelta, StartupShutdown, WorkerCoroutine, WorkerSettingsType
-from .utils import import_string, timestamp_ms, to_ms, to_seconds
+from .constants import default_queue_name, keep_cronjob_progress
+from .jobs import JobResult
+from .typing import WorkerSettingsType
+from .utils import import_string, timestamp_ms, to_ms
 
 if TYPE_CHECKING:
     from ._scripts import ClaimAnswer, ClaimedJob
@@ -68,144 +63,16 @@ _SWEEP_S = 15.0
 _SUPERVISED_LEASE_S = 30
 #: Seconds to go on trying to write the last endings when Redis is away while the worker stops.
 _LAST_WRITES_S = 5.0
-#: Lock time in s of jobs without a timeout; the worker keeps extending it while they run.
-_LOCK_WITHOUT_TIMEOUT_S = 300.0
 
 
-class Worker:
-    """Runs jobs.
+class Worker(WorkerOptions):
+    """Runs jobs. The arguments are those of `WorkerOptions`, see there."""
 
-    Durations are seconds or timedeltas.
-
-    Args:
-        functions: coroutine functions, results of `func`, or dotted paths.
-        queue_name: queue to take jobs from; None: that of `redis_pool`.
-        cron_jobs: results of `arq.cron.cron`.
-        redis_settings: how to reach Redis.
-        redis_pool: an existing client, instead of `redis_settings`. The worker closes it.
-        burst: stop when the queue is empty.
-        on_startup: called with the context before the first job.
-        on_shutdown: called with the context after the last job.
-        on_job_start: called with the job's context before each job. If it raises, the job fails.
-        on_job_end: called with the job's context after each run, before the outcome is written. If it raises, the job fails.
-        after_job_end: called with the job's context after the outcome was written.
-        handle_signals: handle SIGINT, SIGTERM and SIGQUIT while running.
-        job_completion_wait: seconds that running jobs may go on after a signal; 0: they are cancelled at once.
-        max_jobs: jobs that run at the same time at most.
-        job_timeout: how long a run may take, where the function says nothing; None: no limit.
-        keep_result: how long to keep results; 0: not at all.
-        keep_result_forever: keep results without a limit.
-        poll_delay: longest time between two looks at the queue. Jobs from this version of arq are noticed at once.
-        queue_read_limit: jobs taken from the queue in one go at most; default: 5 * max_jobs, at least 100.
-        max_tries: how often a job may be started. Starts that a shutdown interrupted do not count.
-        health_check_interval: how often to write the health line.
-        health_check_key: where to write it; default: the queue's name and `:health-check`.
-        ctx: initial content of the context.
-        retry_jobs: run jobs again that raised Retry or were cancelled.
-        allow_abort_jobs: obey `Job.abort`.
-        max_burst_jobs: stop after starting this many jobs; negative: no limit.
-        job_serializer, job_deserializer: as of the pool that enqueues.
-        expires_extra_ms: for the pool that the worker makes; see `ArqRedis`.
-        timezone: in which cron schedules are read; default: the system's.
-        log_results: log what jobs return.
-
-    Raises:
-        RuntimeError: neither a function nor a cron job was given, or something else where one must stand.
-        ValueError: `queue_name` is None and there is no `redis_pool`.
-        ImportError: there is nothing at a dotted path.
-    """
-
-    def __init__(
-        self,
-        functions: Sequence[Function | WorkerCoroutine | str] = (),
-        *,
-        queue_name: str | None = default_queue_name,
-        cron_jobs: Sequence[CronJob] | None = None,
-        redis_settings: RedisSettings | None = None,
-        redis_pool: ArqRedis | None = None,
-        burst: bool = False,
-        on_startup: StartupShutdown | None = None,
-        on_shutdown: StartupShutdown | None = None,
-        on_job_start: StartupShutdown | None = None,
-        on_job_end: StartupShutdown | None = None,
-        after_job_end: StartupShutdown | None = None,
-        handle_signals: bool = True,
-        job_completion_wait: int = 0,
-        max_jobs: int = 10,
-        job_timeout: SecondsTimedelta | None = 300,
-        keep_result: SecondsTimedelta = 3600,
-        keep_result_forever: bool = False,
-        poll_delay: SecondsTimedelta = 0.5,
-        queue_read_limit: int | None = None,
-        max_tries: int = 5,
-        health_check_interval: SecondsTimedelta = 3600,
-        health_check_key: str | None = None,
-        ctx: dict[Any, Any] | None = None,
-        retry_jobs: bool = True,
-        allow_abort_jobs: bool = False,
-        max_burst_jobs: int = -1,
-        job_serializer: Serializer | None = None,
-        job_deserializer: Deserializer | None = None,
-        expires_extra_ms: int = expires_extra_ms,
-        timezone: tzinfo | None = None,
-        log_results: bool = True,
-    ) -> None:
-        self.functions = _registry(functions, cron_jobs)
-        self.cron_jobs = list(cron_jobs) if cron_jobs is not None else None
-        if queue_name is None:
-            if redis_pool is None:
-                raise ValueError("If queue_name is absent, redis_pool must be present.")
-            queue_name = redis_pool.default_queue_name
-        self.queue_name = queue_name
-        self.redis_settings = redis_settings or RedisSettings()
-        self._pool = redis_pool
-        self.burst = burst
-        self.max_burst_jobs = max_burst_jobs
-        self.on_startup = on_startup
-        self.on_shutdown = on_shutdown
-        self.on_job_start = on_job_start
-        self.on_job_end = on_job_end
-        self.after_job_end = after_job_end
-        self.on_stop: Callable[[Signals], Any] | None = None
-        self.on_ready: Callable[[], None] | None = None
-        self.job_completion_wait = job_completion_wait
-        self.max_jobs = max_jobs
-        self.job_timeout_s = to_seconds(job_timeout)
-        self.keep_result_s = to_seconds(keep_result)
-        self.keep_result_forever = keep_result_forever
-        self.poll_delay_s = to_seconds(poll_delay)
-        self.queue_read_limit = queue_read_limit or max(max_jobs * 5, 100)
-        self.max_tries = max_tries
-        self.health_check_interval = to_seconds(health_check_interval)
-        self.health_check_key = health_check_key or health_key(queue_name)
-        self.ctx = ctx if ctx is not None else {}
-        self.retry_jobs = retry_jobs
-        self.allow_abort_jobs = allow_abort_jobs
-        self.allow_pick_jobs = True
-        self.job_serializer = job_serializer
-        self.job_deserializer = job_deserializer
-        self.expires_extra_ms = expires_extra_ms
-        self._own_timezone = timezone
-        self.timezone = timezone or _local_timezone()
-        self.log_results = log_results
-        self.in_progress_timeout_s = self._longest_timeout_s() + 10
-        #: who this worker is in Redis; under arq-supervise, the supervisor says
-        self.worker_id = os.environ.get("ARQ_WORKER_ID") or f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
-        #: whether a supervisor keeps this worker's lease and health keys
-        self.supervised = False
-        self.jobs_complete = self.jobs_failed = self.jobs_retried = self.queued = 0
-        self.tasks: dict[str, asyncio.Task[Any]] = {}
-        self.job_tasks: dict[str, asyncio.Task[Any]] = {}
-        self.aborting_tasks: set[str] = set()
-        self.main_task: asyncio.Task[None] | None = None
-        self._handle_signals = handle_signals
+    def _start_state(self) -> None:
+        """What changes while the worker runs, other than what is public."""
         #: whether the process ends after `run`; then late signals stay ignored
         self._ends_process = False
         self._signals = SignalHandlers(self._stop_on_signal, self.handle_sig)
-        self._start_state()
-
-    def _start_state(self) -> None:
-        """What changes while the worker runs, other than the public counters."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pump: Pump | None = None
         self._listener: Listener | None = None
@@ -221,10 +88,6 @@ class Worker:
         self._look_at_s = self._beat_at_s = self._keep_at_s = self._sweep_at_s = 0.0
         self._more = True
         self._last_health: tuple[float, str | None] = (0.0, None)
-
-    def _longest_timeout_s(self) -> float:
-        default_s = _LOCK_WITHOUT_TIMEOUT_S if self.job_timeout_s is None else self.job_timeout_s
-        return max(function.timeout_s or default_s for function in self.functions.values())
 
     @property
     def pool(self) -> ArqRedis:
@@ -349,7 +212,9 @@ class Worker:
         await self._get_pump().keep([], self._lease_ms())
         self._keep_at_s = self._clock() + self.in_progress_timeout_s / 3
         if not self.burst:
-            self._listener = Listener(Link(self.pool.connection_pool), wake_key(self.queue_name), self._on_token)
+            self._listener = Listener(
+                Link(self.pool.connection_pool), wake_key(self.queue_name), self._on_token
+            )
 
     def _get_pump(self) -> Pump:
         if self._pump is None:
@@ -380,6 +245,7 @@ class Worker:
                 if backoff.tries:
                     logger.info("redis is back")
                     backoff.tries = 0
+                    self._keep_at_s = 0.0  # its data may be gone: say anew that we are alive
                 await self._pause()
 
     async def _ride_out(self, exc: Exception, backoff: Backoff) -> None:
@@ -498,7 +364,9 @@ class Worker:
             attempt = Attempt(job, job_try=job.job_try, start_ms=timestamp_ms())
             if not task.cancelled() and task.exception() is not None:
                 logger.error("running job %s failed", job.job_id, exc_info=task.exception())
-            cancelled = Outcome(attempt, Verdict.CANCELLED, interrupted=self._stopping, finish_ms=attempt.start_ms)
+            cancelled = Outcome(
+                attempt, Verdict.CANCELLED, interrupted=self._stopping, finish_ms=attempt.start_ms
+            )
             self._record(cancelled)
         self._activity.set()
 
@@ -549,7 +417,9 @@ class Worker:
         report.ended(outcome, self.log_results)
         return outcome
 
-    async def _run_body(self, attempt: Attempt, ctx: dict[Any, Any], who_cancelled: Callable[[], Cause]) -> Ended:
+    async def _run_body(
+        self, attempt: Attempt, ctx: dict[Any, Any], who_cancelled: Callable[[], Cause]
+    ) -> Ended:
         function, job_id = attempt.function, attempt.job.job_id
         assert function is not None
         timeout_s = self.job_timeout_s if function.timeout_s is None else function.timeout_s
@@ -557,7 +427,7 @@ class Worker:
         self._names[job_id] = attempt.function_name
         try:
             body = function.coroutine(ctx, *attempt.args, **attempt.kwargs)
-        except Exception as exc:  # the arguments do not fit
+        except Exception as exc:  # noqa: BLE001  (the arguments do not fit)
             return Ended(raised=exc)
         else:
             return await run.watch(body, timeout_s, who_cancelled)
@@ -670,7 +540,7 @@ class Worker:
 
     def _follow_clock_change(self) -> None:
         """The system's timezone as an offset changes when summer time begins or ends: plan anew then."""
-        current = self._own_timezone or _local_timezone()
+        current = self._own_timezone or local_timezone()
         if current != self.timezone:
             self.timezone = current
             for cron_job in self.cron_jobs or ():
@@ -696,7 +566,7 @@ class Worker:
         self.queued = await self.pool.zcard(self.queue_name)
         ongoing = sum(not task.done() for task in self.tasks.values())
         tally = Tally(self.jobs_complete, self.jobs_failed, self.jobs_retried, ongoing, self.queued)
-        line = format_line(tally, datetime.now())
+        line = format_line(tally, datetime.now())  # noqa: DTZ005  (the line has local time)
         await self.pool.set(self.health_check_key, line.encode(), px=to_ms(self.health_check_interval + 1))
         counts = str(tally)
         self._last_health = (now_s, counts)
@@ -713,7 +583,9 @@ class Worker:
     async def _sweep(self) -> None:
         for worker_id, job_ids in (await self._get_pump().sweep()).items():
             if worker_id != self.worker_id:
-                logger.warning("worker %s is gone, %d jobs given back: %s", worker_id, len(job_ids), job_ids[:10])
+                logger.warning(
+                    "worker %s is gone, %d jobs given back: %s", worker_id, len(job_ids), job_ids[:10]
+                )
 
     async def _burst_is_done(self) -> bool:
         """Whether nothing is left for a worker in burst mode; waits for the jobs that are running if so."""
@@ -752,7 +624,7 @@ class Worker:
         self._cancel_all(sig)
 
     def handle_sig_wait_for_completion(self, signum: Signals) -> None:
-        """Take no more jobs, give the running ones `job_completion_wait` seconds, then stop. Doing it again has no effect.
+        """Take no more jobs, give the running ones `job_completion_wait` seconds, then stop. Again: no effect.
 
         Args:
             signum: the signal that is the reason.
@@ -773,7 +645,10 @@ class Worker:
         if self._stopping:
             return
         logger.info(
-            "shutdown on %s, wait complete ◆ %s ◆ %d ongoing to cancel", signum.name, self._counts(), len(self.tasks)
+            "shutdown on %s, wait complete ◆ %s ◆ %d ongoing to cancel",
+            signum.name,
+            self._counts(),
+            len(self.tasks),
         )
         self._cancel_all(signum)
 
@@ -835,7 +710,9 @@ class Worker:
             except PASSING as exc:
                 if not pump.unwritten() or self._clock() >= give_up_s:
                     lost = pump.unwritten()
-                    logger.error("leaving without redis (%r); outcomes not written: %s", exc, lost or "none")
+                    logger.warning(
+                        "leaving without redis (%r); outcomes not written: %s", exc, lost or "none"
+                    )
                     break
                 await asyncio.sleep(backoff.next_s())
         await pump.close()
@@ -845,26 +722,6 @@ class Worker:
             f"<Worker j_complete={self.jobs_complete} j_failed={self.jobs_failed} j_retried={self.jobs_retried} "
             f"j_ongoing={sum(not task.done() for task in self.tasks.values())}>"
         )
-
-
-def _registry(
-    functions: Sequence[Function | WorkerCoroutine | str], cron_jobs: Sequence[CronJob] | None
-) -> dict[str, Function | CronJob]:
-    """All functions by name; a later one replaces an earlier one of the same name."""
-    registry: dict[str, Function | CronJob] = {f.name: f for f in map(func, functions)}
-    for cron_job in cron_jobs or ():
-        if not isinstance(cron_job, CronJob):
-            raise RuntimeError("cron_jobs, must be instances of CronJob")
-        registry[cron_job.name] = cron_job
-    if not registry:
-        raise RuntimeError("at least one function or cron_job must be registered")
-    return registry
-
-
-def _local_timezone() -> tzinfo:
-    found = datetime.now().astimezone().tzinfo
-    assert found is not None
-    return found
 
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:

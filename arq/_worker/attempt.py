@@ -44,7 +44,6 @@ class Attempt:
             return self.function_name
         return f"{self.job.job_id}:{self.function_name}"
 
-
     def context(self, worker_ctx: dict[Any, Any]) -> dict[Any, Any]:
         """The context of this run: the worker's, and what is known of the job. A new dict for each run."""
         return {

@@ -24,12 +24,16 @@ class Defaults:
     keep_result_forever: bool
 
 
-def read(job: ClaimedJob, functions: Mapping[str, Function | CronJob], deserializer: Deserializer | None) -> Attempt:
+def read(
+    job: ClaimedJob, functions: Mapping[str, Function | CronJob], deserializer: Deserializer | None
+) -> Attempt:
     """Read the payload of a claimed job. What is wrong with it is noted, not raised."""
     if job.payload is None:
         return Attempt(job, job_try=job.job_try, problem=JobExecutionFailed("job expired"))
     try:
-        name, args, kwargs, first_try, enqueue_ms = deserialize_job_raw(job.payload, deserializer=deserializer)
+        name, args, kwargs, first_try, enqueue_ms = deserialize_job_raw(
+            job.payload, deserializer=deserializer
+        )
     except DeserializationError as exc:
         return Attempt(job, job_try=job.job_try, problem=exc)
     job_try = first_try if first_try and first_try > job.job_try else job.job_try

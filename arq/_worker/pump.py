@@ -1,8 +1,9 @@
-"""What a worker says to Redis about jobs: one exchange at a time carries the endings of jobs there and new jobs back."""
+"""What a worker says to Redis about jobs: one exchange carries the endings of jobs there and new jobs back."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,11 @@ from . import report
 
 #: Endings in one write at most: a script that handles 500 keeps Redis from others for some 5 ms.
 _MOST_ENDINGS = 500
+
+
+def _resolve(future: asyncio.Future[None], _: object = None) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 class Pump:
@@ -26,7 +32,9 @@ class Pump:
         look_at_aborts: whether claims look at the requests to abort.
     """
 
-    def __init__(self, link: Link, queue_name: str, worker_id: str, lock_ms: int, look_at_aborts: bool) -> None:
+    def __init__(
+        self, link: Link, queue_name: str, worker_id: str, lock_ms: int, look_at_aborts: bool
+    ) -> None:
         self._link = link
         self._queue_name = queue_name
         self._worker_id = worker_id
@@ -59,7 +67,9 @@ class Pump:
         """Let the next claim look at the whole queue again."""
         self._begin_at = ""
 
-    async def exchange(self, want: int = 0, *, fair: bool = True, job_ids: Sequence[str] = ()) -> ClaimAnswer | None:
+    async def exchange(
+        self, want: int = 0, *, fair: bool = True, job_ids: Sequence[str] = ()
+    ) -> ClaimAnswer | None:
         """Write the endings noted so far and claim up to `want` jobs; None if nothing was claimed.
 
         Cancelling the caller does not cut off an exchange that is under way: its answer would be lost.
@@ -94,8 +104,8 @@ class Pump:
             self._claim_lost = False
         if endings:
             self._check(endings, answers.pop(0))
-        if written is not None and not written.done():
-            written.set_result(None)
+        if written is not None:
+            _resolve(written)
         return self._claimed(answers, recover) if want > 0 else None
 
     def _calls(
@@ -128,7 +138,7 @@ class Pump:
             if self._written is None:
                 self._written = written
             else:  # somebody asked anew meanwhile: both are answered by the same write
-                self._written.add_done_callback(lambda _: written.done() or written.set_result(None))
+                self._written.add_done_callback(functools.partial(_resolve, written))
 
     def _check(self, endings: list[Ending], answers: list[int]) -> None:
         """Say which endings came too late. One that was sent twice may have been written the first time."""
@@ -145,7 +155,9 @@ class Pump:
             return ClaimAnswer(now_ms=0, wait_ms=0, begin_at="", shared=False, jobs=held)
         answer = _scripts.read_claim(answers[0])
         began_at, self._begin_at = self._begin_at, answer.begin_at or self._begin_at
-        if began_at and answer.wait_ms != 0:  # before that point something may have become due: look there next
+        if (
+            began_at and answer.wait_ms != 0
+        ):  # before that point something may have become due: look there next
             self.start_over()
             answer = answer._replace(wait_ms=0)
         return answer

@@ -24,7 +24,9 @@ def started(attempt: Attempt) -> None:
     if late_ms > _LATE_MS:
         extra += f" delayed={late_ms / 1000:0.2f}s"
     waited_s = (attempt.start_ms - attempt.enqueue_ms) / 1000
-    logger.info("%6.2fs → %s(%s)%s", waited_s, attempt.ref, args_to_string(attempt.args, attempt.kwargs), extra)
+    logger.info(
+        "%6.2fs → %s(%s)%s", waited_s, attempt.ref, args_to_string(attempt.args, attempt.kwargs), extra
+    )
 
 
 def ended(outcome: Outcome, log_results: bool) -> None:

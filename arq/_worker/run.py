@@ -35,9 +35,9 @@ async def watch(job: Awaitable[Any], timeout_s: float | None, who_cancelled: Cal
     except asyncio.CancelledError as exc:
         cause = who_cancelled()
         if cause is Cause.NOBODY and timed_out:
-            return Ended(raised=asyncio.TimeoutError(), cause=Cause.TIMEOUT)
+            return Ended(raised=TimeoutError(), cause=Cause.TIMEOUT)
         return Ended(raised=exc, cause=cause)
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001  (whatever a job raises is how it ended)
         return Ended(raised=exc)
     except SystemExit as exc:  # a job must not end the worker
         return Ended(raised=JobExecutionFailed(f"the job called sys.exit({exc.code!r})"))

@@ -19,7 +19,7 @@ def read_options(settings: Any, names: frozenset[str]) -> dict[str, Any]:
 
 
 def _defines(settings: Any, name: str) -> bool:
-    # getattr_static: a settings class must not have its properties run, or its __getattr__ asked, just to see what there is
+    # getattr_static: no property of the settings must run, and no __getattr__ be asked, just to see what there is
     missing = object()
     return inspect.getattr_static(settings, name, missing) is not missing
 

@@ -27,7 +27,7 @@ class Stage(Enum):
 
 
 def next_stage(stage: Stage, signum: int, since_last_s: float | None) -> Stage:
-    """What a signal asks for. SIGTERM only ever starts a stop, SIGQUIT cancels, each further SIGINT goes one step on."""
+    """What a signal asks for. SIGTERM only starts a stop, SIGQUIT cancels, each further SIGINT goes one step on."""
     if stage is Stage.RUNNING:
         return Stage.CANCELLING if signum == signal.SIGQUIT else Stage.STOPPING
     if signum == signal.SIGQUIT and stage is Stage.STOPPING:

@@ -10,10 +10,9 @@ from redis.exceptions import RedisError
 
 from .._link import Link
 
-
 logger = logging.getLogger("arq.worker")
 
-#: Seconds that Redis holds one wait. A new one costs a command; a connection that died unnoticed is found after this.
+#: Seconds that Redis holds one wait. A new one costs a command; a connection that died is noticed after this.
 BLOCK_S = 30
 #: Seconds between tries while Redis is away. The worker polls meanwhile.
 _RETRY_S = 1.0

@@ -1,0 +1,183 @@
+"""The options of a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Sequence
+from datetime import datetime, tzinfo
+from signal import Signals
+from typing import Any
+from uuid import uuid4
+
+from .._function import Function, func
+from .._keys import health_key
+from ..connections import ArqRedis, RedisSettings
+from ..constants import default_queue_name, expires_extra_ms
+from ..cron import CronJob
+from ..jobs import Deserializer, Serializer
+from ..typing import SecondsTimedelta, StartupShutdown, WorkerCoroutine
+from ..utils import to_seconds
+
+#: Lock time in s of jobs without a timeout; the worker keeps extending it while they run.
+_LOCK_WITHOUT_TIMEOUT_S = 300.0
+
+
+class WorkerOptions:
+    """The options of a worker, and what everybody may read of its state.
+
+    Durations are seconds or timedeltas.
+
+    Args:
+        functions: coroutine functions, results of `func`, or dotted paths.
+        queue_name: queue to take jobs from; None: that of `redis_pool`.
+        cron_jobs: results of `arq.cron.cron`.
+        redis_settings: how to reach Redis.
+        redis_pool: an existing client, instead of `redis_settings`. The worker closes it.
+        burst: stop when the queue is empty.
+        on_startup: called with the context before the first job.
+        on_shutdown: called with the context after the last job.
+        on_job_start: called with the job's context before each job. If it raises, the job fails.
+        on_job_end: called with the job's context after each run, before its outcome is written; may fail the job too.
+        after_job_end: called with the job's context after the outcome was written.
+        handle_signals: handle SIGINT, SIGTERM and SIGQUIT while running.
+        job_completion_wait: seconds that running jobs may go on after a signal; 0: they are cancelled at once.
+        max_jobs: jobs that run at the same time at most.
+        job_timeout: how long a run may take, where the function says nothing; None: no limit.
+        keep_result: how long to keep results; 0: not at all.
+        keep_result_forever: keep results without a limit.
+        poll_delay: longest time between two looks at the queue. Jobs from this version of arq are noticed at once.
+        queue_read_limit: jobs taken from the queue in one go at most; default: 5 * max_jobs, at least 100.
+        max_tries: how often a job may be started. Starts that a shutdown interrupted do not count.
+        health_check_interval: how often to write the health line.
+        health_check_key: where to write it; default: the queue's name and `:health-check`.
+        ctx: initial content of the context.
+        retry_jobs: run jobs again that raised Retry or were cancelled.
+        allow_abort_jobs: obey `Job.abort`.
+        max_burst_jobs: stop after starting this many jobs; negative: no limit.
+        job_serializer, job_deserializer: as of the pool that enqueues.
+        expires_extra_ms: for the pool that the worker makes; see `ArqRedis`.
+        timezone: in which cron schedules are read; default: the system's.
+        log_results: log what jobs return.
+
+    Raises:
+        RuntimeError: neither a function nor a cron job was given, or something else where one must stand.
+        ValueError: `queue_name` is None and there is no `redis_pool`.
+        ImportError: there is nothing at a dotted path.
+    """
+
+    def __init__(  # noqa: PLR0915  (one line an option)
+        self,
+        functions: Sequence[Function | WorkerCoroutine | str] = (),
+        *,
+        queue_name: str | None = default_queue_name,
+        cron_jobs: Sequence[CronJob] | None = None,
+        redis_settings: RedisSettings | None = None,
+        redis_pool: ArqRedis | None = None,
+        burst: bool = False,
+        on_startup: StartupShutdown | None = None,
+        on_shutdown: StartupShutdown | None = None,
+        on_job_start: StartupShutdown | None = None,
+        on_job_end: StartupShutdown | None = None,
+        after_job_end: StartupShutdown | None = None,
+        handle_signals: bool = True,
+        job_completion_wait: int = 0,
+        max_jobs: int = 10,
+        job_timeout: SecondsTimedelta | None = 300,
+        keep_result: SecondsTimedelta = 3600,
+        keep_result_forever: bool = False,
+        poll_delay: SecondsTimedelta = 0.5,
+        queue_read_limit: int | None = None,
+        max_tries: int = 5,
+        health_check_interval: SecondsTimedelta = 3600,
+        health_check_key: str | None = None,
+        ctx: dict[Any, Any] | None = None,
+        retry_jobs: bool = True,
+        allow_abort_jobs: bool = False,
+        max_burst_jobs: int = -1,
+        job_serializer: Serializer | None = None,
+        job_deserializer: Deserializer | None = None,
+        expires_extra_ms: int = expires_extra_ms,
+        timezone: tzinfo | None = None,
+        log_results: bool = True,
+    ) -> None:
+        self.functions = registry(functions, cron_jobs)
+        self.cron_jobs = list(cron_jobs) if cron_jobs is not None else None
+        if queue_name is None:
+            if redis_pool is None:
+                raise ValueError("If queue_name is absent, redis_pool must be present.")
+            queue_name = redis_pool.default_queue_name
+        self.queue_name = queue_name
+        self.redis_settings = redis_settings or RedisSettings()
+        self._pool = redis_pool
+        self.burst = burst
+        self.max_burst_jobs = max_burst_jobs
+        self.on_startup = on_startup
+        self.on_shutdown = on_shutdown
+        self.on_job_start = on_job_start
+        self.on_job_end = on_job_end
+        self.after_job_end = after_job_end
+        self.on_stop: Callable[[Signals], Any] | None = None
+        self.on_ready: Callable[[], None] | None = None
+        self.job_completion_wait = job_completion_wait
+        self.max_jobs = max_jobs
+        self.job_timeout_s = to_seconds(job_timeout)
+        self.keep_result_s = to_seconds(keep_result)
+        self.keep_result_forever = keep_result_forever
+        self.poll_delay_s = to_seconds(poll_delay)
+        self.queue_read_limit = queue_read_limit or max(max_jobs * 5, 100)
+        self.max_tries = max_tries
+        self.health_check_interval = to_seconds(health_check_interval)
+        self.health_check_key = health_check_key or health_key(queue_name)
+        self.ctx = ctx if ctx is not None else {}
+        self.retry_jobs = retry_jobs
+        self.allow_abort_jobs = allow_abort_jobs
+        self.allow_pick_jobs = True
+        self.job_serializer = job_serializer
+        self.job_deserializer = job_deserializer
+        self.expires_extra_ms = expires_extra_ms
+        self._own_timezone = timezone
+        self.timezone = timezone or local_timezone()
+        self.log_results = log_results
+        self.in_progress_timeout_s = self._longest_timeout_s() + 10
+        #: who this worker is in Redis; under arq-supervise, the supervisor says
+        self.worker_id = (
+            os.environ.get("ARQ_WORKER_ID") or f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+        )
+        #: whether a supervisor keeps this worker's lease and health keys
+        self.supervised = False
+        self.jobs_complete = self.jobs_failed = self.jobs_retried = self.queued = 0
+        self.tasks: dict[str, asyncio.Task[Any]] = {}
+        self.job_tasks: dict[str, asyncio.Task[Any]] = {}
+        self.aborting_tasks: set[str] = set()
+        self.main_task: asyncio.Task[None] | None = None
+        self._handle_signals = handle_signals
+        self._start_state()
+
+    def _start_state(self) -> None:
+        """For the worker: what changes while it runs."""
+
+    def _longest_timeout_s(self) -> float:
+        default_s = _LOCK_WITHOUT_TIMEOUT_S if self.job_timeout_s is None else self.job_timeout_s
+        return max(function.timeout_s or default_s for function in self.functions.values())
+
+
+def registry(
+    functions: Sequence[Function | WorkerCoroutine | str], cron_jobs: Sequence[CronJob] | None
+) -> dict[str, Function | CronJob]:
+    """All functions by name; a later one replaces an earlier one of the same name."""
+    registry: dict[str, Function | CronJob] = {f.name: f for f in map(func, functions)}
+    for cron_job in cron_jobs or ():
+        if not isinstance(cron_job, CronJob):
+            raise RuntimeError("cron_jobs, must be instances of CronJob")  # noqa: TRY004  (arq's type)
+        registry[cron_job.name] = cron_job
+    if not registry:
+        raise RuntimeError("at least one function or cron_job must be registered")
+    return registry
+
+
+def local_timezone() -> tzinfo:
+    found = datetime.now().astimezone().tzinfo
+    assert found is not None
+    return found
