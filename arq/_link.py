@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, cast
 
+from hiredis import pack_command
 from redis.asyncio import Connection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -60,7 +61,7 @@ class Link:
             try:
                 async with asyncio.timeout(timeout_s):
                     connection = await self._connected()
-                    await connection.send_packed_command(connection.pack_commands(commands))
+                    await connection.send_packed_command([pack_command(command) for command in commands])
                     return [await self._answer(connection) for _ in commands]
             except (
                 BaseException

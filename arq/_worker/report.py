@@ -15,6 +15,12 @@ logger = logging.getLogger("arq.worker")
 _LATE_MS = 1200
 
 
+def _info(text: str, *args: Any) -> None:
+    """`logger.info` without the walk up the stack to find out who called: that is a fifth of its time."""
+    record = logger.makeRecord(logger.name, logging.INFO, __file__, 0, text, args, None, "report")
+    logger.handle(record)
+
+
 def started(attempt: Attempt) -> None:
     """The job starts."""
     if not logger.isEnabledFor(logging.INFO):
@@ -24,9 +30,7 @@ def started(attempt: Attempt) -> None:
     if late_ms > _LATE_MS:
         extra += f" delayed={late_ms / 1000:0.2f}s"
     waited_s = (attempt.start_ms - attempt.enqueue_ms) / 1000
-    logger.info(
-        "%6.2fs → %s(%s)%s", waited_s, attempt.ref, args_to_string(attempt.args, attempt.kwargs), extra
-    )
+    _info("%6.2fs → %s(%s)%s", waited_s, attempt.ref, args_to_string(attempt.args, attempt.kwargs), extra)
 
 
 def ended(outcome: Outcome, log_results: bool) -> None:
@@ -47,13 +51,13 @@ def ended(outcome: Outcome, log_results: bool) -> None:
         pass
     elif verdict is Verdict.COMPLETE:
         result = "" if value is None or not log_results else truncate(repr(value))
-        logger.info("%6.2fs ← %s ● %s", took_s, ref, result)
+        _info("%6.2fs ← %s ● %s", took_s, ref, result)
     elif verdict is Verdict.RETRY:
-        logger.info("%6.2fs ↻ %s retrying job in %0.2fs", took_s, ref, (outcome.defer_ms or 0) / 1000)
+        _info("%6.2fs ↻ %s retrying job in %0.2fs", took_s, ref, (outcome.defer_ms or 0) / 1000)
     elif verdict is Verdict.CANCELLED:
-        logger.info("%6.2fs ↻ %s cancelled, will be run again", took_s, ref)
+        _info("%6.2fs ↻ %s cancelled, will be run again", took_s, ref)
     else:
-        logger.info("%6.2fs ⊘ %s aborted", took_s, ref)
+        _info("%6.2fs ⊘ %s aborted", took_s, ref)
 
 
 def refused(outcome: Outcome) -> None:
@@ -62,7 +66,7 @@ def refused(outcome: Outcome) -> None:
     job_id = attempt.job.job_id
     waited_s = (outcome.finish_ms - attempt.enqueue_ms) / 1000
     if outcome.verdict is Verdict.ABORTED:
-        logger.info("%6.2fs ⊘ %s:%s aborted before start", waited_s, job_id, attempt.function_name)
+        _info("%6.2fs ⊘ %s:%s aborted before start", waited_s, job_id, attempt.function_name)
     elif isinstance(attempt.problem, DeserializationError):
         logger.error("deserializing job %s failed", job_id, exc_info=attempt.problem)
     elif attempt.problem is not None:
