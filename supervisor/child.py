@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from types import TracebackType
 from typing import Any
 
 import arq.utils
@@ -71,9 +72,18 @@ def _see_working_directory() -> None:
 
 def fail(line: BeatLine, kind: str, error: BaseException, code: ChildCode) -> int:
     """Tell the parent why this child ends; it shows each traceback once."""
+    if error.__traceback__ is not None and _innermost(error.__traceback__) == arq.utils.__file__:
+        error.__cause__, error.__suppress_context__ = None, True  # our own word about a wrong path says it all
     trace = "" if kind == "temp" else "".join(traceback.format_exception(error))[-30_000:]
     line.send_surely("fatal", kind=kind, exc=short(error), trace=trace)
     return code
+
+
+def _innermost(trace: TracebackType) -> str:
+    """The file in which an exception was raised."""
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace.tb_frame.f_code.co_filename
 
 
 class Session:

@@ -1,0 +1,157 @@
+"""Somebody does not move: F07, F08, F09, F11, F12, F14-F16, F32, F33, F35."""
+
+import os
+import signal
+
+import pytest
+import redis
+
+from tests.support.eventually import wait_until
+from tests.supervisor.faults.test_killed import owner_of
+from tests.supervisor.harness import Pool, Queue
+
+pytestmark = pytest.mark.processes
+
+HANG = ("--hang-timeout", "2", "--kill-timeout", "0.7")
+SHORT = ("--graceful-timeout", "1", "--kill-timeout", "0.7")
+
+
+def test_F07_a_stopped_worker_is_replaced_and_then_released(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
+    pool.start("--procs", "2", *HANG).ready()
+    job_id = queue.put("slow", 0.5)
+    owner = owner_of(redis_client, job_id)
+    pid = pool.worker_of(owner)
+    os.kill(pid, signal.SIGSTOP)
+    pool.wait_event("child.stall", pid=pid)
+    pool.wait_event("child.hung", pid=pid)
+    assert redis_client.get(f"arq:in-progress:{job_id}").decode() == owner
+    assert pool.wait_event("child.exit", pid=pid)["outcome"] == "hung"
+    assert queue.result(job_id)
+    assert queue.tries(job_id) == 2
+    assert pool.stop() == 0
+
+
+def test_F08_a_stopped_worker_does_not_hold_up_the_stop(pool: Pool) -> None:
+    pool.start("--procs", "2").ready()
+    os.kill(pool.workers()[1], signal.SIGSTOP)
+    assert pool.stop(5) == 0
+
+
+def test_F09_a_stopped_parent_kills_nobody_when_it_comes_back(pool: Pool, queue: Queue) -> None:
+    pool.start("--procs", "2", *HANG).ready()
+    before = pool.workers()
+    os.kill(pool.pid, signal.SIGSTOP)
+    queue.result(queue.put("slow", 5.5))  # longer than the gap that counts
+    os.kill(pool.pid, signal.SIGCONT)
+    pool.wait_event("supervisor.gap")
+    queue.result(queue.put("slow", 0.5))
+    assert pool.workers() == before
+    assert pool.stop() == 0
+
+
+def test_F10_everybody_stopped_and_continued(pool: Pool, queue: Queue) -> None:
+    pool.start("--procs", "2", *HANG).ready()
+    before = pool.workers()
+    everybody = [pool.pid, pool.steward(), *before.values()]
+    for pid in everybody:
+        os.kill(pid, signal.SIGSTOP)
+    wait_for_clock(5.5)
+    for pid in reversed(everybody):
+        os.kill(pid, signal.SIGCONT)
+    pool.wait_event("supervisor.gap")
+    assert queue.result(queue.put("echo", 1)) == 1
+    assert pool.workers() == before
+    assert pool.stop() == 0
+
+
+def wait_for_clock(seconds: float) -> None:
+    """Time itself is what this test is about."""
+    import time
+
+    end = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() >= end, seconds + 5)
+
+
+@pytest.mark.parametrize("job", ["block", "hold_the_gil"])
+def test_F11_F12_a_blocked_loop_is_shown_killed_and_replaced(pool: Pool, queue: Queue, job: str) -> None:
+    pool.start("--procs", "1", *HANG).ready()
+    job_id = queue.put(job, 60)
+    stall = pool.wait_event("child.stall")
+    wait_until(lambda: f"in {job}" in pool.text(), what="the dump names the frame")
+    if job == "block":
+        assert pool.wait_event("child.dump")["jobs"] == [f"{job_id}:block"]
+    assert pool.wait_event("child.exit", pid=stall["pid"])["outcome"] == "hung"
+    pool.wait_event("child.ready", n=2, role="worker")
+    pool.signal(signal.SIGQUIT)
+    pool.wait()
+
+
+def test_a_busy_thread_is_no_hang(pool: Pool, queue: Queue) -> None:
+    (pool.directory / "busy.py").write_text(
+        "import asyncio, threading, time\n"
+        "from app import Settings as Base\n"
+        "def spin(end):\n"
+        "    while time.monotonic() < end: pass\n"
+        "async def busy(ctx):\n"
+        "    await asyncio.get_running_loop().run_in_executor(None, spin, time.monotonic() + 4)\n"
+        "    return 'done'\n"
+        "class Settings(Base): functions = [busy]\n"
+    )
+    pool.start("--procs", "1", *HANG, settings="busy.Settings").ready()
+    assert queue.result(queue.put("busy")) == "done"
+    assert not pool.events("child.stall")
+    assert pool.stop() == 0
+
+
+@pytest.mark.parametrize("job", ["stubborn", "deaf", "block", "hold_the_gil"])
+def test_F14_F16_a_worker_that_does_not_end(pool: Pool, queue: Queue, redis_client: redis.Redis, job: str) -> None:
+    pool.start("--procs", "2", *SHORT, TEST_WAIT="0").ready()
+    job_id = queue.put(job, 60)
+    owner_of(redis_client, job_id)
+    assert pool.stop(8) == 6
+    assert not redis_client.exists(f"arq:in-progress:{job_id}")
+
+
+def test_F15_a_shutdown_hook_that_hangs(pool: Pool) -> None:
+    pool.start("--procs", "2", *SHORT, TEST_SHUTDOWN="hang").ready()
+    assert pool.stop(6) == 6
+
+
+def test_F35_harder_each_time(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
+    pool.start("--procs", "1", TEST_WAIT="60").ready()
+    owner_of(redis_client, queue.put("stubborn", 60))
+    pool.signal(signal.SIGTERM)
+    pool.wait_event("log", n=4, logger="arq.worker", slot=0)
+    wait_for_clock(0.6)
+    pool.signal(signal.SIGTERM)
+    pool.wait_event("child.signal", sig="SIGQUIT")
+    wait_for_clock(0.6)
+    pool.signal(signal.SIGTERM)
+    assert pool.wait(5) == 6
+    assert [record["n"] for record in pool.events("stop.stage")] == [2, 3]
+
+
+def test_F32_a_full_device_changes_nothing(pool: Pool, queue: Queue) -> None:
+    with open("/dev/full", "wb") as full:
+        pool.start("--procs", "2", stderr=full)
+        assert queue.result(queue.put("echo", 1)) == 1
+        assert pool.stop() == 0
+
+
+def test_F33_nobody_reads_the_log(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
+    read_fd, write_fd = os.pipe()
+    try:
+        pool.start("--procs", "1", *SHORT, "--max-restarts", "1000", stderr=write_fd)
+        assert queue.result(queue.put("echo", 1)) == 1
+        while True:  # fill it to the last byte
+            os.set_blocking(write_fd, False)
+            try:
+                os.write(write_fd, b"x")
+            except BlockingIOError:
+                break
+        os.set_blocking(write_fd, True)
+        pool.signal(signal.SIGTERM)
+        assert pool.wait(10) in (0, 6)
+    finally:
+        os.close(read_fd)
+        os.close(write_fd)
