@@ -44,7 +44,7 @@ clean: ## remove .venv and everything that tools left here
 # never taken for a whole one.
 $(VENV)/installed-%: pyproject.toml
 	@set -e; python='$(PYTHON)'; \
-	if [ ! -x $(RUN) ]; then \
+	if ! $(RUN) -m pip --version >/dev/null 2>&1; then \
 	  for candidate in $${python:-$(CANDIDATES)}; do \
 	    if "$$candidate" -c '$(SUITABLE)' >/dev/null 2>&1; then python=$$candidate; break; fi; python=; \
 	  done; \
