@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from ._errors import DeserializationError, SerializationError
 from ._records import JobDef, JobResult
@@ -40,9 +40,14 @@ def serialize_job(
     """
     data = {"t": job_try, "f": function_name, "a": args, "k": kwargs, "et": enqueue_time_ms}
     try:
-        return (serializer or pickle.dumps)(data)
+        payload: Any = (serializer or pickle.dumps)(data)
     except Exception as exc:
         raise SerializationError(f'unable to serialize job "{function_name}"') from exc
+    if not isinstance(payload, bytes | str | bytearray | memoryview):
+        raise SerializationError(
+            f'the serializer made {type(payload).__name__} of job "{function_name}", not bytes'
+        )
+    return cast(bytes, payload)
 
 
 def serialize_result(

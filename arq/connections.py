@@ -35,7 +35,7 @@ from .jobs import (
     serialize_job,
 )
 from .typing import SecondsTimedelta
-from .utils import args_to_string, timestamp_ms, to_ms, to_unix_ms
+from .utils import args_to_string, timestamp_ms, to_ms, to_seconds, to_unix_ms
 
 __all__ = ["ArqRedis", "JobCall", "RedisSettings", "WatchError", "create_pool", "log_redis_info"]
 
@@ -271,13 +271,15 @@ class ArqRedis(Redis):
         self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: _Options
     ) -> tuple[str, _scripts.NewJob]:
         job_id, queue_name, defer_until, defer_by, expires, job_try = options
+        queue_name = self.default_queue_name if queue_name is None else queue_name
+        _check(job_id, queue_name, expires)  # here, because in a batch it would fail the jobs of others, too
         payload = serialize_job(
             function, args, kwargs, job_try, timestamp_ms(), serializer=self.job_serializer
         )
         new_job = _scripts.NewJob(
             job_id or uuid4().hex, payload, due_at(defer_until, defer_by), to_ms(expires) or None, ""
         )
-        return self.default_queue_name if queue_name is None else queue_name, new_job
+        return queue_name, new_job
 
     def _enqueued(self, queue_name: str, new_job: _scripts.NewJob, accepted: bool) -> Job | None:
         # Callers count a job with a random id as accepted whatever the script says: nobody else has that id, if it was
@@ -359,6 +361,15 @@ class ArqRedis(Redis):
         """Close the client, and its pool if it made the pool itself or `close_connection_pool` is True."""
         closer = getattr(super(), "aclose", None) or super().close
         await closer(close_connection_pool)
+
+
+def _check(job_id: Any, queue_name: Any, expires: Any) -> None:
+    if job_id is not None and not isinstance(job_id, str):
+        raise TypeError(f"_job_id must be a str, not {job_id!r}")
+    if not isinstance(queue_name, str):
+        raise TypeError(f"_queue_name must be a str, not {queue_name!r}")
+    if expires is not None and to_seconds(expires) < 0:
+        raise ValueError(f"_expires must not be negative: {expires!r}")
 
 
 def _as_call(job: Any) -> JobCall:

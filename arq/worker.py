@@ -87,6 +87,7 @@ class Worker(WorkerOptions):
         self._drain_task: asyncio.Task[None] | None = None
         self._look_at_s = self._beat_at_s = self._keep_at_s = self._sweep_at_s = 0.0
         self._more = True
+        self._redis_ahead_ms = 0
         self._last_health: tuple[float, str | None] = (0.0, None)
 
     @property
@@ -204,6 +205,8 @@ class Worker(WorkerOptions):
                 default_queue_name=self.queue_name,
                 expires_extra_ms=self.expires_extra_ms,
             )
+        self._activity = asyncio.Event()  # the loop may be another one than the last time
+        self._more = True
         logger.info("Starting worker for %d functions: %s", len(self.functions), ", ".join(self.functions))
         await log_redis_info(self.pool, logger.info)
         self.ctx["redis"] = self.pool
@@ -281,7 +284,12 @@ class Worker(WorkerOptions):
         """Do something beside the main loop that may fail without harm."""
         task = asyncio.ensure_future(doing)
         self._beside.add(task)
-        task.add_done_callback(self._beside.discard)
+        task.add_done_callback(self._done_beside)
+
+    def _done_beside(self, task: asyncio.Future[Any]) -> None:
+        self._beside.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.debug("not done: %r", task.exception())
 
     def _free_slots(self) -> int:
         return self.max_jobs - len(self._slots) if self.allow_pick_jobs and not self._stopping else 0
@@ -311,13 +319,15 @@ class Worker(WorkerOptions):
         if self._clock() < self._look_at_s:
             return False
         earliest_ms = await self._get_pump().earliest_ms()
-        wait_ms = -1 if earliest_ms is None else max(0, earliest_ms - timestamp_ms())
+        wait_ms = -1 if earliest_ms is None else max(0, earliest_ms - timestamp_ms() - self._redis_ahead_ms)
         if wait_ms:
             self._look_again(wait_ms)
         return wait_ms == 0
 
     def _take(self, answer: ClaimAnswer) -> None:
         """Start what a claim brought, and note when to look again."""
+        if answer.now_ms:
+            self._redis_ahead_ms = answer.now_ms - timestamp_ms()
         self._more = answer.wait_ms == 0 and not answer.shared
         self._look_again(10 if answer.shared else answer.wait_ms)
         if not self._stopping:  # else it is given back when the worker leaves
