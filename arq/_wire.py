@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from ._errors import DeserializationError, SerializationError
 from ._records import JobDef, JobResult
@@ -40,14 +40,18 @@ def serialize_job(
     """
     data = {"t": job_try, "f": function_name, "a": args, "k": kwargs, "et": enqueue_time_ms}
     try:
-        payload: Any = (serializer or pickle.dumps)(data)
+        return _dump(data, serializer)
     except Exception as exc:
         raise SerializationError(f'unable to serialize job "{function_name}"') from exc
-    if not isinstance(payload, bytes | str | bytearray | memoryview):
-        raise SerializationError(
-            f'the serializer made {type(payload).__name__} of job "{function_name}", not bytes'
-        )
-    return cast(bytes, payload)
+
+
+def _dump(data: dict[str, Any], serializer: Serializer | None) -> bytes:
+    payload: Any = (serializer or pickle.dumps)(data)
+    if isinstance(payload, str):  # json.dumps
+        return payload.encode()
+    if not isinstance(payload, bytes | bytearray | memoryview):
+        raise TypeError(f"the serializer returned {type(payload).__name__}, not bytes")
+    return bytes(payload)
 
 
 def serialize_result(
@@ -71,7 +75,6 @@ def serialize_result(
     What can't be serialized is replaced by a text that says so. If even that fails (the arguments can't be serialized
     any more), the answer is None and no result can be kept.
     """
-    dump = serializer or pickle.dumps
     data = {
         "t": job_try,
         "f": function,
@@ -86,12 +89,12 @@ def serialize_result(
         "id": job_id,
     }
     try:
-        return dump(data)
+        return _dump(data, serializer)
     except Exception:
         logger.warning("error serializing result of %s", ref, exc_info=True)
     data.update(r=UNSERIALIZABLE_RESULT, s=False)
     try:
-        return dump(data)
+        return _dump(data, serializer)
     except Exception:
         logger.critical("error serializing result of %s even after replacing result", ref, exc_info=True)
     return None
