@@ -44,7 +44,7 @@ clean: ## remove .venv and everything that tools left here
 # never taken for a whole one.
 $(VENV)/installed-%: pyproject.toml
 	@set -e; python='$(PYTHON)'; \
-	if ! $(RUN) -m pip --version >/dev/null 2>&1; then \
+	if ! $(RUN) -c 'import pip, sys; sys.exit(sys.prefix == sys.base_prefix)' 2>/dev/null; then \
 	  for candidate in $${python:-$(CANDIDATES)}; do \
 	    if "$$candidate" -c '$(SUITABLE)' >/dev/null 2>&1; then python=$$candidate; break; fi; python=; \
 	  done; \
