@@ -73,7 +73,10 @@ def _see_working_directory() -> None:
 def fail(line: BeatLine, kind: str, error: BaseException, code: ChildCode) -> int:
     """Tell the parent why this child ends; it shows each traceback once."""
     if error.__traceback__ is not None and _innermost(error.__traceback__) == arq.utils.__file__:
-        error.__cause__, error.__suppress_context__ = None, True  # our own word about a wrong path says it all
+        error.__cause__, error.__suppress_context__ = (
+            None,
+            True,
+        )  # our own word about a wrong path says it all
     trace = "" if kind == "temp" else "".join(traceback.format_exception(error))[-30_000:]
     line.send_surely("fatal", kind=kind, exc=short(error), trace=trace)
     return code
@@ -158,7 +161,7 @@ class Session:
             return "", ""
         return pack(worker.redis_settings or RedisSettings())
 
-    def _watched(self, hook: Callable[[Any], Awaitable[Any]] | None) -> Callable[[Any], Awaitable[Any]]:
+    def _watched(self, hook: Callable[[Any], Awaitable[Any]] | None) -> Any:
         """The start hook, so that its failure is not taken for Redis's, and a stop knows when it is over."""
 
         async def on_startup(ctx: Any) -> None:

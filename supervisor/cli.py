@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -11,7 +11,7 @@ from arq.version import VERSION
 
 from .codes import ExitCode
 from .cpus import usable_cpus
-from .options import OptionError, Options
+from .options import OptionError, Options, pool_name
 from .spawn import thread_count
 
 HELP = """Run SETTINGS (dotted path of a worker settings class, as for `arq`) in a pool of supervised processes.
@@ -19,6 +19,10 @@ HELP = """Run SETTINGS (dotted path of a worker settings class, as for `arq`) in
 Every option can also be given in the environment as ARQ_SUPERVISE_<NAME>; the command line wins.
 Signals: TERM and INT stop gracefully (again: harder), QUIT stops at once, HUP reloads the code, TTIN and TTOU
 add and remove a worker, USR2 makes the pool quiet, USR1 shows the stacks."""
+
+
+COMMANDS = ("status", "reload", "stop", "quiet", "scale", "dump")
+UNREACHABLE = 3
 
 
 class Procs(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on only
@@ -90,8 +94,8 @@ def number_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command("arq-supervise", help=HELP, context_settings={"auto_envvar_prefix": "ARQ_SUPERVISE"})
 @click.version_option(VERSION, "-V", "--version", prog_name="arq-supervise")
-@click.argument("settings", required=False, default="")
-@click.option("-p", "--procs", type=Procs(), default="auto", show_default=True, help="Worker processes.")
+@click.argument("words", nargs=-1, metavar="[SETTINGS]", envvar="ARQ_SUPERVISE_SETTINGS")
+@click.option("-p", "--procs", type=Procs(), default=None, help="Worker processes.  [default: auto]")
 @click.option("--name", default="", help="Name of the pool.  [default: from SETTINGS]")
 @click.option("--burst", is_flag=True, help="End when the queue is empty.")
 @number_options
@@ -119,24 +123,90 @@ def number_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--uvloop/--no-uvloop", default=True, help="Run workers on uvloop.")
 @click.option("--embedded-redis", is_flag=True, help="Start a private Valkey; its address is REDIS_DSN.")
 @click.option("--embedded-redis-dir", default="", metavar="DIR", help="Keep its data here.")
-@click.option("--check", is_flag=True, help="Report the health of the pool and leave.")
-@click.option("--json", "as_json", is_flag=True, help="For --check: as JSON.")
-def cli(settings: str, check: bool, as_json: bool, cpu_affinity: str, **given: Any) -> None:
+@click.option(
+    "--check", is_flag=True, help="Report the health of the pool and leave: 0 healthy, 1 not, 3 unknown."
+)
+@click.option("--ctl", type=click.Choice(COMMANDS), help="Tell a running pool what to do; `scale` and `dump` take a"
+              " number.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="With --check and --ctl: as JSON.")
+@click.option("--wait", is_flag=True, help="With --ctl reload and stop: wait for the result.")
+@click.option("--local", is_flag=True, help="With --check: ask the supervisor only, not Redis.")
+@click.option("--strict", is_flag=True, help="With --check: every worker must be healthy.")
+@click.option(
+    "--min-healthy", type=int, default=1, show_default=True, help="With --check: workers that must be."
+)
+@click.option(
+    "--redis-url", default="", metavar="DSN", help="With --check: Redis, instead of importing SETTINGS."
+)
+def cli(words: tuple[str, ...], check: bool, ctl: str | None, **given: Any) -> None:
     """See HELP."""
     if not hasattr(os, "fork"):
         leave(ExitCode.USAGE, "this platform can not fork: use `arq SETTINGS`")
+    operand, settings = split_words(words, ctl)
+    asked = {
+        name: given.pop(name) for name in ("as_json", "wait", "local", "strict", "min_healthy", "redis_url")
+    }
+    if ctl is not None:
+        sys.exit(control(ctl, operand, settings, given, asked))
+    if check:
+        sys.exit(check_health(settings, given, asked))
     if not settings:
         leave(ExitCode.USAGE, "SETTINGS is missing: give the dotted path of a worker settings class")
+    sys.exit(supervise(make_options(settings, given)))
+
+
+def split_words(words: tuple[str, ...], ctl: str | None) -> tuple[str, str]:
+    """The number that `--ctl scale` and `--ctl dump` take, and SETTINGS."""
+    numbers = [word for word in words if ctl in ("scale", "dump") and word.lstrip("-").isdigit()]
+    others = [word for word in words if word not in numbers]
+    if len(numbers) > 1 or len(others) > 1:
+        leave(ExitCode.USAGE, f"too many arguments: {' '.join(words)}")
+    if ctl == "scale" and not numbers:
+        leave(ExitCode.USAGE, "--ctl scale: say how many workers, as in `--ctl scale 4`")
+    return (numbers or [""])[0], (others or [""])[0]
+
+
+def make_options(settings: str, given: dict[str, Any]) -> Options:
+    """The options of a pool; leaves with one line when one of them is out of its range."""
     renamed = {RENAMED.get(name, name): value for name, value in given.items()}
+    renamed["cpu_affinity"] = renamed["cpu_affinity"] == "spread"
+    if renamed["procs"] is None:
+        renamed["procs"] = usable_cpus()
     try:
-        options = Options(settings=settings, cpu_affinity=cpu_affinity == "spread", **renamed)
+        return Options(settings=settings, **renamed)
     except OptionError as error:
         leave(ExitCode.USAGE, str(error))
-    if check:
-        from .check import run_check
 
-        sys.exit(run_check(options, as_json))
-    sys.exit(supervise(options))
+
+def control(command: str, operand: str, settings: str, given: dict[str, Any], asked: dict[str, Any]) -> int:
+    """Talk to a running pool."""
+    from .ctl import UnreachableError, find_socket, run_ctl
+
+    pool = given["name"] or (pool_name(settings) if settings else "")
+    try:
+        path = find_socket(given["control"], pool, os.environ)
+    except UnreachableError as error:
+        leave(UNREACHABLE, str(error))
+    return run_ctl(path, command, operand, wait=asked["wait"], as_json=asked["as_json"])
+
+
+def check_health(settings: str, given: dict[str, Any], asked: dict[str, Any]) -> int:
+    """Report on a pool."""
+    from .check import Wanted, run_check
+
+    if not settings and not given["name"]:
+        leave(ExitCode.USAGE, "--check: say which pool, with SETTINGS or with --name")
+    if not settings and not asked["redis_url"] and not asked["local"]:
+        leave(ExitCode.USAGE, "--check --name: add --redis-url to ask Redis, or --local to leave it out")
+    asked.pop("wait")
+    wanted = Wanted(
+        pool=given["name"] or pool_name(settings),
+        control=given["control"],
+        settings=settings,
+        procs=given["procs"],
+        **asked,
+    )
+    return run_check(wanted)
 
 
 def supervise(options: Options) -> int:
@@ -158,7 +228,7 @@ def supervise(options: Options) -> int:
     return Parent(options).run()
 
 
-def leave(code: ExitCode, text: str) -> Any:
+def leave(code: int, text: str) -> NoReturn:
     """One line that names the mistake, and the exit code."""
     click.echo(f"arq-supervise: {text}", err=True)
     sys.exit(int(code))

@@ -124,6 +124,13 @@ class ReleaseFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class RedisState:
+    """The steward can not reach Redis, or can again (`error` is "")."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class RssSample:
     """Resident memory of a worker."""
 
@@ -196,6 +203,7 @@ Event = (
     | Exited
     | Released
     | ReleaseFailed
+    | RedisState
     | RssSample
     | Stop
     | Reload

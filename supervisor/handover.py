@@ -1,4 +1,4 @@
-"""Redis settings on their way from a worker to the steward: as a text, and only if no user code is needed to read it."""
+"""Redis settings on their way from a worker to the steward: as a text that needs no user code to be read."""
 
 import base64
 import hashlib

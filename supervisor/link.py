@@ -1,11 +1,12 @@
 """The parent's ends of one child's pipes. Reading and writing never wait."""
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 
 from arq._health import Tally
 
-from .events import Beat, Bye, Dumped, Event, Fatal, Ready, Released, ReleaseFailed, Report, Role
+from .events import Beat, Bye, Dumped, Event, Fatal, Ready, RedisState, Released, ReleaseFailed, Report, Role
 from .messages import Decoder, Message
 from .spawn import Pipes
 
@@ -129,7 +130,7 @@ def _released(_: Link, message: Message) -> Event:
     return Released(message.text("worker"), tuple(str(job_id) for job_id in message.body["ids"]))
 
 
-_EVENT_OF = {
+_EVENT_OF: dict[str, Callable[[Link, Message], Event]] = {
     "ready": Link.ready,
     "beat": _beat,
     "fatal": lambda link, message: Fatal(
@@ -138,5 +139,6 @@ _EVENT_OF = {
     "bye": lambda link, message: Bye(link.key, message.text("reason")),
     "dump": lambda link, message: Dumped(link.key, _jobs(message)),
     "released": _released,
+    "redis_state": lambda _, message: RedisState(message.text("error")),
     "release_failed": lambda _, message: ReleaseFailed(message.text("worker"), message.text("error")),
 }

@@ -1,16 +1,4 @@
-"""The pool as a machine: events and the time go in, orders come out. It does nothing itself.
-
-A child's journey is the order of the rows; a column is what happens to it:
-
-    phase       Ready     Beat      Fatal Bye   Dumped   Exited   deadline
-    BOOTING     admit     refresh   note  note  tell     bury     overdue
-    READY       ignore    refresh   note  note  tell     bury     look
-    DRAINING    remember  refresh   note  note  tell     bury     climb_on
-    CANCELLING  remember  refresh   note  note  tell     bury     climb_on
-    HUNG        remember  ignore    note  note  tell     bury     climb_on
-    ABORTING    remember  ignore    note  note  tell     bury     climb_on
-    KILLED      ignore    ignore    note  note  tell     bury     climb_on
-"""
+"""The pool as a machine: events and the time go in, orders come out. It does nothing itself."""
 
 from collections.abc import Callable, Iterator
 
@@ -19,48 +7,29 @@ from .backoff import RestartLimit
 from .codes import ExitCode
 from .events import (
     Amnesty,
-    Beat,
-    Bye,
     Changed,
     Command,
     Dump,
-    Dumped,
     Event,
-    Exited,
-    Fatal,
     Fork,
     Forked,
     ForkFailed,
     Kill,
     Notify,
     Quiet,
-    Ready,
+    RedisState,
     Released,
     ReleaseFailed,
     Reload,
     Role,
-    RssSample,
     Scale,
     Stop,
     Tick,
 )
+from .journey import happen
 from .model import Child, Phase, Pool, Slot
 from .options import MOST_PROCS, Options
 from .stop import advance_stop, ask_again, begin_stop, budget_s, keep_patience
-
-_ANY = {Fatal: "note_fatal", Bye: "note_bye", Dumped: "tell", Exited: "bury", RssSample: "weigh"}
-_ENDING = _ANY | {Ready: "remember", Beat: "refresh", Tick: "climb_on"}
-_FORCED = _ANY | {Ready: "remember", Beat: "ignore", Tick: "climb_on"}
-
-TABLE: dict[Phase, dict[type[Event], str]] = {
-    Phase.BOOTING: _ANY | {Ready: "admit", Beat: "refresh", Tick: "overdue"},
-    Phase.READY: _ANY | {Ready: "ignore", Beat: "refresh", Tick: "look"},
-    Phase.DRAINING: _ENDING,
-    Phase.CANCELLING: _ENDING,
-    Phase.HUNG: _FORCED,
-    Phase.ABORTING: _FORCED,
-    Phase.KILLED: _FORCED,
-}
 
 
 class Machine:
@@ -102,7 +71,7 @@ class Machine:
         if isinstance(event, Forked | ForkFailed):
             self._forked(event, now)
         elif key is not None:
-            self._to_child(self.pool.children.get(key), event, now)
+            happen(self.pool, self.pool.children.get(key), event, now)
         else:
             self._to_pool(event, now)
         self._pass_deadlines(now)
@@ -133,11 +102,6 @@ class Machine:
 
     # --- events of one child ----------------------------------------------------------------------------------
 
-    def _to_child(self, child: Child | None, event: Event, now: float) -> None:
-        """By the table. News of a child that is reaped already is no news."""
-        if child is not None:
-            getattr(self, f"_{TABLE[child.phase][type(event)]}")(child, event, now)
-
     def _forked(self, event: Forked | ForkFailed, now: float) -> None:
         child = self.pool.children[event.key]
         slot = self.pool.slot_of(child)
@@ -157,68 +121,6 @@ class Machine:
         else:
             slot.child = None
 
-    def _ignore(self, child: Child, _event: Event, _now: float) -> None:
-        """Expected, and without consequence."""
-
-    def _remember(self, child: Child, event: Ready, _now: float) -> None:
-        child.report = event.report
-
-    def _admit(self, child: Child, event: Ready, now: float) -> None:
-        child.report = event.report
-        verdicts.admit(self.pool, child, now)
-        child.deadline_s = ladder.next_look_s(self.pool, child)
-        self.pool.say("child.ready", slot=child.slot, pid=child.pid, gen=child.generation, role=child.role.value,
-                      boot_s=round(now - child.born_s, 3))  # fmt: skip
-        slot = self.pool.slot_of(child)
-        if slot is None:
-            return
-        slot.was_ready = True
-        if child.role is not Role.WORKER:
-            return
-        rollout.plan_retirement(self.pool, child, now)
-        if slot.successor is child:
-            rollout.take_over(self.pool, slot, child, now)
-
-    def _refresh(self, child: Child, event: Beat, now: float) -> None:
-        child.last_beat_s = now
-        child.tally, child.running, child.lag_ms = event.tally, event.running, event.lag_ms
-        if child.phase is Phase.READY:
-            if child.is_stalled:
-                self.pool.say("child.recovered", slot=child.slot, pid=child.pid)
-            child.is_stalled = False
-            child.deadline_s = ladder.next_look_s(self.pool, child)
-
-    def _note_fatal(self, child: Child, event: Fatal, _now: float) -> None:
-        child.fatal = event
-
-    def _note_bye(self, child: Child, event: Bye, _now: float) -> None:
-        child.bye = event.reason
-
-    def _tell(self, child: Child, event: Dumped, _now: float) -> None:
-        child.running = event.running
-        jobs = [f"{job_id}:{name}" for job_id, name in event.running]
-        self.pool.say("child.dump", "warning", slot=child.slot, pid=child.pid, jobs=jobs)
-
-    def _weigh(self, child: Child, event: RssSample, _now: float) -> None:
-        rollout.note_rss(self.pool, child, event.rss_mb)
-
-    def _bury(self, child: Child, event: Exited, now: float) -> None:
-        slot = self.pool.slot_of(child)
-        was_successor = slot is not None and slot.successor is child
-        verdicts.bury(self.pool, child, event, now)
-        if was_successor and slot is not None and self.pool.stopping is None:
-            error = child.fatal.error if child.fatal else event.status
-            rollout.successor_failed(self.pool, slot, child, error, slot.backoff.next_pause_s(), now)
-
-    def _overdue(self, child: Child, _event: Event, now: float) -> None:
-        ladder.overdue(self.pool, child, now)
-
-    def _look(self, child: Child, _event: Event, now: float) -> None:
-        ladder.look(self.pool, child, now)
-
-    def _climb_on(self, child: Child, _event: Event, now: float) -> None:
-        ladder.climb_on(self.pool, child, now)
-
     # --- events of the pool -----------------------------------------------------------------------------------
 
     def _to_pool(self, event: Event, now: float) -> None:
@@ -231,6 +133,8 @@ class Machine:
                 self._dump(event.slot)
             case Released() | ReleaseFailed():
                 self._released(event)
+            case RedisState():
+                self._note_redis(event)
             case Reload() | Changed() | Scale() | Quiet() if self.pool.stopping is not None:
                 self.pool.say("ignored", request=type(event).__name__.lower(), why="stopping")
             case Reload() | Changed() | Scale() | Quiet():
@@ -287,12 +191,19 @@ class Machine:
         else:
             pool.say("jobs.release_failed", "warning", slot=slot, worker=event.worker_id, error=event.error)
 
+    def _note_redis(self, event: RedisState) -> None:
+        self.pool.redis_error = event.error
+        if event.error:
+            self.pool.say("redis.lost", "warning", error=event.error)
+        else:
+            self.pool.say("redis.back")
+
     # --- what should be, against what is ----------------------------------------------------------------------
 
     def _pass_deadlines(self, now: float) -> None:
         for child in list(self.pool.children.values()):
             if child.deadline_s is not None and now >= child.deadline_s:
-                self._to_child(child, Tick(), now)
+                happen(self.pool, child, Tick(), now)
 
     def _reconcile(self, now: float) -> None:
         pool = self.pool

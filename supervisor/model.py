@@ -169,6 +169,7 @@ class Pool:
     exits: dict[str, int] = field(default_factory=dict)
     tempfail_since_s: float | None = None
     extend_at_s: float = 0.0
+    redis_error: str = ""
     is_quiet: bool = False
     waits_for_change: bool = False
     restart_wanted: bool = False

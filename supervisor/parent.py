@@ -8,23 +8,25 @@ import gc
 import os
 import random
 import selectors
-import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from arq.version import VERSION
 
 from . import child, embedded, steward
+from .briefing import Briefing
 from .childenv import host_name, make_brief
 from .codes import ExitCode
+from .control import Client, ControlServer
+from .desk import Desk
 from .events import (
     Amnesty,
     Command,
-    Dump,
     Event,
     Exited,
     Fork,
@@ -32,13 +34,10 @@ from .events import (
     ForkFailed,
     Kill,
     Notify,
-    Quiet,
-    Reload,
     ReloadDone,
     Role,
+    RssSample,
     Say,
-    Scale,
-    Stop,
     Tick,
     Trace,
 )
@@ -47,14 +46,17 @@ from .logs import Journal, Outlet
 from .machine import Machine
 from .notify import Notifier
 from .options import Options
+from .paths import TakenError, control_path, hold
 from .process import Processes
-from .roster import Roster, take_roster, write_roster
-from .signals import SignalPipe, name_of
+from .signals import SignalPipe, event_of
 from .spawn import UnsafeForkError, fork
+from .status import take_status
 from .stop import budget_s
+from .usage import usage_of
 
 GAP_S = 5.0
 TURN_S = 1.0
+WEIGH_EVERY_S = 10.0
 LAST_RESORT_S = 5.0
 
 BODIES: dict[Role, Callable[..., int]] = {
@@ -62,6 +64,10 @@ BODIES: dict[Role, Callable[..., int]] = {
     Role.STEWARD: steward.main,
     Role.REDIS: embedded.main,
 }
+
+
+class CannotStartError(RuntimeError):
+    """What the options ask for can not be had."""
 
 
 class Parent:
@@ -79,26 +85,65 @@ class Parent:
         self._links: dict[int, Link] = {}
         self._life_read_fd, self._life_write_fd = os.pipe2(os.O_CLOEXEC)
         self._host = host_name()
-        self._redis_texts: dict[str, str] = {}
         self._redis_dsn = embedded.choose_dsn() if options.embedded_redis else ""
-        self._sent_roster: Roster | None = None
-        self._sent_at_s = 0.0
-        self._sent_redis: set[str] = set()
+        self._briefing = Briefing()
         self._pinged_s = 0.0
+        self._weighed_s = time.monotonic()
+        self._control: ControlServer | None = None
+        self._desk: Desk | None = None
+        self._pid_lock_fd = -1
         self._turned_s = time.monotonic()
 
     def run(self) -> int:
         """Until the pool is over; returns its exit code."""
-        share_pages()
         self._selector.register(self._signals.fileno(), selectors.EVENT_READ, self._signals)
         try:
             with self._signals:
+                self._claim_pool()
+                share_pages()
                 return self._run()
+        except TakenError as error:
+            self._journal.raw(f"arq-supervise: {error}")
+            return ExitCode.TAKEN
+        except CannotStartError as error:
+            self._journal.raw(f"arq-supervise: {error}")
+            return ExitCode.USAGE
         finally:
-            self._selector.close()
-            self._outlet.close()
-            os.close(self._life_read_fd)
-            os.close(self._life_write_fd)
+            self._close()
+
+    def _close(self) -> None:
+        if self._control is not None:
+            self._control.close()
+        self._selector.close()
+        self._outlet.close()
+        for fd in (self._life_read_fd, self._life_write_fd, self._pid_lock_fd):
+            if fd >= 0:
+                os.close(fd)
+
+    def _claim_pool(self) -> None:
+        """The pid file and the control socket: one supervisor for each pool."""
+        options = self._options
+        if options.pidfile:
+            try:
+                self._pid_lock_fd = hold(Path(options.pidfile))
+            except OSError as error:
+                raise CannotStartError(f"--pidfile {options.pidfile}: {error.strerror or error}") from error
+        path = control_path(options.control, options.name, os.environ)
+        if path is None:
+            return
+        try:
+            self._control = ControlServer(path, self._selector)
+        except OSError as error:
+            if options.control:
+                raise CannotStartError(f"--control {path}: {error.strerror or error}") from error
+            fields = {"path": str(path), "error": str(error)}
+            self._journal.say("warning", "control.unavailable", fields)
+            return
+        self._desk = Desk(self._control, self._machine.pool, self._feed, self._status)
+
+    def _status(self) -> dict[str, Any]:
+        usage = usage_of([os.getpid(), *self._processes.pids()])
+        return take_status(self._machine.pool, time.monotonic(), os.getpid(), self._host, usage)
 
     def _run(self) -> int:
         try:
@@ -106,11 +151,14 @@ class Parent:
             self._perform(self._machine.start(time.monotonic()))
             while not self._machine.done:
                 self._turn()
-            return int(self._machine.exit_code)
+            code = int(self._machine.exit_code)
         except Exception:  # noqa: BLE001  # a bug of ours: the children must not outlive it
             self._journal.raw(traceback.format_exc())
             self._end_everybody()
             return ExitCode.INTERNAL
+        if self._desk is not None:
+            self._desk.stopped(code)
+        return code
 
     def _say_start(self) -> None:
         options = self._options
@@ -138,12 +186,34 @@ class Parent:
             self._feed(Amnesty(gap_s))
         self._take_signals()
         for key, _ in ready:
-            if isinstance(key.data, Link):
-                self._listen(key.data)
+            self._attend(key.data, now)
         self._reap()
         self._feed(Tick())
-        self._push_roster()
+        self._keep_house(now)
+        self._briefing.push(self._steward(), self._machine.pool)
         self._ping_watchdog()
+
+    def _attend(self, whom: object, now: float) -> None:
+        """Somebody has something for us."""
+        if isinstance(whom, Link):
+            self._listen(whom)
+        elif self._control is not None and whom is self._control:
+            self._control.accept(now)
+        elif self._control is not None and isinstance(whom, Client):
+            request = self._control.serve(whom)
+            if request is not None and self._desk is not None:
+                self._desk.take(request)
+
+    def _keep_house(self, now: float) -> None:
+        """What is done now and then."""
+        if self._control is not None and self._desk is not None:
+            self._control.drop_idle(now)
+            if self._machine.pool.stopping is not None:
+                self._desk.stopping()
+        if self._options.max_rss_mb and now - self._weighed_s >= WEIGH_EVERY_S:
+            self._weighed_s = now
+            for key, usage in self._processes.by_key(usage_of(self._processes.pids())).items():
+                self._feed(RssSample(key, usage.rss_mb))
 
     def _patience_s(self) -> float:
         deadline = self._machine.deadline()
@@ -154,13 +224,13 @@ class Parent:
 
     def _take_signals(self) -> None:
         for number in self._signals.drain():
-            event = _event_of(number)
+            event = event_of(number)
             if event is not None:
                 self._feed(event)
 
     def _listen(self, link: Link) -> None:
         events, is_open = link.read()
-        self._redis_texts.update(link.redis_texts)
+        self._briefing.redis_texts.update(link.redis_texts)
         for event in events:
             self._feed(event)
         if not is_open and link.read_fd >= 0:
@@ -221,37 +291,24 @@ class Parent:
         self._processes.adopt(order.key, pid)
         self._selector.register(link.read_fd, selectors.EVENT_READ, link)
         if order.role is Role.STEWARD:
-            self._sent_roster, self._sent_redis = None, set()
+            self._briefing.start_over()
         self._feed(Forked(order.key, pid, brief.worker_id))
+
+    def _steward(self) -> Link | None:
+        return next((link for link in self._links.values() if link.role is Role.STEWARD), None)
 
     def _perform_kill(self, order: Kill) -> None:
         link = self._links.get(order.key)
         if link is not None and link.role is Role.STEWARD:
-            self._sent_roster = None  # it acts on the last roster when it is told to end
-            self._push_roster()
+            self._briefing.is_stale = True  # it acts on the last roster when it is told to end
+            self._briefing.push(self._steward(), self._machine.pool)
         self._processes.kill(order.key, order.signal, order.group)
 
     def _answer_reload(self, done: ReloadDone) -> None:
+        if self._desk is not None:
+            self._desk.reload_done(done)
         if done.trace:
             self._journal.raw(done.trace)
-
-    # --- the steward ----------------------------------------------------------------------------------------------
-
-    def _push_roster(self) -> None:
-        """Tell the steward at once when somebody came or went, and once a second in any case."""
-        link = next((link for link in self._links.values() if link.role is Role.STEWARD), None)
-        if link is None:
-            return
-        now = time.monotonic()
-        roster = take_roster(self._machine.pool, now)
-        last = self._sent_roster
-        if last is not None and roster.membership() == last.membership() and now - self._sent_at_s < TURN_S:
-            return
-        new = {entry.redis for entry in (*roster.alive, *roster.lost)} - self._sent_redis - {""}
-        lines = [steward.redis_line(name, self._redis_texts[name]) for name in sorted(new)]
-        if link.send(b"".join([*lines, write_roster(roster)])):
-            self._sent_redis |= new
-            self._sent_roster, self._sent_at_s = roster, now
 
     # --- the last resort ------------------------------------------------------------------------------------------
 
@@ -278,20 +335,3 @@ def share_pages() -> None:
             __import__(name)
     gc.collect()
     gc.freeze()
-
-
-def _event_of(number: int) -> Event | None:
-    """What a signal asks for; None for CHLD, whose news is found by reaping."""
-    cause = name_of(number)
-    events: dict[int, Any] = {
-        signal.SIGTERM: Stop(cause),
-        signal.SIGINT: Stop(cause),
-        signal.SIGQUIT: Stop(cause, hard=True),
-        signal.SIGHUP: Reload(cause),
-        signal.SIGUSR1: Dump(),
-        signal.SIGUSR2: Quiet(),
-        signal.SIGTTIN: Scale(by=1),
-        signal.SIGTTOU: Scale(by=-1),
-    }
-    found: Event | None = events.get(number)
-    return found

@@ -2,10 +2,14 @@
 
 import os
 import signal
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from .signals import name_of
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,10 @@ class Processes:
     def pids(self) -> list[int]:
         """Processes that are not reaped yet."""
         return list(self._key_of)
+
+    def by_key(self, by_pid: Mapping[int, T]) -> dict[int, T]:
+        """The same values by the children's keys."""
+        return {self._key_of[pid]: value for pid, value in by_pid.items() if pid in self._key_of}
 
     def kill(self, key: int, name: str, group: bool) -> None:
         """Send the signal called `name`, then continue the process in case it is stopped."""

@@ -6,6 +6,8 @@ from collections import deque
 from types import FrameType, TracebackType
 from typing import Self
 
+from .events import Dump, Event, Quiet, Reload, Scale, Stop
+
 STOPS = (signal.SIGTERM, signal.SIGINT)
 PARENT_SIGNALS = (
     signal.SIGTERM,
@@ -74,3 +76,19 @@ def name_of(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"SIG{number}"
+
+
+def event_of(number: int) -> Event | None:
+    """What a signal asks the parent for; None for CHLD, whose news is found by reaping."""
+    cause = name_of(number)
+    events: dict[int, Event] = {
+        signal.SIGTERM: Stop(cause),
+        signal.SIGINT: Stop(cause),
+        signal.SIGQUIT: Stop(cause, hard=True),
+        signal.SIGHUP: Reload(cause),
+        signal.SIGUSR1: Dump(),
+        signal.SIGUSR2: Quiet(),
+        signal.SIGTTIN: Scale(by=1),
+        signal.SIGTTOU: Scale(by=-1),
+    }
+    return events.get(number)

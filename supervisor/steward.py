@@ -20,7 +20,7 @@ from arq.connections import ArqRedis, create_pool
 from .beat import BeatLine, beat, new_loop
 from .childenv import Brief
 from .handover import unpack
-from .messages import Decoder, Message, encode
+from .messages import Decoder, Message
 from .roster import Entry, Roster, merge_by_key, read_roster
 from .spawn import Pipes, set_name
 from .trouble import short
@@ -128,7 +128,7 @@ class Steward:
     def _note_lost(self, error: Exception | None) -> None:
         if (error is not None) != self._is_lost:
             self._is_lost = error is not None
-            self._line.send("redis_state", lost=self._is_lost, error=short(error) if error else "")
+            self._line.send("redis_state", error=short(error) if error else "")
 
     async def _renew(self) -> None:
         """Leases of ours, then a look for workers, on any host, that nobody has renewed."""
@@ -192,8 +192,3 @@ class Steward:
                 await pool.delete(key)
         for pool in self._pools.values():
             await pool.aclose()
-
-
-def redis_line(name: str, text: str) -> bytes:
-    """Redis settings, as the parent passes them on without looking at them."""
-    return encode("redis", name=name, text=text)

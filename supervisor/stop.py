@@ -32,9 +32,7 @@ def ask_again(pool: Pool, hard: bool, now: float) -> None:
     assert stopping is not None
     is_same = now - stopping.asked_s < SAME_REQUEST_S
     stopping.asked_s = now
-    if hard and stopping.stage == 1:
-        _raise_stage(pool, now)
-    elif not is_same and stopping.stage < 3:
+    if (hard and stopping.stage == 1) or (not is_same and stopping.stage < 3):
         _raise_stage(pool, now)
 
 

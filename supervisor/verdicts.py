@@ -168,6 +168,11 @@ def _count_boot_failure(pool: Pool, child: Child, outcome: Outcome, end: Exited,
     error = _error(child, end)
     if outcome is Outcome.IMPORT_FAIL:
         pool.say("boot.failed", "error", code=int(ExitCode.SETTINGS), error=error)
+        pool.order(
+            Trace(
+                f"arq-supervise: cannot import {pool.options.settings!r} ({error}); not restarting (exit 4)"
+            )
+        )
         begin_stop(pool, ExitCode.SETTINGS, "import", now)
         return
     pool.boot_failures += 1

@@ -20,6 +20,7 @@ PURE = (
     "supervisor.backoff",
     "supervisor.codes",
     "supervisor.events",
+    "supervisor.journey",
     "supervisor.ladder",
     "supervisor.machine",
     "supervisor.messages",

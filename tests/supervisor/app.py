@@ -66,7 +66,8 @@ async def spawn(ctx: Ctx, seconds: float) -> int:
 
 
 async def signal_state(ctx: Ctx) -> str:
-    code = "import signal; print(len(signal.pthread_sigmask(signal.SIG_BLOCK, [])), int(signal.getsignal(2) is signal.default_int_handler))"
+    code = """import signal
+print(len(signal.pthread_sigmask(signal.SIG_BLOCK, [])), int(signal.getsignal(2) is signal.default_int_handler))"""
     return subprocess.check_output([sys.executable, "-S", "-c", code], text=True).strip()  # noqa: ASYNC221
 
 
@@ -99,7 +100,7 @@ if os.environ.get("TEST_IMPORT") == "crash_soon":
 
 
 class Settings:
-    functions = [
+    functions = [  # noqa: RUF012  # as every user writes it
         echo, who, slow, block, hold_the_gil, stubborn, deaf, poison, leave, spawn, signal_state, environment,
     ]  # fmt: skip
     redis_settings = RedisSettings(port=int(os.environ.get("TEST_PORT", "6379")), conn_retries=0)

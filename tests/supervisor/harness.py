@@ -61,7 +61,10 @@ class Pool:
     def _start_on_terminal(self, words: list[str], options: dict[str, Any]) -> None:
         """In the foreground of a terminal of its own: what is written to `terminal` is typed."""
         self.terminal, slave = pty.openpty()
-        take = f"import os,fcntl,termios,sys; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv({words[0]!r}, {words!r})"
+        take = f"""import os, fcntl, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv({words[0]!r}, {words!r})"""
         self.process = subprocess.Popen([sys.executable, "-c", take], stdin=slave, stdout=slave, **options)
         os.close(slave)
 
@@ -78,14 +81,18 @@ class Pool:
                 continue
             with suppress(ValueError):
                 record = json.loads(line)
-                if record.get("event") == name and all(record.get(key) == value for key, value in where.items()):
+                if record.get("event") == name and all(
+                    record.get(key) == value for key, value in where.items()
+                ):
                     found.append(record)
         return found
 
     def wait_event(self, name: str, n: int = 1, timeout_s: float = 15, **where: Any) -> dict[str, Any]:
         """Wait for the n-th such record and return it."""
         try:
-            wait_until(lambda: len(self.events(name, **where)) >= n or self._is_over(), timeout_s, f"{n} x {name}")
+            wait_until(
+                lambda: len(self.events(name, **where)) >= n or self._is_over(), timeout_s, f"{n} x {name}"
+            )
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.text()[-6000:]}") from None
         found = self.events(name, **where)
@@ -230,6 +237,6 @@ class Queue:
         async def use(redis: ArqRedis) -> int:
             info = await Job(job_id, redis).result_info()
             assert info is not None
-            return int(info.job_try)
+            return info.job_try or 0
 
         return int(asyncio.run(self._with(use)))

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests.supervisor.harness import Pool, Queue, pool_in
 from tests.support.eventually import wait_until
 from tests.support.servers import running_server
-from tests.supervisor.harness import Pool, Queue, pool_in
 
 pytestmark = pytest.mark.processes
 
@@ -25,7 +25,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_F21_F22_settings_that_can_not_be_used(pool: Pool, case: str) -> None:
+def test_f21_f22_settings_that_can_not_be_used(pool: Pool, case: str) -> None:
     code, name, said = BROKEN[case]
     (pool.directory / "broken.py").write_text(code)
     assert pool.start("--procs", "8", settings=f"broken.{name}").wait() == 4
@@ -39,20 +39,20 @@ def test_a_settings_path_that_leads_nowhere(pool: Pool) -> None:
     assert "nowhere" in pool.events("boot.failed")[0]["error"]
 
 
-def test_F23_a_start_hook_that_raises(pool: Pool) -> None:
+def test_f23_a_start_hook_that_raises(pool: Pool) -> None:
     assert pool.start("--procs", "2", TEST_STARTUP="raise").wait() == 3
     assert "the start hook is broken" in pool.events("boot.failed")[0]["error"]
     assert len(pool.events("child.spawn")) == 2
 
 
-def test_F24_a_start_hook_that_never_returns(pool: Pool) -> None:
+def test_f24_a_start_hook_that_never_returns(pool: Pool) -> None:
     pool.start("--procs", "2", "--boot-timeout", "0.7", "--boot-retries", "0", "--kill-timeout", "0.5",
                TEST_STARTUP="hang")  # fmt: skip
     assert pool.wait() == 3
     assert pool.events("child.boot_timeout")
 
 
-def test_F17_redis_is_not_there_yet(tmp_path: Path) -> None:
+def test_f17_redis_is_not_there_yet(tmp_path: Path) -> None:
     with running_server() as server, pool_in(tmp_path, server.port) as pool:
         server.stop()
         pool.start("--procs", "2")
@@ -64,7 +64,7 @@ def test_F17_redis_is_not_there_yet(tmp_path: Path) -> None:
         assert pool.stop() == 0
 
 
-def test_F17_a_stop_while_waiting_for_redis(tmp_path: Path) -> None:
+def test_f17_a_stop_while_waiting_for_redis(tmp_path: Path) -> None:
     with running_server() as server, pool_in(tmp_path, server.port) as pool:
         server.stop()
         pool.start("--procs", "2").wait_event("tempfail")
@@ -79,7 +79,7 @@ def test_exit_69_when_redis_stays_away(tmp_path: Path) -> None:
         assert pool.start("--procs", "2", "--exit-on-tempfail", "1").wait() == 69
 
 
-def test_F20_a_server_that_refuses_us(tmp_path: Path) -> None:
+def test_f20_a_server_that_refuses_us(tmp_path: Path) -> None:
     with running_server() as server, pool_in(tmp_path, server.port) as pool:
         with redis.Redis(port=server.port) as client:
             client.config_set("requirepass", "sesame")
@@ -89,7 +89,7 @@ def test_F20_a_server_that_refuses_us(tmp_path: Path) -> None:
         assert len(pool.events("child.spawn")) == 2
 
 
-def test_F26_one_slot_that_can_not_start(pool: Pool, queue: Queue) -> None:
+def test_f26_one_slot_that_can_not_start(pool: Pool, queue: Queue) -> None:
     pool.start("--procs", "4", "--max-restarts", "1000", TEST_IMPORT="crash_slot_2")
     pool.wait_event("child.exit", n=4, slot=2)
     assert queue.result(queue.put("echo", 1)) == 1
@@ -97,13 +97,13 @@ def test_F26_one_slot_that_can_not_start(pool: Pool, queue: Queue) -> None:
     assert pool.stop() == 0
 
 
-def test_F27_every_worker_crashes(pool: Pool) -> None:
+def test_f27_every_worker_crashes(pool: Pool) -> None:
     assert pool.start("--procs", "2", TEST_IMPORT="crash_soon").wait(40) == 5
     assert pool.events("intensity.exceeded", n=11)
 
 
 @pytest.mark.parametrize("delay_ms", range(0, 500, 50))
-def test_F41_a_stop_at_any_moment_of_the_boot(pool: Pool, delay_ms: int) -> None:
+def test_f41_a_stop_at_any_moment_of_the_boot(pool: Pool, delay_ms: int) -> None:
     pool.start("--procs", "3")
     wait_until(lambda: has_handlers(pool.pid), what="the parent has its handlers")
     end = time.monotonic() + delay_ms / 1000
@@ -119,7 +119,7 @@ def has_handlers(pid: int) -> bool:
     return bool(caught & 1 << (signal.SIGTERM - 1))
 
 
-def test_R20_nothing_is_printed_twice(pool: Pool, redis_client: redis.Redis) -> None:
+def test_r20_nothing_is_printed_twice(pool: Pool, redis_client: redis.Redis) -> None:
     pool.start("--procs", "4").ready()
     assert len(pool.events("supervisor.start")) == 1
     assert os.path.exists(f"/proc/{pool.pid}")

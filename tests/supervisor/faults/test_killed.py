@@ -7,8 +7,8 @@ import psutil
 import pytest
 import redis
 
-from tests.support.eventually import wait_until
 from tests.supervisor.harness import Pool, Queue
+from tests.support.eventually import wait_until
 
 pytestmark = pytest.mark.processes
 
@@ -16,10 +16,11 @@ pytestmark = pytest.mark.processes
 def owner_of(redis_client: redis.Redis, job_id: str) -> str:
     """Wait until the job is running; the id of its worker."""
     value = wait_until(lambda: redis_client.get(f"arq:in-progress:{job_id}"), what="the job is running")
+    assert isinstance(value, bytes)
     return value.decode()
 
 
-def test_F01_an_idle_worker(pool: Pool) -> None:
+def test_f01_an_idle_worker(pool: Pool) -> None:
     pool.start("--procs", "2").ready()
     before = pool.workers()
     pool.kill(before[1])
@@ -29,10 +30,10 @@ def test_F01_an_idle_worker(pool: Pool) -> None:
     assert pool.stop() == 0
 
 
-def test_F02_a_worker_that_runs_jobs(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
+def test_f02_a_worker_that_runs_jobs(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
     pool.start("--procs", "1", "--name", "p").ready()
     ids = [queue.put("slow", 0.5) for _ in range(3)]
-    owner = [owner_of(redis_client, job_id) for job_id in ids][0]
+    (owner,) = {owner_of(redis_client, job_id) for job_id in ids}
     pool.kill(pool.worker_of(owner))
     released = pool.wait_event("jobs.released", worker=owner)
     assert sorted(released["ids"]) == sorted(ids)
@@ -52,7 +53,7 @@ def test_a_killed_workers_job_runs_again_at_once(pool: Pool, queue: Queue, redis
     assert pool.stop() == 0
 
 
-def test_F03_all_workers_at_once(pool: Pool) -> None:
+def test_f03_all_workers_at_once(pool: Pool) -> None:
     pool.start("--procs", "4").ready()
     for pid in pool.workers().values():
         pool.kill(pid)
@@ -61,13 +62,13 @@ def test_F03_all_workers_at_once(pool: Pool) -> None:
     assert pool.stop() == 0
 
 
-def test_F04_the_parent_while_idle(pool: Pool) -> None:
+def test_f04_the_parent_while_idle(pool: Pool) -> None:
     pool.start("--procs", "4").ready()
     pool.kill(pool.pid)
     pool.wait_gone(1.5)
 
 
-def test_F05_the_parent_while_jobs_run(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
+def test_f05_the_parent_while_jobs_run(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
     pool.start("--procs", "2").ready()
     short, long = queue.put("slow", 1), queue.put("slow", 60)
     owner_of(redis_client, short), owner_of(redis_client, long)
@@ -79,20 +80,20 @@ def test_F05_the_parent_while_jobs_run(pool: Pool, queue: Queue, redis_client: r
     assert redis_client.zscore("arq:queue", long)
 
 
-def test_F05_the_parent_while_a_job_never_ends(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
+def test_f05_the_parent_while_a_job_never_ends(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
     pool.start("--procs", "1", TEST_WAIT="0").ready()
     owner_of(redis_client, queue.put("stubborn", 600))
     pool.kill(pool.pid)
     pool.wait_gone(7)
 
 
-def test_F06_the_parent_while_a_worker_imports(pool: Pool) -> None:
+def test_f06_the_parent_while_a_worker_imports(pool: Pool) -> None:
     pool.start("--procs", "1", TEST_IMPORT="slow").wait_event("child.spawn")
     pool.kill(pool.pid)
     pool.wait_gone(1.0)
 
 
-def test_F25_a_poison_job_is_given_up(pool: Pool, queue: Queue) -> None:
+def test_f25_a_poison_job_is_given_up(pool: Pool, queue: Queue) -> None:
     pool.start("--procs", "2", "--max-restarts", "20").ready()
     job_id = queue.put("poison")
     with pytest.raises(Exception, match="max 5 retries exceeded"):
@@ -102,7 +103,7 @@ def test_F25_a_poison_job_is_given_up(pool: Pool, queue: Queue) -> None:
     assert pool.stop() == 0
 
 
-def test_F42_a_job_that_leaves(pool: Pool, queue: Queue) -> None:
+def test_f42_a_job_that_leaves(pool: Pool, queue: Queue) -> None:
     pool.start("--procs", "1").ready()
     queue.put("leave")
     assert pool.wait_event("child.exit")["outcome"] == "crash"
@@ -110,16 +111,20 @@ def test_F42_a_job_that_leaves(pool: Pool, queue: Queue) -> None:
     assert pool.events("child.exit")[0]["status"] == "exit:0"
 
 
-def test_R27_what_a_killed_worker_left_is_killed_too(pool: Pool, queue: Queue) -> None:
+def test_r27_what_a_killed_worker_left_is_killed_too(pool: Pool, queue: Queue) -> None:
     pool.start("--procs", "1").ready()
     pid = queue.result(queue.put("spawn", 600))
     assert psutil.pid_exists(pid)
     pool.kill(pool.workers()[0])
-    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie", what="sleep is gone")
+    wait_until(
+        lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie", what="sleep is gone"
+    )
     assert pool.stop() == 0
 
 
-def test_the_steward_is_replaced_and_knows_everything_again(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
+def test_the_steward_is_replaced_and_knows_everything_again(
+    pool: Pool, queue: Queue, redis_client: redis.Redis
+) -> None:
     pool.start("--procs", "2").ready()
     pool.wait_event("child.ready", role="steward")
     pool.kill(pool.steward())
@@ -137,12 +142,16 @@ def test_kill_dash_9_loses_nothing_under_load(pool: Pool, queue: Queue) -> None:
     for round_ in range(4):
         pool.wait_event("child.ready", n=3 + round_, role="worker")
         workers = pool.workers()
-        pool.kill(workers[round_ % len(workers)] if round_ % len(workers) in workers else next(iter(workers.values())))
+        pool.kill(
+            workers[round_ % len(workers)]
+            if round_ % len(workers) in workers
+            else next(iter(workers.values()))
+        )
     assert all(queue.result(job_id) for job_id in ids)
     assert pool.stop() == 0
 
 
-def test_R04_term_right_after_the_fork(pool: Pool) -> None:
+def test_r04_term_right_after_the_fork(pool: Pool) -> None:
     """A signal that comes before the child has handlers is not lost."""
     pool.start("--procs", "1", TEST_IMPORT="slow")
     pid = pool.wait_event("child.spawn")["pid"]

@@ -6,9 +6,9 @@ import signal
 import pytest
 import redis
 
-from tests.support.eventually import wait_until
 from tests.supervisor.faults.test_killed import owner_of
 from tests.supervisor.harness import Pool, Queue
+from tests.support.eventually import wait_until
 
 pytestmark = pytest.mark.processes
 
@@ -16,7 +16,9 @@ HANG = ("--hang-timeout", "2", "--kill-timeout", "0.7")
 SHORT = ("--graceful-timeout", "1", "--kill-timeout", "0.7")
 
 
-def test_F07_a_stopped_worker_is_replaced_and_then_released(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
+def test_f07_a_stopped_worker_is_replaced_and_then_released(
+    pool: Pool, queue: Queue, redis_client: redis.Redis
+) -> None:
     pool.start("--procs", "2", *HANG).ready()
     job_id = queue.put("slow", 0.5)
     owner = owner_of(redis_client, job_id)
@@ -24,20 +26,20 @@ def test_F07_a_stopped_worker_is_replaced_and_then_released(pool: Pool, queue: Q
     os.kill(pid, signal.SIGSTOP)
     pool.wait_event("child.stall", pid=pid)
     pool.wait_event("child.hung", pid=pid)
-    assert redis_client.get(f"arq:in-progress:{job_id}").decode() == owner
+    assert owner_of(redis_client, job_id) == owner
     assert pool.wait_event("child.exit", pid=pid)["outcome"] == "hung"
     assert queue.result(job_id)
     assert queue.tries(job_id) == 2
     assert pool.stop() == 0
 
 
-def test_F08_a_stopped_worker_does_not_hold_up_the_stop(pool: Pool) -> None:
+def test_f08_a_stopped_worker_does_not_hold_up_the_stop(pool: Pool) -> None:
     pool.start("--procs", "2").ready()
     os.kill(pool.workers()[1], signal.SIGSTOP)
     assert pool.stop(5) == 0
 
 
-def test_F09_a_stopped_parent_kills_nobody_when_it_comes_back(pool: Pool, queue: Queue) -> None:
+def test_f09_a_stopped_parent_kills_nobody_when_it_comes_back(pool: Pool, queue: Queue) -> None:
     pool.start("--procs", "2", *HANG).ready()
     before = pool.workers()
     os.kill(pool.pid, signal.SIGSTOP)
@@ -49,7 +51,7 @@ def test_F09_a_stopped_parent_kills_nobody_when_it_comes_back(pool: Pool, queue:
     assert pool.stop() == 0
 
 
-def test_F10_everybody_stopped_and_continued(pool: Pool, queue: Queue) -> None:
+def test_f10_everybody_stopped_and_continued(pool: Pool, queue: Queue) -> None:
     pool.start("--procs", "2", *HANG).ready()
     before = pool.workers()
     everybody = [pool.pid, pool.steward(), *before.values()]
@@ -73,7 +75,7 @@ def wait_for_clock(seconds: float) -> None:
 
 
 @pytest.mark.parametrize("job", ["block", "hold_the_gil"])
-def test_F11_F12_a_blocked_loop_is_shown_killed_and_replaced(pool: Pool, queue: Queue, job: str) -> None:
+def test_f11_f12_a_blocked_loop_is_shown_killed_and_replaced(pool: Pool, queue: Queue, job: str) -> None:
     pool.start("--procs", "1", *HANG).ready()
     job_id = queue.put(job, 60)
     stall = pool.wait_event("child.stall")
@@ -104,7 +106,9 @@ def test_a_busy_thread_is_no_hang(pool: Pool, queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("job", ["stubborn", "deaf", "block", "hold_the_gil"])
-def test_F14_F16_a_worker_that_does_not_end(pool: Pool, queue: Queue, redis_client: redis.Redis, job: str) -> None:
+def test_f14_f16_a_worker_that_does_not_end(
+    pool: Pool, queue: Queue, redis_client: redis.Redis, job: str
+) -> None:
     pool.start("--procs", "2", *SHORT, TEST_WAIT="0").ready()
     job_id = queue.put(job, 60)
     owner_of(redis_client, job_id)
@@ -112,12 +116,12 @@ def test_F14_F16_a_worker_that_does_not_end(pool: Pool, queue: Queue, redis_clie
     assert not redis_client.exists(f"arq:in-progress:{job_id}")
 
 
-def test_F15_a_shutdown_hook_that_hangs(pool: Pool) -> None:
+def test_f15_a_shutdown_hook_that_hangs(pool: Pool) -> None:
     pool.start("--procs", "2", *SHORT, TEST_SHUTDOWN="hang").ready()
     assert pool.stop(6) == 6
 
 
-def test_F35_harder_each_time(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
+def test_f35_harder_each_time(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
     pool.start("--procs", "1", TEST_WAIT="60").ready()
     owner_of(redis_client, queue.put("stubborn", 60))
     pool.signal(signal.SIGTERM)
@@ -131,14 +135,14 @@ def test_F35_harder_each_time(pool: Pool, queue: Queue, redis_client: redis.Redi
     assert [record["n"] for record in pool.events("stop.stage")] == [2, 3]
 
 
-def test_F32_a_full_device_changes_nothing(pool: Pool, queue: Queue) -> None:
+def test_f32_a_full_device_changes_nothing(pool: Pool, queue: Queue) -> None:
     with open("/dev/full", "wb") as full:
         pool.start("--procs", "2", stderr=full)
         assert queue.result(queue.put("echo", 1)) == 1
         assert pool.stop() == 0
 
 
-def test_F33_nobody_reads_the_log(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
+def test_f33_nobody_reads_the_log(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
     read_fd, write_fd = os.pipe()
     try:
         pool.start("--procs", "1", *SHORT, "--max-restarts", "1000", stderr=write_fd)

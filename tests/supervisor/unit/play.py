@@ -52,7 +52,11 @@ class Play:
         end = self.now + seconds
         while self.now < end and not self.machine.done:
             due = self.machine.deadline()
-            step = min(end, self.now + 0.5) if due is None else min(end, self.now + 0.5, max(due, self.now + 0.001))
+            step = (
+                min(end, self.now + 0.5)
+                if due is None
+                else min(end, self.now + 0.5, max(due, self.now + 0.001))
+            )
             self.now = step
             if beating:
                 for key in self.ready_keys():
@@ -65,7 +69,9 @@ class Play:
             self.orders.append(command)
             if isinstance(command, Fork):
                 self.alive[command.key] = command
-                self.feed(Forked(command.key, 1000 + command.key, f"pool:host:{command.slot}:{command.key:08x}"))
+                self.feed(
+                    Forked(command.key, 1000 + command.key, f"pool:host:{command.slot}:{command.key:08x}")
+                )
             elif isinstance(command, Kill):
                 self.killed.append((command.key, command.signal, command.group))
 

@@ -1,0 +1,170 @@
+"""The control socket, served from the parent's own loop: nothing here ever waits for a client."""
+
+import json
+import os
+import selectors
+import socket
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .paths import hold, prepare_directory
+
+LONGEST_REQUEST_BYTES = 64 * 1024
+MOST_CLIENTS = 256
+IDLE_S = 5.0
+BACKLOG = 64
+
+
+@dataclass(eq=False, slots=True)
+class Client:
+    """One connection. `is_waiting` = its answer comes later, so it may be silent."""
+
+    sock: socket.socket
+    since_s: float
+    request: bytes = b""
+    answer: bytes = b""
+    is_waiting: bool = False
+    skip: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client asks for: a command and its members."""
+
+    client: Client
+    command: str
+    body: dict[str, Any] = field(default_factory=dict)
+
+
+class ControlServer:
+    """Listens at `path`; holds a lock beside it for as long as the process lives.
+
+    Raises:
+        TakenError: another supervisor holds the lock.
+        OSError: the socket can not be made there.
+    """
+
+    def __init__(self, path: Path, selector: selectors.BaseSelector) -> None:
+        self._path = path
+        self._selector = selector
+        self._clients: set[Client] = set()
+        prepare_directory(path.parent)
+        self._lock_fd = hold(path.with_suffix(".lock"))
+        try:
+            self._listener, self._inode = _listen(path)
+        except OSError:
+            os.close(self._lock_fd)
+            raise
+        selector.register(self._listener, selectors.EVENT_READ, self)
+
+    def accept(self, now: float) -> None:
+        """Take everybody who is waiting to connect."""
+        for _ in range(BACKLOG):
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:  # nobody left, or no descriptor left
+                return
+            if len(self._clients) >= MOST_CLIENTS:
+                sock.close()
+                continue
+            sock.setblocking(False)
+            client = Client(sock, now)
+            self._clients.add(client)
+            self._selector.register(sock, selectors.EVENT_READ, client)
+
+    def serve(self, client: Client) -> Request | None:
+        """Read from a client, or go on writing to it; returns its request when it is complete."""
+        if client.answer:
+            self._write(client)
+            return None
+        try:
+            data = client.sock.recv(LONGEST_REQUEST_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError:
+            data = b""
+        client.request += data
+        if not data or len(client.request) > LONGEST_REQUEST_BYTES or client.is_waiting:
+            self._drop(client)
+            return None
+        return self._parse(client) if b"\n" in client.request else None
+
+    def _parse(self, client: Client) -> Request | None:
+        try:
+            body = json.loads(client.request.split(b"\n", 1)[0])
+            command = body.pop("cmd")
+            if not isinstance(command, str):
+                raise TypeError(command)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            self.answer(
+                client, {"ok": False, "error": "not a request: one JSON object with 'cmd' on one line"}
+            )
+            return None
+        return Request(client, command, body)
+
+    def answer(self, client: Client, body: dict[str, Any]) -> None:
+        """Send the answer and close."""
+        if client not in self._clients:
+            return
+        client.answer = json.dumps(body).encode() + b"\n"
+        client.is_waiting = False
+        self._write(client)
+
+    def _write(self, client: Client) -> None:
+        try:
+            client.answer = client.answer[client.sock.send(client.answer) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            client.answer = b""
+        if not client.answer:
+            self._drop(client)
+        else:
+            self._selector.modify(client.sock, selectors.EVENT_WRITE, client)
+
+    def _drop(self, client: Client) -> None:
+        if client in self._clients:
+            self._clients.discard(client)
+            with suppress(KeyError, ValueError):
+                self._selector.unregister(client.sock)
+            client.sock.close()
+
+    def drop_idle(self, now: float) -> None:
+        """Whoever has connected and says nothing has to go."""
+        for client in [one for one in self._clients if not one.is_waiting and now - one.since_s > IDLE_S]:
+            self._drop(client)
+
+    def close(self) -> None:
+        """End: the socket file goes, if it is still ours."""
+        for client in list(self._clients):
+            self._drop(client)
+        with suppress(KeyError, ValueError):
+            self._selector.unregister(self._listener)
+        self._listener.close()
+        with suppress(OSError):
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()
+        os.close(self._lock_fd)
+
+
+def _listen(path: Path) -> tuple[socket.socket, int]:
+    """A listening socket that appears at `path` complete, and its inode."""
+    temporary = path.with_name(f".{os.getpid()}.new")
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+        before = os.umask(0o177)
+        try:
+            sock.bind(str(temporary))
+        finally:
+            os.umask(before)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+        temporary.rename(path)
+        return sock, path.stat().st_ino
+    except OSError:
+        sock.close()
+        raise

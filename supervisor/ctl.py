@@ -1,0 +1,102 @@
+"""The client of the control socket: `arq-supervise --ctl ...`."""
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .paths import SUFFIX, control_directory, control_path
+from .status import status_table
+
+ASK_S = 5.0
+UNREACHABLE = 3
+
+
+class UnreachableError(RuntimeError):
+    """Nobody answers at the control socket."""
+
+
+def ask(
+    path: Path, command: str, wait: bool = False, timeout_s: float = ASK_S, **body: Any
+) -> dict[str, Any]:
+    """Send one command and return the answer; with `wait`, however long it takes.
+
+    Raises:
+        UnreachableError: there is no supervisor at this socket, or it does not answer within `timeout_s`.
+    """
+    request = json.dumps({"v": 1, "cmd": command, "wait": wait, **body}).encode() + b"\n"
+    try:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(timeout_s)
+            sock.connect(str(path))
+            sock.sendall(request)
+            sock.settimeout(None if wait else timeout_s)
+            data = _read_all(sock)
+        answer = json.loads(data)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise UnreachableError(f"no supervisor answers at {path} ({reason})") from error
+    return answer if isinstance(answer, dict) else {}
+
+
+def _read_all(sock: socket.socket) -> bytes:
+    parts = []
+    while part := sock.recv(65536):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def find_socket(control: str, pool: str, environ: Mapping[str, str]) -> Path:
+    """The socket of the pool that is meant; without a name, of the only pool there is.
+
+    Raises:
+        UnreachableError: there is none, or there are several.
+    """
+    if control or pool:
+        path = control_path(control, pool, environ)
+        if path is None:
+            raise UnreachableError("--control off: there is no socket to ask")
+        return path
+    directory = control_directory(environ)
+    found = sorted(directory.glob(f"*{SUFFIX}")) if directory.is_dir() else []
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(path.stem for path in found)
+    raise UnreachableError(
+        f"several pools run here, say which with --name: {names}"
+        if found
+        else f"no pool runs here ({directory})"
+    )
+
+
+def run_ctl(path: Path, command: str, operand: str, wait: bool, as_json: bool) -> int:
+    """Do what `--ctl` asks for; prints the answer, returns the exit code."""
+    body = {"to": int(operand)} if command == "scale" else {"slot": int(operand)} if operand else {}
+    try:
+        answer = ask(path, command, wait=wait, **body)
+    except UnreachableError as error:
+        sys.stderr.write(f"arq-supervise: {error}\n")
+        return UNREACHABLE
+    if command == "status" and answer.get("ok"):
+        status = answer["status"]
+        sys.stdout.write((json.dumps(status) if as_json else status_table(status)) + os.linesep)
+        return 0
+    if as_json:
+        sys.stdout.write(json.dumps(answer) + os.linesep)
+    if not answer.get("ok"):
+        _complain(command, answer, as_json)
+        return 1
+    return int(answer.get("code", 0))
+
+
+def _complain(command: str, answer: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        return
+    if answer.get("trace"):
+        sys.stderr.write(answer["trace"].rstrip("\n") + "\n")
+    sys.stderr.write(
+        f"arq-supervise: {command}: {answer.get('error') or 'no answer: the supervisor has ended'}\n"
+    )

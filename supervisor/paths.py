@@ -1,0 +1,65 @@
+"""Where the control socket of a pool is, and who may own it."""
+
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from fcntl import LOCK_EX, LOCK_NB, flock
+from pathlib import Path
+
+SUFFIX = ".sock"
+
+
+class TakenError(RuntimeError):
+    """Another supervisor runs this pool."""
+
+
+class UnsafeDirectoryError(OSError):
+    """The directory belongs to somebody else, or others may write into it."""
+
+
+def control_directory(environ: Mapping[str, str]) -> Path:
+    """The first of systemd's, the session's and our own directory in /tmp."""
+    if environ.get("RUNTIME_DIRECTORY"):
+        return Path(environ["RUNTIME_DIRECTORY"].split(":")[0])
+    if environ.get("XDG_RUNTIME_DIR"):
+        return Path(environ["XDG_RUNTIME_DIR"]) / "arq-supervise"
+    return Path(tempfile.gettempdir()) / f"arq-supervise-{os.getuid()}"
+
+
+def control_path(control: str, pool: str, environ: Mapping[str, str]) -> Path | None:
+    """The socket of this pool; None when it is switched off."""
+    if control == "off":
+        return None
+    return Path(control) if control else control_directory(environ) / f"{pool}{SUFFIX}"
+
+
+def prepare_directory(directory: Path) -> None:
+    """Make it if need be, for us alone.
+
+    Raises:
+        OSError: it can not be made, or it is not ours alone.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    about = directory.stat()
+    if about.st_uid != os.getuid() or stat.S_IMODE(about.st_mode) & 0o022:
+        raise UnsafeDirectoryError(f"{directory} belongs to another user, or others may write to it")
+
+
+def hold(path: Path) -> int:
+    """Lock a file for as long as this process lives, and write our pid into it; returns the descriptor.
+
+    Raises:
+        TakenError: another process holds it.
+        OSError: it can not be opened.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        flock(fd, LOCK_EX | LOCK_NB)
+    except BlockingIOError as error:
+        owner = os.pread(fd, 32, 0).decode(errors="replace").strip()
+        os.close(fd)
+        raise TakenError(f"{path}: held by another supervisor (pid {owner or 'unknown'})") from error
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd

@@ -1,0 +1,207 @@
+"""What a pool looks like from outside: one value for `--ctl status`, `top`, `--check` and the metrics."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .model import Child, Phase, Pool, Slot
+
+STATES = {
+    Phase.BOOTING: "booting",
+    Phase.READY: "ready",
+    Phase.DRAINING: "draining",
+    Phase.CANCELLING: "cancelling",
+    Phase.HUNG: "hung",
+    Phase.ABORTING: "aborting",
+    Phase.KILLED: "killed",
+}
+
+
+HEADINGS = (
+    "slot",
+    "pid",
+    "state",
+    "gen",
+    "up",
+    "beat",
+    "jobs(ongoing/done/failed/retried)",
+    "rss",
+    "last exit",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process uses: resident memory and processor time since it started."""
+
+    rss_mb: float = 0.0
+    cpu_s: float = 0.0
+
+
+def take_status(pool: Pool, now: float, pid: int, host: str, usage: Mapping[int, Usage]) -> dict[str, Any]:
+    """The whole state; `usage` is by pid."""
+    reports = [child.report for child in pool.workers() if child.report is not None]
+    return {
+        "v": 1,
+        "pool": pool.options.name,
+        "host": host,
+        "queue": reports[0].queue if reports else None,
+        "health_key": reports[0].health_key if reports else None,
+        "supervisor": _supervisor(pool, now, pid, usage),
+        "workers": [_slot(slot, pool, now, usage) for slot in pool.slots],
+        "leaving": [_child(child, pool, now, usage) for child in _leaving(pool)],
+        "helpers": [_helper(slot, now, usage) for slot in pool.helpers.values()],
+        "past": asdict(pool.past),
+    }
+
+
+def _supervisor(pool: Pool, now: float, pid: int, usage: Mapping[int, Usage]) -> dict[str, Any]:
+    reload = pool.last_reload
+    return {
+        "reachable": True,
+        "pid": pid,
+        "state": state_of(pool),
+        "generation": pool.generation,
+        "uptime_s": round(now - pool.started_s, 1),
+        "procs": pool.target,
+        "ready": pool.ready_count(),
+        "restarts_total": pool.restarts_total,
+        "restarts_window": pool.limit.within(now),
+        "exits": dict(pool.exits),
+        "reloads_ok": pool.reloads_ok,
+        "last_reload": None
+        if reload is None
+        else {"ok": reload[0], "age_s": round(now - reload[1], 1), "error": reload[2] or None},
+        "quiet": pool.is_quiet,
+        "redis_error": pool.redis_error or None,
+        "lost": list(pool.lost),
+        "rss_mb": usage.get(pid, Usage()).rss_mb,
+        "cpu_s": usage.get(pid, Usage()).cpu_s,
+    }
+
+
+def state_of(pool: Pool) -> str:
+    """booting, running, reloading, waiting (for a change or for Redis) or stopping."""
+    if pool.stopping is not None:
+        return "stopping"
+    if pool.waits_for_change or (pool.tempfail_since_s is not None and not pool.ready_count()):
+        return "waiting"
+    if not pool.was_ready:
+        return "booting"
+    return "reloading" if pool.rollout is not None else "running"
+
+
+def _slot(slot: Slot, pool: Pool, now: float, usage: Mapping[int, Usage]) -> dict[str, Any]:
+    about = {"slot": slot.index, "last_exit": slot.last_exit or None, "restarts": slot.backoff.failures}
+    if slot.child is None:
+        state = "done" if slot.is_done else "backoff"
+        wait_s = None if slot.is_done else round(max(0.0, slot.not_before_s - now), 1)
+        return {**about, "pid": None, "state": state, "fresh": False, "retry_in_s": wait_s}
+    return {**about, **_child(slot.child, pool, now, usage)}
+
+
+def _child(child: Child, pool: Pool, now: float, usage: Mapping[int, Usage]) -> dict[str, Any]:
+    age_s = child.beat_age_s(now)
+    used = usage.get(child.pid, Usage())
+    tally = child.tally
+    return {
+        "slot": child.slot,
+        "pid": child.pid,
+        "worker_id": child.worker_id,
+        "state": "stalled" if child.is_stalled else STATES[child.phase],
+        "fresh": child.phase is Phase.READY and is_fresh(age_s, pool.options.health_interval_s),
+        "age_s": None if age_s is None else round(age_s, 1),
+        "generation": child.generation,
+        "uptime_s": round(now - child.born_s, 1),
+        "rss_mb": used.rss_mb,
+        "cpu_s": used.cpu_s,
+        "lag_ms": child.lag_ms,
+        "jobs": {
+            "complete": tally.complete,
+            "failed": tally.failed,
+            "retried": tally.retried,
+            "ongoing": tally.ongoing,
+        },
+        "queued": tally.queued,
+        "running": [f"{job_id}:{name}" for job_id, name in child.running],
+    }
+
+
+def is_fresh(age_s: float | None, health_interval_s: float) -> bool:
+    """Was there a sign of life within three periods?"""
+    return age_s is not None and age_s <= 3 * health_interval_s
+
+
+def _leaving(pool: Pool) -> list[Child]:
+    return [child for child in pool.workers() if pool.slot_of(child) is None]
+
+
+def _helper(slot: Slot, now: float, usage: Mapping[int, Usage]) -> dict[str, Any]:
+    child = slot.child
+    if child is None:
+        return {"role": slot.role.value, "pid": None, "state": "backoff"}
+    used = usage.get(child.pid, Usage())
+    return {
+        "role": slot.role.value,
+        "pid": child.pid,
+        "state": STATES[child.phase],
+        "uptime_s": round(now - child.born_s, 1),
+        "rss_mb": used.rss_mb,
+        "cpu_s": used.cpu_s,
+    }
+
+
+# --- for people ---------------------------------------------------------------------------------------------------
+
+
+def status_table(status: dict[str, Any]) -> str:
+    """The pool as a table of text."""
+    boss = status["supervisor"]
+    head = (
+        f"pool {status['pool']}  {boss['state'].upper()} gen {boss['generation']}"
+        f"  {boss['ready']}/{boss['procs']} ready  up {span(boss['uptime_s'])}"
+        f"  restarts {boss['restarts_total']} ({boss['restarts_window']} in window)"
+        f"  reloads {boss['reloads_ok']} ok  queue {status['queue'] or '-'}{'  QUIET' if boss['quiet'] else ''}"
+    )
+    rows: list[tuple[str, ...]] = [HEADINGS]
+    rows += [_row(worker) for worker in [*status["workers"], *status["leaving"]]]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    return "\n".join([head, *lines])
+
+
+def _row(worker: dict[str, Any]) -> tuple[str, ...]:
+    if worker["pid"] is None:
+        wait = "-" if worker.get("retry_in_s") is None else f"in {worker['retry_in_s']}s"
+        return (
+            str(worker["slot"]),
+            "-",
+            worker["state"],
+            "-",
+            wait,
+            "-",
+            "-",
+            "-",
+            worker["last_exit"] or "-",
+        )
+    jobs = worker["jobs"]
+    counts = "/".join(str(jobs[name]) for name in ("ongoing", "complete", "failed", "retried"))
+    beat = "-" if worker["age_s"] is None else f"{worker['age_s']:.1f}s"
+    return (
+        str(worker["slot"]), str(worker["pid"]), worker["state"], str(worker["generation"]),
+        span(worker["uptime_s"]), beat, counts, f"{worker['rss_mb']:.0f} MB", worker.get("last_exit") or "-",
+    )  # fmt: skip
+
+
+def span(seconds: float) -> str:
+    """A duration for people: 12s, 5m, 2h03m, 4d1h."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600}h"
