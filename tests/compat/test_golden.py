@@ -18,7 +18,10 @@ GOLDEN: Observation = json.loads((Path(__file__).parent / "golden" / "observed.j
 # names that are only of use inside the original
 INTERNAL = {("arq.cron", "Options"), ("arq.utils", "as_int"), ("arq.cli", "watch_reload")}
 # differences on purpose: (section, entry)
-DIFFERENT: dict[tuple[str, str], str] = {}
+DIFFERENT = {
+    ("payloads", "result retry pickle"): "ours keeps `defer` in the arguments however it was given",
+    ("shown", "from_dsn tls"): "ours reads a DSN without a user name as None, the original as an empty name",
+}
 
 
 def observe(implementation: Implementation, server: RedisServer) -> Observation:
@@ -158,6 +161,20 @@ def test_exceptions_of_the_original_are_ours() -> None:
     assert read("expired") == JobExecutionFailed("job expired")
     assert type(read("retry")) is Retry
     assert read("retry").defer_score == 1500
+
+
+def test_retry_of_ours_is_a_retry_to_the_original(observed: Observation) -> None:
+    """It names the class of the original, which takes `defer` as its only argument, and has the same state."""
+    mine = bytes.fromhex(observed["payloads"]["result retry pickle"])
+    assert b"arq.worker" in mine
+    retry = pickle.loads(mine)["r"]
+    assert retry.args in ((), (1.5,))
+    assert vars(retry) == {"defer_score": 1500}
+
+
+def test_dsn_without_a_user_name(observed: Observation) -> None:
+    theirs: str = GOLDEN["shown"]["from_dsn tls"]
+    assert observed["shown"]["from_dsn tls"] == theirs.replace("username=''", "username=None")
 
 
 @pytest.mark.interop

@@ -1,0 +1,1 @@
+"""Benchmarks of arq against its peers. See README.md."""
