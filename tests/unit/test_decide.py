@@ -1,0 +1,276 @@
+"""May a job run, and what does its ending mean: histories of one attempt each."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from arq._errors import DeserializationError, JobExecutionFailed, Retry, RetryJob
+from arq._function import Function, func
+from arq._scripts import ClaimedJob, Ending
+from arq._worker import decide
+from arq._worker.attempt import Attempt, Cause, Ended, Outcome, Verdict
+from arq.cron import CronJob, cron
+from arq.jobs import deserialize_result, serialize_job
+
+NOW_MS = 1_800_000_000_000
+DEFAULTS = decide.Defaults(max_tries=5, keep_result_s=3600, keep_result_forever=False)
+
+
+async def work(ctx: dict[Any, Any], *args: Any) -> None: ...
+
+
+Registry = dict[str, Function | CronJob]
+FUNCTIONS: Registry = {
+    "work": func(work),
+    "stubborn": func(work, name="stubborn", max_tries=1),
+    "no_result": func(work, name="no_result", keep_result=0),
+    "for_ever": func(work, name="for_ever", keep_result_forever=True),
+    "tick": cron(work, name="tick"),
+    "own_id": cron(work, name="own_id", job_id="own"),
+}
+
+
+def payload(function: Any = "work", *, job_try: Any = None) -> bytes:
+    return serialize_job(function, (1, 2), {"k": 3}, job_try, NOW_MS - 500)
+
+
+def claimed(
+    data: bytes | None = None, *, job_id: str = "id", job_try: int = 1, interrupted: int = 0, aborted: bool = False
+) -> ClaimedJob:
+    return ClaimedJob(job_id, NOW_MS - 100, data, job_try, interrupted, aborted)
+
+
+def attempt(function: str = "work", **kwargs: Any) -> Attempt:
+    asked_try = kwargs.pop("asked_try", None)
+    return decide.read(claimed(payload(function, job_try=asked_try), **kwargs), FUNCTIONS, None)
+
+
+# ---------------------------------------------------------------- read
+
+
+def test_a_good_payload() -> None:
+    read = attempt()
+    assert (read.function_name, read.args, read.kwargs, read.enqueue_ms) == ("work", (1, 2), {"k": 3}, NOW_MS - 500)
+    assert read.problem is None
+    assert read.function is FUNCTIONS["work"]
+    assert read.ref == "id:work"
+
+
+def test_a_cron_job_is_called_by_its_name() -> None:
+    assert attempt("tick").ref == "tick"
+
+
+def test_no_payload_means_the_job_expired() -> None:
+    read = decide.read(claimed(None), FUNCTIONS, None)
+    assert read.problem == JobExecutionFailed("job expired")
+    assert read.function_name == "<unknown>"
+
+
+# TODO: none of these marks may stay
+ENDLESS = pytest.mark.xfail(reason="an odd payload comes back for ever")
+ODD = [
+    b"not a pickle",
+    b"",
+    pickle.dumps({"f": "work"}),
+    pickle.dumps(["t", "f", "a", "k", "et"]),
+    pytest.param(pickle.dumps({"t": "three", "f": "work", "a": (), "k": {}, "et": 1}), marks=ENDLESS),
+    pytest.param(pickle.dumps({"t": None, "f": [], "a": (), "k": {}, "et": 1}), marks=ENDLESS),
+    pickle.dumps({"t": None, "f": None, "a": (), "k": {}, "et": 1}),
+    pickle.dumps({"t": None, "f": "work", "a": None, "k": {}, "et": 1}),
+    pickle.dumps({"t": None, "f": "work", "a": (), "k": None, "et": 1}),
+    pytest.param(pickle.dumps({"t": None, "f": "work", "a": (), "k": {}, "et": "yesterday"}), marks=ENDLESS),
+    pytest.param(pickle.dumps({"t": None, "f": "work", "a": (), "k": {}, "et": None}), marks=ENDLESS),
+    pytest.param(pickle.dumps({"t": None, "f": "work", "a": (), "k": {}, "et": 10**30}), marks=ENDLESS),
+]
+
+
+@pytest.mark.parametrize("data", ODD, ids=range(len(ODD)))
+def test_no_payload_however_odd_gets_past_read(data: bytes) -> None:
+    """Whatever stands there, one attempt ends it: nothing may be raised here, or the job would come back for ever."""
+    read = decide.read(claimed(data), FUNCTIONS, None)
+    outcome = decide.refuse(read, DEFAULTS, NOW_MS)
+    if outcome is None:  # harmless: the context and the arguments can be made
+        assert read.context({})["job_id"] == "id"
+        return
+    assert outcome.verdict is Verdict.FAILED
+    decide.ending(outcome, DEFAULTS, "queue", 60, None)
+
+
+def test_a_deserializer_of_ones_own() -> None:
+    data = json.dumps({"t": 1, "f": "work", "a": [1], "k": {}, "et": 5}).encode()
+    assert decide.read(claimed(data), FUNCTIONS, json.loads).args == [1]
+
+
+def test_the_try_asked_for_counts_if_it_is_higher() -> None:
+    assert attempt(asked_try=3).job_try == 3
+    assert attempt(asked_try=3, job_try=4).job_try == 4
+    assert attempt(asked_try=0, job_try=2).job_try == 2
+
+
+def test_the_context_is_new_for_each_run() -> None:
+    shared = {"redis": object(), "job_id": "the worker's own"}
+    context = attempt().context(shared)
+    assert context["redis"] is shared["redis"]
+    assert (context["job_id"], context["job_try"], context["score"]) == ("id", 1, NOW_MS - 100)
+    assert context["enqueue_time"].timestamp() * 1000 == NOW_MS - 500
+    assert context["enqueue_time"].utcoffset() == timedelta(0)
+    assert shared["job_id"] == "the worker's own"
+
+
+# ---------------------------------------------------------------- refuse
+
+
+def refused(read: Attempt) -> Outcome:
+    outcome = decide.refuse(read, DEFAULTS, NOW_MS)
+    assert outcome is not None
+    assert not outcome.started
+    assert outcome.attempt.start_ms == outcome.finish_ms == NOW_MS
+    return outcome
+
+
+def test_a_job_may_run() -> None:
+    assert decide.refuse(attempt(), DEFAULTS, NOW_MS) is None
+
+
+def test_an_unreadable_job_is_failed() -> None:
+    outcome = refused(decide.read(claimed(b"?"), FUNCTIONS, None))
+    assert isinstance(outcome.value, DeserializationError)
+    assert str(outcome.value) == "unable to deserialize job"
+
+
+def test_an_unknown_function_is_failed() -> None:
+    assert refused(attempt("other")).value == JobExecutionFailed("function 'other' not found")
+
+
+def test_an_aborted_job_does_not_start() -> None:
+    outcome = refused(attempt(aborted=True))
+    assert outcome.verdict is Verdict.ABORTED
+    assert isinstance(outcome.value, asyncio.CancelledError)
+
+
+def test_the_order_of_the_reasons() -> None:
+    """Unreadable before aborted before unknown before too often, as arq always looked."""
+    assert isinstance(refused(decide.read(claimed(b"?", aborted=True), FUNCTIONS, None)).value, DeserializationError)
+    assert refused(attempt("other", aborted=True)).verdict is Verdict.ABORTED
+    assert "not found" in str(refused(attempt("other", job_try=99)).value)
+
+
+@pytest.mark.parametrize(("function", "tries"), [("work", 5), ("stubborn", 1), ("tick", 1)])
+def test_starts_are_counted(function: str, tries: int) -> None:
+    assert decide.refuse(attempt(function, job_try=tries), DEFAULTS, NOW_MS) is None
+    outcome = refused(attempt(function, job_try=tries + 1))
+    assert outcome.value == JobExecutionFailed(f"max {tries} retries exceeded")
+
+
+def test_starts_that_a_shutdown_interrupted_do_not_count() -> None:
+    assert decide.refuse(attempt(job_try=9, interrupted=4), DEFAULTS, NOW_MS) is None
+    assert refused(attempt(job_try=10, interrupted=4)).value == JobExecutionFailed("max 5 retries exceeded")
+
+
+# ---------------------------------------------------------------- decide
+
+RETURNED = Ended("value")
+BOOM = ValueError("boom")
+CANCELLED = asyncio.CancelledError()
+
+
+@pytest.mark.parametrize(
+    ("ended", "retry_jobs", "verdict"),
+    [
+        (RETURNED, True, Verdict.COMPLETE),
+        (Ended(ValueError("returned")), True, Verdict.COMPLETE),
+        (Ended(raised=BOOM), True, Verdict.FAILED),
+        (Ended(raised=TimeoutError(), cause=Cause.TIMEOUT), True, Verdict.FAILED),
+        (Ended(raised=Retry()), True, Verdict.RETRY),
+        (Ended(raised=Retry()), False, Verdict.FAILED),
+        (Ended(raised=RetryJob()), True, Verdict.CANCELLED),
+        (Ended(raised=RetryJob()), False, Verdict.FAILED),
+        (Ended(raised=CANCELLED, cause=Cause.SHUTDOWN), True, Verdict.CANCELLED),
+        (Ended(raised=CANCELLED, cause=Cause.SHUTDOWN), False, Verdict.FAILED),
+        (Ended(raised=CANCELLED), True, Verdict.CANCELLED),
+        (Ended(raised=CANCELLED, cause=Cause.ABORT), True, Verdict.ABORTED),
+        (Ended(raised=CANCELLED, cause=Cause.ABORT), False, Verdict.ABORTED),
+        (Ended(raised=BOOM, cause=Cause.ABORT), True, Verdict.FAILED),
+    ],
+)
+def test_what_an_ending_means(ended: Ended, retry_jobs: bool, verdict: Verdict) -> None:
+    outcome = decide.decide(attempt(), ended, retry_jobs=retry_jobs, now_ms=NOW_MS)
+    assert outcome.verdict is verdict
+    assert outcome.value is (ended.raised or ended.value)
+    assert outcome.finish_ms == NOW_MS
+
+
+def test_only_a_shutdown_forgives_a_start() -> None:
+    def interrupted(cause: Cause) -> bool:
+        ended = Ended(raised=CANCELLED, cause=cause)
+        return decide.decide(attempt(), ended, retry_jobs=True, now_ms=NOW_MS).interrupted
+
+    assert interrupted(Cause.SHUTDOWN)
+    assert not interrupted(Cause.NOBODY)
+
+
+# ---------------------------------------------------------------- ending
+
+
+def ending(outcome: Outcome, defaults: decide.Defaults = DEFAULTS) -> Ending:
+    return decide.ending(outcome, defaults, "queue", 60, None)
+
+
+def outcome_of(function: str, ended: Ended = RETURNED, **kwargs: Any) -> Outcome:
+    return decide.decide(attempt(function, **kwargs), ended, retry_jobs=True, now_ms=NOW_MS)
+
+
+def test_a_result_is_kept_as_long_as_it_should() -> None:
+    done = ending(outcome_of("work"))
+    assert (done.ending, done.b, done.c) == ("done", 3_600_000, "")
+    result = deserialize_result(bytes(done.a))  # type: ignore[arg-type]
+    assert (result.success, result.result, result.queue_name, result.job_id) == (True, "value", "queue", "id")
+    assert (result.function, result.args, result.kwargs, result.job_try) == ("work", (1, 2), {"k": 3}, 1)
+
+
+def test_no_result_is_kept_where_none_is_wanted() -> None:
+    assert ending(outcome_of("no_result"))[1:4] == ("done", "", "")
+    assert ending(outcome_of("work"), decide.Defaults(5, 0, False)).a == ""
+
+
+def test_a_result_may_be_kept_for_ever() -> None:
+    for done in (ending(outcome_of("for_ever")), ending(outcome_of("work"), decide.Defaults(5, 0, True))):
+        assert done.a
+        assert done.b == ""
+
+
+@pytest.mark.parametrize("keep_result_s", [0, 30, 3600])
+def test_refused_jobs_keep_the_workers_time(keep_result_s: float) -> None:
+    outcome = refused(attempt("other"))
+    done = ending(outcome, decide.Defaults(5, keep_result_s, False))
+    assert done.b == (keep_result_s * 1000 or "")
+
+
+def test_a_tick_stays_locked_for_a_while_and_a_job_with_an_id_of_its_own_does_not() -> None:
+    assert ending(outcome_of("tick", job_id="tick:123")).c == 60_000
+    assert ending(outcome_of("tick", job_id="enqueued by hand")).c == ""
+    assert ending(outcome_of("own_id", job_id="own")).c == ""
+
+
+def test_a_retry_comes_back_when_it_asked_to() -> None:
+    assert ending(outcome_of("work", Ended(raised=Retry(2.5)), job_try=3)) == ("id", "again", 2500, 3, 0)
+    assert ending(outcome_of("work", Ended(raised=Retry()))) == ("id", "again", "", 1, 0)
+    assert ending(outcome_of("tick", Ended(raised=Retry(1)), job_id="tick:123")).a == 1000
+
+
+def test_an_interrupted_job_comes_back_as_it_was() -> None:
+    outcome = outcome_of("work", Ended(raised=CANCELLED, cause=Cause.SHUTDOWN))
+    assert ending(outcome) == ("id", "again", "", 1, 1)
+
+
+def test_a_result_that_can_not_be_serialized_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    done = ending(outcome_of("work", Ended(lambda: None)))
+    result = deserialize_result(bytes(done.a))  # type: ignore[arg-type]
+    assert (result.success, result.result) == (False, "unable to serialize result")
+    assert "error serializing result of id:work" in caplog.text

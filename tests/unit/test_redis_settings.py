@@ -1,0 +1,80 @@
+"""Addresses of Redis."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from arq.connections import RedisSettings, create_pool
+
+
+@pytest.mark.parametrize(
+    ("dsn", "expected"),
+    [
+        ("redis://", {}),
+        ("redis://host", {"host": "host"}),
+        ("redis://host/", {"host": "host"}),
+        ("redis://host:1234/5", {"host": "host", "port": 1234, "database": 5}),
+        ("redis://host?db=7", {"host": "host", "database": 7}),
+        ("redis://:secret@host/1", {"host": "host", "password": "secret", "database": 1}),
+        ("redis://me:se%40c%2Fret@host", {"host": "host", "username": "me", "password": "se@c/ret"}),
+        ("rediss://host:1/2", {"host": "host", "port": 1, "database": 2, "ssl": True}),
+        ("redis://[::1]:1234", {"host": "::1", "port": 1234}),
+        ("unix:///tmp/redis.sock", {"unix_socket_path": "/tmp/redis.sock"}),
+        ("unix://me:pw@/tmp/a%20b.sock?db=3", {"unix_socket_path": "/tmp/a b.sock", "username": "me", "password": "pw", "database": 3}),
+    ],
+)
+def test_dsn(dsn: str, expected: dict[str, object]) -> None:
+    assert RedisSettings.from_dsn(dsn) == RedisSettings(**expected)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dsn", ["", "host", "http://host", "redis:/", "redis+sentinel://host"])
+def test_other_schemes_are_refused(dsn: str) -> None:
+    if dsn == "redis:/":  # a scheme is a scheme: the rest is empty
+        assert RedisSettings.from_dsn(dsn) == RedisSettings()
+        return
+    with pytest.raises(RuntimeError, match="invalid DSN scheme"):
+        RedisSettings.from_dsn(dsn)
+
+
+@pytest.mark.parametrize(("dsn", "named"), [("redis://host/one", "'one'"), ("redis://host?db=x", "'x'"), ("redis://host:port", "port")])
+def test_numbers_must_be_numbers(dsn: str, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        RedisSettings.from_dsn(dsn)
+
+
+def test_fields_keep_their_order_and_defaults() -> None:
+    assert [field.name for field in dataclasses.fields(RedisSettings)] == [
+        *("host", "port", "unix_socket_path", "database", "username", "password"),
+        *("ssl", "ssl_keyfile", "ssl_certfile", "ssl_cert_reqs", "ssl_ca_certs", "ssl_ca_data", "ssl_check_hostname"),
+        *("conn_timeout", "conn_retries", "conn_retry_delay", "max_connections", "sentinel", "sentinel_master"),
+        *("retry_on_timeout", "retry_on_error", "retry"),
+    ]
+    settings = RedisSettings()
+    assert (settings.conn_timeout, settings.conn_retries, settings.conn_retry_delay) == (1, 5, 1)
+    assert (settings.sentinel_master, settings.ssl_cert_reqs) == ("mymaster", "required")
+
+
+async def test_sentinels_are_a_list() -> None:
+    with pytest.raises(RuntimeError, match="host provided as a string but sentinel is true"):
+        await create_pool(RedisSettings(sentinel=True))
+
+
+async def test_a_redis_that_is_away_is_tried_again_and_then_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from arq import connections
+
+    pauses: list[float] = []
+
+    async def sleep(pause_s: float) -> None:
+        pauses.append(pause_s)
+
+    monkeypatch.setattr(connections.asyncio, "sleep", sleep)
+    settings = RedisSettings(host="127.0.0.1", port=1, conn_retries=2, conn_retry_delay=7)
+    with pytest.raises((ConnectionError, Exception), match="(?i)connect"):
+        await create_pool(settings)
+    assert pauses == [7, 7]
+    assert [message.endswith(f"{left} retries remaining...") for message, left in zip(caplog.messages, (2, 1), strict=True)] == [True, True]
+    assert caplog.messages[0].startswith("redis connection error 127.0.0.1:1 ConnectionError")
