@@ -11,7 +11,7 @@ Results = dict[str, dict[str, list[Numbers]]]  # scenario -> peer -> one dict a 
 def table(scenario: str, headline: str, by_peer: dict[str, list[Numbers]]) -> str:
     """One scenario as Markdown: median of each number, spread and ratios of the headline."""
     names = list(dict.fromkeys(name for rounds in by_peer.values() for one in rounds for name in one))
-    base = [peer for peer in ("arq", "arq-tuned") if peer in by_peer]
+    base: list[str] = [peer for peer in ("arq", "arq-tuned") if peer in by_peer]
     head = [
         "peer",
         headline,

@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from counter import counter
+from counter import counter  # type: ignore[import-not-found,unused-ignore]
 
 from arq import create_pool, func
 from arq.connections import ArqRedis, RedisSettings
@@ -108,7 +108,7 @@ async def enqueue(pool: ArqRedis, mode: str, count: int) -> float:
         for _ in range(count // 100):
             await asyncio.gather(*[pool.enqueue_job("noop") for _ in range(100)])
     else:
-        many: Callable[[list[Any]], Awaitable[Any]] = pool.enqueue_jobs  # type: ignore[attr-defined]
+        many: Callable[[list[Any]], Awaitable[Any]] = pool.enqueue_jobs
         for _ in range(count // 100):
             await many(["noop"] * 100)
     return count / (time.perf_counter() - began)
@@ -124,10 +124,10 @@ async def lateness(pool: ArqRedis, count: int) -> list[float]:
     return [await _answer(pool, 0.3 + number % 7 / 20) for number in range(count)]
 
 
-async def _answer(pool: ArqRedis, defer_s: float) -> float:
+async def _answer(pool: Any, defer_s: float) -> float:
     await asyncio.sleep(0.05)
     due_ns = time.monotonic_ns() + int(defer_s * 1e9)
-    options = {"_defer_by": defer_s} if defer_s else {}
+    options: dict[str, Any] = {"_defer_by": defer_s} if defer_s else {}
     await pool.enqueue_job("started", due_ns, **options)
     while (answer := await pool.lpop(ANSWERS)) is None:
         await asyncio.sleep(0.002)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-import arq_peer
+import arq_peer  # type: ignore[import-not-found,unused-ignore]
 import uvloop
 
 from arq import run_worker

@@ -18,10 +18,11 @@ from typing import Any, ClassVar
 
 import pytest
 
-import arq.connections
+import arq
 import arq.worker
 from arq import ArqRedis, Retry, Worker, create_pool, cron, func
 from arq.connections import RedisSettings
+from arq.constants import default_queue_name
 from arq.cron import CronJob
 from arq.jobs import Job, JobDef, JobResult, JobStatus
 from tests.conftest import WorkerFactory
@@ -141,7 +142,7 @@ class TestSentry:
         Settings.redis_settings = redis_settings  # type: ignore[attr-defined]
         Settings.functions = [arq.worker.func(one) for one in Settings.functions]
         Settings.functions[0].coroutine = instrumented
-        Settings.cron_jobs[0]._sentry_monitored = True  # type: ignore[attr-defined]
+        Settings.cron_jobs[0]._sentry_monitored = True
         Settings.cron_jobs[0].coroutine = instrumented
         settings: Any = Settings
         if as_dict:
@@ -273,7 +274,7 @@ async def test_arq_prometheus_reads_the_health_line(arq_redis: ArqRedis, worker:
     seen: list[Any] = []
 
     async def export(ctx: Ctx) -> None:
-        key = arq.connections.default_queue_name + ":health-check"
+        key = default_queue_name + ":health-check"
         line = (await ctx["redis"].get(key)).decode()
         pattern = r"j_complete=(\d+).j_failed=(\d+).j_retried=(\d+).j_ongoing=(\d+).queued=(\d+)"
         found = re.search(pattern, line)
@@ -293,7 +294,7 @@ async def test_arq_dashboard_lists_jobs(
     await worker([double]).run_check()
     await arq_redis.enqueue_job("double", 2, _job_id="waiting")
     await arq_redis.enqueue_job("double", 3, _job_id="later", _defer_by=100)
-    pool = await create_pool(settings_=redis_settings)
+    pool: Any = await create_pool(settings_=redis_settings)
     _cursor, keys = await pool.scan(match="arq:result:*", count=10_000)
     ids = [key.decode().removeprefix("arq:result:") for key in keys]
     ids += [member.decode() for member in await pool.zrangebyscore("arq:queue", "-inf", "inf")]
@@ -326,7 +327,7 @@ class JobInfo(JobDef):
 
 def test_arq_django_admin_extends_job_def() -> None:
     when = datetime.now(UTC)
-    info = JobInfo("double", (1,), {}, None, when, 12, "an id")  # type: ignore[arg-type]
+    info = JobInfo("double", (1,), {}, None, when, 12, "an id")
     assert (info.function, info.enqueue_time, info.score, info.job_id) == ("double", when, 12, "an id")
     info.status = JobStatus.complete
     names = ["function", "args", "kwargs", "job_try", "enqueue_time", "score", "job_id"]
@@ -356,7 +357,7 @@ async def test_arq_django_admin_finds_only_jobs_under_its_patterns(arq_redis: Ar
 
 async def test_worq_dashboard_enqueues_by_hand(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
     """SET and ZADD without a word to anybody; deletes the same way, leaving entries without a payload."""
-    payload = {"t": None, "f": "double", "a": (21,), "k": {}, "et": int(time.time() * 1000)}
+    payload: dict[str, Any] = {"t": None, "f": "double", "a": (21,), "k": {}, "et": int(time.time() * 1000)}
     await arq_redis.set("arq:job:by-hand", pickle.dumps(payload))
     await arq_redis.zadd("arq:queue", {"by-hand": int(time.time() * 1000)})
     await arq_redis.zadd("arq:queue", {"vanished": 1000})
@@ -373,7 +374,7 @@ async def test_a_job_put_in_by_hand_is_found_by_an_idle_worker(
     one = worker([double], burst=False, poll_delay=0.1)
     task = asyncio.create_task(one.async_run())
     await wait_until_async(lambda: arq_redis.exists("arq:queue:health-check"), what="worker polls")
-    payload = {"t": None, "f": "double", "a": (1,), "k": {}, "et": int(time.time() * 1000)}
+    payload: dict[str, Any] = {"t": None, "f": "double", "a": (1,), "k": {}, "et": int(time.time() * 1000)}
     await arq_redis.set("arq:job:by-hand", pickle.dumps(payload), px=60_000)
     await arq_redis.zadd("arq:queue", {"by-hand": int(time.time() * 1000)})
     await wait_until_async(lambda: one.jobs_complete == 1, 5, "ran")
