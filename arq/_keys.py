@@ -51,6 +51,11 @@ def wake_key(queue_name: str) -> str:
     return f"{queue_name}:wake"
 
 
+def lookers_key(queue_name: str) -> str:
+    """Sorted set: id of a worker that looks at the queue -> unix ms until which that is believed."""
+    return f"{queue_name}:workers"
+
+
 def health_key(queue_name: str) -> str:
     """The health line of a queue's workers."""
     return queue_name + health_check_key_suffix

@@ -7,6 +7,8 @@ in `lua/include/`.
 from __future__ import annotations
 
 import hashlib
+import logging
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,11 +17,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redis.exceptions import NoScriptError
 
-from ._keys import PREFIX, WORKERS_KEY, claims_key, wake_key
+from ._keys import PREFIX, WORKERS_KEY, claims_key, lookers_key, wake_key
 from .constants import abort_job_max_age, abort_jobs_ss
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+
+logger = logging.getLogger("arq.worker")
 
 #: Seconds that the counter of a job's starts outlives the last start. 88400 is arq's number (a day would be 86400).
 RETRY_TTL_S = 88_400
@@ -64,7 +68,7 @@ def _load(name: str) -> Script:
 _ENQUEUE, _CLAIM, _RECLAIM, _FINISH = _load("enqueue"), _load("claim"), _load("reclaim"), _load("finish")
 _EXTEND, _LEASE, _RELEASE, _SWEEP = _load("extend"), _load("lease"), _load("release"), _load("sweep")
 _ABORT, _ABORTED, _INSPECT = _load("abort"), _load("aborted"), _load("inspect")
-_PASS_ON = _load("pass_on")
+_PASS_ON, _PRESENT = _load("pass_on"), _load("present")
 
 
 class NewJob(NamedTuple):
@@ -88,7 +92,9 @@ def enqueue(queue_name: str, jobs: Iterable[NewJob], expires_extra_ms: int) -> C
             "" if job.expires_ms is None else job.expires_ms,
             job.tick,
         )
-    return Call(_ENQUEUE, (queue_name, wake_key(queue_name), WORKERS_KEY, abort_jobs_ss), tuple(args))
+    return Call(
+        _ENQUEUE, (queue_name, wake_key(queue_name), lookers_key(queue_name), abort_jobs_ss), tuple(args)
+    )
 
 
 class ClaimedJob(NamedTuple):
@@ -100,6 +106,7 @@ class ClaimedJob(NamedTuple):
     job_try: int
     interrupted: int
     aborted: bool
+    stamp: bytes
 
 
 class ClaimAnswer(NamedTuple):
@@ -111,6 +118,7 @@ class ClaimAnswer(NamedTuple):
         begin_at: where the next claim may begin, '' for the start.
         shared: more is due, but was left to the other workers.
         jobs: the jobs that are ours now.
+        recovered: nothing was claimed, these are the jobs that were ours already.
     """
 
     now_ms: int
@@ -118,6 +126,7 @@ class ClaimAnswer(NamedTuple):
     begin_at: str
     shared: bool
     jobs: list[ClaimedJob]
+    recovered: bool = False
 
 
 def claim(
@@ -132,7 +141,7 @@ def claim(
     job_ids: Sequence[str] = (),
 ) -> Call:
     """Take up to `limit` due jobs, or exactly those of `job_ids` that are due and free."""
-    keys = (queue_name, wake_key(queue_name), claims_key(worker_id), WORKERS_KEY, abort_jobs_ss)
+    keys = (queue_name, wake_key(queue_name), claims_key(worker_id), lookers_key(queue_name), abort_jobs_ss)
     options = (begin_at or "-inf", int(look_at_aborts), int(fair))
     return Call(_CLAIM, keys, (PREFIX, worker_id, limit, lock_ms, RETRY_TTL_S, *options, *job_ids))
 
@@ -145,21 +154,35 @@ def read_claim(answer: Any) -> ClaimAnswer:
 
 def reclaim(worker_id: str) -> Call:
     """Ask which jobs the worker holds; for the answer see `read_jobs`."""
-    return Call(_RECLAIM, (claims_key(worker_id),), (PREFIX, worker_id))
+    return Call(_RECLAIM, (claims_key(worker_id), abort_jobs_ss), (PREFIX, worker_id))
 
 
 def read_jobs(answer: Any) -> list[ClaimedJob]:
-    """Claimed jobs as the scripts give them."""
-    return [
-        ClaimedJob(job_id.decode(), int(float(score)), payload or None, job_try, interrupted, aborted == 1)
-        for job_id, score, payload, job_try, interrupted, aborted in answer
-    ]
+    """Claimed jobs as the scripts give them. Ids that are not text are passed over: no arq makes such."""
+    jobs = []
+    for job_id, score, payload, job_try, interrupted, aborted, stamp in answer:
+        try:
+            name = job_id.decode()
+        except UnicodeDecodeError:
+            logger.error("job id %r is not UTF-8, the job can't be run", job_id)  # noqa: TRY400  (no traceback)
+            continue
+        jobs.append(
+            ClaimedJob(name, score_ms(score), payload or None, job_try, interrupted, aborted == 1, stamp)
+        )
+    return jobs
+
+
+def score_ms(text: bytes) -> int:
+    """A score as Redis gives it in unix ms; what is no time counts as 0."""
+    score = float(text)
+    return int(score) if math.isfinite(score) else 0
 
 
 class Ending(NamedTuple):
-    """How a job ended, as `finish.lua` takes it: job id, `done` or `again`, and three values that depend on it."""
+    """How a job ended, as `finish.lua` takes it: which claim, `done` or `again`, and three values that depend on it."""
 
     job_id: str
+    stamp: bytes
     ending: str
     a: bytes | int | str
     b: int | str
@@ -185,6 +208,11 @@ def lease(worker_ids: Sequence[str], lease_ms: int) -> Call:
     return Call(_LEASE, (WORKERS_KEY,), (PREFIX, lease_ms, *worker_ids))
 
 
+def present(queue_name: str, worker_id: str, for_ms: int) -> Call:
+    """Say that a worker looks at a queue for the next `for_ms`."""
+    return Call(_PRESENT, (lookers_key(queue_name),), (PREFIX, worker_id, for_ms))
+
+
 def release(worker_id: str, *, forgive: bool) -> Call:
     """Give back all jobs of a worker; `forgive`: these starts do not count. The answer is their ids."""
     return Call(_RELEASE, (WORKERS_KEY,), (PREFIX, worker_id, int(forgive), RETRY_TTL_S))
@@ -203,7 +231,7 @@ def read_sweep(answer: Any) -> dict[str, list[str]]:
 
 def decode_ids(answer: Any) -> list[str]:
     """A list of ids as text."""
-    return [job_id.decode() for job_id in answer]
+    return [job_id.decode(errors="backslashreplace") for job_id in answer]
 
 
 def pass_on(queue_name: str) -> Call:
@@ -213,7 +241,9 @@ def pass_on(queue_name: str) -> Call:
 
 def abort(queue_name: str, job_id: str) -> Call:
     """Ask for a job to be aborted; the answer is 0 when there is nothing to abort."""
-    return Call(_ABORT, (queue_name, wake_key(queue_name), abort_jobs_ss, WORKERS_KEY), (PREFIX, job_id))
+    return Call(
+        _ABORT, (queue_name, wake_key(queue_name), abort_jobs_ss, lookers_key(queue_name)), (PREFIX, job_id)
+    )
 
 
 def aborted(queue_name: str, job_ids: Sequence[str]) -> Call:
@@ -239,7 +269,7 @@ def read_inspect(answer: Any) -> tuple[int, list[Inspected]]:
     """Redis's clock in unix ms, and what is known about each job."""
     now_ms, jobs = answer
     return now_ms, [
-        Inspected(result, payload, None if score is None else int(float(score)), running == 1)
+        Inspected(result, payload, None if score is None else score_ms(score), running == 1)
         for result, payload, score, running in jobs
     ]
 

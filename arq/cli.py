@@ -8,7 +8,7 @@ import os
 import sys
 import traceback
 from signal import Signals
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import click
 from redis.exceptions import RedisError
@@ -54,23 +54,39 @@ def cli(
     if watch and not check:
         sys.exit(asyncio.run(watch_reload(watch, _command(worker_settings, burst, verbose, custom_log_dict))))
     settings = cast(WorkerSettingsType, _load(worker_settings))
+    if check:
+        _check(worker_settings, settings)
+    _run(worker_settings, settings, {} if burst is None else {"burst": burst})
+
+
+def _check(path: str, settings: WorkerSettingsType) -> NoReturn:
     try:
-        if check:
-            sys.exit(worker_module.check_health(settings))
-        _run(settings, {} if burst is None else {"burst": burst})
+        sys.exit(worker_module.check_health(settings))
     except (RedisError, OSError) as exc:
-        _fail(
-            f"redis can't be used: {exc.__class__.__name__}: {exc}; see redis_settings of {worker_settings}"
-        )
+        _fail_without_redis(path, exc)
 
 
-def _run(settings: WorkerSettingsType, kwargs: dict[str, Any]) -> None:
+def _run(path: str, settings: WorkerSettingsType, kwargs: dict[str, Any]) -> None:
     if "ARQ_WATCHED" in os.environ:
         _end_with_parent()
-    worker_module.run_worker(settings, **kwargs)
+    try:
+        worker = worker_module.create_worker(settings, **kwargs)
+    except (RuntimeError, ValueError, TypeError, ImportError) as exc:
+        _fail(f"{path} are no settings of a worker: {exc}")
+    worker._ends_process = True
+    try:
+        worker.run()
+    except (RedisError, OSError) as exc:
+        if worker_module.CONNECTING not in getattr(exc, "__notes__", ()):
+            raise  # the user's own
+        _fail_without_redis(path, exc)
 
 
-def _fail(message: str) -> None:
+def _fail_without_redis(path: str, exc: Exception) -> NoReturn:
+    _fail(f"redis can't be used: {exc.__class__.__name__}: {exc}; see redis_settings of {path}")
+
+
+def _fail(message: str) -> NoReturn:
     click.echo(f"arq: {message}", err=True)
     sys.exit(1)
 

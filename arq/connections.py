@@ -44,6 +44,8 @@ logger = logging.getLogger("arq.connections")
 #: How often redis-py repeats a command after its connection broke, where `RedisSettings.retry` says nothing.
 #: Connections that lie idle are dropped by servers and proxies, and redis-py 8 notices only when it uses one.
 _COMMAND_RETRIES = 3
+#: No wait is longer than this, in s: a thousand years. More would not fit into Redis's time to live.
+_LONGEST_S = 1000 * 365.25 * 86_400
 #: `_job_id`, `_queue_name`, `_defer_until`, `_defer_by`, `_expires`, `_job_try`
 _Options = tuple[
     str | None, str | None, datetime | None, SecondsTimedelta | None, SecondsTimedelta | None, int | None
@@ -272,7 +274,9 @@ class ArqRedis(Redis):
     ) -> tuple[str, _scripts.NewJob]:
         job_id, queue_name, defer_until, defer_by, expires, job_try = options
         queue_name = self.default_queue_name if queue_name is None else queue_name
-        _check(job_id, queue_name, expires)  # here, because in a batch it would fail the jobs of others, too
+        _check(
+            job_id, queue_name, defer_by, expires
+        )  # here, because in a batch it would fail the jobs of others, too
         payload = serialize_job(
             function, args, kwargs, job_try, timestamp_ms(), serializer=self.job_serializer
         )
@@ -288,10 +292,12 @@ class ArqRedis(Redis):
             return None
         return Job(new_job.job_id, redis=self, _queue_name=queue_name, _deserializer=self.job_deserializer)
 
-    async def _enqueue_tick(self, function: str, job_id: str, queue_name: str, tick_ms: int) -> bool:
-        """Enqueue the run of a unique cron job for `tick_ms`, unless this or a later one was enqueued before."""
+    async def _enqueue_tick(
+        self, function: str, job_id: str, queue_name: str, schedule: str, tick_ms: int
+    ) -> bool:
+        """Enqueue the run of a schedule for `tick_ms`, unless this or a later one was enqueued before."""
         payload = serialize_job(function, (), {}, None, timestamp_ms(), serializer=self.job_serializer)
-        new_job = _scripts.NewJob(job_id, payload, str(tick_ms), None, f"{function} {tick_ms}")
+        new_job = _scripts.NewJob(job_id, payload, str(tick_ms), None, f"{schedule} {tick_ms}")
         return await self._enqueue_batches.submit((queue_name, new_job))
 
     async def _send_jobs(self, batch: list[tuple[str, _scripts.NewJob]]) -> list[bool]:
@@ -345,7 +351,7 @@ class ArqRedis(Redis):
         """
         queue_name = queue_name if queue_name is not None else self.default_queue_name
         members: list[Any] = await self.zrange(queue_name, 0, -1)
-        job_ids = [member.decode() for member in members]
+        job_ids = [member.decode(errors="replace") for member in members]
         jobs: list[JobDef] = []
         for page in _pages(job_ids):
             answer = await _scripts.run(self, _scripts.inspect(queue_name, page))
@@ -363,13 +369,20 @@ class ArqRedis(Redis):
         await closer(close_connection_pool)
 
 
-def _check(job_id: Any, queue_name: Any, expires: Any) -> None:
+def _check(job_id: Any, queue_name: Any, defer_by: Any, expires: Any) -> None:
     if job_id is not None and not isinstance(job_id, str):
         raise TypeError(f"_job_id must be a str, not {job_id!r}")
     if not isinstance(queue_name, str):
         raise TypeError(f"_queue_name must be a str, not {queue_name!r}")
-    if expires is not None and to_seconds(expires) < 0:
-        raise ValueError(f"_expires must not be negative: {expires!r}")
+    for name, text in (("_job_id", job_id or ""), ("_queue_name", queue_name)):
+        try:
+            text.encode()
+        except UnicodeEncodeError as exc:
+            raise ValueError(f"{name} can't be encoded: {text!r}") from exc
+    if expires is not None and not 0 <= to_seconds(expires) <= _LONGEST_S:
+        raise ValueError(f"_expires must be from 0 to {_LONGEST_S:.0f} seconds, not {expires!r}")
+    if defer_by and not -_LONGEST_S <= to_seconds(defer_by) <= _LONGEST_S:
+        raise ValueError(f"_defer_by must be within {_LONGEST_S:.0f} seconds, not {defer_by!r}")
 
 
 def _as_call(job: Any) -> JobCall:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -142,6 +143,12 @@ class CronJob:
             second=self.second,
             microsecond=self.microsecond,
         )
+
+    def schedule_id(self) -> str:
+        """Tells this schedule from others of the same function; the same in every worker."""
+        fields = (self.month, self.day, self.weekday, self.hour, self.minute, self.second, self.microsecond)
+        text = repr((_normalize(*fields), self.job_id))
+        return f"{self.name}:{hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:12]}"
 
     def __repr__(self) -> str:
         return "<CronJob {}>".format(" ".join(f"{k}={v}" for k, v in self.__dict__.items()))

@@ -101,6 +101,14 @@ async def poll(step: float = 0.5) -> AsyncGenerator[float, None]:
 DEFAULT_CURTAIL = 80
 
 
+def safe_repr(value: object) -> str:
+    """`repr`, also of what has a broken one: a log line must not decide about a job."""
+    try:
+        return repr(value)
+    except Exception as exc:  # noqa: BLE001
+        return f"<{type(value).__name__} whose repr() raises {type(exc).__name__}>"
+
+
 def truncate(s: str, length: int = DEFAULT_CURTAIL) -> str:
     """The text, cut to `length` characters; the last one is then an ellipsis."""
     return s if len(s) <= length else s[: length - 1] + "…"
@@ -110,8 +118,8 @@ def args_to_string(args: Sequence[Any], kwargs: dict[str, Any]) -> str:
     """Arguments as they would stand in a call, cut to 80 characters; keywords in alphabetical order."""
     if not args and not kwargs:
         return ""
-    parts = [repr(a) for a in args]
-    parts.extend(f"{key}={kwargs[key]!r}" for key in sorted(kwargs))
+    parts = [safe_repr(a) for a in args]
+    parts.extend(f"{key}={safe_repr(kwargs[key])}" for key in sorted(kwargs))
     return truncate(", ".join(parts))
 
 

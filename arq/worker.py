@@ -14,6 +14,8 @@ from signal import signal as set_signal
 from time import time
 from typing import TYPE_CHECKING, Any, cast
 
+from redis.exceptions import RedisError
+
 from . import _scripts
 from ._errors import FailedJobs, JobExecutionFailed, Retry, RetryJob
 from ._function import Function, func
@@ -55,10 +57,15 @@ __all__ = [
 
 logger = logging.getLogger("arq.worker")
 
+#: A note on exceptions that say that Redis could not be reached when the worker started.
+CONNECTING = "while connecting to redis"
+
 #: The shortest pause between two looks at an idle queue, in s, whatever poll_delay says: 0 must not burn a core.
 _SHORTEST_PAUSE_S = 0.005
 #: Seconds between two looks for workers that died elsewhere.
 _SWEEP_S = 15.0
+#: Seconds for which a worker counts among those that look at its queue.
+_PRESENCE_S = 60.0
 #: Seconds for which a supervised worker announces itself; its supervisor keeps it alive from then on.
 _SUPERVISED_LEASE_S = 30
 #: Seconds to go on trying to write the last endings when Redis is away while the worker stops.
@@ -85,7 +92,7 @@ class Worker(WorkerOptions):
         self._in_main = self._stopping = self._draining = False
         self._flush_task: asyncio.Task[None] | None = None
         self._drain_task: asyncio.Task[None] | None = None
-        self._look_at_s = self._beat_at_s = self._keep_at_s = self._sweep_at_s = 0.0
+        self._look_at_s = self._beat_at_s = self._keep_at_s = self._sweep_at_s = self._present_at_s = 0.0
         self._more = True
         self._redis_ahead_ms = 0
         self._last_health: tuple[float, str | None] = (0.0, None)
@@ -198,13 +205,7 @@ class Worker(WorkerOptions):
 
     async def _open(self) -> None:
         if self._pool is None:
-            self._pool = await create_pool(
-                self.redis_settings,
-                job_deserializer=self.job_deserializer,
-                job_serializer=self.job_serializer,
-                default_queue_name=self.queue_name,
-                expires_extra_ms=self.expires_extra_ms,
-            )
+            self._pool = await self._connect()
         self._activity = asyncio.Event()  # the loop may be another one than the last time
         self._more = True
         logger.info("Starting worker for %d functions: %s", len(self.functions), ", ".join(self.functions))
@@ -218,6 +219,19 @@ class Worker(WorkerOptions):
             self._listener = Listener(
                 Link(self.pool.connection_pool), wake_key(self.queue_name), self._on_token
             )
+
+    async def _connect(self) -> ArqRedis:
+        try:
+            return await create_pool(
+                self.redis_settings,
+                job_deserializer=self.job_deserializer,
+                job_serializer=self.job_serializer,
+                default_queue_name=self.queue_name,
+                expires_extra_ms=self.expires_extra_ms,
+            )
+        except (RedisError, OSError) as exc:
+            exc.add_note(CONNECTING)
+            raise
 
     def _get_pump(self) -> Pump:
         if self._pump is None:
@@ -265,13 +279,22 @@ class Worker(WorkerOptions):
             return
         if free and self._listener is not None:
             self._listener.arm()
-        wait_s = max(_SHORTEST_PAUSE_S, min(self._look_at_s, self._beat_at_s) - self._clock())
+        wait_s = max(_SHORTEST_PAUSE_S, self._next_duty_s(free) - self._clock())
         timer = self.loop.call_later(wait_s, self._activity.set)
         try:
             await self._activity.wait()
         finally:
             timer.cancel()
             self._activity.clear()
+
+    def _next_duty_s(self, free: bool) -> float:
+        """When the loop must go on at the latest, whatever happens."""
+        duties = [self._beat_at_s, self._keep_at_s, self._present_at_s]
+        if not self.supervised:
+            duties.append(self._sweep_at_s)
+        if free:
+            duties.append(self._look_at_s)
+        return min(duties)
 
     def _on_token(self) -> None:
         if self._free_slots() > 0:
@@ -348,14 +371,21 @@ class Worker(WorkerOptions):
         wanted = [job_id.decode() for job_id in job_ids][: max(0, self._free_slots())]
         if not wanted:
             return
-        answer = await self._get_pump().exchange(len(wanted), job_ids=wanted)
-        assert answer is not None
+        answer = await self._claim_exactly(wanted)
         started = {job.job_id for job in answer.jobs}
         for job_id in wanted:
             if job_id not in started:
                 logger.debug("job %s already running elsewhere", job_id)
         self._take(answer)
         await self._let_go_outside_main()
+
+    async def _claim_exactly(self, job_ids: list[str]) -> ClaimAnswer:
+        while True:
+            answer = await self._get_pump().exchange(len(job_ids), job_ids=job_ids)
+            assert answer is not None
+            if not answer.recovered:
+                return answer
+            self._take(answer)  # an earlier answer was lost: what it brought is to be run, too
 
     def _start(self, job: ClaimedJob) -> None:
         self._started += 1
@@ -372,12 +402,13 @@ class Worker(WorkerOptions):
             del self.tasks[job.job_id]
         if self._claimed.get(job.job_id) is job:  # no outcome was recorded
             attempt = Attempt(job, job_try=job.job_try, start_ms=timestamp_ms())
-            if not task.cancelled() and task.exception() is not None:
-                logger.error("running job %s failed", job.job_id, exc_info=task.exception())
-            cancelled = Outcome(
+            outcome = Outcome(
                 attempt, Verdict.CANCELLED, interrupted=self._stopping, finish_ms=attempt.start_ms
             )
-            self._record(cancelled)
+            if not task.cancelled() and (exc := task.exception()) is not None:
+                logger.error("running job %s failed", job.job_id, exc_info=exc)
+                outcome = Outcome(attempt, Verdict.FAILED, exc, finish_ms=attempt.start_ms)
+            self._record(outcome)
         self._activity.set()
 
     # ------------------------------------------------------------------ one job
@@ -405,8 +436,7 @@ class Worker(WorkerOptions):
             await self._after_job_end(ctx, job_id)
 
     async def _claim_one(self, job_id: str) -> ClaimedJob | None:
-        answer = await self._get_pump().exchange(1, job_ids=[job_id])
-        assert answer is not None
+        answer = await self._claim_exactly([job_id])
         for job in answer.jobs:
             self._claimed[job.job_id] = job
         return self._claimed.get(job_id)
@@ -511,12 +541,16 @@ class Worker(WorkerOptions):
         now_s = self._clock()
         if now_s >= self._beat_at_s:
             self._beat_at_s = now_s + self.poll_delay_s
+            self._get_pump().start_over()
             if self.allow_abort_jobs:
                 await self._cancel_aborted_jobs()
             await self.heart_beat()
         if now_s >= self._keep_at_s:
             self._keep_at_s = now_s + self.in_progress_timeout_s / 3
             await self._keep_what_is_ours()
+        if now_s >= self._present_at_s and self._in_main:
+            self._present_at_s = now_s + _PRESENCE_S / 3
+            await self._get_pump().show_presence(to_ms(_PRESENCE_S))
         if now_s >= self._sweep_at_s and not self.supervised:
             self._sweep_at_s = now_s + _SWEEP_S * random.uniform(0.8, 1.2)
             await self._sweep()
@@ -525,7 +559,7 @@ class Worker(WorkerOptions):
         """Cancel those running jobs that somebody asked to abort."""
         for job_id in await self._get_pump().aborted(list(self.job_tasks)):
             task = self.job_tasks.get(job_id)
-            if task is not None:
+            if task is not None and job_id not in self.aborting_tasks:
                 self.aborting_tasks.add(job_id)
                 task.cancel()
 
@@ -560,7 +594,9 @@ class Worker(WorkerOptions):
     async def _enqueue_tick(self, tick: schedule.Tick) -> None:
         name = tick.cron_job.name
         if tick.once and tick.job_id is not None:
-            await self.pool._enqueue_tick(name, tick.job_id, self.queue_name, tick.due_ms)
+            await self.pool._enqueue_tick(
+                name, tick.job_id, self.queue_name, tick.cron_job.schedule_id(), tick.due_ms
+            )
         else:
             due = datetime.fromtimestamp(tick.due_ms / 1000, tz=self.timezone) if tick.ahead else None
             await self.pool.enqueue_job(

@@ -14,6 +14,9 @@ from ..cron import CronJob
 from ..utils import to_ms
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
 
+#: The year 9999 in unix ms: the end of what a datetime can say.
+_LAST_MS = 253_000_000_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
@@ -89,15 +92,15 @@ def ending(
 ) -> Ending:
     """What is written to Redis about an outcome."""
     attempt = outcome.attempt
-    job_id = attempt.job.job_id
+    job_id, stamp = attempt.job.job_id, attempt.job.stamp
     if not outcome.verdict.is_final:
         when = "" if outcome.defer_ms is None else outcome.defer_ms
-        return Ending(job_id, "again", when, attempt.job_try, int(outcome.interrupted))
+        return Ending(job_id, stamp, "again", when, attempt.job_try, int(outcome.interrupted))
     hold_ms = to_ms(hold_cron_s) if _is_tick(attempt) else ""
     keep_ms = _keep_result_ms(attempt, defaults)
     if keep_ms == 0:
-        return Ending(job_id, "done", "", "", hold_ms)
-    return Ending(job_id, "done", _result(outcome, queue_name, serializer), keep_ms or "", hold_ms)
+        return Ending(job_id, stamp, "done", "", "", hold_ms)
+    return Ending(job_id, stamp, "done", _result(outcome, queue_name, serializer), keep_ms or "", hold_ms)
 
 
 def _is_tick(attempt: Attempt) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import _scripts
+from .._keys import lookers_key
 from .._link import Link
 from .._scripts import Call, ClaimAnswer, Ending
 from . import report
@@ -152,7 +153,7 @@ class Pump:
         if recover:
             pending = {ending.job_id for ending in self._endings}
             held = [job for job in _scripts.read_jobs(answers[0]) if job.job_id not in pending]
-            return ClaimAnswer(now_ms=0, wait_ms=0, begin_at="", shared=False, jobs=held)
+            return ClaimAnswer(now_ms=0, wait_ms=0, begin_at="", shared=False, jobs=held, recovered=True)
         answer = _scripts.read_claim(answers[0])
         began_at, self._begin_at = self._begin_at, answer.begin_at or self._begin_at
         if (
@@ -170,7 +171,7 @@ class Pump:
         if not answer:
             return None
         score = answer[0][1] if isinstance(answer[0], list) else answer[1]  # RESP3 pairs member and score
-        return int(float(score))
+        return _scripts.score_ms(score)
 
     async def aborted(self, job_ids: Sequence[str]) -> list[str]:
         """Which of the running jobs somebody asked to abort."""
@@ -191,6 +192,10 @@ class Pump:
         answers = await self._link.call(calls) if calls else []
         return _scripts.decode_ids(answers[0]) if job_ids else []
 
+    async def show_presence(self, for_ms: int) -> None:
+        """Count among the workers that look at this queue for the next `for_ms`."""
+        await self._link.call([_scripts.present(self._queue_name, self._worker_id, for_ms)])
+
     async def sweep(self) -> dict[str, list[str]]:
         """Give back the jobs of workers that are overdue."""
         (answer,) = await self._link.call([_scripts.sweep()])
@@ -207,6 +212,7 @@ class Pump:
         while self._endings:
             await self.exchange()
         (answer,) = await self._link.call([_scripts.release(self._worker_id, forgive=True)])
+        await self._link.commands([("ZREM", lookers_key(self._queue_name), self._worker_id)])
         return _scripts.decode_ids(answer)
 
     async def close(self) -> None:

@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from .._errors import DeserializationError
-from ..utils import args_to_string, truncate
+from ..utils import args_to_string, safe_repr, truncate
 from .attempt import Attempt, Outcome, Verdict
 
 logger = logging.getLogger("arq.worker")
@@ -43,14 +43,14 @@ def ended(outcome: Outcome, log_results: bool) -> None:
             took_s,
             ref,
             value.__class__.__name__,
-            value,
+            _text(value),
             exc_info=value,
             extra={"extra": _extra(value)},
         )
     elif not logger.isEnabledFor(logging.INFO):
         pass
     elif verdict is Verdict.COMPLETE:
-        result = "" if value is None or not log_results else truncate(repr(value))
+        result = "" if value is None or not log_results else truncate(safe_repr(value))
         _info("%6.2fs ← %s ● %s", took_s, ref, result)
     elif verdict is Verdict.RETRY:
         _info("%6.2fs ↻ %s retrying job in %0.2fs", took_s, ref, (outcome.defer_ms or 0) / 1000)
@@ -83,12 +83,17 @@ def not_ours(job_id: str) -> None:
     logger.warning("job %s was given to another worker meanwhile, its outcome here is dropped", job_id)
 
 
-def _extra(exc: BaseException) -> Any:
-    extra = getattr(exc, "extra", None)
-    if not callable(extra):
-        return extra
+def _text(exc: BaseException) -> str:
     try:
-        return extra()
+        return str(exc)
+    except Exception:  # noqa: BLE001  (a log line must not decide about a job)
+        return safe_repr(exc)
+
+
+def _extra(exc: BaseException) -> Any:
+    try:
+        extra = getattr(exc, "extra", None)
+        return extra() if callable(extra) else extra
     except Exception:
         logger.exception("the `extra` of %s failed", exc.__class__.__name__)
         return None

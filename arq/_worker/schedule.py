@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from ..cron import CronJob
 from ..utils import to_unix_ms
@@ -42,7 +43,7 @@ def due(cron_jobs: Sequence[CronJob], now: datetime, window: timedelta) -> list[
         if planned < now + window:
             ticks.append(_tick(cron_job, planned, now, at_startup))
             cron_job.calculate_next(planned)
-    return ticks
+    return sorted(ticks, key=attrgetter("due_ms"))
 
 
 def _tick(cron_job: CronJob, planned: datetime, now: datetime, at_startup: bool) -> Tick:

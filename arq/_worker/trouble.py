@@ -41,6 +41,6 @@ class Backoff:
 
     def next_s(self) -> float:
         """Seconds to wait before the next try."""
-        pause_s = min(_LONGEST_S, _FIRST_S * 2.0**self.tries)
+        pause_s = min(_LONGEST_S, _FIRST_S * 2.0 ** min(self.tries, 10))
         self.tries += 1
         return pause_s * random.uniform(0.75, 1.25)

@@ -1,6 +1,6 @@
 -- Ask for a job to be aborted, if there is anything to abort. A deferred job becomes due at once, so that a worker sees it.
 --
--- KEYS  1 queue (zset)   2 its wake-up tokens (list)   3 requests to abort (zset)   4 workers (zset)
+-- KEYS  1 queue (zset)   2 its wake-up tokens (list)   3 requests to abort (zset)   4 workers that look at this queue (zset)
 -- ARGV  1 prefix   2 job id
 -- Result  1 asked, 0 there is no such job
 --!include keys

@@ -1,5 +1,5 @@
--- Which of a worker's running jobs somebody asked to abort. Requests are taken out when they are seen; old ones whose job is gone
--- are forgotten.
+-- Which of a worker's running jobs somebody asked to abort. A request is taken out when the job ends (finish.lua), so that
+-- none is lost with an answer; old ones whose job is gone are forgotten.
 --
 -- KEYS  1 requests to abort (zset)   2 queue (zset)
 -- ARGV  1 prefix   2 ms after which a request may be forgotten   3.. ids of running jobs
@@ -10,7 +10,7 @@ if redis.call('EXISTS', aborts) == 0 then
   return asked
 end
 for i = 3, #ARGV do
-  if redis.call('ZREM', aborts, ARGV[i]) == 1 then
+  if redis.call('ZSCORE', aborts, ARGV[i]) then
     asked[#asked + 1] = ARGV[i]
   end
 end

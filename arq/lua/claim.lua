@@ -1,7 +1,8 @@
 -- Take due jobs for a worker: lock them, count the start, and move their score to the time at which the lock lapses, so that
 -- nobody looks at them again before.
 --
--- KEYS  1 queue (zset)   2 its wake-up tokens (list)   3 claims of this worker (hash)   4 workers (zset)   5 requests to abort (zset)
+-- KEYS  1 queue (zset)   2 its wake-up tokens (list)   3 claims of this worker (hash)   4 workers that look at this queue (zset)
+--       5 requests to abort (zset)
 -- ARGV  1 prefix   2 worker id   3 most jobs to take   4 ms until the locks lapse   5 s until the start counters expire
 --       6 score to begin at: '-inf', or what the last claim said   7 '1': look at the requests to abort
 --       8 '1': leave a fair share to the other workers   9.. ids: take exactly these instead
@@ -13,13 +14,14 @@
 local queue, wake, claims, workers, aborts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local worker, limit, lock_ms, retry_ttl_s = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local begin_at, look_at_aborts, fair = ARGV[6], ARGV[7] == '1', ARGV[8] == '1'
-local now = now_ms()
+local stamp = whole(now_us())
+local now = math.floor(stamp / 1000)
 local lapse = whole(now + lock_ms)
 -- So many entries that others hold at the head of the queue are worth remembering where the rest begins.
 local MANY_HELD = 16
 
 local jobs, scores, notes = {}, {}, {}
-local any_aborts = look_at_aborts and redis.call('EXISTS', aborts) == 1
+local aborts_asked = look_at_aborts and redis.call('EXISTS', aborts) == 1 and aborts
 
 local function take(id, score)
   if not redis.call('SET', LOCK .. id, worker, 'NX', 'PX', lock_ms) then
@@ -28,12 +30,11 @@ local function take(id, score)
   local values = redis.call('MGET', JOB .. id, RETRY .. id, INTERRUPTED .. id)
   local try = (tonumber(values[2]) or 0) + 1
   redis.call('SET', RETRY .. id, try, 'EX', retry_ttl_s)
-  local aborted = any_aborts and redis.call('ZREM', aborts, id) or 0
-  jobs[#jobs + 1] = claimed(id, score, values, try, aborted)
+  jobs[#jobs + 1] = claimed(id, score, values, try, aborts_asked, stamp)
   scores[#scores + 1] = lapse
   scores[#scores + 1] = id
   notes[#notes + 1] = id
-  notes[#notes + 1] = remember(score, lapse, queue)
+  notes[#notes + 1] = remember(score, lapse, stamp, queue)
   return true
 end
 
@@ -94,9 +95,6 @@ end
 local wait_ms = -1
 if more then
   wait_ms = 0
-  if redis.call('ZCARD', workers) > 1 then
-    wake_one(wake) -- the next worker's turn
-  end
 else
   if begin_at == '-inf' and #ARGV == 8 then
     redis.call('DEL', wake) -- everything due is taken: tokens would wake others for nothing
@@ -105,5 +103,9 @@ else
   if next_due[2] then
     wait_ms = math.max(1, tonumber(next_due[2]) - now)
   end
+end
+-- The next worker's turn: more is due, or we have taken all we can and somebody else must know when the next job is due.
+if (more or (wait_ms > 0 and #jobs == limit)) and redis.call('ZCARD', workers) > 1 then
+  wake_one(wake)
 end
 return {now, wait_ms, held >= MANY_HELD and last or '', more and shared or 0, jobs}

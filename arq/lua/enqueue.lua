@@ -1,11 +1,11 @@
 -- Put jobs into one queue, unless a job with the same id is queued, running or has a result.
 --
--- KEYS  1 queue (zset)   2 its wake-up tokens (list)   3 workers (zset)   4 requests to abort (zset)
+-- KEYS  1 queue (zset)   2 its wake-up tokens (list)   3 workers that look at this queue (zset)   4 requests to abort (zset)
 -- ARGV  1 prefix   2 ms that a job outlives its due time
 --       then for each job: id, payload, when, expiry, tick
 --         when    '' now | '+MS' or '-MS' relative to now | 'MS' unix time
 --         expiry  '' as ARGV 2 says | ms from now
---         tick    '' | 'NAME MS': the planned time of a unique cron job; refused if this or a later tick was enqueued before
+--         tick    '' | 'SCHEDULE MS': planned time of a unique cron job; refused if this or a later one was enqueued before
 -- Result  one number a job: 1 enqueued, 0 refused
 --!include keys
 --!include wake
@@ -51,7 +51,7 @@ for i = 3, #ARGV, 5 do
   if (tick == '' or new_tick(tick)) and redis.call('EXISTS', JOB .. id, RESULT .. id) == 0
     and not is_running_here(id) then
     local score = due_at(when)
-    local ttl = tonumber(expiry) or math.max(score - now, 0) + extra_ms
+    local ttl = math.max(1, tonumber(expiry) or math.max(score - now, 0) + extra_ms)
     redis.call('SET', JOB .. id, payload, 'PX', whole(ttl))
     added[#added + 1] = whole(score)
     added[#added + 1] = id

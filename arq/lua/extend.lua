@@ -10,10 +10,11 @@ local lost = {}
 for i = 4, #ARGV do
   local id = ARGV[i]
   local note = redis.call('HGET', claims, id)
-  if note and redis.call('GET', LOCK .. id) == worker then
-    redis.call('PEXPIRE', LOCK .. id, lock_ms)
+  if note and is_held_by(worker, id, redis.call('GET', LOCK .. id), note) then
+    local score, _, stamp = recall(note)
+    redis.call('SET', LOCK .. id, worker, 'PX', lock_ms)
     redis.call('ZADD', queue, 'XX', lapse, id)
-    redis.call('HSET', claims, id, remember((recall(note)), lapse, queue))
+    redis.call('HSET', claims, id, remember(score, lapse, stamp, queue))
   else
     lost[#lost + 1] = id
   end

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 queue (zset)   2 its wake-up tokens (list)   3 claims of this worker (hash)   4 requests to abort (zset)
 -- ARGV  1 prefix   2 worker id   3 s until the start counters expire
---       then for each job: id, ending, a, b, c
+--       then for each job: id, stamp of the claim, ending, a, b, c
 --         ending 'done'   a result ('' none)   b ms to keep it ('' for ever)   c ms to keep the lock and the job ('' not at all)
 --         ending 'again'  a when: '' at its old score | ms from now   b number of this try   c '1': a shutdown interrupted it
 -- Result  one number a job: 1 written, 0 not ours any more
@@ -10,19 +10,15 @@
 --!include wake
 local queue, wake, claims, aborts = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local worker, retry_ttl_s = ARGV[2], ARGV[3]
-local STEP = 5
+local STEP = 6
 local now
 
--- The lock names us; or it lapsed, but the queue shows that nobody has taken the job since.
-local function still_ours(id, owner, note)
-  if owner then
-    return owner == worker
-  end
-  if not note then
+-- Not if it was finished before and has been claimed anew: a write whose answer was lost is repeated.
+local function still_ours(id, owner, note, stamp)
+  if note and select(3, recall(note)) ~= stamp then
     return false
   end
-  local _, lapse, home = recall(note)
-  return redis.call('ZSCORE', home, id) == lapse
+  return is_held_by(worker, id, owner, note)
 end
 
 local delete, finished, settled = {}, {}, {}
@@ -78,11 +74,11 @@ local notes = redis.call('HMGET', claims, unpack(ids))
 local answers = {}
 for n, id in ipairs(ids) do
   local i = 4 + (n - 1) * STEP
-  if still_ours(id, owners[n], notes[n]) then
-    if ARGV[i + 1] == 'done' then
-      done(id, ARGV[i + 2], ARGV[i + 3], ARGV[i + 4])
+  if still_ours(id, owners[n], notes[n], ARGV[i + 1]) then
+    if ARGV[i + 2] == 'done' then
+      done(id, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
     else
-      again(id, notes[n], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4])
+      again(id, notes[n], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
     end
     settled[#settled + 1] = id
     answers[n] = 1

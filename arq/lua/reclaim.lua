@@ -1,6 +1,6 @@
 -- What a worker holds already: after a claim whose answer was lost, the worker asks what it was given.
 --
--- KEYS  1 claims of this worker (hash)
+-- KEYS  1 claims of this worker (hash)   2 requests to abort (zset)
 -- ARGV  1 prefix   2 worker id
 -- Result  jobs, see include/claimed.lua; starts are not counted again
 --!include keys
@@ -11,7 +11,8 @@ for i = 1, #held, 2 do
   local id = held[i]
   if redis.call('GET', LOCK .. id) == ARGV[2] then
     local values = redis.call('MGET', JOB .. id, RETRY .. id, INTERRUPTED .. id)
-    jobs[#jobs + 1] = claimed(id, (recall(held[i + 1])), values, tonumber(values[2]) or 1, 0)
+    local score, _, stamp = recall(held[i + 1])
+    jobs[#jobs + 1] = claimed(id, score, values, tonumber(values[2]) or 1, KEYS[2], stamp)
   end
 end
 return jobs

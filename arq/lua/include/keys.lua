@@ -4,10 +4,14 @@ local JOB, LOCK, RETRY = prefix .. 'job:', prefix .. 'in-progress:', prefix .. '
 local RESULT, INTERRUPTED = prefix .. 'result:', prefix .. 'interrupted:'
 local CLAIMS = prefix .. 'claims:'
 
--- Redis's clock in ms: the clocks of producers and workers need not agree.
-local function now_ms()
+-- Redis's clock in us and ms: the clocks of producers and workers need not agree.
+local function now_us()
   local t = redis.call('TIME')
-  return t[1] * 1000 + math.floor(t[2] / 1000)
+  return t[1] * 1000000 + t[2]
+end
+
+local function now_ms()
+  return math.floor(now_us() / 1000)
 end
 
 -- A whole number as text; Lua's own conversion turns large ones into 1.7e+12.
@@ -27,11 +31,25 @@ local function in_pieces(command, key, option, values)
   end
 end
 
--- What the claims hash says of a job: the score before the claim, the score that the claim gave it, its queue.
-local function remember(old_score, lapse, queue)
-  return old_score .. ' ' .. lapse .. ' ' .. queue
+-- What the claims hash says of a job: the score before the claim, the score that the claim gave it, the stamp that tells
+-- this claim from every other one, and the queue.
+local function remember(old_score, lapse, stamp, queue)
+  return old_score .. ' ' .. lapse .. ' ' .. stamp .. ' ' .. queue
 end
 
-local function recall(text)
-  return string.match(text, '^(%S+) (%S+) (.*)$')
+local function recall(note)
+  return string.match(note, '^(%S+) (%S+) (%S+) (.*)$')
+end
+
+-- Whether a job is still a worker's: the lock names the worker, or it lapsed and nobody has taken the job since, which the
+-- score shows.
+local function is_held_by(worker, id, owner, note)
+  if owner then
+    return owner == worker
+  end
+  if not note then
+    return false
+  end
+  local _, lapse, _, queue = recall(note)
+  return redis.call('ZSCORE', queue, id) == lapse
 end

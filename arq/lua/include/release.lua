@@ -6,9 +6,8 @@ local function release_worker(workers, worker, forgive, retry_ttl_s)
   local released, queues = {}, {}
   for i = 1, #held, 2 do
     local id = held[i]
-    local score, lapse, queue = recall(held[i + 1])
-    local owner = redis.call('GET', LOCK .. id)
-    if owner == worker or (not owner and redis.call('ZSCORE', queue, id) == lapse) then
+    local score, _, _, queue = recall(held[i + 1])
+    if is_held_by(worker, id, redis.call('GET', LOCK .. id), held[i + 1]) then
       redis.call('ZADD', queue, 'XX', score, id)
       redis.call('DEL', LOCK .. id)
       if forgive then
