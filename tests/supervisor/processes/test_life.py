@@ -28,7 +28,9 @@ def test_health_keys_of_each_worker_and_of_all(pool: Pool, queue: Queue, redis_c
     wait_until(
         lambda: b"j_complete=1" in (redis_client.get("arq:queue:health-check") or b""), what="merged line"
     )
-    keys = [key.decode() for key in redis_client.keys("arq:queue:health-check:shop:*") if isinstance(key, bytes)]
+    keys = [
+        key.decode() for key in redis_client.keys("arq:queue:health-check:shop:*") if isinstance(key, bytes)
+    ]
     assert sorted(key.rsplit(":", 1)[1] for key in keys) == ["0", "1"]
     assert 0 < redis_client.pttl(keys[0]) <= 1500
     lines = str(redis_client.mget(keys))

@@ -1,0 +1,85 @@
+"""Redis goes and comes back while the pool works: F18, F19, F55."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.supervisor.faults.test_killed import owner_of
+from tests.supervisor.harness import Pool, Queue, pool_in
+from tests.support.eventually import wait_until
+from tests.support.servers import RedisServer, running_server
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    """A server that the test may stop."""
+    with running_server(durable=True) as one:
+        yield one
+
+
+@pytest.fixture
+def away(tmp_path: Path, server: RedisServer) -> Iterator[Pool]:
+    """A pool on that server."""
+    with pool_in(tmp_path, server.port) as one:
+        yield one
+
+
+def test_f18_redis_restarts(away: Pool, server: RedisServer) -> None:
+    queue = Queue(server.port)
+    away.start("--procs", "2").ready()
+    before = away.workers()
+    with redis.Redis(port=server.port) as client:
+        ids = [queue.put("slow", 0.3) for _ in range(4)]
+        for job_id in ids:
+            owner_of(client, job_id)
+    server.stop()
+    away.wait_event("redis.lost")
+    server.start()
+    away.wait_event("redis.back")
+    assert all(queue.result(job_id, 30) for job_id in ids)
+    assert {queue.tries(job_id) for job_id in ids} == {1}
+    assert away.workers() == before
+    assert away.stop() == 0
+
+
+def test_f55_a_release_that_has_to_wait_for_redis(away: Pool, server: RedisServer) -> None:
+    queue = Queue(server.port)
+    away.start("--procs", "2").ready()
+    job_id = queue.put("slow", 1)
+    with redis.Redis(port=server.port) as client:
+        owner = owner_of(client, job_id)
+    server.stop()
+    away.kill(away.worker_of(owner))
+    away.wait_event("jobs.release_failed", worker=owner)
+    assert away.events("child.spawn", reason="crash")
+    server.start()
+    assert away.wait_event("jobs.released", worker=owner)["ids"] == [job_id]
+    assert queue.result(job_id, 30)
+    assert away.stop() == 0
+
+
+def test_f19_redis_answers_nothing_for_a_while(away: Pool, server: RedisServer) -> None:
+    queue = Queue(server.port)
+    away.start("--procs", "2").ready()
+    before = away.workers()
+    server.pause()
+    try:
+        away.wait_event("redis.lost", timeout_s=20)
+    finally:
+        server.resume()
+    away.wait_event("redis.back", timeout_s=20)
+    assert queue.result(queue.put("echo", 1)) == 1
+    assert away.workers() == before
+    assert away.stop() == 0
+
+
+def test_a_stop_while_redis_is_away(away: Pool, server: RedisServer) -> None:
+    away.start("--procs", "2").ready()
+    server.stop()
+    away.wait_event("redis.lost")
+    assert away.stop(15) in (0, 6)
+    wait_until(lambda: not away.survivors(), what="nobody left")

@@ -1,0 +1,166 @@
+"""What a service manager, a container and a log reader see."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.supervisor.harness import Pool, Queue
+from tests.support.eventually import wait_until
+
+pytestmark = pytest.mark.processes
+
+
+class NotifySocket:
+    """systemd's end of the notification protocol."""
+
+    def __init__(self, address: str) -> None:
+        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._sock.bind("\0" + address[1:] if address.startswith("@") else address)
+        self._sock.setblocking(False)
+        self.seen: list[str] = []
+
+    def states(self) -> list[str]:
+        try:
+            while True:
+                self.seen.append(self._sock.recv(4096).decode())
+        except BlockingIOError:
+            return self.seen
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+@pytest.mark.parametrize("kind", ["file", "abstract"])
+def test_f53_states_for_the_service_manager(pool: Pool, kind: str) -> None:
+    address = str(pool.directory / "n") if kind == "file" else f"@{pool.mark}"
+    notify = NotifySocket(address)
+    try:
+        pool.start("--procs", "2", NOTIFY_SOCKET=address, WATCHDOG_USEC="1000000").ready()
+        wait_until(lambda: "READY=1" in notify.states(), what="READY=1")
+        wait_until(lambda: notify.states().count("WATCHDOG=1") >= 2, what="two pings")
+        pool.signal(signal.SIGHUP)
+        pool.wait_event("reload.done")
+        reloading = wait_until(lambda: [state for state in notify.states() if "RELOADING=1" in state])
+        name, usec = reloading[0].split("\n")[1].split("=")
+        assert name == "MONOTONIC_USEC"
+        assert int(usec) > 0
+        wait_until(lambda: notify.states().count("READY=1") == 2, what="READY=1 after the reload")
+        assert pool.stop() == 0
+        states = notify.states()
+        assert states.index("STOPPING=1") > states.index("READY=1")
+        assert any(state.startswith("EXTEND_TIMEOUT_USEC=") for state in states)
+    finally:
+        notify.close()
+
+
+def test_f54_a_parent_that_stands_still_does_not_ping(pool: Pool) -> None:
+    address = str(pool.directory / "n")
+    notify = NotifySocket(address)
+    try:
+        pool.start("--procs", "1", NOTIFY_SOCKET=address, WATCHDOG_USEC="1000000").ready()
+        wait_until(lambda: "WATCHDOG=1" in notify.states(), what="a ping")
+        os.kill(pool.pid, signal.SIGSTOP)
+        wait_until(lambda: Path(f"/proc/{pool.pid}/stat").read_text().split()[2] == "T", what="stopped")
+        before = notify.states().count("WATCHDOG=1")
+        with pytest.raises(AssertionError):
+            wait_until(lambda: notify.states().count("WATCHDOG=1") > before, 1.2)
+        os.kill(pool.pid, signal.SIGCONT)
+        assert pool.stop() == 0
+    finally:
+        notify.close()
+
+
+def test_a_manager_that_is_not_there_does_not_matter(pool: Pool) -> None:
+    pool.start("--procs", "1", NOTIFY_SOCKET="/nowhere/socket").ready()
+    assert pool.stop() == 0
+
+
+def can_unshare() -> bool:
+    command = shutil.which("unshare")
+    if command is None:
+        return False
+    return (
+        subprocess.run([command, "-pf", "--mount-proc", "true"], capture_output=True, check=False).returncode
+        == 0
+    )
+
+
+@pytest.mark.skipif(not can_unshare(), reason="this user may not make a pid namespace")
+def test_f43_r21_r22_as_the_first_process_of_a_container(pool: Pool, queue: Queue) -> None:
+    (pool.directory / "orphans.py").write_text(
+        "import os, subprocess\n"
+        "from app import Settings as Base\n"
+        "async def leave_orphan(ctx, code):\n"
+        "    pid = os.fork()\n"
+        "    if pid == 0:\n"
+        "        if os.fork() == 0:\n"
+        "            os._exit(code)\n"
+        "        os._exit(0)\n"
+        "    os.waitpid(pid, 0)\n"
+        "    return os.getpid()\n"
+        "class Settings(Base): functions = [leave_orphan]\n"
+    )
+    command = ("unshare", "-pf", "--kill-child", "--mount-proc")
+    pool.start("--procs", "2", "--log-level", "debug", settings="orphans.Settings", command=command).ready()
+    for code in (3, 4):
+        queue.result(queue.put("leave_orphan", code))
+        pool.wait_event("child.unknown", status=f"exit:{code}")
+    assert not pool.events("child.exit")
+    (inside,) = [pid for pid in pool.survivors() if _pids_inside(pid)[-1:] == ["1"]]
+    os.kill(inside, signal.SIGTERM)
+    assert pool.wait() == 0
+
+
+def _pids_inside(pid: int) -> list[str]:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(line for line in status.splitlines() if line.startswith("NSpid")).split()[1:]
+
+
+def test_r79_every_exit_says_everything(pool: Pool) -> None:
+    pool.start("--procs", "1").ready()
+    pool.kill(pool.workers()[0], signal.SIGSEGV)
+    record = pool.wait_event("child.exit")
+    assert {"slot", "pid", "gen", "outcome", "status", "uptime_s", "last_beat_s", "ongoing", "jobs", "restarts",
+            "next", "in_s"} <= record.keys()  # fmt: skip
+    assert record["status"] == "SIGSEGV"
+    assert pool.stop() == 0
+
+
+def test_the_text_form(pool: Pool) -> None:
+    pool.start("--procs", "1", "--log-format", "text", "--burst")
+    assert pool.wait() == 0
+    lines = pool.text().splitlines()
+    assert any(" child.ready slot=0 pid=" in line for line in lines)
+    assert any("[app.Settings/0] Starting worker for" in line for line in lines)
+
+
+CRON = """
+from arq import cron
+from app import Settings as Base
+async def note(ctx):
+    await ctx["redis"].incr("cron-runs")
+class Settings(Base):
+    functions = []
+    cron_jobs = [cron(note, hour=0, minute=0, run_at_startup=True, unique=UNIQUE)]
+"""
+
+
+@pytest.mark.parametrize("unique", [True, False])
+@pytest.mark.keeps_keys("cron-runs")
+def test_r66_a_startup_cron_runs_once(pool: Pool, redis_client: object, unique: bool) -> None:
+    import redis
+
+    assert isinstance(redis_client, redis.Redis)
+    (pool.directory / "cron_app.py").write_text(CRON.replace("UNIQUE", str(unique)))
+    pool.start("--procs", "3", settings="cron_app.Settings").ready()
+    wait_until(lambda: redis_client.get("cron-runs") == b"1", what="it ran")
+    pool.kill(pool.workers()[0])
+    pool.wait_event("child.ready", n=4, role="worker")
+    wait_until(lambda: pool.events("child.exit") and len(pool.workers()) == 3)
+    assert pool.stop() == 0
+    assert redis_client.get("cron-runs") == b"1"

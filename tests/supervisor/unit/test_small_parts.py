@@ -1,0 +1,209 @@
+"""The small pure parts: options, back-off, messages, roster, handover, check's verdict, table."""
+
+import json
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arq._health import Tally
+from arq.connections import RedisSettings
+from supervisor.backoff import Backoff, RestartLimit
+from supervisor.cpus import cpu_quota, usable_cpus
+from supervisor.diagnosis import NO_SUPERVISOR, Facts, SlotFacts, judge_check
+from supervisor.events import Report
+from supervisor.handover import pack, unpack
+from supervisor.messages import Decoder, Message, encode
+from supervisor.options import OptionError, Options, pool_name
+from supervisor.roster import Entry, Roster, merge_by_key, read_roster, write_roster
+from supervisor.status import span
+
+# --- options --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("option", "wrong"),
+    [
+        ("--procs", {"procs": 0}),
+        ("--procs", {"procs": 5000}),
+        ("--name", {"name": "a/b"}),
+        ("--min-ready", {"procs": 2, "min_ready": 3}),
+        ("--boot-timeout", {"boot_timeout_s": 0.0}),
+        ("--boot-timeout", {"boot_timeout_s": float("nan")}),
+        ("--kill-timeout", {"kill_timeout_s": -1.0}),
+        ("--hang-timeout", {"hang_timeout_s": 0.5}),
+        ("--backoff-max", {"backoff_base_s": 5.0, "backoff_max_s": 1.0}),
+        ("--max-restarts", {"max_restarts": -1}),
+        ("--reload-surge", {"reload_surge": 0}),
+        ("--embedded-redis-dir", {"embedded_redis_dir": "d"}),
+        ("--child-oom-score-adj", {"child_oom_score_adj": -5}),
+    ],
+)
+def test_an_option_out_of_range_is_named(option: str, wrong: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match=f"^{option} .*: must be "):
+        Options("app.Settings", **wrong)
+
+
+def test_what_follows_from_other_options() -> None:
+    options = Options("shop.jobs:Settings", procs=3)
+    assert (options.name, options.ready_needed, options.restarts_allowed) == ("shop.jobs.Settings", 3, 15)
+    assert pool_name("a" * 100) == "a" * 64
+
+
+# --- back-off and limit ---
+
+
+@given(spread=st.floats(0, 0.999), deaths=st.integers(1, 40))
+def test_pauses_grow_and_stay_in_bounds(spread: float, deaths: int) -> None:
+    backoff = Backoff(0.5, 30, lambda: spread)
+    pauses = [backoff.next_pause_s() for _ in range(deaths)]
+    assert pauses[0] <= 0.5
+    assert all(0.4 <= pause <= 30 for pause in pauses)
+    assert pauses == sorted(pauses)
+    backoff.forgive()
+    assert backoff.next_pause_s() <= 0.5
+
+
+def test_the_limit_forgets_what_is_old() -> None:
+    limit = RestartLimit(2, 10)
+    assert [limit.note(now) for now in (0.0, 1.0, 11.5, 12.0, 13.0)] == [False, False, False, False, True]
+
+
+# --- messages -----------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=20), max_size=3), max_size=8
+    ),
+    st.data(),
+)
+def test_messages_survive_any_cutting(bodies: list[dict[str, Any]], data: st.DataObject) -> None:
+    bodies = [{key: value for key, value in body.items() if key not in ("v", "t")} for body in bodies]
+    stream = b"".join(encode("k", **body) for body in bodies)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
+    decoder = Decoder()
+    pieces = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    assert [message.body for piece in pieces for message in decoder.feed(piece)] == bodies
+
+
+@given(st.binary(max_size=400))
+def test_nonsense_in_a_pipe_raises_nothing(noise: bytes) -> None:
+    decoder = Decoder(longest_line_bytes=50)
+    list(decoder.feed(noise))
+    assert list(decoder.feed(b"\n" + encode("ok")))[-1:] == [Message("ok", {})]
+
+
+def test_a_line_without_an_end_is_dropped() -> None:
+    decoder = Decoder(longest_line_bytes=100)
+    for _ in range(1000):
+        assert list(decoder.feed(b"x" * 64)) == []
+    assert [message.kind for message in decoder.feed(b"\n" + encode("beat"))] == ["beat"]
+    assert decoder.dropped == 1
+
+
+# --- roster -------------------------------------------------------------------------------------------------------
+
+
+def test_a_roster_survives_the_pipe() -> None:
+    entry = Entry("p:h:0:ab", 0, "r", "q:health-check", Tally(1, 2, 3, 4, 5), 0.25)
+    roster = Roster((entry,), (entry,), Tally(9, 8, 7, 0, 0))
+    (message,) = Decoder().feed(write_roster(roster))
+    assert read_roster(message) == roster
+
+
+def test_counts_add_up_and_the_queue_does_not() -> None:
+    old = Entry("a", 0, "r", "k", Tally(1, 1, 1, 1, 50), beat_age_s=2.0)
+    new = Entry("b", 1, "r", "k", Tally(10, 0, 0, 2, 7), beat_age_s=0.1)
+    other = Entry("c", 2, "r", "other", Tally(queued=3))
+    sums = merge_by_key([new, old, other], Tally(100, 0, 0, 0, 999))
+    assert sums["k"] == Tally(111, 1, 1, 3, 7)
+    assert sums["other"].queued == 3
+
+
+# --- handover -----------------------------------------------------------------------------------------------------
+
+
+class OfTheApplication(RedisSettings):
+    """Only the application knows this class."""
+
+
+def test_redis_settings_are_handed_over() -> None:
+    settings = RedisSettings(host="h", password="secret", retry_on_error=[TimeoutError])
+    name, text = pack(settings)
+    assert name
+    assert unpack(text) == settings
+
+
+def test_settings_that_need_the_application_are_not() -> None:
+    assert pack(OfTheApplication()) == ("", "")
+    assert pack(lambda: None) == ("", "")
+    assert pack(timedelta(1))[0] != ""
+
+
+# --- check ----------------------------------------------------------------------------------------------------------
+
+
+def _facts(*fresh: bool, redis: bool = True) -> Facts:
+    boss = {**NO_SUPERVISOR, "reachable": True, "procs": len(fresh), "ready": sum(fresh)}
+    slots = {slot: SlotFacts(slot, {"fresh": is_fresh, "jobs": None}) for slot, is_fresh in enumerate(fresh)}
+    return Facts("p", "h", supervisor=boss, slots=slots, redis_checked=True, redis_reachable=redis)
+
+
+@pytest.mark.parametrize(
+    ("facts", "min_healthy", "strict", "expected"),
+    [
+        (_facts(True, True), 1, True, (0, "ok")),
+        (_facts(True, False), 1, False, (0, "degraded")),
+        (_facts(True, False), 1, True, (1, "fail")),
+        (_facts(True, False), 2, False, (1, "fail")),
+        (_facts(False, False), 1, False, (1, "fail")),
+        (_facts(True, True, redis=False), 1, False, (1, "fail")),
+        (Facts("p", "h"), 1, False, (3, "unknown")),
+        (Facts("p", "h", redis_checked=True, redis_reachable=True), 1, False, (1, "fail")),
+    ],
+)
+def test_verdicts(facts: Facts, min_healthy: int, strict: bool, expected: tuple[int, str]) -> None:
+    report = judge_check(facts, min_healthy, strict)
+    assert (report["exit_code"], report["status"]) == expected
+    json.dumps(report)
+
+
+# --- the rest -----------------------------------------------------------------------------------------------------
+
+
+def test_cpus_of_the_control_group(tmp_path: Path) -> None:
+    assert cpu_quota(tmp_path) is None
+    (tmp_path / "cpu.max").write_text("150000 100000\n")
+    assert cpu_quota(tmp_path) == 1.5
+    assert usable_cpus(tmp_path) <= 2
+    (tmp_path / "cpu.max").write_text("25000 100000\n")
+    assert usable_cpus(tmp_path) == 1
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert cpu_quota(tmp_path) is None
+
+
+def test_durations_for_people() -> None:
+    assert [span(seconds) for seconds in (5, 300, 7380, 352800)] == ["5s", "5m", "2h03m", "4d2h"]
+
+
+@pytest.mark.parametrize("content", ["#", "raise ImportError('x', name='supervisor.options')"])
+def test_another_projects_package_is_recognised(tmp_path: Path, content: str) -> None:
+    (tmp_path / "supervisor").mkdir()
+    (tmp_path / "supervisor" / "__init__.py").write_text(content)
+    code = "from arq._supervise_entry import main; main()"
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False,
+                          env={"PYTHONPATH": f"{tmp_path}:{root}"})  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "supervisord" in done.stderr
+
+
+def test_reports_are_values() -> None:
+    assert Report() == Report()
