@@ -39,7 +39,7 @@ async def main() -> None:
 
 
 class WorkerSettings:
-    functions = (brew,)
+    functions = [brew]
     allow_abort_jobs = True
     redis_settings = REDIS_SETTINGS
 

@@ -29,9 +29,9 @@ async def tick(ctx: dict[str, Any]) -> None:
 
 
 class WorkerSettings:
-    cron_jobs = (
+    cron_jobs = [
         cron(send_report, hour={9, 12, 18}, minute=12),
         cron(warm_cache, weekday="mon", hour=6, minute=0, run_at_startup=True),
         cron(tick, second=set(range(60))),
-    )
+    ]
     redis_settings = REDIS_SETTINGS

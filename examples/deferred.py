@@ -32,7 +32,7 @@ async def main() -> None:
 
 
 class WorkerSettings:
-    functions = (report,)
+    functions = [report]
     redis_settings = REDIS_SETTINGS
 
 

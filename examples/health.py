@@ -21,7 +21,7 @@ async def nap(ctx: dict[str, Any]) -> None:
 
 
 class WorkerSettings:
-    functions = (nap,)
+    functions = [nap]
     health_check_interval = 1  # seconds; the default of an hour is for patient people
     redis_settings = REDIS_SETTINGS
 

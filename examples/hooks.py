@@ -50,7 +50,7 @@ async def main() -> None:
 
 
 class WorkerSettings:
-    functions = (greet,)
+    functions = [greet]
     on_startup = startup
     on_shutdown = shutdown
     on_job_start = job_start

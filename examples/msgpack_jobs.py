@@ -37,7 +37,7 @@ async def main() -> None:
 
 
 class WorkerSettings:
-    functions = (total,)
+    functions = [total]
     job_serializer = pack
     job_deserializer = unpack
     redis_settings = REDIS_SETTINGS

@@ -43,7 +43,7 @@ async def main() -> None:
 
 
 class WorkerSettings:
-    functions = (divide,)
+    functions = [divide]
     redis_settings = REDIS_SETTINGS
 
 

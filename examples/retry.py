@@ -42,7 +42,7 @@ async def main(url: str) -> None:
 
 
 class WorkerSettings:
-    functions = (check,)
+    functions = [check]
     redis_settings = REDIS_SETTINGS
 
 

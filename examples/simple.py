@@ -50,7 +50,7 @@ async def main(urls: list[str]) -> None:
 class WorkerSettings:
     """What the `arq` command reads. Every parameter of `arq.worker.Worker` may stand here."""
 
-    functions = (download_content,)
+    functions = [download_content]
     on_startup = startup
     on_shutdown = shutdown
     redis_settings = REDIS_SETTINGS

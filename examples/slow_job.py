@@ -31,7 +31,7 @@ async def main() -> None:
 
 
 class WorkerSettings:
-    functions = (digest,)
+    functions = [digest]
     redis_settings = REDIS_SETTINGS
 
 

@@ -63,7 +63,7 @@ async def main() -> None:
 
 
 class WorkerSettings:
-    functions = (hash_password, dial)
+    functions = [hash_password, dial]
     on_startup = startup
     on_shutdown = shutdown
     redis_settings = REDIS_SETTINGS

@@ -36,7 +36,7 @@ async def main() -> None:
 
 
 class WorkerSettings:
-    functions = (back_up,)
+    functions = [back_up]
     redis_settings = REDIS_SETTINGS
 
 

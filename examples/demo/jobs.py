@@ -48,7 +48,7 @@ async def look_around(ctx: dict[str, Any]) -> dict[str, int]:
 
 
 class WorkerSettings:
-    functions = (digest_file, fetch_mirror, remind)
-    cron_jobs = (cron(look_around, second=set(range(60)), keep_result=600),)
+    functions = [digest_file, fetch_mirror, remind]
+    cron_jobs = [cron(look_around, second=set(range(60)), keep_result=600)]
     max_jobs = 10
     keep_result = 600
