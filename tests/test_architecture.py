@@ -49,7 +49,7 @@ FUNCTION_LINES = 40
 # Each exemption with its reason. One that is no longer needed fails, too.
 LONGER_MODULES = {
     "arq.worker": 700,  # names that users import, replace and read live here, on one class of 29 parameters
-    "arq.connections": 350,  # the same: RedisSettings, ArqRedis and create_pool belong to this path
+    "arq.connections": 380,  # the same: RedisSettings, ArqRedis and create_pool belong to this path
 }
 LONGER_FUNCTIONS = {
     "arq._worker.options.WorkerOptions.__init__": 55,  # 29 parameters, one line each
