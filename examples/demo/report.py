@@ -136,7 +136,10 @@ def clockwork(jobs: list[JobResult]) -> Iterator[str]:
 
 def recovered(facts: Facts, killed: Killed) -> Iterator[str]:
     again = facts.run_again
-    yield row("killed", f"worker {killed.slot} with SIGKILL while it had {killed.released} jobs in hand;")
+    held = f"{killed.released} jobs" if killed.released else "no job"
+    yield row(
+        "killed", f"worker {killed.slot} with SIGKILL while it had {held} in hand{';' if again else ''}"
+    )
     if again:
         delay_s = max(one.start_time.timestamp() for one in again) - killed.at_s
         lost = facts.expected - sum(one.function != CRON_JOB for one in facts.results)
