@@ -20,6 +20,7 @@ import arq.worker
 from arq.connections import RedisSettings
 
 from .beat import BeatLine, beat, new_loop
+from .bytecode import distrust_young_sources
 from .childenv import Brief
 from .codes import ChildCode
 from .handover import pack
@@ -39,12 +40,26 @@ def main(brief: Brief, pipes: Pipes) -> int:
     line = BeatLine(pipes.beat_fd)
     line.send("hello", pid=os.getpid())
     loop = new_loop(brief.options.uvloop)
+    distrust_young_sources()
+    settle(brief)
     try:
         configure_logging(brief)
         settings = load_settings(brief.options.settings)
     except BaseException as error:  # noqa: BLE001  # a settings module may raise anything, SystemExit too
         return fail(line, "import", error, ChildCode.IMPORT)
     return Session(brief, pipes, line, loop).run(settings)
+
+
+def settle(brief: Brief) -> None:
+    """What the options want of the process itself; a system that refuses is no reason not to work."""
+    options = brief.options
+    if options.child_oom_score_adj is not None:
+        with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+            file.write(str(options.child_oom_score_adj))
+    if options.cpu_affinity:
+        with suppress(OSError, AttributeError):
+            cpus = sorted(os.sched_getaffinity(0))
+            os.sched_setaffinity(0, {cpus[brief.slot % len(cpus)]})
 
 
 def configure_logging(brief: Brief) -> None:
@@ -121,9 +136,12 @@ class Session:
         beats = asyncio.create_task(beat(self._line, self._brief.options.heartbeat_s, self._beat))
         try:
             await self._work()
-        finally:
-            is_closed = await self._close()
-            beats.cancel()
+        except BaseException:
+            with suppress(Exception):  # what ended the work is the news, not what its end runs into
+                await self._close()
+            raise
+        is_closed = await self._close()
+        beats.cancel()
         if not is_closed:
             return ChildCode.UNFINISHED
         if self._is_stopping or self._brief.options.burst:

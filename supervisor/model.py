@@ -173,6 +173,7 @@ class Pool:
     is_quiet: bool = False
     waits_for_change: bool = False
     restart_wanted: bool = False
+    restart_asked: bool = False
     reload_wanted: bool = False
     recycle: deque[int] = field(default_factory=deque)
     rollout: Rollout | None = None

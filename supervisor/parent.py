@@ -18,7 +18,7 @@ from typing import Any
 
 from arq.version import VERSION
 
-from . import child, embedded, steward
+from . import child, embedded, steward, watch
 from .briefing import Briefing
 from .childenv import host_name, make_brief
 from .codes import ExitCode
@@ -63,6 +63,7 @@ BODIES: dict[Role, Callable[..., int]] = {
     Role.WORKER: child.main,
     Role.STEWARD: steward.main,
     Role.REDIS: embedded.main,
+    Role.WATCHER: watch.main,
 }
 
 
@@ -307,8 +308,6 @@ class Parent:
     def _answer_reload(self, done: ReloadDone) -> None:
         if self._desk is not None:
             self._desk.reload_done(done)
-        if done.trace:
-            self._journal.raw(done.trace)
 
     # --- the last resort ------------------------------------------------------------------------------------------
 

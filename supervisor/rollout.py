@@ -3,7 +3,7 @@
 from collections import deque
 from typing import TYPE_CHECKING
 
-from .events import Kill, Notify, ReloadDone, Role
+from .events import Kill, Notify, ReloadDone, Role, Trace
 from .ladder import climb
 from .model import Child, Phase, Pool, Rollout, Slot
 
@@ -113,6 +113,7 @@ def successor_failed(pool: Pool, slot: Slot, child: Child, error: str, pause_s: 
         pool.last_reload = (False, now, error)
         trace = child.fatal.trace if child.fatal else ""
         pool.say("reload.failed", "error", gen=rollout.generation, error=error)
+        pool.order(*([Trace(trace)] if trace else []))
         pool.order(ReloadDone(ok=False, error=error, trace=trace), Notify("READY=1"))
 
 
@@ -194,9 +195,16 @@ def quieten(pool: Pool) -> None:
 def restart_all(pool: Pool, now: float) -> None:
     """Development mode: stop every worker, then boot again with the code as it is now."""
     pool.waits_for_change = False
-    pool.restart_wanted = True
+    pool.restart_wanted = pool.restart_asked = True
     for child in list(pool.workers()):
         climb(pool, child, Phase.DRAINING, now, grace_s=pool.options.watch_grace_s)
+
+
+def report_restart(pool: Pool, error: str, trace: str = "") -> None:
+    """In development mode, a reload is over when the first worker is ready, or can not be."""
+    if pool.restart_asked and not pool.restart_wanted:
+        pool.restart_asked = False
+        pool.order(ReloadDone(ok=not error, error=error, trace=trace))
 
 
 def finish_restart(pool: Pool, now: float) -> None:

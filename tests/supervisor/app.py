@@ -100,7 +100,7 @@ if os.environ.get("TEST_IMPORT") == "crash_soon":
 
 
 class Settings:
-    functions = [  # noqa: RUF012  # as every user writes it
+    functions = [  # as every user writes it
         echo, who, slow, block, hold_the_gil, stubborn, deaf, poison, leave, spawn, signal_state, environment,
     ]  # fmt: skip
     redis_settings = RedisSettings(port=int(os.environ.get("TEST_PORT", "6379")), conn_retries=0)

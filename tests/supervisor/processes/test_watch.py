@@ -1,0 +1,110 @@
+"""Development mode: a changed file restarts the workers, a broken one is shown and waited for."""
+
+import os
+import signal
+
+import pytest
+import redis
+
+from tests.supervisor.faults.test_killed import owner_of
+from tests.supervisor.harness import Pool, Queue
+from tests.supervisor.processes.test_reload import change_code
+from tests.support.eventually import wait_until
+
+pytestmark = pytest.mark.processes
+
+WATCH = ("--watch", ".", "--watch-debounce", "0.1", "--watch-grace", "1")
+
+
+def started(pool: Pool) -> Pool:
+    pool.start("--procs", "2", *WATCH).ready()
+    pool.wait_event("child.ready", role="watcher")
+    return pool
+
+
+def wait_for_answer(queue: Queue, answer: object) -> None:
+    wait_until(lambda: queue.result(queue.put("echo", "x")) == answer, what=f"the code answers {answer}")
+
+
+def test_r56_new_code_after_each_change(pool: Pool, queue: Queue) -> None:
+    started(pool)
+    for n in range(3):  # quick changes of the same length: old bytecode must not be taken for the new
+        change_code(pool, "return value\n" if n == 0 else f"return {n - 1}    \n", f"return {n}    \n")
+        pool.wait_event("watch.restart", n=n + 1)
+        wait_for_answer(queue, n)
+    assert len(os.listdir(f"/proc/{pool.pid}/task")) == 1
+    assert pool.stop() == 0
+
+
+def test_f51_a_broken_file_is_shown_and_waited_for(pool: Pool, queue: Queue) -> None:
+    started(pool)
+    good = (pool.directory / "app.py").read_text()
+    (pool.directory / "app.py").write_text("def f(:\n")
+    pool.wait_event("watch.waiting")
+    assert pool.text().count("Traceback (most recent call last)") == 1
+    (pool.directory / "app.py").unlink()
+    pool.wait_event("watch.waiting", n=2)
+    (pool.directory / "app.py").write_text(good)
+    pool.wait_event("watch.restart", n=3)
+    assert queue.result(queue.put("echo", 5)) == 5
+    assert pool.stop() == 0
+
+
+def test_a_file_that_is_broken_from_the_start(pool: Pool, queue: Queue) -> None:
+    good = (pool.directory / "app.py").read_text()
+    (pool.directory / "app.py").write_text("import nowhere\n")
+    pool.start("--procs", "2", *WATCH).wait_event("watch.waiting")
+    pool.wait_event("child.ready", role="watcher")
+    (pool.directory / "app.py").write_text(good)
+    pool.ready()
+    assert queue.result(queue.put("echo", 5)) == 5
+    assert pool.stop() == 0
+
+
+def test_f51_a_hundred_saves_are_one_restart_and_the_job_runs_again(
+    pool: Pool, queue: Queue, redis_client: redis.Redis
+) -> None:
+    started(pool)
+    job_id = queue.put("slow", 2)
+    owner_of(redis_client, job_id)
+    for n in range(100):
+        (pool.directory / "other.py").write_text(f"x = {n}\n")
+    pool.wait_event("watch.restart")
+    assert queue.result(job_id)
+    assert len(pool.events("watch.restart")) == 1
+    assert pool.stop() == 0
+
+
+def test_r58_what_is_no_source_does_not_matter(pool: Pool) -> None:
+    started(pool)
+    (pool.directory / "__pycache__").mkdir(exist_ok=True)
+    for name in ("x.sock", "x.log", "x.pid", "__pycache__/app.pyc", "__pycache__/x.py"):
+        (pool.directory / name).write_text("x")
+    (pool.directory / "source.py").write_text("x = 1\n")
+    change = pool.wait_event("watch.change")
+    assert change["n"] == 1
+    assert change["paths"][0].endswith("source.py")
+    assert pool.stop() == 0
+
+
+def test_f52_the_watcher_is_replaced(pool: Pool) -> None:
+    started(pool)
+    pool.kill(pool.events("child.ready", role="watcher")[0]["pid"])
+    pool.wait_event("child.ready", n=2, role="watcher")
+    (pool.directory / "source.py").write_text("x = 1\n")
+    pool.wait_event("watch.restart")
+    assert pool.stop() == 0
+
+
+def test_hup_restarts_too(pool: Pool) -> None:
+    started(pool)
+    before = pool.workers()
+    pool.signal(signal.SIGHUP)
+    pool.wait_event("watch.restart")
+    wait_until(lambda: len(pool.workers()) == 2 and set(pool.workers().values()).isdisjoint(before.values()))
+    assert pool.stop() == 0
+
+
+def test_a_path_that_is_not_there(pool: Pool) -> None:
+    assert pool.start("--watch", "nowhere").wait() == 2
+    assert "--watch nowhere: there is no such" in pool.text()
