@@ -3,6 +3,7 @@
 import ast
 import email.message
 import email.parser
+import os
 import re
 import shutil
 import subprocess
@@ -35,6 +36,17 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     assert outcome.returncode == 0, outcome.stderr
     (path,) = built.glob("*.whl")
     return zipfile.ZipFile(path)
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory that holds the wheel's content and commands; dependencies come from the running environment."""
+    target = tmp_path_factory.mktemp("installed")
+    options = ["--no-deps", "--no-index", "--quiet", "--target", str(target)]
+    command = [sys.executable, "-m", "pip", "install", *options, str(wheel.filename)]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert outcome.returncode == 0, outcome.stderr
+    return target
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +113,31 @@ def test_the_modules_of_the_dev_tools_are_all_in_the_dev_extra(metadata: email.m
     dev = requirements(metadata, "dev")
     assert {"pytest", "pytest-asyncio", "pytest-timeout", "hypothesis", "mypy", "ruff", "setuptools"} <= dev
     assert "arq" in dev, "the embedded server and the metrics library come with arq's own extras"
+
+
+@pytest.mark.parametrize("command", ["arq", "arq-supervise"])
+def test_the_installed_commands_run_what_was_installed(installed: Path, tmp_path: Path, command: str) -> None:
+    environment = os.environ | {"PYTHONPATH": str(installed)}
+    outcome = subprocess.run(
+        [installed / "bin" / command, "--version"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    assert outcome.stdout == f"{command}, version {VERSION}\n"
+
+
+def test_the_installed_queue_finds_its_scripts(installed: Path, tmp_path: Path) -> None:
+    code = "import arq, arq._scripts; print(arq.__file__)"
+    outcome = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert outcome.stdout == f"{installed / 'arq' / '__init__.py'}\n", outcome.stderr
