@@ -18,9 +18,12 @@ async def register(redis: Redis, worker_id: str, lease_ms: int) -> None:
 
 
 async def renew(redis: Redis, worker_ids: Sequence[str], lease_ms: int) -> None:
-    """Move the deadlines of living workers to `lease_ms` from now, by Redis's clock."""
+    """Move the deadlines of living workers to `lease_ms` from now, by Redis's clock.
+
+    A worker that is not known (any more) stays unknown: it announces itself anew when it next asks for jobs.
+    """
     if worker_ids:
-        await _scripts.run(redis, _scripts.lease(worker_ids, lease_ms))
+        await _scripts.run(redis, _scripts.lease(worker_ids, lease_ms, known_only=True))
 
 
 async def release(redis: Redis, worker_id: str) -> list[str]:

@@ -141,13 +141,22 @@ def claim(
     job_ids: Sequence[str] = (),
 ) -> Call:
     """Take up to `limit` due jobs, or exactly those of `job_ids` that are due and free."""
-    keys = (queue_name, wake_key(queue_name), claims_key(worker_id), lookers_key(queue_name), abort_jobs_ss)
+    keys = (
+        queue_name,
+        wake_key(queue_name),
+        claims_key(worker_id),
+        lookers_key(queue_name),
+        abort_jobs_ss,
+        WORKERS_KEY,
+    )
     options = (begin_at or "-inf", int(look_at_aborts), int(fair))
     return Call(_CLAIM, keys, (PREFIX, worker_id, limit, lock_ms, RETRY_TTL_S, *options, *job_ids))
 
 
-def read_claim(answer: Any) -> ClaimAnswer:
-    """The answer of `claim`."""
+def read_claim(answer: Any) -> ClaimAnswer | None:
+    """The answer of `claim`; None if the worker is not presumed alive and must announce itself first."""
+    if not answer:
+        return None
     now_ms, wait_ms, begin_at, shared, jobs = answer
     return ClaimAnswer(now_ms, wait_ms, begin_at.decode(), shared == 1, read_jobs(jobs))
 
@@ -203,9 +212,9 @@ def extend(queue_name: str, worker_id: str, lock_ms: int, job_ids: Sequence[str]
     return Call(_EXTEND, (queue_name, claims_key(worker_id)), (PREFIX, worker_id, lock_ms, *job_ids))
 
 
-def lease(worker_ids: Sequence[str], lease_ms: int) -> Call:
-    """Say that workers are alive for the next `lease_ms`."""
-    return Call(_LEASE, (WORKERS_KEY,), (PREFIX, lease_ms, *worker_ids))
+def lease(worker_ids: Sequence[str], lease_ms: int, *, known_only: bool = False) -> Call:
+    """Say that workers are alive for the next `lease_ms`; `known_only`: no new ones."""
+    return Call(_LEASE, (WORKERS_KEY,), (PREFIX, lease_ms, "XX" if known_only else "", *worker_ids))
 
 
 def present(queue_name: str, worker_id: str, for_ms: int) -> Call:

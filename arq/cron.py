@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -63,7 +63,9 @@ def _values(name: str, option: Any) -> list[int]:
     low, high = _RANGES[name]
     if option is None:
         return list(range(low, high + 1))
-    options: list[Any] = [option] if isinstance(option, int | str) else list(option)
+    options: list[Any] = (
+        list(option) if isinstance(option, Collection) and not isinstance(option, str) else [option]
+    )
     values = sorted({_weekday(o) if name == "weekday" else o for o in options})
     if not values:
         raise ValueError(f"{name} must not be empty: no time would match")

@@ -146,6 +146,6 @@ def split_path(dotted_path: str) -> tuple[str, str]:
     module_path, colon, name = path.partition(":")
     if not colon:
         module_path, _, name = path.rpartition(".")
-    if not module_path or not name or not all(name.split(".")):
+    if not name or not all(f"{module_path}.{name}".split(".")):
         raise ImportError(f'"{dotted_path}" doesn\'t look like a module path')
     return module_path, name

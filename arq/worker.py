@@ -9,8 +9,7 @@ import logging
 import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from signal import SIG_IGN, SIGUSR1, Signals
-from signal import signal as set_signal
+from signal import Signals
 from time import time
 from typing import TYPE_CHECKING, Any, cast
 
@@ -64,6 +63,8 @@ CONNECTING = "while connecting to redis"
 _SHORTEST_PAUSE_S = 0.005
 #: Seconds between two looks for workers that died elsewhere.
 _SWEEP_S = 15.0
+#: Seconds until a worker that steps over jobs which plain arq workers hold looks at the head of the queue again.
+_START_OVER_BUSY_S, _START_OVER_IDLE_S = 0.5, 5.0
 #: Seconds for which a worker counts among those that look at its queue.
 _PRESENCE_S = 60.0
 #: Seconds for which a supervised worker announces itself; its supervisor keeps it alive from then on.
@@ -93,6 +94,7 @@ class Worker(WorkerOptions):
         self._flush_task: asyncio.Task[None] | None = None
         self._drain_task: asyncio.Task[None] | None = None
         self._look_at_s = self._beat_at_s = self._keep_at_s = self._sweep_at_s = self._present_at_s = 0.0
+        self._start_over_at_s = 0.0
         self._more = True
         self._redis_ahead_ms = 0
         self._last_health: tuple[float, str | None] = (0.0, None)
@@ -144,15 +146,8 @@ class Worker(WorkerOptions):
     def _end_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Close the loop; a late signal must not kill a process that has stopped well."""
         loop.run_until_complete(loop.shutdown_asyncgens())
-        handled = self._signals.before if self._signals.installed else {}
-        self._signals.remove()
-        for sig in handled:
-            set_signal(sig, SIG_IGN)
-        loop.close()
+        self._signals.end_with(loop, ends_process=self._ends_process)
         self._loop = None
-        if not self._ends_process:
-            for sig, handler in handled.items():
-                set_signal(sig, handler)
 
     async def async_run(self) -> None:
         """Run the worker in the current loop. Does not close it: call `close` afterwards.
@@ -237,7 +232,9 @@ class Worker(WorkerOptions):
         if self._pump is None:
             lock_ms = to_ms(self.in_progress_timeout_s)
             link = Link(self.pool.connection_pool)
-            self._pump = Pump(link, self.queue_name, self.worker_id, lock_ms, self.allow_abort_jobs)
+            self._pump = Pump(
+                link, self.queue_name, self.worker_id, lock_ms, self._lease_ms(), self.allow_abort_jobs
+            )
         return self._pump
 
     def _lease_ms(self) -> int:
@@ -298,6 +295,7 @@ class Worker(WorkerOptions):
 
     def _on_token(self) -> None:
         if self._free_slots() > 0:
+            self._get_pump().start_over()
             self._more = True
             self._activity.set()
         else:  # all places were taken meanwhile: the token is somebody else's
@@ -541,10 +539,12 @@ class Worker(WorkerOptions):
         now_s = self._clock()
         if now_s >= self._beat_at_s:
             self._beat_at_s = now_s + self.poll_delay_s
-            self._get_pump().start_over()
             if self.allow_abort_jobs:
                 await self._cancel_aborted_jobs()
             await self.heart_beat()
+        if now_s >= self._start_over_at_s:
+            self._start_over_at_s = now_s + (_START_OVER_BUSY_S if self._more else _START_OVER_IDLE_S)
+            self._get_pump().start_over()
         if now_s >= self._keep_at_s:
             self._keep_at_s = now_s + self.in_progress_timeout_s / 3
             await self._keep_what_is_ours()
@@ -721,7 +721,7 @@ class Worker(WorkerOptions):
 
     async def _close(self, *, keep_handlers: bool) -> None:
         if not self._handle_signals and not self._stopping:
-            self.handle_sig(SIGUSR1)
+            self.handle_sig(Signals.SIGUSR1)
         if self._pool is None:
             return
         self._stopping = True

@@ -30,16 +30,18 @@ class Pump:
         queue_name: the queue.
         worker_id: who holds the locks.
         lock_ms: ms until the lock of a claimed job lapses.
+        lease_ms: ms for which the worker announces itself.
         look_at_aborts: whether claims look at the requests to abort.
     """
 
     def __init__(
-        self, link: Link, queue_name: str, worker_id: str, lock_ms: int, look_at_aborts: bool
+        self, link: Link, queue_name: str, worker_id: str, lock_ms: int, lease_ms: int, look_at_aborts: bool
     ) -> None:
         self._link = link
         self._queue_name = queue_name
         self._worker_id = worker_id
         self._lock_ms = lock_ms
+        self._lease_ms = lease_ms
         self._look_at_aborts = look_at_aborts
         self._endings: list[Ending] = []
         self._repeated: set[str] = set()
@@ -107,7 +109,9 @@ class Pump:
             self._check(endings, answers.pop(0))
         if written is not None:
             _resolve(written)
-        return self._claimed(answers, recover) if want > 0 else None
+        if want == 0:
+            return None
+        return self._recovered(answers[0]) if recover else await self._claimed(answers[0], calls[-1])
 
     def _calls(
         self, endings: list[Ending], recover: bool, want: int, fair: bool, job_ids: Sequence[str]
@@ -149,23 +153,26 @@ class Pump:
         if self._repeated:
             self._repeated.difference_update(ending.job_id for ending in endings)
 
-    def _claimed(self, answers: list[Any], recover: bool) -> ClaimAnswer:
-        if recover:
-            pending = {ending.job_id for ending in self._endings}
-            held = [job for job in _scripts.read_jobs(answers[0]) if job.job_id not in pending]
-            return ClaimAnswer(now_ms=0, wait_ms=0, begin_at="", shared=False, jobs=held, recovered=True)
-        answer = _scripts.read_claim(answers[0])
-        began_at, self._begin_at = self._begin_at, answer.begin_at or self._begin_at
-        if (
-            began_at and answer.wait_ms != 0
-        ):  # before that point something may have become due: look there next
-            self.start_over()
-            answer = answer._replace(wait_ms=0)
+    def _recovered(self, answer: Any) -> ClaimAnswer:
+        pending = {ending.job_id for ending in self._endings}
+        held = [job for job in _scripts.read_jobs(answer) if job.job_id not in pending]
+        return ClaimAnswer(now_ms=0, wait_ms=0, begin_at="", shared=False, jobs=held, recovered=True)
+
+    async def _claimed(self, raw: Any, call: Call) -> ClaimAnswer:
+        answer = _scripts.read_claim(raw)
+        while answer is None:  # presumed dead, or Redis has lost its data: announce ourselves and ask again
+            self._claim_lost = True
+            _, raw = await self._link.call([_scripts.lease([self._worker_id], self._lease_ms), call])
+            self._claim_lost = False
+            answer = _scripts.read_claim(raw)
+        self._begin_at = answer.begin_at or self._begin_at
         return answer
 
     async def earliest_ms(self) -> int | None:
-        """The score of the first entry of the queue: one cheap command."""
-        (answer,) = await self._link.commands([("ZRANGE", self._queue_name, 0, 0, "WITHSCORES")])
+        """The score of the first entry that may be free: one cheap command."""
+        begin_at = f"({self._begin_at}" if self._begin_at else "-inf"
+        command = ("ZRANGEBYSCORE", self._queue_name, begin_at, "+inf", "WITHSCORES", "LIMIT", 0, 1)
+        (answer,) = await self._link.commands([command])
         if isinstance(answer, Exception):
             raise answer
         if not answer:

@@ -45,7 +45,8 @@ class SignalHandlers:
         cancel: cancels the running jobs.
     """
 
-    _SIGNALS = (Signals.SIGINT, Signals.SIGTERM, Signals.SIGQUIT)
+    # by name: there is no SIGQUIT on Windows, where a loop can't handle signals anyway
+    _SIGNALS = tuple(sig for sig in Signals if sig.name in {"SIGINT", "SIGTERM", "SIGQUIT"})
 
     def __init__(self, stop: Callable[[Signals], None], cancel: Callable[[Signals], None]) -> None:
         self._stop = stop
@@ -65,6 +66,8 @@ class SignalHandlers:
         """Take over the signals, if this is the main thread: only there can they be handled."""
         if self._loop is not None or threading.current_thread() is not threading.main_thread():
             return
+        if not hasattr(signal, "pthread_sigmask"):
+            return
         self._loop = asyncio.get_running_loop()
         for sig in self._SIGNALS:
             self.before[sig] = signal.getsignal(sig)
@@ -76,6 +79,26 @@ class SignalHandlers:
             for sig in self._SIGNALS:
                 self._loop.remove_signal_handler(sig)
         self._loop = None
+
+    def end_with(self, loop: asyncio.AbstractEventLoop, *, ends_process: bool) -> None:
+        """Close the loop and give the signals back without a gap: a late one must not kill what has stopped well.
+
+        Args:
+            loop: the loop, not running any more.
+            ends_process: ignore the signals from now on instead of giving them back.
+        """
+        if self._loop is None:
+            loop.close()
+            return
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._SIGNALS)
+        self.remove()
+        for sig in self._SIGNALS:
+            signal.signal(sig, signal.SIG_IGN)  # also forgets those that are pending
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._SIGNALS)
+        loop.close()
+        if not ends_process:
+            for sig in self._SIGNALS:
+                signal.signal(sig, self.before[sig])
 
     def _handle(self, sig: Signals) -> None:
         assert self._loop is not None

@@ -2,16 +2,20 @@
 -- nobody looks at them again before.
 --
 -- KEYS  1 queue (zset)   2 its wake-up tokens (list)   3 claims of this worker (hash)   4 workers that look at this queue (zset)
---       5 requests to abort (zset)
+--       5 requests to abort (zset)   6 workers that are presumed alive (zset)
 -- ARGV  1 prefix   2 worker id   3 most jobs to take   4 ms until the locks lapse   5 s until the start counters expire
 --       6 score to begin at: '-inf', or what the last claim said   7 '1': look at the requests to abort
 --       8 '1': leave a fair share to the other workers   9.. ids: take exactly these instead
 -- Result  {now in ms, ms until the next job is due (0: more are due now, -1: none), score to begin at next time ('' from the
 --         start), 1 if a fair share was left to others, jobs}; a job: see include/claimed.lua
+--         {} if this worker is not presumed alive: whoever released its jobs would not know of new ones
 --!include keys
 --!include wake
 --!include claimed
 local queue, wake, claims, workers, aborts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+if not redis.call('ZSCORE', KEYS[6], ARGV[2]) then
+  return {}
+end
 local worker, limit, lock_ms, retry_ttl_s = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local begin_at, look_at_aborts, fair = ARGV[6], ARGV[7] == '1', ARGV[8] == '1'
 local stamp = whole(now_us())
@@ -19,6 +23,7 @@ local now = math.floor(stamp / 1000)
 local lapse = whole(now + lock_ms)
 -- So many entries that others hold at the head of the queue are worth remembering where the rest begins.
 local MANY_HELD = 16
+local LARGEST_PAGE = 1000
 
 local jobs, scores, notes = {}, {}, {}
 local aborts_asked = look_at_aborts and redis.call('EXISTS', aborts) == 1 and aborts
@@ -47,18 +52,29 @@ local function share()
   return math.min(limit, math.ceil(redis.call('ZCOUNT', queue, '-inf', now) / alive))
 end
 
+-- The locks of a page of ids and scores: one command where most are held, instead of one for each.
+local function locks_of(due)
+  local names = {}
+  for i = 1, #due, 2 do
+    names[#names + 1] = LOCK .. due[i]
+  end
+  return #names > 0 and redis.call('MGET', unpack(names)) or names
+end
+
 -- Take from the head of the queue; returns whether more is due, how many were held by others, and the last score seen.
 local function take_due(most)
   local offset, held, last = 0, 0, nil
   while true do
-    local size = most - #jobs + 1 -- one more than wanted: is there more?
+    -- One more than wanted: is there more? And larger pages the more is held, to be through with it soon.
+    local size = math.min(LARGEST_PAGE, most - #jobs + 1 + 3 * held)
     local due = redis.call('ZRANGEBYSCORE', queue, begin_at, now, 'WITHSCORES', 'LIMIT', offset, size)
+    local locks = locks_of(due)
     for i = 1, #due, 2 do
       if #jobs == most then
         return true, held, last
       end
       last = due[i + 1]
-      if not take(due[i], last) then
+      if locks[(i + 1) / 2] or not take(due[i], last) then
         held = held + 1
       end
     end
