@@ -17,16 +17,29 @@ class BeatLine:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._rest = b""
         self.on_broken: Callable[[], None] = lambda: None
         os.set_blocking(fd, False)
 
     def send(self, kind: str, /, **body: Any) -> None:
-        """A message that may be dropped when the pipe is full."""
-        self._write(encode(kind, **body))
+        """A message that may be dropped when the pipe is full; it is never cut."""
+        self.offer(encode(kind, **body))
+
+    def offer(self, data: bytes) -> bool:
+        """One encoded message; false when there was no room, and nothing of it was written."""
+        if self._rest:
+            self._rest = self._rest[max(0, self._write(self._rest)) :]
+        if self._rest:
+            return False
+        written = self._write(data)
+        if written <= 0:
+            return False
+        self._rest = data[written:]
+        return True
 
     def send_surely(self, kind: str, /, **body: Any) -> None:
         """A message that matters: waits a little for room. Not for the running loop."""
-        data = encode(kind, **body)
+        data, self._rest = self._rest + encode(kind, **body), b""
         while data:
             if not select.select([], [self._fd], [], WRITE_S)[1]:
                 return

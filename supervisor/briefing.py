@@ -1,7 +1,11 @@
 """What the steward is told, and when."""
 
 import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
 
+from .jobstats import JobStats
 from .link import Link
 from .messages import encode
 from .model import Pool
@@ -11,9 +15,14 @@ EVERY_S = 1.0
 
 
 class Briefing:
-    """Remembers what this steward has heard. `redis_texts` holds the Redis settings that workers handed up."""
+    """Remembers what this steward has heard. `redis_texts` holds the Redis settings that workers handed up.
 
-    def __init__(self) -> None:
+    `status` makes the state that the metrics show; None when nobody wants metrics.
+    """
+
+    def __init__(self, status: Callable[[], dict[str, Any]] | None) -> None:
+        self._status = status
+        self._jobs = JobStats()
         self.redis_texts: dict[str, str] = {}
         self.is_stale = False
         self._last: Roster | None = None
@@ -25,6 +34,11 @@ class Briefing:
         self._last = None
         self._named = set()
 
+    def note_jobs(self, rows: Iterable[Any]) -> None:
+        """Jobs that ended, as a worker reports them; what is no such report is left out."""
+        with suppress(TypeError, ValueError):
+            self._jobs.add_rows(rows)
+
     def push(self, steward: Link | None, pool: Pool) -> None:
         """Tell it at once when somebody came or went, and once a second in any case."""
         if steward is None:
@@ -35,6 +49,8 @@ class Briefing:
             return
         new = {entry.redis for entry in (*roster.alive, *roster.lost)} - self._named - {""}
         lines = [encode("redis", name=name, text=self.redis_texts[name]) for name in sorted(new)]
+        if self._status is not None:
+            lines.append(encode("status", status=self._status(), jobs=self._jobs.rows()))
         if steward.send(b"".join([*lines, write_roster(roster)])):
             self._named |= new
             self._last, self._sent_s, self.is_stale = roster, now, False

@@ -24,8 +24,9 @@ from .bytecode import distrust_young_sources
 from .childenv import Brief
 from .codes import ChildCode
 from .handover import pack
+from .jobstats import JobStats
 from .logs import child_log_config
-from .messages import brief_jobs
+from .messages import brief_jobs, encode
 from .spawn import Pipes, set_name
 from .trouble import is_redis_away, redis_refusal, short
 
@@ -117,6 +118,7 @@ class Session:
         self._is_stopping = False
         self._hook_failed = False
         self._has_own_pool = False
+        self._stats = JobStats()
         self._redis_name = self._redis_text = ""
         self._cancelled = asyncio.Event()
 
@@ -145,6 +147,7 @@ class Session:
         if not is_closed:
             return ChildCode.UNFINISHED
         if self._is_stopping or self._brief.options.burst:
+            self._line.send_surely("jobs", rows=self._stats.take())
             self._line.send_surely("bye", reason="stop" if self._is_stopping else "burst")
             return ChildCode.CLEAN
         return ChildCode.UNFINISHED  # nobody asked it to end
@@ -161,6 +164,8 @@ class Session:
         worker.supervised = bool(self._redis_name)
         worker.on_startup = self._watched(worker.on_startup)
         self._lead_cron(worker)
+        if self._brief.options.metrics:
+            self._count_jobs(worker)
         return worker
 
     def _overrides(self, settings: Any) -> dict[str, Any]:
@@ -219,8 +224,25 @@ class Session:
             redis_text=self._redis_text,
         )
 
+    def _count_jobs(self, worker: Any) -> None:
+        """Have each outcome counted by function, for the metrics."""
+        record = worker._record
+
+        def record_and_count(outcome: Any) -> None:
+            seconds = (outcome.finish_ms - (outcome.attempt.start_ms or outcome.finish_ms)) / 1000
+            self._stats.note(outcome.attempt.function_name, outcome.verdict.name.lower(), seconds)
+            record(outcome)
+
+        worker._record = record_and_count
+
+    def _send_stats(self) -> None:
+        rows = self._stats.take()
+        if rows and not self._line.offer(encode("jobs", rows=rows)):
+            self._stats.add_rows(rows)
+
     def _beat(self) -> dict[str, Any]:
         worker = self._worker
+        self._send_stats()
         return {
             "c": worker.jobs_complete,
             "f": worker.jobs_failed,

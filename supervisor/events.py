@@ -131,6 +131,14 @@ class RedisState:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsState:
+    """The steward listens for scrapes, or can not (`error`)."""
+
+    address: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class RssSample:
     """Resident memory of a worker."""
 
@@ -204,6 +212,7 @@ Event = (
     | Released
     | ReleaseFailed
     | RedisState
+    | MetricsState
     | RssSample
     | Stop
     | Reload

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from arq._health import Tally
 
@@ -13,6 +14,7 @@ from .events import (
     Dumped,
     Event,
     Fatal,
+    MetricsState,
     Ready,
     RedisState,
     Released,
@@ -35,6 +37,7 @@ class Link:
         self.role = role
         self.dsn = ""
         self.redis_texts: dict[str, str] = {}
+        self.job_rows: list[Any] = []
         self._decoder = Decoder()
         self._unsent = b""
         self.read_fd, self._beat_fd = os.pipe2(os.O_CLOEXEC)
@@ -112,6 +115,10 @@ class Link:
         except (TypeError, ValueError, KeyError):
             return None
 
+    def jobs(self, message: Message) -> None:
+        """Counts for the metrics: not the machine's business."""
+        self.job_rows.extend(message.body["rows"])
+
     def ready(self, message: Message) -> Event:
         """READY; the Redis settings in it stay here, they are a secret."""
         name = message.text("redis")
@@ -143,8 +150,9 @@ def _released(_: Link, message: Message) -> Event:
     return Released(message.text("worker"), tuple(str(job_id) for job_id in message.body["ids"]))
 
 
-_EVENT_OF: dict[str, Callable[[Link, Message], Event]] = {
+_EVENT_OF: dict[str, Callable[[Link, Message], Event | None]] = {
     "ready": Link.ready,
+    "jobs": Link.jobs,
     "beat": _beat,
     "fatal": lambda link, message: Fatal(
         link.key, message.text("kind"), message.text("exc"), message.text("trace")
@@ -153,6 +161,7 @@ _EVENT_OF: dict[str, Callable[[Link, Message], Event]] = {
     "changed": lambda _, message: Changed(tuple(str(path) for path in message.body["paths"])),
     "dump": lambda link, message: Dumped(link.key, _jobs(message)),
     "released": _released,
+    "metrics": lambda _, message: MetricsState(message.text("address"), message.text("error")),
     "redis_state": lambda _, message: RedisState(message.text("error")),
     "release_failed": lambda _, message: ReleaseFailed(message.text("worker"), message.text("error")),
 }

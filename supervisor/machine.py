@@ -15,6 +15,7 @@ from .events import (
     Forked,
     ForkFailed,
     Kill,
+    MetricsState,
     Notify,
     Quiet,
     RedisState,
@@ -131,10 +132,8 @@ class Machine:
                 self._forget_silence(event, now)
             case Dump():
                 self._dump(event.slot)
-            case Released() | ReleaseFailed():
-                self._released(event)
-            case RedisState():
-                self._note_redis(event)
+            case Released() | ReleaseFailed() | RedisState() | MetricsState():
+                self._hear_steward(event)
             case Reload() | Changed() | Scale() | Quiet() if self.pool.stopping is not None:
                 self.pool.say("ignored", request=type(event).__name__.lower(), why="stopping")
             case Reload() | Changed() | Scale() | Quiet():
@@ -190,6 +189,17 @@ class Machine:
                          ids=list(event.job_ids[:10]))  # fmt: skip
         else:
             pool.say("jobs.release_failed", "warning", slot=slot, worker=event.worker_id, error=event.error)
+
+    def _hear_steward(self, event: Released | ReleaseFailed | RedisState | MetricsState) -> None:
+        match event:
+            case RedisState():
+                self._note_redis(event)
+            case MetricsState(address=address, error=""):
+                self.pool.say("metrics.listening", address=address)
+            case MetricsState():
+                self.pool.say("metrics.failed", "warning", address=event.address, error=event.error)
+            case _:
+                self._released(event)
 
     def _note_redis(self, event: RedisState) -> None:
         self.pool.redis_error = event.error

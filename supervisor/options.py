@@ -83,6 +83,7 @@ class Options:
             )
         self._check_counts()
         self._check_durations()
+        self._check_metrics()
         if self.min_ready is not None and not 1 <= self.min_ready <= self.procs:
             raise OptionError("--min-ready", self.min_ready, f"between 1 and --procs ({self.procs})")
         if self.backoff_max_s < self.backoff_base_s:
@@ -123,6 +124,12 @@ class Options:
         if self.hang_timeout_s and self.hang_timeout_s < 2 * self.heartbeat_s:
             raise OptionError("--hang-timeout", self.hang_timeout_s, "0 or at least two --heartbeat periods")
 
+    def _check_metrics(self) -> None:
+        try:
+            split_address(self.metrics or "localhost:0")
+        except ValueError as error:
+            raise OptionError("--metrics", repr(self.metrics), "HOST:PORT, as in 127.0.0.1:9090") from error
+
     @property
     def ready_needed(self) -> int:
         """Workers that must be READY before the pool says it is."""
@@ -132,6 +139,18 @@ class Options:
     def restarts_allowed(self) -> int:
         """Failures that are tolerated within `restart_window_s`."""
         return self.max_restarts if self.max_restarts is not None else 5 * self.procs
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT` or `[IPV6]:PORT`.
+
+    Raises:
+        ValueError: it is no such thing.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError(address)
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def _within(option: str, value: float | None, least: float, most: float) -> None:

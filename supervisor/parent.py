@@ -87,7 +87,7 @@ class Parent:
         self._life_read_fd, self._life_write_fd = os.pipe2(os.O_CLOEXEC)
         self._host = host_name()
         self._redis_dsn = embedded.choose_dsn() if options.embedded_redis else ""
-        self._briefing = Briefing()
+        self._briefing = Briefing(self._status if options.metrics else None)
         self._pinged_s = 0.0
         self._weighed_s = time.monotonic()
         self._control: ControlServer | None = None
@@ -232,6 +232,8 @@ class Parent:
     def _listen(self, link: Link) -> None:
         events, is_open = link.read()
         self._briefing.redis_texts.update(link.redis_texts)
+        self._briefing.note_jobs(link.job_rows)
+        link.job_rows = []
         for event in events:
             self._feed(event)
         if not is_open and link.read_fd >= 0:

@@ -30,6 +30,7 @@ class Roster:
     alive: tuple[Entry, ...] = ()
     lost: tuple[Entry, ...] = ()
     past: Tally = field(default_factory=Tally)
+    queue: str = ""
 
     def by_redis(self) -> dict[str, list[Entry]]:
         """Living workers, grouped by the Redis they use; those that keep their own lease are left out."""
@@ -68,7 +69,7 @@ def take_roster(pool: Pool, now: float) -> Roster:
         if child.report is not None and child.phase >= Phase.READY
     ]
     lost = [Entry(worker_id, 0, report.redis, report.health_key) for worker_id, report in pool.lost.items()]
-    return Roster(tuple(alive), tuple(lost), pool.past)
+    return Roster(tuple(alive), tuple(lost), pool.past, pool.report.queue if pool.report else "")
 
 
 def write_roster(roster: Roster) -> bytes:
@@ -78,6 +79,7 @@ def write_roster(roster: Roster) -> bytes:
         alive=[astuple(entry) for entry in roster.alive],
         lost=[astuple(entry) for entry in roster.lost],
         past=astuple(roster.past),
+        queue=roster.queue,
     )
 
 
@@ -88,6 +90,7 @@ def read_roster(message: Message) -> Roster:
         tuple(_entry(item) for item in body["alive"]),
         tuple(_entry(item) for item in body["lost"]),
         Tally(*body["past"]),
+        message.text("queue"),
     )
 
 

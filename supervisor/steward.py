@@ -10,7 +10,7 @@ import datetime
 import os
 import signal
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arq import _leases
 from arq._health import format_line
@@ -19,17 +19,23 @@ from arq.connections import ArqRedis, create_pool
 
 from .beat import BeatLine, beat, new_loop
 from .childenv import Brief
+from .facts import QueueFacts
 from .handover import unpack
 from .messages import Decoder, Message
+from .options import split_address
 from .roster import Entry, Roster, merge_by_key, read_roster
 from .spawn import Pipes, set_name
 from .trouble import short
+
+if TYPE_CHECKING:
+    from .metrics import MetricsServer
 
 LEASE_MS = 30_000
 RENEW_EVERY_S = 5.0
 RETRY_FIRST_S = 0.25
 RETRY_MAX_S = 5.0
 FAREWELL_S = 3.0
+SCRAPE_S = 2.0
 COMMAND_S = 5.0
 KEY_LIFE = 3
 
@@ -59,6 +65,7 @@ class Steward:
         self._ending = asyncio.Event()
         self._written: dict[tuple[str, str], bytes] = {}
         self._is_lost = False
+        self._metrics: MetricsServer | None = None
 
     async def run(self) -> int:
         """Until the parent says so, or is gone."""
@@ -73,6 +80,8 @@ class Steward:
             asyncio.create_task(self._keep(RENEW_EVERY_S, self._renew)),
             asyncio.create_task(self._keep(self._brief.options.health_interval_s, self._write_health)),
         ]
+        if self._brief.options.metrics:
+            duties.append(asyncio.create_task(self._serve_metrics(self._brief.options.metrics)))
         self._line.send_surely("ready")
         await self._ending.wait()
         for duty in duties:
@@ -99,6 +108,8 @@ class Steward:
     def _take(self, message: Message) -> None:
         if message.kind == "redis":
             self._redis_texts[message.text("name")] = message.text("text")
+        elif message.kind == "status" and self._metrics is not None:
+            self._metrics.take(message.body["status"], message.body["jobs"])
         elif message.kind == "roster":
             self._roster = read_roster(message)
             self._heard.set()
@@ -137,6 +148,38 @@ class Steward:
             await _leases.renew(pool, [entry.worker_id for entry in entries], LEASE_MS)
             for worker_id, job_ids in (await _leases.sweep(pool)).items():
                 self._line.send("released", worker=worker_id, ids=job_ids[:100], n=len(job_ids))
+
+    # --- metrics --------------------------------------------------------------------------------------------------
+
+    async def _serve_metrics(self, address: str) -> None:
+        from .metrics import MetricsServer
+
+        host, port = split_address(address)
+        self._metrics = MetricsServer(self._ask_queue)
+        while True:
+            try:
+                where = await self._metrics.listen(host, port)
+            except OSError as error:
+                self._line.send("metrics", address=address, error=short(error))
+            else:
+                self._line.send("metrics", address=where, error="")
+                return
+            await asyncio.sleep(RENEW_EVERY_S)
+
+    async def _ask_queue(self) -> QueueFacts:
+        """How long the queue is, and how long the oldest due job has been waiting."""
+        queue = self._roster.queue
+        try:
+            pool = await self._pool(next(iter(self._roster.by_redis())))
+            async with asyncio.timeout(SCRAPE_S):
+                seconds, microseconds = await pool.time()
+                now_ms = seconds * 1000 + microseconds // 1000
+                depth = await pool.zcard(queue)
+                due = await pool.zrangebyscore(queue, "-inf", now_ms, start=0, num=1, withscores=True)
+        except Exception:  # noqa: BLE001  # no Redis, or nobody who has told where it is
+            return QueueFacts()
+        oldest_s = (now_ms - float(due[0][1])) / 1000 if due else 0.0
+        return QueueFacts(is_up=True, queue=queue, depth=depth, oldest_due_s=oldest_s)
 
     # --- a dead worker's jobs -------------------------------------------------------------------------------------
 
