@@ -5,11 +5,11 @@ import datetime
 import json
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from arq._health import Tally, parse_line
-from arq._keys import health_key, worker_health_key
+from arq._keys import WORKERS_KEY, health_key, worker_health_key
 from arq.connections import RedisSettings, create_pool
 from arq.constants import default_queue_name
 
@@ -17,6 +17,7 @@ from .childenv import host_name
 from .codes import ExitCode
 from .ctl import UnreachableError, ask, find_socket
 from .diagnosis import Facts, SlotFacts, judge_check
+from .fleet import Member, fleet_text, judge_fleet, read_member
 from .trouble import short
 
 LIMIT_S = 5.0
@@ -38,6 +39,45 @@ class Wanted:
     as_json: bool = False
     health_interval_s: float = 5.0
     host: str = field(default_factory=host_name)
+
+
+async def gather_fleet(wanted: Wanted) -> dict[str, Any]:
+    """Every pool of the queue, from the register of workers and their health keys."""
+    redis_settings, queue, base = _where(wanted, Facts(wanted.pool, wanted.host))
+    redis_settings.conn_retries = 0
+    redis: Any = await create_pool(redis_settings)
+    try:
+        seconds, microseconds = await redis.time()
+        now_ms = seconds * 1000 + microseconds // 1000
+        register: list[tuple[bytes, float]] = await redis.zrange(WORKERS_KEY, 0, -1, withscores=True)
+        found = [read_member(worker_id.decode(), (score - now_ms) / 1000) for worker_id, score in register]
+        members = [member for member in found if member is not None]
+        keys = [worker_health_key(base, member.pool, member.host, member.slot) for member in members]
+        lines = await redis.mget(keys) if keys else []
+        ours = [replace(member, tally=_tally(line)) for member, line in zip(members, lines, strict=True)]
+        return judge_fleet(queue, await redis.zcard(queue), _of_queue(ours), wanted.min_healthy)
+    finally:
+        await redis.aclose()
+
+
+def _of_queue(members: list[Member]) -> list[Member]:
+    """Pools without a single health key under this queue's name work for another queue."""
+    pools = {(member.pool, member.host) for member in members if member.tally is not None}
+    return [member for member in members if (member.pool, member.host) in pools]
+
+
+def run_fleet_check(wanted: Wanted) -> int:
+    """Print the report of all pools on stdout; returns 0 (healthy enough), 1 (not), 3 (no Redis) or 4 (settings)."""
+    try:
+        report = asyncio.run(asyncio.wait_for(gather_fleet(wanted), LIMIT_S))
+    except SettingsError as error:
+        sys.stderr.write(f"arq-supervise: cannot import {wanted.settings!r} ({error})\n")
+        return ExitCode.SETTINGS
+    except Exception as error:  # noqa: BLE001  # whatever hinders, the state of the fleet is unknown
+        sys.stderr.write(f"arq-supervise: --check --fleet: {short(error)}\n")
+        return 3
+    sys.stdout.write(json.dumps(report) + "\n" if wanted.as_json else fleet_text(report))
+    return int(report["exit_code"])
 
 
 class SettingsError(RuntimeError):

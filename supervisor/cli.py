@@ -22,7 +22,7 @@ Signals: TERM and INT stop gracefully (again: harder), QUIT stops at once, HUP r
 add and remove a worker, USR2 makes the pool quiet, USR1 shows the stacks."""
 
 
-COMMANDS = ("status", "reload", "stop", "quiet", "scale", "dump")
+COMMANDS = ("status", "top", "reload", "stop", "quiet", "scale", "dump")
 UNREACHABLE = 3
 
 
@@ -142,13 +142,15 @@ def number_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--redis-url", default="", metavar="DSN", help="With --check: Redis, instead of importing SETTINGS."
 )
+@click.option("--fleet", is_flag=True, help="With --check: all pools of the queue on all hosts, from Redis.")
 def cli(words: tuple[str, ...], check: bool, ctl: str | None, **given: Any) -> None:
     """See HELP."""
     if not hasattr(os, "fork"):
         leave(ExitCode.USAGE, "this platform can not fork: use `arq SETTINGS`")
     operand, settings = split_words(words, ctl)
     asked = {
-        name: given.pop(name) for name in ("as_json", "wait", "local", "strict", "min_healthy", "redis_url")
+        name: given.pop(name)
+        for name in ("as_json", "wait", "local", "strict", "min_healthy", "redis_url", "fleet")
     }
     if ctl is not None:
         sys.exit(control(ctl, operand, settings, given, asked))
@@ -191,26 +193,35 @@ def control(command: str, operand: str, settings: str, given: dict[str, Any], as
         path = find_socket(given["control"], pool, os.environ)
     except UnreachableError as error:
         leave(UNREACHABLE, str(error))
+    if command == "top":
+        if find_spec("rich") is None:
+            leave(ExitCode.USAGE, "--ctl top needs the extra 'top': pip install 'arq[top]'")
+        from .top import run_top
+
+        return run_top(path)
     return run_ctl(path, command, operand, wait=asked["wait"], as_json=asked["as_json"])
 
 
 def check_health(settings: str, given: dict[str, Any], asked: dict[str, Any]) -> int:
     """Report on a pool."""
-    from .check import Wanted, run_check
+    from .check import Wanted, run_check, run_fleet_check
 
-    if not settings and not given["name"]:
+    fleet = asked.pop("fleet")
+    if fleet and not settings and not asked["redis_url"]:
+        leave(ExitCode.USAGE, "--check --fleet: say which queue, with SETTINGS or with --redis-url")
+    if not fleet and not settings and not given["name"]:
         leave(ExitCode.USAGE, "--check: say which pool, with SETTINGS or with --name")
-    if not settings and not asked["redis_url"] and not asked["local"]:
+    if not fleet and not settings and not asked["redis_url"] and not asked["local"]:
         leave(ExitCode.USAGE, "--check --name: add --redis-url to ask Redis, or --local to leave it out")
     asked.pop("wait")
     wanted = Wanted(
-        pool=given["name"] or pool_name(settings),
+        pool=given["name"] or (pool_name(settings) if settings else ""),
         control=given["control"],
         settings=settings,
         procs=given["procs"],
         **asked,
     )
-    return run_check(wanted)
+    return run_fleet_check(wanted) if fleet else run_check(wanted)
 
 
 def supervise(options: Options) -> int:

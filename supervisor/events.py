@@ -131,6 +131,14 @@ class RedisState:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueState:
+    """How many jobs the queue holds, and for how long the oldest due one has been waiting."""
+
+    depth: int
+    oldest_due_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsState:
     """The steward listens for scrapes, or can not (`error`)."""
 
@@ -212,6 +220,7 @@ Event = (
     | Released
     | ReleaseFailed
     | RedisState
+    | QueueState
     | MetricsState
     | RssSample
     | Stop

@@ -15,6 +15,7 @@ from .events import (
     Event,
     Fatal,
     MetricsState,
+    QueueState,
     Ready,
     RedisState,
     Released,
@@ -162,6 +163,7 @@ _EVENT_OF: dict[str, Callable[[Link, Message], Event | None]] = {
     "dump": lambda link, message: Dumped(link.key, _jobs(message)),
     "released": _released,
     "metrics": lambda _, message: MetricsState(message.text("address"), message.text("error")),
+    "queue": lambda _, message: QueueState(int(message.number("depth")), message.number("oldest_due_s")),
     "redis_state": lambda _, message: RedisState(message.text("error")),
     "release_failed": lambda _, message: ReleaseFailed(message.text("worker"), message.text("error")),
 }

@@ -17,6 +17,7 @@ from .events import (
     Kill,
     MetricsState,
     Notify,
+    QueueState,
     Quiet,
     RedisState,
     Released,
@@ -132,7 +133,7 @@ class Machine:
                 self._forget_silence(event, now)
             case Dump():
                 self._dump(event.slot)
-            case Released() | ReleaseFailed() | RedisState() | MetricsState():
+            case Released() | ReleaseFailed() | RedisState() | QueueState() | MetricsState():
                 self._hear_steward(event)
             case Reload() | Changed() | Scale() | Quiet() if self.pool.stopping is not None:
                 self.pool.say("ignored", request=type(event).__name__.lower(), why="stopping")
@@ -190,10 +191,12 @@ class Machine:
         else:
             pool.say("jobs.release_failed", "warning", slot=slot, worker=event.worker_id, error=event.error)
 
-    def _hear_steward(self, event: Released | ReleaseFailed | RedisState | MetricsState) -> None:
+    def _hear_steward(self, event: Released | ReleaseFailed | RedisState | QueueState | MetricsState) -> None:
         match event:
             case RedisState():
                 self._note_redis(event)
+            case QueueState():
+                self.pool.queue_state = event
             case MetricsState(address=address, error=""):
                 self.pool.say("metrics.listening", address=address)
             case MetricsState():

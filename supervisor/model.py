@@ -9,7 +9,7 @@ from arq._health import Tally
 
 from .backoff import Backoff, RestartLimit
 from .codes import ExitCode, Outcome
-from .events import Command, Fatal, Report, Role, Say
+from .events import Command, Fatal, QueueState, Report, Role, Say
 from .options import Options
 
 MARGIN_S = 10.0
@@ -170,6 +170,7 @@ class Pool:
     tempfail_since_s: float | None = None
     extend_at_s: float = 0.0
     redis_error: str = ""
+    queue_state: QueueState | None = None
     is_quiet: bool = False
     waits_for_change: bool = False
     restart_wanted: bool = False

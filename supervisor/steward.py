@@ -221,6 +221,9 @@ class Steward:
                 pipe.set(key, text, px=life_ms)
                 self._written[name, key] = text
             await pipe.execute()
+        facts = await self._ask_queue()
+        if facts.is_up:
+            self._line.send("queue", depth=facts.depth, oldest_due_s=facts.oldest_due_s)
 
     def _key(self, entry: Entry) -> str:
         return worker_health_key(entry.health_key, self._brief.options.name, self._brief.host, entry.slot)

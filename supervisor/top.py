@@ -1,0 +1,173 @@
+"""`--ctl top`: a live view of one pool in the terminal. Needs the extra `top`."""
+
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from .ctl import UNREACHABLE, UnreachableError, ask
+from .status import span
+
+PERIOD_S = 1.0
+HISTORY = 60
+BARS = " ▁▂▃▄▅▆▇█"
+COLOURS = {
+    "ready": "green",
+    "booting": "cyan",
+    "backoff": "red",
+    "stalled": "red",
+    "hung": "red",
+    "running": "green",
+}
+
+
+@dataclass(slots=True)
+class Sample:
+    """Totals at one moment."""
+
+    at_s: float
+    done: int
+    cpu_s: dict[int, float]
+
+
+@dataclass(slots=True)
+class History:
+    """What the last samples tell: rates. `rates` are jobs per second, the newest last."""
+
+    last: Sample | None = None
+    rates: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    cpu: dict[int, float] = field(default_factory=dict)
+
+    def take(self, status: dict[str, Any], now: float) -> None:
+        """One more status."""
+        sample = Sample(now, done_in(status), dict(_cpu_times(status)))
+        if self.last is not None and now > self.last.at_s:
+            passed_s = now - self.last.at_s
+            self.rates.append(max(0.0, (sample.done - self.last.done) / passed_s))
+            self.cpu = {
+                pid: max(0.0, (cpu_s - self.last.cpu_s.get(pid, cpu_s)) / passed_s * 100)
+                for pid, cpu_s in sample.cpu_s.items()
+            }
+        self.last = sample
+
+
+def done_in(status: dict[str, Any]) -> int:
+    """Starts of jobs that have ended since the pool began, dead workers included."""
+    counts = [status["past"], *(worker["jobs"] for worker in everybody(status) if worker["pid"] is not None)]
+    return sum(int(count[name]) for count in counts for name in ("complete", "failed", "retried"))
+
+
+def everybody(status: dict[str, Any]) -> list[dict[str, Any]]:
+    """Workers in their slots, then those that are leaving."""
+    return [*status["workers"], *status["leaving"]]
+
+
+def _cpu_times(status: dict[str, Any]) -> list[tuple[int, float]]:
+    boss = status["supervisor"]
+    processes = [boss, *everybody(status), *status["helpers"]]
+    return [(one["pid"], one.get("cpu_s", 0.0)) for one in processes if one["pid"] is not None]
+
+
+def sparkline(values: "deque[float] | list[float]", width: int = HISTORY) -> str:
+    """Numbers as a row of bars, scaled to the largest."""
+    shown = list(values)[-width:]
+    largest = max(shown, default=0.0)
+    if largest <= 0:
+        return BARS[1] * len(shown) if shown else ""
+    return "".join(BARS[max(1, round(value / largest * (len(BARS) - 1)))] for value in shown)
+
+
+def render(status: dict[str, Any], history: History) -> Group:
+    """One frame."""
+    return Group(_head(status, history), _table(status, history), _helpers(status, history))
+
+
+def _head(status: dict[str, Any], history: History) -> Text:
+    boss, queue = status["supervisor"], status["queue_state"]
+    rate = history.rates[-1] if history.rates else 0.0
+    text = Text()
+    text.append(f"{status['pool']}@{status['host']} ", style="bold")
+    text.append(boss["state"].upper(), style=COLOURS.get(boss["state"], "yellow"))
+    text.append(
+        f"  gen {boss['generation']}  {boss['ready']}/{boss['procs']} ready  up {span(boss['uptime_s'])}"
+    )
+    text.append(f"  restarts {boss['restarts_total']}  reloads {boss['reloads_ok']}\n")
+    depth = "-" if queue["depth"] is None else str(queue["depth"])
+    oldest = "-" if queue["oldest_due_s"] is None else f"{queue['oldest_due_s']:.1f} s"
+    text.append(f"queue {status['queue'] or '-'}: {depth} jobs, oldest due {oldest}")
+    if boss["redis_error"]:
+        text.append(f"  redis: {boss['redis_error']}", style="red")
+    text.append(f"\n{rate:8.1f} jobs/s ", style="bold")
+    text.append(sparkline(history.rates), style="cyan")
+    return text
+
+
+def _table(status: dict[str, Any], history: History) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name, side in (("SLOT", "right"), ("PID", "right"), ("STATE", "left"), ("GEN", "right"), ("UP", "right"),
+                       ("CPU%", "right"), ("RSS", "right"), ("LAG", "right"), ("RUN", "right"), ("DONE", "right"),
+                       ("FAIL", "right"), ("RETRY", "right"), ("RUNNING / LAST EXIT", "left")):  # fmt: skip
+        table.add_column(name, justify="right" if side == "right" else "left", no_wrap=True)
+    for worker in everybody(status):
+        table.add_row(*_cells(worker, history))
+    return table
+
+
+def _cells(worker: dict[str, Any], history: History) -> list[str | Text]:
+    state = Text(worker["state"], style=COLOURS.get(worker["state"], "yellow"))
+    last_exit = worker.get("last_exit") or ""
+    if worker["pid"] is None:
+        wait_s = worker.get("retry_in_s")
+        note = "" if wait_s is None else f"again in {wait_s} s"
+        return [str(worker["slot"]), "-", state, *["-"] * 9, f"{note} {last_exit}".strip()]
+    jobs = worker["jobs"]
+    running = ", ".join(job.rsplit(":", 1)[-1] for job in worker["running"][:4])
+    return [
+        str(worker["slot"]), str(worker["pid"]), state, str(worker["generation"]), span(worker["uptime_s"]),
+        f"{history.cpu.get(worker['pid'], 0.0):.0f}", f"{worker['rss_mb']:.0f}M", f"{worker['lag_ms']:.0f}ms",
+        str(jobs["ongoing"]), str(jobs["complete"]), str(jobs["failed"]), str(jobs["retried"]), running or last_exit,
+    ]  # fmt: skip
+
+
+def _helpers(status: dict[str, Any], history: History) -> Text:
+    boss = status["supervisor"]
+    helpers = [{"role": "supervisor", **boss}, *status["helpers"]]
+    parts = [
+        f"{one['role']} {one['pid'] or '-'} {one['state']} {history.cpu.get(one['pid'] or 0, 0.0):.0f}%"
+        f" {one.get('rss_mb', 0.0):.0f}M"
+        for one in helpers
+    ]
+    return Text("   ".join(parts), style="dim")
+
+
+def run_top(path: Path, period_s: float = PERIOD_S) -> int:
+    """Until Ctrl-C, or until the pool ends; without a terminal, one frame. Returns the exit code."""
+    history = History()
+    try:
+        status = _ask(path, history)
+        if not sys.stdout.isatty():
+            time.sleep(period_s)
+            Console(width=160).print(render(_ask(path, history), history))
+            return 0
+        with Live(render(status, history), screen=True, auto_refresh=False) as live:
+            while True:
+                time.sleep(period_s)
+                live.update(render(_ask(path, history), history), refresh=True)
+    except KeyboardInterrupt:
+        return 0
+    except UnreachableError as error:
+        sys.stderr.write(f"arq-supervise: {error}\n")
+        return UNREACHABLE
+
+
+def _ask(path: Path, history: History) -> dict[str, Any]:
+    status: dict[str, Any] = ask(path, "status")["status"]
+    history.take(status, time.monotonic())
+    return status

@@ -1,0 +1,183 @@
+"""`--check`, `--check --fleet`, `--ctl status` and `--ctl top` against the truth."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from tests.supervisor.harness import Pool, Queue, pool_in
+from tests.support.eventually import wait_until
+from tests.support.servers import running_server
+
+pytestmark = pytest.mark.processes
+
+ON = ("--control", "control/c.sock")
+
+
+def run(pool: Pool, *words: str) -> subprocess.CompletedProcess[str]:
+    """`arq-supervise` with these words, in the pool's directory."""
+    command = [sys.executable, "-m", "supervisor", *words]
+    return subprocess.run(
+        command, env=pool.environ, cwd=pool.directory, capture_output=True, text=True, check=False
+    )
+
+
+def check(pool: Pool, *words: str) -> tuple[int, dict[str, Any]]:
+    done = run(pool, "app.Settings", *ON, "--check", "--json", *words)
+    assert done.stdout, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert report["exit_code"] == done.returncode
+    return done.returncode, report
+
+
+def test_a_healthy_pool_and_one_with_a_dead_worker(pool: Pool, queue: Queue) -> None:
+    pool.start("--procs", "2", *ON, "--backoff-base", "20", "--backoff-max", "20").ready()
+    queue.result(queue.put("echo"))
+    wait_until(lambda: check(pool)[1]["totals"]["complete"] == 1, what="the job is counted")
+    code, report = check(pool, "--strict")
+    assert (code, report["status"]) == (0, "ok")
+    assert report["supervisor"]["pid"] == pool.pid
+    assert report["redis"]["reachable"]
+    assert {worker["pid"] for worker in report["workers"]} == set(pool.workers().values())
+    pool.kill(pool.workers()[1])
+    pool.wait_event("child.exit")
+    assert check(pool)[1]["status"] == "degraded"
+    assert check(pool)[0] == 0
+    assert check(pool, "--strict")[0] == 1
+    assert check(pool, "--min-healthy", "2")[0] == 1
+    text = run(pool, "app.Settings", *ON, "--check").stdout.splitlines()
+    assert text[0].startswith("DEGRADED  pool app.Settings@")
+    assert any(line.startswith(" FAIL slot 1") for line in text)
+    assert "problem: slot 1: no fresh heartbeat" in text
+    assert pool.stop() == 0
+
+
+def test_from_another_host_without_the_application(pool: Pool, redis_client: redis.Redis) -> None:
+    pool.start("--procs", "2", "--name", "shop").ready()
+    wait_until(lambda: len(redis_client.keys("arq:queue:health-check:shop:*")) == 2, what="both keys")
+    url = f"redis://127.0.0.1:{pool.port}"
+    (pool.directory / "app.py").write_text("raise SystemExit('must not be imported')\n")
+    away = ("--control", "elsewhere.sock", "--name", "shop", "--redis-url", url, "--check", "--json")
+    report = json.loads(run(pool, *away).stdout)
+    assert report["exit_code"] == 0
+    assert [worker["slot"] for worker in report["workers"]] == [0, 1]
+    assert not report["supervisor"]["reachable"]
+    assert json.loads(run(pool, *away, "--procs", "3", "--strict").stdout)["exit_code"] == 1
+    assert pool.stop() == 0
+    gone = json.loads(run(pool, *away).stdout)
+    assert gone["exit_code"] == 1
+
+
+def test_f18_without_redis_the_local_check_still_says_that_it_lives(tmp_path: Path) -> None:
+    with running_server() as server, pool_in(tmp_path, server.port) as pool:
+        pool.start("--procs", "1", *ON).ready()
+        assert check(pool)[0] == 0
+        server.stop()
+        pool.wait_event("redis.lost")
+        assert check(pool)[0] == 1
+        code, report = check(pool, "--local")
+        assert (code, report["status"]) == (0, "degraded")
+        server.start()
+        pool.wait_event("redis.back")
+        wait_until(lambda: check(pool)[0] == 0, what="healthy again")
+        assert pool.stop() == 0
+
+
+def test_nobody_to_ask(pool: Pool) -> None:
+    nowhere = ("--control", "no.sock", "--name", "x", "--redis-url", "redis://127.0.0.1:1")
+    done = run(pool, *nowhere, "--check")
+    assert done.returncode == 3
+    assert done.stdout.startswith("UNKNOWN")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ((), 2, "SETTINGS is missing"),
+        (("--check",), 2, "say which pool"),
+        (("--check", "--name", "x"), 2, "--redis-url"),
+        (("--check", "--fleet"), 2, "say which queue"),
+        (("nowhere.Settings", "--check", "--control", "off"), 4, "cannot import 'nowhere.Settings'"),
+        (("app.Settings", "--procs", "0"), 2, "--procs 0: must be between 1 and 1024"),
+        (("app.Settings", "--procs", "many"), 2, "neither a number nor 'auto'"),
+        (("app.Settings", "--metrics", "9090"), 2, "HOST:PORT"),
+        (("app.Settings", "--control", "/proc/nowhere/x.sock"), 2, "--control /proc/nowhere/x.sock"),
+        (("app.Settings", "--pidfile", "/proc/nowhere/pid"), 2, "--pidfile /proc/nowhere/pid"),
+        (("--ctl", "scale"), 2, "say how many workers"),
+        (("--ctl", "status", "--control", "no.sock"), 3, "no supervisor answers at no.sock"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(pool: Pool, words: tuple[str, ...], code: int, said: str) -> None:
+    done = run(pool, *words)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_fleet(pool: Pool, redis_client: redis.Redis) -> None:
+    pool.start("--procs", "2", "--name", "shop").ready()
+    url = f"redis://127.0.0.1:{pool.port}"
+    redis_client.zadd("arq:workers", {"shop:far:0:00000000": 1, "a-plain-worker:1:x": 9e15})
+    redis_client.set("arq:queue:health-check:shop:far:0", "no health line", ex=60)
+
+    def fleet() -> dict[str, Any]:
+        report: dict[str, Any] = json.loads(
+            run(pool, "--check", "--fleet", "--redis-url", url, "--json").stdout
+        )
+        return report
+
+    wait_until(lambda: fleet()["healthy"] == 2, what="two healthy workers")
+    text = run(pool, "--check", "--fleet", "--redis-url", url).stdout
+    assert "2/2 healthy" in text
+    assert pool.stop() == 0
+    assert fleet()["exit_code"] == 1
+
+
+def test_top_without_a_terminal_shows_one_frame(pool: Pool, queue: Queue) -> None:
+    pool.start("--procs", "2", *ON).ready()
+    queue.result(queue.put("echo"))
+    frame = run(pool, *ON, "--ctl", "top")
+    assert frame.returncode == 0
+    assert "jobs/s" in frame.stdout
+    assert all(str(pid) in frame.stdout for pid in pool.workers().values())
+    assert pool.stop() == 0
+
+
+def test_f47_strange_clients_change_nothing(pool: Pool, queue: Queue) -> None:
+    pool.start("--procs", "1", *ON).ready()
+    path = str(pool.directory / "control" / "c.sock")
+    idle = []
+    for n in range(200):
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(path)
+        if n % 4 == 1:
+            client.sendall(b"\x00\xff nonsense\n")
+        elif n % 4 == 2:
+            client.sendall(b'{"cmd": "no such"}\n')
+        elif n % 4 == 3:
+            client.sendall(b"x" * 60_000)
+        idle.append(client)
+    big = socket.socket(socket.AF_UNIX)
+    big.connect(path)
+    with pytest.raises(OSError):  # noqa: PT011  # dropped after 64 KB: broken pipe or reset
+        big.sendall(b"y" * 2_000_000)
+    big.close()
+    assert run(pool, *ON, "--ctl", "status").returncode == 0
+    assert queue.result(queue.put("echo", 1)) == 1
+    for client in idle:
+        client.close()
+    assert pool.stop() == 0
+
+
+def test_usr1_dumps_every_worker(pool: Pool) -> None:
+    pool.start("--procs", "2").ready()
+    pool.signal(signal.SIGUSR1)
+    pool.wait_event("child.dump", n=2)
+    assert "most recent call first" in pool.text()
+    assert pool.stop() == 0
