@@ -44,6 +44,8 @@ logger = logging.getLogger("arq.connections")
 #: How often redis-py repeats a command after its connection broke, where `RedisSettings.retry` says nothing.
 #: Connections that lie idle are dropped by servers and proxies, and redis-py 8 notices only when it uses one.
 _COMMAND_RETRIES = 3
+#: Whether a job was enqueued, or why that is not known.
+_Accepted = bool | RedisError
 #: No wait is longer than this, in s: a thousand years. More would not fit into Redis's time to live.
 _LONGEST_S = 1000 * 365.25 * 86_400
 #: `_job_id`, `_queue_name`, `_defer_until`, `_defer_by`, `_expires`, `_job_try`
@@ -201,7 +203,7 @@ class ArqRedis(Redis):
         if pool_or_conn is not None:
             kwargs["connection_pool"] = pool_or_conn
         super().__init__(**kwargs)
-        self._enqueue_batches: Batcher[tuple[str, _scripts.NewJob], bool] = Batcher(self._send_jobs)
+        self._enqueue_batches: Batcher[tuple[str, _scripts.NewJob], _Accepted] = Batcher(self._send_jobs)
         self._look_batches: Batcher[tuple[str, str], tuple[bytes | None, bool]] = Batcher(
             functools.partial(look_many, self)
         )
@@ -243,7 +245,7 @@ class ArqRedis(Redis):
         options = (_job_id, _queue_name, _defer_until, _defer_by, _expires, _job_try)
         queue_name, new_job = self._new_job(function, args, kwargs, options)
         accepted = await self._enqueue_batches.submit((queue_name, new_job))
-        return self._enqueued(queue_name, new_job, accepted or not _job_id)
+        return self._enqueued(queue_name, new_job, accepted, bool(_job_id))
 
     async def enqueue_jobs(self, jobs: Iterable[JobCall | tuple[Any, ...] | str]) -> list[Job | None]:
         """Enqueue many jobs, 500 in a round trip.
@@ -261,11 +263,11 @@ class ArqRedis(Redis):
         """
         calls = [_as_call(job) for job in jobs]
         new_jobs = [self._new_job(c.function, c.args, c.kwargs, c.options) for c in calls]
-        accepted: list[bool] = []
+        accepted: list[_Accepted] = []
         for page in _pages(new_jobs):
             accepted += await self._send_jobs(page)
         return [
-            self._enqueued(queue_name, new_job, taken or not call.options[0])
+            self._enqueued(queue_name, new_job, taken, bool(call.options[0]))
             for call, (queue_name, new_job), taken in zip(calls, new_jobs, accepted, strict=True)
         ]
 
@@ -285,10 +287,13 @@ class ArqRedis(Redis):
         )
         return queue_name, new_job
 
-    def _enqueued(self, queue_name: str, new_job: _scripts.NewJob, accepted: bool) -> Job | None:
-        # Callers count a job with a random id as accepted whatever the script says: nobody else has that id, if it was
-        # there already, then because redis-py repeated the command after a lost connection.
-        if not accepted:
+    def _enqueued(
+        self, queue_name: str, new_job: _scripts.NewJob, accepted: _Accepted, id_was_given: bool
+    ) -> Job | None:
+        if isinstance(accepted, RedisError):
+            raise accepted
+        # Nobody else has a random id: if it was there, redis-py repeated the command after a lost connection.
+        if not accepted and id_was_given:
             return None
         return Job(new_job.job_id, redis=self, _queue_name=queue_name, _deserializer=self.job_deserializer)
 
@@ -298,19 +303,31 @@ class ArqRedis(Redis):
         """Enqueue the run of a schedule for `tick_ms`, unless this or a later one was enqueued before."""
         payload = serialize_job(function, (), {}, None, timestamp_ms(), serializer=self.job_serializer)
         new_job = _scripts.NewJob(job_id, payload, str(tick_ms), None, f"{schedule} {tick_ms}")
-        return await self._enqueue_batches.submit((queue_name, new_job))
+        accepted = await self._enqueue_batches.submit((queue_name, new_job))
+        if isinstance(accepted, RedisError):
+            raise accepted
+        return accepted
 
-    async def _send_jobs(self, batch: list[tuple[str, _scripts.NewJob]]) -> list[bool]:
+    async def _send_jobs(self, batch: list[tuple[str, _scripts.NewJob]]) -> list[_Accepted]:
         """Send one script call for each queue; answers in the order of the batch."""
         queues: dict[str, list[int]] = {}
         for index, (queue_name, _) in enumerate(batch):
             queues.setdefault(queue_name, []).append(index)
-        accepted = [False] * len(batch)
+        accepted: list[_Accepted] = [False] * len(batch)
         for queue_name, indexes in queues.items():
-            call = _scripts.enqueue(queue_name, (batch[i][1] for i in indexes), self.expires_extra_ms)
-            for index, answer in zip(indexes, await _scripts.run(self, call), strict=True):
-                accepted[index] = answer == 1
+            for index, answer in zip(indexes, await self._send_to(queue_name, batch, indexes), strict=True):
+                accepted[index] = answer
         return accepted
+
+    async def _send_to(
+        self, queue_name: str, batch: list[tuple[str, _scripts.NewJob]], indexes: list[int]
+    ) -> list[_Accepted]:
+        """Send the jobs of one queue. What goes wrong is for their callers, not for those of other queues."""
+        call = _scripts.enqueue(queue_name, (batch[i][1] for i in indexes), self.expires_extra_ms)
+        try:
+            return [answer == 1 for answer in await _scripts.run(self, call)]
+        except RedisError as exc:
+            return [exc] * len(indexes)
 
     async def _look(self, wanted: tuple[str, str]) -> tuple[bytes | None, bool]:
         return await self._look_batches.submit(wanted)

@@ -71,6 +71,8 @@ _PRESENCE_S = 60.0
 _SUPERVISED_LEASE_S = 30
 #: Seconds to go on trying to write the last endings when Redis is away while the worker stops.
 _LAST_WRITES_S = 5.0
+#: The same when nothing is left to write but that the worker is gone.
+_LAST_WORDS_S = 0.7
 
 
 class Worker(WorkerOptions):
@@ -746,7 +748,7 @@ class Worker(WorkerOptions):
     async def _leave(self) -> None:
         """Write what is left to write and give back what was not begun; Redis may be away for a while."""
         pump, self._pump = self._get_pump(), None
-        backoff, give_up_s = Backoff(), self._clock() + _LAST_WRITES_S
+        backoff, begun_s = Backoff(), self._clock()
         while True:
             try:
                 await pump.leave()
@@ -754,8 +756,8 @@ class Worker(WorkerOptions):
                     await self.pool.delete(self.health_check_key)
                 break
             except PASSING as exc:
-                if not pump.unwritten() or self._clock() >= give_up_s:
-                    lost = pump.unwritten()
+                lost = pump.unwritten()
+                if self._clock() - begun_s >= (_LAST_WRITES_S if lost else _LAST_WORDS_S):
                     logger.warning(
                         "leaving without redis (%r); outcomes not written: %s", exc, lost or "none"
                     )

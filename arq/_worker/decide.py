@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from .._errors import DeserializationError, JobExecutionFailed, Retry, RetryJob
 from .._function import Function
@@ -37,10 +38,24 @@ def read(
         name, args, kwargs, first_try, enqueue_ms = deserialize_job_raw(
             job.payload, deserializer=deserializer
         )
+        _check_types(name, args, kwargs, first_try, enqueue_ms)
     except DeserializationError as exc:
         return Attempt(job, job_try=job.job_try, problem=exc)
     job_try = first_try if first_try and first_try > job.job_try else job.job_try
     return Attempt(job, name, args, kwargs, enqueue_ms, job_try, None, functions.get(name))
+
+
+def _check_types(name: object, args: object, kwargs: object, first_try: object, enqueue_ms: object) -> None:
+    """Refuse what a foreign producer may have written and no job can be run with."""
+    fit = (
+        isinstance(name, str)
+        and isinstance(args, list | tuple)
+        and isinstance(kwargs, dict)
+        and isinstance(first_try, int | None)
+        and isinstance(enqueue_ms, int | float)
+    )
+    if not (fit and 0 <= cast(float, enqueue_ms) < _LAST_MS):
+        raise DeserializationError("unable to deserialize job")
 
 
 def refuse(attempt: Attempt, defaults: Defaults, now_ms: int) -> Outcome | None:

@@ -12,6 +12,7 @@
 local queue, wake, workers, aborts = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local extra_ms = tonumber(ARGV[2])
 local now = now_ms()
+redis.call('ZCARD', queue) -- a key of another type is refused here, before anything is written
 local TICK_TTL_MS = 86400000
 
 -- Whether this tick is new. Workers that come late to a tick must not enqueue it once more after it has run.
