@@ -22,7 +22,10 @@ from arq.connections import RedisSettings, create_pool
         ("rediss://host:1/2", {"host": "host", "port": 1, "database": 2, "ssl": True}),
         ("redis://[::1]:1234", {"host": "::1", "port": 1234}),
         ("unix:///tmp/redis.sock", {"unix_socket_path": "/tmp/redis.sock"}),
-        ("unix://me:pw@/tmp/a%20b.sock?db=3", {"unix_socket_path": "/tmp/a b.sock", "username": "me", "password": "pw", "database": 3}),
+        (
+            "unix://me:pw@/tmp/a%20b.sock?db=3",
+            {"unix_socket_path": "/tmp/a b.sock", "username": "me", "password": "pw", "database": 3},
+        ),
     ],
 )
 def test_dsn(dsn: str, expected: dict[str, object]) -> None:
@@ -38,7 +41,10 @@ def test_other_schemes_are_refused(dsn: str) -> None:
         RedisSettings.from_dsn(dsn)
 
 
-@pytest.mark.parametrize(("dsn", "named"), [("redis://host/one", "'one'"), ("redis://host?db=x", "'x'"), ("redis://host:port", "port")])
+@pytest.mark.parametrize(
+    ("dsn", "named"),
+    [("redis://host/one", "'one'"), ("redis://host?db=x", "'x'"), ("redis://host:port", "port")],
+)
 def test_numbers_must_be_numbers(dsn: str, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         RedisSettings.from_dsn(dsn)
@@ -47,8 +53,23 @@ def test_numbers_must_be_numbers(dsn: str, named: str) -> None:
 def test_fields_keep_their_order_and_defaults() -> None:
     assert [field.name for field in dataclasses.fields(RedisSettings)] == [
         *("host", "port", "unix_socket_path", "database", "username", "password"),
-        *("ssl", "ssl_keyfile", "ssl_certfile", "ssl_cert_reqs", "ssl_ca_certs", "ssl_ca_data", "ssl_check_hostname"),
-        *("conn_timeout", "conn_retries", "conn_retry_delay", "max_connections", "sentinel", "sentinel_master"),
+        *(
+            "ssl",
+            "ssl_keyfile",
+            "ssl_certfile",
+            "ssl_cert_reqs",
+            "ssl_ca_certs",
+            "ssl_ca_data",
+            "ssl_check_hostname",
+        ),
+        *(
+            "conn_timeout",
+            "conn_retries",
+            "conn_retry_delay",
+            "max_connections",
+            "sentinel",
+            "sentinel_master",
+        ),
         *("retry_on_timeout", "retry_on_error", "retry"),
     ]
     settings = RedisSettings()
@@ -76,5 +97,8 @@ async def test_a_redis_that_is_away_is_tried_again_and_then_named(
     with pytest.raises((ConnectionError, Exception), match="(?i)connect"):
         await create_pool(settings)
     assert pauses == [7, 7]
-    assert [message.endswith(f"{left} retries remaining...") for message, left in zip(caplog.messages, (2, 1), strict=True)] == [True, True]
+    assert [
+        message.endswith(f"{left} retries remaining...")
+        for message, left in zip(caplog.messages, (2, 1), strict=True)
+    ] == [True, True]
     assert caplog.messages[0].startswith("redis connection error 127.0.0.1:1 ConnectionError")

@@ -41,7 +41,9 @@ async def test_a_value() -> None:
     assert await watched(body) == Ended("value")
 
 
-@pytest.mark.parametrize("error", [ValueError("boom"), Retry(3), TimeoutError("its own"), ExceptionGroup("g", [ValueError()])])
+@pytest.mark.parametrize(
+    "error", [ValueError("boom"), Retry(3), TimeoutError("its own"), ExceptionGroup("g", [ValueError()])]
+)
 async def test_an_exception(error: Exception) -> None:
     async def body() -> None:
         raise error

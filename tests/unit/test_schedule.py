@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from arq._worker.schedule import Tick, due
 from arq.cron import cron
 
@@ -69,7 +67,6 @@ def test_ids() -> None:
     ]
 
 
-@pytest.mark.xfail(reason="ticks are not sorted")
 def test_ticks_come_in_the_order_of_their_times() -> None:
     """The later of two schedules of one function must not be sent first: the earlier would count as old."""
     jobs = [cron(job, second=2), cron(job, second=1)]

@@ -109,7 +109,12 @@ def test_defaults() -> None:
     assert (made.max_jobs, made.queue_read_limit, made.max_tries) == (10, 100, 5)
     assert (made.job_timeout_s, made.keep_result_s, made.poll_delay_s) == (300, 3600, 0.5)
     assert made.in_progress_timeout_s == 310
-    assert (made.retry_jobs, made.allow_abort_jobs, made.burst, made.max_burst_jobs) == (True, False, False, -1)
+    assert (made.retry_jobs, made.allow_abort_jobs, made.burst, made.max_burst_jobs) == (
+        True,
+        False,
+        False,
+        -1,
+    )
     assert repr(made) == "<Worker j_complete=0 j_failed=0 j_retried=0 j_ongoing=0>"
     assert made.pool is None
 
@@ -161,7 +166,9 @@ def test_a_worker_that_can_not_be(options: dict[str, Any], error: type[Exception
 
 
 def test_func() -> None:
-    made = func(work, name="x", keep_result=timedelta(seconds=5), timeout=2, keep_result_forever=True, max_tries=1)
+    made = func(
+        work, name="x", keep_result=timedelta(seconds=5), timeout=2, keep_result_forever=True, max_tries=1
+    )
     assert made == Function("x", work, 2, 5, True, 1)
     assert func(made, name="y") is made
     assert func("arq.worker.async_check_health").name == "arq.worker.async_check_health"

@@ -43,8 +43,15 @@ def unpackb(data: bytes) -> dict[str, Any]:
     return dict(msgpack.unpackb(data))
 
 
-@given(st.text(max_size=9), st.lists(values, max_size=3).map(tuple), st.dictionaries(st.text(max_size=3), values, max_size=3), st.none() | st.integers(0, 99))
-def test_jobs_survive_the_trip(function: str, args: tuple[Any, ...], kwargs: dict[str, Any], job_try: int | None) -> None:
+@given(
+    st.text(max_size=9),
+    st.lists(values, max_size=3).map(tuple),
+    st.dictionaries(st.text(max_size=3), values, max_size=3),
+    st.none() | st.integers(0, 99),
+)
+def test_jobs_survive_the_trip(
+    function: str, args: tuple[Any, ...], kwargs: dict[str, Any], job_try: int | None
+) -> None:
     data = serialize_job(function, args, kwargs, job_try, 1_600_000_000_123)
     assert deserialize_job_raw(data) == (function, args, kwargs, job_try, 1_600_000_000_123)
     packed = serialize_job(function, args, kwargs, job_try, 1, serializer=packb)
@@ -52,11 +59,21 @@ def test_jobs_survive_the_trip(function: str, args: tuple[Any, ...], kwargs: dic
 
 
 def test_keys_of_a_job() -> None:
-    assert pickle.loads(serialize_job("f", (1,), {"a": 2}, 3, 4)) == {"t": 3, "f": "f", "a": (1,), "k": {"a": 2}, "et": 4}
+    assert pickle.loads(serialize_job("f", (1,), {"a": 2}, 3, 4)) == {
+        "t": 3,
+        "f": "f",
+        "a": (1,),
+        "k": {"a": 2},
+        "et": 4,
+    }
 
 
-def result_bytes(result: Any = "r", *, success: bool = True, serializer: Any = None, args: Any = (1,)) -> bytes | None:
-    return serialize_result("f", args, {"a": 2}, 3, 4000, success, result, 5000, 6000, "ref", "q", "id", serializer=serializer)
+def result_bytes(
+    result: Any = "r", *, success: bool = True, serializer: Any = None, args: Any = (1,)
+) -> bytes | None:
+    return serialize_result(
+        "f", args, {"a": 2}, 3, 4000, success, result, 5000, 6000, "ref", "q", "id", serializer=serializer
+    )
 
 
 def test_keys_of_a_result() -> None:
@@ -136,7 +153,9 @@ def test_a_result_that_can_not_be_serialized_is_replaced(caplog: pytest.LogCaptu
     assert caplog.records[0].levelname == "WARNING"
 
 
-def test_arguments_that_can_not_be_serialized_any_more_leave_no_result(caplog: pytest.LogCaptureFixture) -> None:
+def test_arguments_that_can_not_be_serialized_any_more_leave_no_result(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     assert result_bytes(args=(lambda: None,)) is None
     assert caplog.records[-1].levelname == "CRITICAL"
     assert caplog.messages[-1] == "error serializing result of ref even after replacing result"

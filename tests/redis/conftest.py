@@ -1,0 +1,78 @@
+"""Fixtures of the queue's tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from arq import _scripts
+from arq._link import Link
+from arq.connections import ArqRedis, RedisSettings
+from tests.support.flaky import FlakyProxy, flaky_proxy
+from tests.support.programs import Program, program_starter
+from tests.support.servers import HOST, RedisServer, running_server
+
+SCRIPTS = (
+    "enqueue",
+    "claim",
+    "reclaim",
+    "finish",
+    "extend",
+    "lease",
+    "release",
+    "sweep",
+    "abort",
+    "aborted",
+    "inspect",
+)
+
+
+@pytest.fixture
+async def proxy(redis_server: RedisServer, arq_redis: ArqRedis) -> AsyncIterator[FlakyProxy]:
+    """A proxy in front of the session's server, which knows all scripts already."""
+    for name in SCRIPTS:
+        await arq_redis.script_load(_scripts._load(name).text)
+    async with flaky_proxy(redis_server) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxied(proxy: FlakyProxy) -> RedisSettings:
+    """Settings that lead through the proxy."""
+    return RedisSettings(host=HOST, port=proxy.port, conn_retries=0)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers take an answer that does not come within 0.3 s for lost."""
+    assert Link.commands.__kwdefaults__["timeout_s"] >= 5
+    monkeypatch.setitem(Link.commands.__kwdefaults__, "timeout_s", 0.3)
+
+
+@pytest.fixture
+def own_server() -> Iterator[RedisServer]:
+    """A server for one test, which may stop, pause and kill it."""
+    with running_server(durable=True) as server:
+        yield server
+
+
+@pytest.fixture
+def own_settings(own_server: RedisServer) -> RedisSettings:
+    return RedisSettings(host=HOST, port=own_server.port, conn_retries=0)
+
+
+@pytest.fixture
+def arq(redis_server: RedisServer, tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """Starts the command `arq` with these arguments; modules in `tmp_path` can be imported."""
+    environment = {"REDIS_DSN": redis_server.dsn, "PYTHONPATH": f"{Path(__file__).parents[2]}:{tmp_path}"}
+    with program_starter(tmp_path, environment) as start:
+        yield lambda *arguments: start("-m", "arq", *arguments)
+
+
+@pytest.fixture
+async def gate() -> asyncio.Event:
+    """Holds jobs until it is set."""
+    return asyncio.Event()

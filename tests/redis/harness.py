@@ -1,0 +1,124 @@
+"""What the tests of the queue share: running workers, single steps of a job's journey, a count of round trips."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
+
+import redis
+
+from arq import _leases, _scripts
+from arq._scripts import ClaimAnswer, ClaimedJob
+from arq.connections import ArqRedis
+from arq.jobs import serialize_job
+from arq.utils import timestamp_ms
+from arq.worker import Worker
+from tests.support.eventually import wait_until_async
+
+QUEUE = "arq:queue"
+
+
+@contextlib.asynccontextmanager
+async def running(*workers: Worker) -> AsyncIterator[None]:
+    """Run workers beside the test; one that ends by itself with an error fails the test."""
+    tasks = [asyncio.create_task(worker.main()) for worker in workers]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        for worker in workers:
+            await worker.close()
+    errors = [e for e in ended if isinstance(e, BaseException) and not isinstance(e, asyncio.CancelledError)]
+    assert not errors, errors
+
+
+async def idle(*workers: Worker) -> None:
+    """Wait until all workers have nothing to do and wait for tokens."""
+
+    async def waiting() -> bool:
+        blocked = 0
+        for worker in workers:
+            if worker.pool is None:
+                return False
+        for client in await workers[0].pool.client_list():
+            blocked += client["cmd"] == "blpop" and "b" in client["flags"]
+        return blocked >= len(workers)
+
+    await wait_until_async(waiting, what="workers wait for tokens")
+
+
+async def claim(
+    pool: ArqRedis, worker_id: str, limit: int = 10, *, queue_name: str = QUEUE, **options: Any
+) -> ClaimAnswer:
+    """Claim due jobs as a worker of that id does."""
+    await _leases.register(pool, worker_id, 60_000)
+    options = {"lock_ms": 60_000, "fair": False} | options
+    call = _scripts.claim(queue_name, worker_id, limit=limit, **options)
+    answer = _scripts.read_claim(await _scripts.run(pool, call))
+    assert answer is not None
+    return answer
+
+
+def ids(answer: ClaimAnswer) -> list[str]:
+    return [job.job_id for job in answer.jobs]
+
+
+async def old_enqueue(
+    pool: ArqRedis, job_id: str, function: str = "f", *args: Any, score: float | None = None
+) -> None:
+    """Put a job into the queue as a producer of another version does: without a token."""
+    await pool.set(f"arq:job:{job_id}", serialize_job(function, args, {}, None, timestamp_ms()), ex=86_400)
+    await pool.zadd(QUEUE, {job_id: timestamp_ms() if score is None else score})
+
+
+async def hold_as_upstream(pool: ArqRedis, *job_ids: str) -> None:
+    """Lock jobs as a worker of the original does."""
+    for job_id in job_ids:
+        await pool.set(f"arq:in-progress:{job_id}", b"1", px=60_000)
+
+
+async def keys(pool: ArqRedis, pattern: str = "*") -> set[str]:
+    """All keys but the register of workers."""
+    return {key.decode() for key in await pool.keys(pattern)} - {"arq:workers"}
+
+
+async def nothing_held(pool: ArqRedis, allowed: Sequence[str] = ()) -> None:
+    """No lock, no claim, no worker, no job in the queue."""
+    left = {key.decode() for key in await pool.keys("*")} - set(allowed)
+    held = {key for key in left if not key.startswith(("arq:result:", "arq:queue:wake", "arq:cron:"))}
+    assert held == set(), held
+
+
+class RoundTrips:
+    """Counts how often the server had to read: one read is one round trip of a client."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._before = self._reads()
+
+    def _reads(self) -> int:
+        return int(self._client.info("stats")["total_reads_processed"])
+
+    def so_far(self) -> int:
+        """Round trips of all others since the start."""
+        now = self._reads()
+        before, self._before = self._before, now
+        return now - before - 1  # our own question
+
+
+@contextlib.contextmanager
+def commands(client: redis.Redis) -> Iterator[dict[str, int]]:
+    """Counts the commands of clients, by name; filled in at the end."""
+    client.config_resetstat()
+    found: dict[str, int] = {}
+    yield found
+    for name, stats in client.info("commandstats").items():
+        found[name.removeprefix("cmdstat_")] = stats["calls"]
+
+
+def job(answer: ClaimAnswer, index: int = 0) -> ClaimedJob:
+    return answer.jobs[index]
