@@ -152,7 +152,7 @@ class ControlServer:
 def _listen(path: Path) -> tuple[socket.socket, int]:
     """A listening socket that appears at `path` complete, and its inode."""
     temporary = path.with_name(f".{os.getpid()}.new")
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with suppress(FileNotFoundError):
             temporary.unlink()

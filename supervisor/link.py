@@ -41,11 +41,11 @@ class Link:
         self.job_rows: list[Any] = []
         self._decoder = Decoder()
         self._unsent = b""
-        self.read_fd, self._beat_fd = os.pipe2(os.O_CLOEXEC)
+        self.read_fd, self._beat_fd = os.pipe()
         self._orders_read_fd = self._write_fd = -1
         if role is Role.STEWARD:
             try:
-                self._orders_read_fd, self._write_fd = os.pipe2(os.O_CLOEXEC)
+                self._orders_read_fd, self._write_fd = os.pipe()
                 os.set_blocking(self._write_fd, False)
             except OSError:
                 self.close()

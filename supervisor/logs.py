@@ -33,7 +33,7 @@ class Outlet:
             if stat.S_ISSOCK(mode):
                 self._socket = socket.socket(fileno=os.dup(fd))
             elif stat.S_ISFIFO(mode):
-                flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
+                flags = os.O_WRONLY | os.O_NONBLOCK
                 self._own_fd = self._fd = os.open(f"/proc/self/fd/{fd}", flags)
         except OSError:
             return

@@ -76,7 +76,10 @@ class Machine:
             happen(self.pool, self.pool.children.get(key), event, now)
         else:
             self._to_pool(event, now)
-        self._pass_deadlines(now)
+        if isinstance(
+            event, Tick
+        ):  # only when everything that was said before is heard: silence must be real
+            self._pass_deadlines(now)
         self._reconcile(now)
         return self.pool.orders
 

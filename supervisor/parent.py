@@ -84,7 +84,7 @@ class Parent:
         self._signals = SignalPipe()
         self._selector = selectors.DefaultSelector()
         self._links: dict[int, Link] = {}
-        self._life_read_fd, self._life_write_fd = os.pipe2(os.O_CLOEXEC)
+        self._life_read_fd, self._life_write_fd = os.pipe()
         self._host = host_name()
         self._redis_dsn = embedded.choose_dsn() if options.embedded_redis else ""
         self._briefing = Briefing(self._status if options.metrics else None)

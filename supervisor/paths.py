@@ -53,7 +53,7 @@ def hold(path: Path) -> int:
         TakenError: another process holds it.
         OSError: it can not be opened.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         flock(fd, LOCK_EX | LOCK_NB)
     except BlockingIOError as error:

@@ -33,7 +33,9 @@ class SignalPipe:
     def __init__(self) -> None:
         self._noted: deque[int] = deque()
         self._before: dict[int, object] = {}
-        self._read_fd, self._write_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._read_fd, self._write_fd = os.pipe()
+        os.set_blocking(self._read_fd, False)
+        os.set_blocking(self._write_fd, False)
 
     def fileno(self) -> int:
         """For a selector."""

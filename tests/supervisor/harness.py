@@ -44,9 +44,10 @@ class Pool:
         return {**os.environ, "PYTHONPATH": path, "TEST_PORT": str(self.port), MARK: self.mark}
 
     def start(self, *arguments: str, settings: str = "app.Settings", quick: bool = True, on_terminal: bool = False,
-              command: tuple[str, ...] = (), stderr: Any = None, **environ: str) -> "Pool":  # fmt: skip
+              script: str = "", command: tuple[str, ...] = (), stderr: Any = None, **environ: str) -> "Pool":  # fmt: skip
         """Start it; `environ` is added to its environment, `command` is put in front."""
-        words = [*command, sys.executable, "-m", "supervisor", settings, "--log-format", "json",
+        program = [script] if script else ["-m", "supervisor"]
+        words = [*command, sys.executable, *program, settings, "--log-format", "json",
                  *(QUICK if quick else ()), *arguments]  # fmt: skip
         environment = {**self.environ, **environ}
         with open(self.log, "ab") as log:

@@ -1,0 +1,130 @@
+"""The system refuses: F30, F31, F48, and storms of signals (R01, R03)."""
+
+import os
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+
+from supervisor.spawn import Pipes, UnsafeForkError, fork
+from tests.supervisor.harness import Pool, Queue
+from tests.support.eventually import wait_until
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.mark.skipif(
+    not hasattr(resource, "prlimit"), reason="the limits of another process can not be changed here"
+)
+def test_f31_no_descriptors_left(pool: Pool, queue: Queue) -> None:
+    pool.start("--procs", "2", "--control", "control/c.sock").ready()
+    in_use = len(os.listdir(f"/proc/{pool.pid}/fd"))
+    resource.prlimit(pool.pid, resource.RLIMIT_NOFILE, (in_use, 4096))
+    pool.kill(pool.workers()[1])
+    pool.signal(signal.SIGTTIN)
+    pool.wait_event("fork.failed")
+    assert queue.result(queue.put("echo", 1)) == 1
+    resource.prlimit(pool.pid, resource.RLIMIT_NOFILE, (4096, 4096))
+    wait_until(lambda: sorted(pool.workers()) == [0, 1, 2], what="everybody is back")
+    assert pool.stop() == 0
+
+
+def test_f30_a_fork_that_fails_is_tried_again(pool: Pool, queue: Queue) -> None:
+    (pool.directory / "scarce.py").write_text(
+        "import errno, os, sys\n"
+        "real, left = os.fork, [0, 0, 0]\n"
+        "def fork():\n"
+        "    if left and os.getpid() == parent:\n"
+        "        left.pop()\n"
+        "        raise OSError(errno.EAGAIN, 'Resource temporarily unavailable')\n"
+        "    return real()\n"
+        "parent, os.fork = os.getpid(), fork\n"
+        "from arq._supervise_entry import main\n"
+        "main()\n"
+    )
+    pool.start("--procs", "2", script="scarce.py").ready()
+    assert len(pool.events("fork.failed")) == 3
+    assert queue.result(queue.put("echo", 1)) == 1
+    assert pool.stop() == 0
+
+
+def test_r13_a_parent_with_a_thread_does_not_fork() -> None:
+    import threading
+
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    try:
+        with pytest.raises(UnsafeForkError, match="2 threads"):
+            fork(lambda: 0, Pipes(1, 2))
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_f48_a_worker_that_has_lost_its_descriptors(pool: Pool, queue: Queue) -> None:
+    (pool.directory / "closer.py").write_text(
+        "import os\n"
+        "from app import Settings as Base\n"
+        "async def close_all(ctx): os.closerange(3, 256)\n"
+        "class Settings(Base): functions = [close_all]\n"
+    )
+    pool.start("--procs", "1", "--hang-timeout", "1", "--kill-timeout", "0.5", "--max-restarts", "100",
+               settings="closer.Settings").ready()  # fmt: skip
+    pid = pool.workers()[0]
+    queue.put("close_all", _expires=2)
+    pool.wait_event("child.exit", pid=pid)
+    pool.wait_event("child.ready", n=2, role="worker")
+    pool.signal(signal.SIGQUIT)
+    assert pool.wait() in (0, 6)
+
+
+def test_r01_a_storm_of_signals(pool: Pool, queue: Queue) -> None:
+    pool.start("--procs", "2").ready()
+    for _ in range(400):
+        for number in (signal.SIGTTIN, signal.SIGTTOU, signal.SIGCHLD, signal.SIGUSR1, signal.SIGHUP):
+            pool.signal(number)
+    assert queue.result(queue.put("echo", 1)) == 1
+    assert len(os.listdir(f"/proc/{pool.pid}/task")) == 1
+    assert pool.stop(30) == 0
+    assert "Traceback" not in pool.text()
+
+
+def test_r03_no_zombies(pool: Pool) -> None:
+    pool.start("--procs", "4", "--max-restarts", "1000").ready()
+    os.kill(pool.pid, signal.SIGSTOP)
+    for pid in pool.workers().values():
+        pool.kill(pid)
+    os.kill(pool.pid, signal.SIGCONT)
+    pool.wait_event("child.exit", n=4)
+    assert not [pid for pid in children_of(pool.pid) if is_zombie(pid)]
+    assert pool.stop() == 0
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return False
+
+
+def test_an_embedded_server_that_dies_comes_back(pool: Pool) -> None:
+    (pool.directory / "plain.py").write_text(
+        "async def job(ctx): open('ran', 'a').write('x')\n"
+        "async def on_startup(ctx): await ctx['redis'].enqueue_job('job')\n"
+        "class Settings: functions = [job]; on_startup = on_startup\n"
+    )
+    pool.start("--procs", "1", "--embedded-redis", settings="plain.Settings").ready()
+    ran = pool.directory / "ran"
+    wait_until(ran.exists, what="the job ran")
+    worker = pool.workers()[0]
+    pool.kill(pool.events("child.ready", role="redis")[0]["pid"])
+    pool.wait_event("child.ready", n=2, role="redis")
+    pool.kill(worker)
+    wait_until(lambda: ran.read_text() == "xx", what="the job ran on the new server")
+    assert pool.stop() == 0
