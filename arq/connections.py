@@ -203,6 +203,7 @@ class ArqRedis(Redis):
         if pool_or_conn is not None:
             kwargs["connection_pool"] = pool_or_conn
         super().__init__(**kwargs)
+        self._sentinels: Sequence[Redis] = ()
         self._enqueue_batches: Batcher[tuple[str, _scripts.NewJob], _Accepted] = Batcher(self._send_jobs)
         self._look_batches: Batcher[tuple[str, str], tuple[bytes | None, bool]] = Batcher(
             functools.partial(look_many, self)
@@ -384,6 +385,8 @@ class ArqRedis(Redis):
         """Close the client, and its pool if it made the pool itself or `close_connection_pool` is True."""
         closer = getattr(super(), "aclose", None) or super().close
         await closer(close_connection_pool)
+        for sentinel in self._sentinels:
+            await (getattr(sentinel, "aclose", None) or sentinel.close)()
 
 
 def _check(job_id: Any, queue_name: Any, defer_by: Any, expires: Any) -> None:
@@ -492,11 +495,16 @@ def _connector(settings: RedisSettings) -> Callable[..., ArqRedis]:
         message = "host provided as a string but sentinel is true: give a list of (host, port)"
         raise RuntimeError(message)  # noqa: TRY004  (arq's type)
 
-    def connect(**kwargs: Any) -> ArqRedis:
-        sentinel = Sentinel(settings.host, **_client_options(settings))  # type: ignore[no-untyped-call]
-        return cast(ArqRedis, sentinel.master_for(settings.sentinel_master, redis_class=ArqRedis, **kwargs))
+    return functools.partial(_connect_by_sentinel, settings)
 
-    return connect
+
+def _connect_by_sentinel(settings: RedisSettings, **arq_options: Any) -> ArqRedis:
+    sentinel = Sentinel(settings.host, **_client_options(settings))  # type: ignore[no-untyped-call]
+    client = cast(ArqRedis, sentinel.master_for(settings.sentinel_master, redis_class=ArqRedis))
+    for name, value in arq_options.items():  # redis-py would hand them on to its connections
+        setattr(client, name, value)
+    client._sentinels = sentinel.sentinels
+    return client
 
 
 def _client_options(settings: RedisSettings) -> dict[str, Any]:
