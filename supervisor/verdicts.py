@@ -148,6 +148,7 @@ def _follow_helper(pool: Pool, child: Child, now: float) -> None:
     if child.role is Role.REDIS and child.ready_s is None and child.fatal is not None:
         code = ExitCode.TAKEN if child.fatal.kind == "taken" else ExitCode.BOOT
         pool.say("redis.failed", "error", error=child.fatal.error)
+        _last_word(pool, f"{child.fatal.error} (exit {int(code)})")
         begin_stop(pool, code, "redis", now)
 
 
@@ -168,24 +169,28 @@ def _count_boot_failure(pool: Pool, child: Child, outcome: Outcome, end: Exited,
     error = _error(child, end)
     if outcome is Outcome.IMPORT_FAIL:
         pool.say("boot.failed", "error", code=int(ExitCode.SETTINGS), error=error)
-        pool.order(
-            Trace(
-                f"arq-supervise: cannot import {pool.options.settings!r} ({error}); not restarting (exit 4)"
-            )
-        )
+        _last_word(pool, f"cannot import {pool.options.settings!r} ({error}); not restarting (exit 4)")
         begin_stop(pool, ExitCode.SETTINGS, "import", now)
         return
     pool.boot_failures += 1
     if pool.boot_failures > pool.options.boot_retries:
         pool.say("boot.failed", "error", code=int(ExitCode.BOOT), error=error)
+        _last_word(pool, f"workers cannot start ({error}); giving up (exit 3)")
         begin_stop(pool, ExitCode.BOOT, "boot", now)
 
 
 def _count_failure(pool: Pool, now: float) -> None:
     pool.restarts_total += 1
     if pool.limit.note(now):
-        pool.say("intensity.exceeded", "error", n=pool.limit.within(now), window_s=pool.limit.window_s)
+        n, window_s = pool.limit.within(now), pool.limit.window_s
+        pool.say("intensity.exceeded", "error", n=n, window_s=window_s)
+        _last_word(pool, f"{n} workers failed within {window_s:g} s; giving up (exit 5)")
         begin_stop(pool, ExitCode.INTENSITY, "intensity", now)
+
+
+def _last_word(pool: Pool, text: str) -> None:
+    """Why it ends, for the person who reads the last lines."""
+    pool.order(Trace(f"arq-supervise: {text}"))
 
 
 def _note_tempfail(pool: Pool, slot: Slot, child: Child, now: float) -> None:
@@ -206,6 +211,7 @@ def give_up_waiting(pool: Pool, now: float) -> None:
     """No worker has reached Redis for as long as the option allows."""
     limit_s, since_s = pool.options.exit_on_tempfail_s, pool.tempfail_since_s
     if limit_s and since_s is not None and now - since_s >= limit_s and pool.stopping is None:
+        _last_word(pool, f"no worker could reach Redis for {limit_s:g} s; giving up (exit 69)")
         begin_stop(pool, ExitCode.UNAVAILABLE, "tempfail", now)
 
 
@@ -216,6 +222,12 @@ def admit(pool: Pool, child: Child, now: float) -> None:
     if child.role is not Role.WORKER:
         return
     pool.tempfail_since_s = None
+    if child.report is not None and not child.report.redis and pool.report is None:
+        pool.say(
+            "lease.own",
+            "warning",
+            why="the steward can not use these Redis settings: workers keep their leases",
+        )
     pool.report = child.report
     if not pool.was_ready:
         _let_others_follow(pool, now)

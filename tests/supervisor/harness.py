@@ -43,8 +43,17 @@ class Pool:
         path = f"{self.directory}{os.pathsep}{ROOT}"
         return {**os.environ, "PYTHONPATH": path, "TEST_PORT": str(self.port), MARK: self.mark}
 
-    def start(self, *arguments: str, settings: str = "app.Settings", quick: bool = True, on_terminal: bool = False,
-              script: str = "", command: tuple[str, ...] = (), stderr: Any = None, **environ: str) -> "Pool":  # fmt: skip
+    def start(
+        self,
+        *arguments: str,
+        settings: str = "app.Settings",
+        quick: bool = True,
+        on_terminal: bool = False,
+        script: str = "",
+        command: tuple[str, ...] = (),
+        stderr: Any = None,
+        **environ: str,
+    ) -> "Pool":
         """Start it; `environ` is added to its environment, `command` is put in front."""
         program = [script] if script else ["-m", "supervisor"]
         words = [*command, sys.executable, *program, settings, "--log-format", "json",

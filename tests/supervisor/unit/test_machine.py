@@ -75,7 +75,11 @@ def test_f23_a_failing_start_hook_gets_one_more_try() -> None:
     play.pass_time(1)
     play.fails(play.of_slot(0), "boot", 3)
     assert play.code is ExitCode.BOOT
-    assert sum(isinstance(order, Trace) for order in play.orders) == 1
+    traces = [order.text for order in play.orders if isinstance(order, Trace)]
+    assert traces == [
+        "Traceback ...",
+        "arq-supervise: workers cannot start (ImportError: x); giving up (exit 3)",
+    ]
 
 
 def test_f24_a_worker_that_never_gets_ready_is_a_boot_failure() -> None:
