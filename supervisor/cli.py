@@ -143,6 +143,9 @@ def number_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "--redis-url", default="", metavar="DSN", help="With --check: Redis, instead of importing SETTINGS."
 )
 @click.option("--fleet", is_flag=True, help="With --check: all pools of the queue on all hosts, from Redis.")
+@click.option("--check-settings", is_flag=True, help="Import SETTINGS, say what is in them, and leave.")
+@click.option("--print-unit", is_flag=True, help="Print a systemd unit for this pool and leave.")
+@click.option("--template", is_flag=True, help="With --print-unit: the unit for several pools.")
 def cli(words: tuple[str, ...], check: bool, ctl: str | None, **given: Any) -> None:
     """See HELP."""
     if not hasattr(os, "fork"):
@@ -152,6 +155,7 @@ def cli(words: tuple[str, ...], check: bool, ctl: str | None, **given: Any) -> N
         name: given.pop(name)
         for name in ("as_json", "wait", "local", "strict", "min_healthy", "redis_url", "fleet")
     }
+    leave_after_looking(settings, given)
     if ctl is not None:
         sys.exit(control(ctl, operand, settings, given, asked))
     if check:
@@ -159,6 +163,25 @@ def cli(words: tuple[str, ...], check: bool, ctl: str | None, **given: Any) -> N
     if not settings:
         leave(ExitCode.USAGE, "SETTINGS is missing: give the dotted path of a worker settings class")
     sys.exit(supervise(make_options(settings, given)))
+
+
+def leave_after_looking(settings: str, given: dict[str, Any]) -> None:
+    """`--print-unit` and `--check-settings`."""
+    wants_unit, is_template, wants_check = (
+        given.pop(name) for name in ("print_unit", "template", "check_settings")
+    )
+    if not wants_unit and not wants_check:
+        return
+    if not settings and not is_template:
+        leave(ExitCode.USAGE, "SETTINGS is missing: give the dotted path of a worker settings class")
+    if wants_check:
+        from .dryrun import check_settings
+
+        sys.exit(check_settings(settings))
+    from .unitfile import print_unit
+
+    click.echo(print_unit(settings, given["name"] or pool_name(settings), is_template), nl=False)
+    sys.exit(0)
 
 
 def split_words(words: tuple[str, ...], ctl: str | None) -> tuple[str, str]:

@@ -1,6 +1,8 @@
 """`--check`, `--check --fleet`, `--ctl status` and `--ctl top` against the truth."""
 
 import json
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -181,3 +183,33 @@ def test_usr1_dumps_every_worker(pool: Pool) -> None:
     pool.wait_event("child.dump", n=2)
     assert "most recent call first" in pool.text()
     assert pool.stop() == 0
+
+
+def test_settings_can_be_looked_at_without_running_them(pool: Pool) -> None:
+    done = run(pool, "app.Settings", "--check-settings")
+    assert done.returncode == 0
+    assert "functions            echo, who" in done.stdout
+    (pool.directory / "broken.py").write_text("import nowhere\n")
+    broken = run(pool, "broken.Settings", "--check-settings")
+    assert broken.returncode == 4
+    assert broken.stderr.splitlines()[-1].startswith(
+        "arq-supervise: cannot use 'broken.Settings' (ModuleNotFoundError"
+    )
+
+
+@pytest.mark.parametrize("template", [(), ("--template",)])
+def test_f57_the_unit_file(pool: Pool, template: tuple[str, ...]) -> None:
+    text = run(pool, "app.Settings", "--name", "shop", "--print-unit", *template).stdout
+    assert "KillMode=mixed" in text
+    assert not re.search("@[A-Z]+@", text)
+    if shutil.which("systemd-analyze") is None:
+        return
+    unit = pool.directory / ("arq-supervise@.service" if template else "arq-supervise.service")
+    unit.write_text(re.sub(r"^(Exec\w+=)\S+", r"\1/bin/true", text, flags=re.MULTILINE))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False
+    )
+    complaints = [line for line in done.stderr.splitlines() if unit.name in line]
+    assert complaints == []
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(unit)]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0

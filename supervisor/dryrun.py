@@ -1,0 +1,39 @@
+"""`--check-settings`: import the settings and make a worker of them, connect to nothing, say what was found."""
+
+import asyncio
+import sys
+import traceback
+from typing import Any
+
+import arq.worker
+
+from .child import load_settings
+from .codes import ExitCode
+from .trouble import short
+
+
+def check_settings(path: str) -> int:
+    """Print a summary on stdout; returns 0, or 4 with the traceback on stderr."""
+    try:
+        found = asyncio.run(_summary(load_settings(path)))
+    except BaseException as error:  # noqa: BLE001  # a settings module may raise anything, SystemExit too
+        sys.stderr.write("".join(traceback.format_exception(error)))
+        sys.stderr.write(f"arq-supervise: cannot use {path!r} ({short(error)})\n")
+        return ExitCode.SETTINGS
+    width = max(map(len, found))
+    sys.stdout.write("".join(f"{name:<{width}}  {value}\n" for name, value in found.items()))
+    return ExitCode.OK
+
+
+async def _summary(settings: Any) -> dict[str, str]:
+    worker = arq.worker.create_worker(settings, handle_signals=False)
+    redis: Any = worker.redis_settings
+    return {
+        "queue": str(worker.queue_name),
+        "functions": ", ".join(worker.functions),
+        "cron jobs": ", ".join(job.name for job in worker.cron_jobs or ()) or "-",
+        "redis": "a pool of its own" if redis is None else f"{redis.host}:{redis.port}/{redis.database}",
+        "max_jobs": str(worker.max_jobs),
+        "longest job": f"{worker.in_progress_timeout_s - 10:g} s",
+        "job_completion_wait": f"{worker.job_completion_wait} s",
+    }
