@@ -65,6 +65,8 @@ _SHORTEST_PAUSE_S = 0.005
 _SWEEP_S = 15.0
 #: Seconds until a worker that steps over jobs which plain arq workers hold looks at the head of the queue again.
 _START_OVER_BUSY_S, _START_OVER_IDLE_S = 0.5, 5.0
+#: Seconds after which a job that was cancelled and still runs is cancelled again.
+_CANCEL_AGAIN_S = 5.0
 #: Seconds for which a worker counts among those that look at its queue.
 _PRESENCE_S = 60.0
 #: Seconds for which a supervised worker announces itself; its supervisor keeps it alive from then on.
@@ -97,6 +99,7 @@ class Worker(WorkerOptions):
         self._drain_task: asyncio.Task[None] | None = None
         self._look_at_s = self._beat_at_s = self._keep_at_s = self._sweep_at_s = self._present_at_s = 0.0
         self._start_over_at_s = 0.0
+        self._abort_again_at_s: dict[str, float] = {}
         self._more = True
         self._redis_ahead_ms = 0
         self._last_health: tuple[float, str | None] = (0.0, None)
@@ -247,7 +250,11 @@ class Worker(WorkerOptions):
 
     async def _work(self) -> None:
         backoff = Backoff()
+        task = asyncio.current_task()
         while True:
+            # Python 3.11's wait_for, with which redis-py sends, loses a cancellation that comes just when it is done.
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError
             try:
                 await self._poll_iteration()
                 if self.on_ready is not None:
@@ -474,6 +481,7 @@ class Worker(WorkerOptions):
         finally:
             del self.job_tasks[job_id], self._names[job_id]
             self.aborting_tasks.discard(job_id)
+            self._abort_again_at_s.pop(job_id, None)
 
     def _who_cancelled(self, job_id: str) -> Cause:
         if job_id in self.aborting_tasks:
@@ -561,8 +569,10 @@ class Worker(WorkerOptions):
         """Cancel those running jobs that somebody asked to abort."""
         for job_id in await self._get_pump().aborted(list(self.job_tasks)):
             task = self.job_tasks.get(job_id)
-            if task is not None and job_id not in self.aborting_tasks:
+            now_s = self._clock()
+            if task is not None and now_s >= self._abort_again_at_s.get(job_id, 0.0):
                 self.aborting_tasks.add(job_id)
+                self._abort_again_at_s[job_id] = now_s + _CANCEL_AGAIN_S
                 task.cancel()
 
     async def heart_beat(self) -> None:
@@ -728,7 +738,7 @@ class Worker(WorkerOptions):
             return
         self._stopping = True
         await self._stop_listening()
-        await asyncio.gather(*self.tasks.values(), return_exceptions=True)
+        await self._cancelled_jobs_end()
         await self._leave()
         try:
             if self.on_shutdown:
@@ -739,6 +749,13 @@ class Worker(WorkerOptions):
             if not keep_handlers:
                 self._signals.remove()
             self._stopping = self._draining = False
+
+    async def _cancelled_jobs_end(self) -> None:
+        """Wait for the cancelled jobs; what still runs after a while is told again, it may have lost the first word."""
+        while self.tasks:
+            _, running = await asyncio.wait(list(self.tasks.values()), timeout=_CANCEL_AGAIN_S)
+            for task in running:
+                task.cancel()
 
     async def _stop_listening(self) -> None:
         listener, self._listener = self._listener, None
