@@ -126,6 +126,8 @@ class Session:
         """Returns the exit code."""
         try:
             return self._loop.run_until_complete(self._live(settings))
+        except asyncio.CancelledError:  # somebody has cancelled the worker, and it was not us
+            return ChildCode.UNFINISHED
         except Exception as error:  # noqa: BLE001  # whatever ends a worker, the parent has to know
             return self._explain(error)
 
@@ -163,6 +165,7 @@ class Session:
         self._redis_name, self._redis_text = self._hand_over(worker)
         worker.supervised = bool(self._redis_name)
         worker.on_startup = self._watched(worker.on_startup)
+        self._say_ready_before_the_first_job(worker)
         self._lead_cron(worker)
         if self._brief.options.metrics:
             self._count_jobs(worker)
@@ -197,6 +200,20 @@ class Session:
             self._is_started = True
 
         return on_startup
+
+    def _say_ready_before_the_first_job(self, worker: Any) -> None:
+        """A job that blocks the loop must find a worker that is known to work, not one that seems never to boot."""
+        run_job = worker.run_job
+
+        async def first_job(job_id: str, score: int) -> None:
+            if "run_job" in vars(worker):
+                del worker.run_job
+            if worker.on_ready is not None:
+                worker.on_ready = None
+                self._ready()
+            await run_job(job_id, score)
+
+        worker.run_job = first_job
 
     def _lead_cron(self, worker: Any) -> None:
         """Several processes must not do what one would do: slot 0 leads."""
@@ -253,8 +270,6 @@ class Session:
         }
 
     def _explain(self, error: Exception) -> int:
-        if isinstance(error, asyncio.CancelledError):
-            return ChildCode.UNFINISHED
         if not self._hook_failed and is_redis_away(error):
             return fail(self._line, "temp", error, ChildCode.TEMPFAIL)
         if refusal := redis_refusal(error):
@@ -313,6 +328,8 @@ class Session:
     def _orphaned(self) -> None:
         """The parent is gone. Nobody else will end this process, so it has to be sure that it ends."""
         self._line.on_broken = lambda: None
+        if not self._is_started:
+            os._exit(0)
         with suppress(Exception):
             self._loop.remove_reader(self._pipes.life_fd)
         limit_s = float(self._worker.job_completion_wait) + ORPHAN_MARGIN_S

@@ -97,12 +97,13 @@ def test_f26_one_slot_that_can_not_start(pool: Pool, queue: Queue) -> None:
     assert pool.stop() == 0
 
 
+@pytest.mark.slow
 def test_f27_every_worker_crashes(pool: Pool) -> None:
     assert pool.start("--procs", "2", TEST_IMPORT="crash_soon").wait(40) == 5
     assert pool.events("intensity.exceeded", n=11)
 
 
-@pytest.mark.parametrize("delay_ms", range(0, 500, 50))
+@pytest.mark.parametrize("delay_ms", [0, 30, 60, 120, 250, 450])
 def test_f41_a_stop_at_any_moment_of_the_boot(pool: Pool, delay_ms: int) -> None:
     pool.start("--procs", "3")
     wait_until(lambda: has_handlers(pool.pid), what="the parent has its handlers")

@@ -39,7 +39,6 @@ def test_f02_a_worker_that_runs_jobs(pool: Pool, queue: Queue, redis_client: red
     assert sorted(released["ids"]) == sorted(ids)
     assert len({queue.result(job_id) for job_id in ids}) == 1
     assert [queue.tries(job_id) for job_id in ids] == [2, 2, 2]
-    assert sorted(pool.events("child.exit")[0]["jobs"]) == [] or pool.events("child.exit")[0]["ongoing"] == 3
     assert pool.stop() == 0
 
 
@@ -80,6 +79,7 @@ def test_f05_the_parent_while_jobs_run(pool: Pool, queue: Queue, redis_client: r
     assert redis_client.zscore("arq:queue", long)
 
 
+@pytest.mark.slow
 def test_f05_the_parent_while_a_job_never_ends(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
     pool.start("--procs", "1", TEST_WAIT="0").ready()
     owner_of(redis_client, queue.put("stubborn", 600))
@@ -136,6 +136,7 @@ def test_the_steward_is_replaced_and_knows_everything_again(
     assert pool.stop() == 0
 
 
+@pytest.mark.slow
 def test_kill_dash_9_loses_nothing_under_load(pool: Pool, queue: Queue) -> None:
     pool.start("--procs", "3", "--max-restarts", "100").ready()
     ids = queue.put_many("slow", 300, 0.02)

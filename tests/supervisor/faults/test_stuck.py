@@ -39,6 +39,7 @@ def test_f08_a_stopped_worker_does_not_hold_up_the_stop(pool: Pool) -> None:
     assert pool.stop(5) == 0
 
 
+@pytest.mark.slow
 def test_f09_a_stopped_parent_kills_nobody_when_it_comes_back(pool: Pool, queue: Queue) -> None:
     pool.start("--procs", "2", *HANG).ready()
     before = pool.workers()
@@ -51,6 +52,7 @@ def test_f09_a_stopped_parent_kills_nobody_when_it_comes_back(pool: Pool, queue:
     assert pool.stop() == 0
 
 
+@pytest.mark.slow
 def test_f10_everybody_stopped_and_continued(pool: Pool, queue: Queue) -> None:
     pool.start("--procs", "2", *HANG).ready()
     before = pool.workers()
