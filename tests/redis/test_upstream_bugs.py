@@ -86,7 +86,9 @@ async def test_B02_aborting_a_deferred_job_does_not_bring_it_back(arq_redis: Arq
     assert await arq_redis.zcard("arq:abort") == 0
 
 
-async def test_B15_a_job_that_ignores_its_abort_leaves_nothing(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
+async def test_B15_a_job_that_ignores_its_abort_leaves_nothing(
+    arq_redis: ArqRedis, worker: WorkerFactory
+) -> None:
     async def stubborn(ctx: Ctx) -> str:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
@@ -127,7 +129,11 @@ Arq = Callable[..., Program]
 
 
 async def held_by_nobody(pool: ArqRedis) -> set[str]:
-    found = await keys(pool, "arq:in-progress:*") | await keys(pool, "arq:claims:*") | await keys(pool, "*health-check")
+    found = (
+        await keys(pool, "arq:in-progress:*")
+        | await keys(pool, "arq:claims:*")
+        | await keys(pool, "*health-check")
+    )
     return found | {member.decode() for member in await pool.zrange("arq:workers", 0, -1)}
 
 
@@ -278,7 +284,9 @@ async def test_B10_a_cron_job_with_an_id_can_be_enqueued_again_at_once(
     assert set(ticks) == {"own"}
 
 
-async def test_B10_a_retry_in_a_cron_job_comes_when_it_says(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
+async def test_B10_a_retry_in_a_cron_job_comes_when_it_says(
+    arq_redis: ArqRedis, worker: WorkerFactory
+) -> None:
     tries = []
 
     async def tick(ctx: Ctx) -> None:
@@ -286,7 +294,11 @@ async def test_B10_a_retry_in_a_cron_job_comes_when_it_says(arq_redis: ArqRedis,
         if len(tries) == 1:
             raise Retry(0.05)
 
-    one = worker(cron_jobs=[cron(tick, name="tick", run_at_startup=True, max_tries=3, month=1, day=1, hour=0, minute=0)])
+    one = worker(
+        cron_jobs=[
+            cron(tick, name="tick", run_at_startup=True, max_tries=3, month=1, day=1, hour=0, minute=0)
+        ]
+    )
     async with running(one):
         await wait_until_async(lambda: len(tries) == 2)
     assert tries == [1, 2]
@@ -360,7 +372,9 @@ async def test_B12_a_job_whose_namesake_vanishes_meanwhile_is_enqueued(arq_redis
     """WATCH also fired when the key was deleted: nothing was queued and None returned."""
     for _ in range(20):
         await arq_redis.set("arq:job:a", b"", px=50_000)
-        gone, job = await asyncio.gather(arq_redis.delete("arq:job:a"), arq_redis.enqueue_job("quick", _job_id="a"))
+        gone, job = await asyncio.gather(
+            arq_redis.delete("arq:job:a"), arq_redis.enqueue_job("quick", _job_id="a")
+        )
         queued = await arq_redis.zscore(QUEUE, "a") is not None
         assert gone
         assert queued == (job is not None)
@@ -368,7 +382,9 @@ async def test_B12_a_job_whose_namesake_vanishes_meanwhile_is_enqueued(arq_redis
         await arq_redis.delete("arq:job:a", QUEUE)
 
 
-async def test_B13_kept_a_job_that_nobody_here_knows_is_failed(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
+async def test_B13_kept_a_job_that_nobody_here_knows_is_failed(
+    arq_redis: ArqRedis, worker: WorkerFactory
+) -> None:
     """Kept: a worker can not know whether another one has the function, and a misspelt name must not wait for ever."""
     job = await enqueued(arq_redis, "misspelt")
     one = worker([quick])
