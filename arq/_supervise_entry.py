@@ -1,13 +1,9 @@
 """The console script `arq-supervise`: checks that the package `supervisor` is ours before it runs it."""
 
-import os
-import signal
 import sys
 from importlib import import_module
 
 USAGE = 2
-# with these, nothing is run: an interrupted question must not look answered
-QUESTIONS = {"--check", "--ctl", "--check-settings", "--print-unit", "--help"}
 WRONG_PACKAGE = (
     "arq-supervise: the installed package 'supervisor' is not the one that came with arq (supervisord uses the same"
     " name); uninstall supervisord from this environment, then install arq again\n"
@@ -16,11 +12,10 @@ WRONG_PACKAGE = (
 
 def main() -> None:
     """Run `arq-supervise`; exit code 2 and one line when another project's `supervisor` is in the way."""
-    if not QUESTIONS.intersection(sys.argv):
-        _stop_at_once_until_ready_to_stop()
     try:
         if not getattr(import_module("supervisor"), "ARQ_SUPERVISE", False):
             raise ImportError("supervisor")
+        import_module("supervisor.early").stop_at_once_until_ready_to_stop()
         cli = import_module("supervisor.cli").cli
     except ImportError as error:
         if not (error.name or "supervisor").startswith("supervisor"):
@@ -28,9 +23,3 @@ def main() -> None:
         sys.stderr.write(WRONG_PACKAGE)
         sys.exit(USAGE)
     cli(prog_name="arq-supervise")
-
-
-def _stop_at_once_until_ready_to_stop() -> None:
-    """A stop during the imports finds nobody to end: that is a clean end. The supervisor replaces these handlers."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, lambda *_: os._exit(0))

@@ -1,6 +1,9 @@
 """arq-supervise: keeps N arq workers running, whatever happens to them."""
 
-from .options import Options
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .options import Options
 
 # The package index has another project with this import name (supervisord). The console script looks for this
 # mark before it trusts what it imported.
@@ -9,7 +12,16 @@ ARQ_SUPERVISE = True
 __all__ = ["ARQ_SUPERVISE", "Options", "run"]
 
 
-def run(options: Options) -> int:
+def __getattr__(name: str) -> Any:
+    """`Options` is imported when it is asked for: the command has something to do before it imports anything."""
+    if name == "Options":
+        from .options import Options
+
+        return Options
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def run(options: "Options") -> int:
     """Run the pool in this process until it ends, and return the exit code (0-7 or 69, see the operations manual).
 
     Must be called from the main thread of a process that has no other thread. Replaces the handlers of TERM, INT,

@@ -1,6 +1,10 @@
 """`python -m supervisor`."""
 
-from arq._supervise_entry import main
+from supervisor.early import stop_at_once_until_ready_to_stop
 
 if __name__ == "__main__":
+    stop_at_once_until_ready_to_stop()
+
+    from arq._supervise_entry import main
+
     main()

@@ -331,7 +331,14 @@ class Parent:
 
 def share_pages() -> None:
     """Import what every child will need and keep the collector off it: the pages stay shared."""
-    for name in ("uvloop", "redis.asyncio", "hiredis"):
+    for name in (
+        "uvloop",
+        "redis.asyncio",
+        "hiredis",
+        "encodings.idna",
+        "importlib.metadata",
+        "logging.config",
+    ):
         with suppress(ImportError):
             __import__(name)
     gc.collect()

@@ -2,7 +2,6 @@
 
 import os
 import stat
-import tempfile
 from collections.abc import Mapping
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
@@ -24,7 +23,7 @@ def control_directory(environ: Mapping[str, str]) -> Path:
         return Path(environ["RUNTIME_DIRECTORY"].split(":")[0])
     if environ.get("XDG_RUNTIME_DIR"):
         return Path(environ["XDG_RUNTIME_DIR"]) / "arq-supervise"
-    return Path(tempfile.gettempdir()) / f"arq-supervise-{os.getuid()}"
+    return Path("/tmp") / f"arq-supervise-{os.getuid()}"  # noqa: S108  # ours alone, see prepare_directory
 
 
 def control_path(control: str, pool: str, environ: Mapping[str, str]) -> Path | None:
@@ -38,11 +37,12 @@ def prepare_directory(directory: Path) -> None:
     """Make it if need be, for us alone.
 
     Raises:
-        OSError: it can not be made, or it is not ours alone.
+        OSError: it can not be made, or others could replace what is in it.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     about = directory.stat()
-    if about.st_uid != os.getuid() or stat.S_IMODE(about.st_mode) & 0o022:
+    is_shared = stat.S_IMODE(about.st_mode) & 0o022 or about.st_uid not in (0, os.getuid())
+    if is_shared and not about.st_mode & stat.S_ISVTX:  # in a sticky directory nobody can replace our files
         raise UnsafeDirectoryError(f"{directory} belongs to another user, or others may write to it")
 
 
