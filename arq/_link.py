@@ -62,7 +62,7 @@ class Link:
                 async with asyncio.timeout(timeout_s):
                     connection = await self._connected()
                     await connection.send_packed_command([pack_command(command) for command in commands])
-                    return [await self._answer(connection) for _ in commands]
+                    return [await read_answer(connection) for _ in commands]
             except (
                 BaseException
             ):  # also a cancellation: answers that nobody has read would be taken for the next ones
@@ -78,13 +78,6 @@ class Link:
             self._connection = connection
         return self._connection
 
-    @staticmethod
-    async def _answer(connection: Connection) -> Any:
-        try:
-            return await connection.read_response()
-        except ResponseError as exc:
-            return exc
-
     async def drop(self) -> None:
         """Close the connection, after a call that is under way; the next call opens a new one."""
         async with self._turn:
@@ -94,3 +87,11 @@ class Link:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.disconnect(nowait=True)
+
+
+async def read_answer(connection: Connection) -> Any:
+    """The next answer; what Redis refused as an exception, not raised: the answers after it must be read, too."""
+    try:
+        return await connection.read_response()
+    except ResponseError as exc:
+        return exc

@@ -243,9 +243,9 @@ def decode_ids(answer: Any) -> list[str]:
     return [job_id.decode(errors="backslashreplace") for job_id in answer]
 
 
-def pass_on(queue_name: str) -> Call:
-    """Leave a wake-up token for another worker."""
-    return Call(_PASS_ON, (wake_key(queue_name),), (PREFIX,))
+def pass_on(queue_name: str, leaving: str = "") -> Call:
+    """Leave a wake-up token for another worker; `leaving`: id of a worker that looks at the queue no more."""
+    return Call(_PASS_ON, (queue_name, wake_key(queue_name), lookers_key(queue_name)), (PREFIX, leaving))
 
 
 def abort(queue_name: str, job_id: str) -> Call:

@@ -21,6 +21,7 @@ from redis.exceptions import AuthenticationError, RedisError, WatchError
 
 from . import _scripts
 from ._batch import Batcher
+from ._lane import Lane
 from ._link import Link
 from .constants import default_queue_name, expires_extra_ms, result_key_prefix
 from .jobs import (
@@ -203,6 +204,7 @@ class ArqRedis(Redis):
         if pool_or_conn is not None:
             kwargs["connection_pool"] = pool_or_conn
         super().__init__(**kwargs)
+        self._lane = Lane(self.connection_pool)
         self._sentinels: Sequence[Redis] = ()
         self._enqueue_batches: Batcher[tuple[str, _scripts.NewJob], _Accepted] = Batcher(self._send_jobs)
         self._look_batches: Batcher[tuple[str, str], tuple[bytes | None, bool]] = Batcher(
@@ -326,7 +328,7 @@ class ArqRedis(Redis):
         """Send the jobs of one queue. What goes wrong is for their callers, not for those of other queues."""
         call = _scripts.enqueue(queue_name, (batch[i][1] for i in indexes), self.expires_extra_ms)
         try:
-            return [answer == 1 for answer in await _scripts.run(self, call)]
+            return [answer == 1 for answer in await self._lane.run(call)]
         except RedisError as exc:
             return [exc] * len(indexes)
 
@@ -383,6 +385,7 @@ class ArqRedis(Redis):
 
     async def close(self, close_connection_pool: bool | None = None) -> None:
         """Close the client, and its pool if it made the pool itself or `close_connection_pool` is True."""
+        await self._lane.close()
         closer = getattr(super(), "aclose", None) or super().close
         await closer(close_connection_pool)
         for sentinel in self._sentinels:

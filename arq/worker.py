@@ -257,9 +257,7 @@ class Worker(WorkerOptions):
                 raise asyncio.CancelledError
             try:
                 await self._poll_iteration()
-                if self.on_ready is not None:
-                    ready, self.on_ready = self.on_ready, None
-                    ready()
+                self._say_ready()
                 if self.burst and await self._burst_is_done():
                     return
             except PASSING as exc:
@@ -270,6 +268,12 @@ class Worker(WorkerOptions):
                     backoff.tries = 0
                     self._keep_at_s = 0.0  # its data may be gone: say anew that we are alive
                 await self._pause()
+
+    def _say_ready(self) -> None:
+        """Redis has answered: tell whoever waits for it. Once, and before the first job, which may block the loop."""
+        ready, self.on_ready = self.on_ready, None
+        if ready is not None:
+            ready()
 
     async def _ride_out(self, exc: Exception, backoff: Backoff) -> None:
         """Redis is away: the running jobs go on, their endings are kept."""
@@ -325,7 +329,8 @@ class Worker(WorkerOptions):
         return self.max_jobs - len(self._slots) if self.allow_pick_jobs and not self._stopping else 0
 
     async def _poll_iteration(self) -> None:
-        """Write how jobs ended, take new ones if there is room and something may be due, and do what is regular."""
+        """Do what is regular, write how jobs ended, and take new ones if there is room and something may be due."""
+        await self._do_what_is_regular()
         want = min(self._free_slots(), self.queue_read_limit)
         if self.burst and self.max_burst_jobs >= 0:
             want = min(want, self.max_burst_jobs - self._started)
@@ -336,7 +341,6 @@ class Worker(WorkerOptions):
             answer = await pump.exchange(max(0, want), fair=not self.burst)
             if answer is not None:
                 self._take(answer)
-        await self._do_what_is_regular()
         await self._let_go_outside_main()
 
     async def _let_go_outside_main(self) -> None:
@@ -360,6 +364,7 @@ class Worker(WorkerOptions):
             self._redis_ahead_ms = answer.now_ms - timestamp_ms()
         self._more = answer.wait_ms == 0 and not answer.shared
         self._look_again(10 if answer.shared else answer.wait_ms)
+        self._say_ready()
         if not self._stopping:  # else it is given back when the worker leaves
             for job in answer.jobs:
                 if job.job_id not in self._claimed:  # after a lost answer we are told of all that is ours

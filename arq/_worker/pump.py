@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import _scripts
-from .._keys import lookers_key
 from .._link import Link
 from .._scripts import Call, ClaimAnswer, Ending
 from . import report
@@ -218,8 +217,11 @@ class Pump:
             await asyncio.gather(self._exchange, return_exceptions=True)
         while self._endings:
             await self.exchange()
-        (answer,) = await self._link.call([_scripts.release(self._worker_id, forgive=True)])
-        await self._link.commands([("ZREM", lookers_key(self._queue_name), self._worker_id)])
+        last_calls = [
+            _scripts.release(self._worker_id, forgive=True),
+            _scripts.pass_on(self._queue_name, leaving=self._worker_id),
+        ]
+        answer, _ = await self._link.call(last_calls)
         return _scripts.decode_ids(answer)
 
     async def close(self) -> None:
