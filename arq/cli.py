@@ -48,15 +48,24 @@ def cli(
     WORKER_SETTINGS is the path of a settings class or dict: `package.module.Settings` or `package.module:Settings`.
     """
     sys.path.append(os.getcwd())
-    logging.config.dictConfig(
-        cast(dict[str, Any], _load(custom_log_dict)) if custom_log_dict else default_log_config(verbose)
-    )
+    _configure_logging(custom_log_dict, verbose)
     if watch and not check:
         sys.exit(asyncio.run(watch_reload(watch, _command(worker_settings, burst, verbose, custom_log_dict))))
     settings = cast(WorkerSettingsType, _load(worker_settings))
     if check:
         _check(worker_settings, settings)
     _run(worker_settings, settings, {} if burst is None else {"burst": burst})
+
+
+def _configure_logging(custom_log_dict: str | None, verbose: bool) -> None:
+    if not custom_log_dict:
+        logging.config.dictConfig(default_log_config(verbose))
+        return
+    config = _load(custom_log_dict)
+    try:
+        logging.config.dictConfig(config)
+    except (ValueError, TypeError, AttributeError, KeyError) as exc:
+        _fail(f"{custom_log_dict} is no configuration for logging: {exc.__cause__ or exc}")
 
 
 def _check(path: str, settings: WorkerSettingsType) -> NoReturn:

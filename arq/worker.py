@@ -27,7 +27,7 @@ from ._worker.options import WorkerOptions, local_timezone
 from ._worker.pump import Pump
 from ._worker.settings import read_options
 from ._worker.signals import SignalHandlers
-from ._worker.trouble import PASSING, Backoff
+from ._worker.trouble import Backoff, passes
 from ._worker.wake import Listener
 from .connections import ArqRedis, RedisSettings, create_pool, log_redis_info
 from .constants import default_queue_name, keep_cronjob_progress
@@ -260,7 +260,9 @@ class Worker(WorkerOptions):
                 self._say_ready()
                 if self.burst and await self._burst_is_done():
                     return
-            except PASSING as exc:
+            except (RedisError, OSError) as exc:
+                if not passes(exc):
+                    raise
                 await self._ride_out(exc, backoff)
             else:
                 if backoff.tries:
@@ -530,7 +532,7 @@ class Worker(WorkerOptions):
             while self._get_pump().has_endings and not self._in_main:
                 await self._get_pump().exchange()
             await self._let_go_outside_main()
-        except PASSING as exc:
+        except (RedisError, OSError) as exc:
             logger.warning("outcomes are not written yet, redis trouble: %s: %s", exc.__class__.__name__, exc)
         finally:
             self._flush_task = None
@@ -777,7 +779,7 @@ class Worker(WorkerOptions):
                 if not self.supervised:
                     await self.pool.delete(self.health_check_key)
                 break
-            except PASSING as exc:
+            except (RedisError, OSError) as exc:
                 lost = pump.unwritten()
                 if self._clock() - begun_s >= (_LAST_WRITES_S if lost else _LAST_WORDS_S):
                     logger.warning(

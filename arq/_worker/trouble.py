@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass
 
 from redis.exceptions import (
-    AuthenticationError,
     ClusterDownError,
     ConnectionError,
     MasterDownError,
     OutOfMemoryError,
     ReadOnlyError,
+    ResponseError,
     TimeoutError,
     TryAgainError,
 )
@@ -27,8 +28,17 @@ PASSING: tuple[type[Exception], ...] = (
     TryAgainError,
     OSError,
 )
-#: What does not pass by waiting when a worker starts.
-REFUSED: tuple[type[Exception], ...] = (AuthenticationError,)
+#: What Redis says when it can't write for now: replicas missing, disk full, a slow script. In Redis 6 the word stands after
+#: a dash when it happens inside a script.
+_FOR_NOW = re.compile(r"(?:^|-)(?:NOREPLICAS|MISCONF|BUSY|READONLY|OOM|LOADING|MASTERDOWN)\b")
+
+
+def passes(exc: Exception) -> bool:
+    """Whether it is worth waiting for this to pass, instead of giving up."""
+    if isinstance(exc, PASSING):
+        return True
+    return isinstance(exc, ResponseError) and _FOR_NOW.search(str(exc)) is not None
+
 
 _FIRST_S, _LONGEST_S = 0.1, 3.0
 
