@@ -10,9 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.peers import PEERS
-from benchmarks.report import Results, table
-from benchmarks.scenarios import SCENARIOS
+from benchmarks.noise import Noise
+from benchmarks.peers import PEERS, Peer
+from benchmarks.report import Numbers, Results, table
+from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.server import Server
 
 USUAL_PEERS = ("ours", "ours-quiet", "arq", "arq-tuned")
@@ -28,6 +29,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--peers", default=",".join(USUAL_PEERS), help=f"comma separated: {' '.join(PEERS)}")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--patience", type=int, default=0, metavar="N",
+        help="repeat a run up to N times when other programs used more than 15 %% of the processors meanwhile",
+    )  # fmt: skip
     parser.add_argument("--json", type=Path, help="write all numbers here")
     options = parser.parse_args(arguments)
     for wanted, known, kind in (
@@ -47,13 +52,34 @@ def measure(options: argparse.Namespace, server: Server) -> Results:
         peers = [PEERS[one] for one in options.peers.split(",") if scenario.needs in PEERS[one].can]
         for peer in peers:
             peer.python()
+        broken: set[str] = set()
         for number in range(options.rounds):
-            for peer in peers if number % 2 == 0 else peers[::-1]:
+            for peer in (one for one in peers[:: 1 - number % 2 * 2] if one.name not in broken):
                 print(f"{name} round {number + 1}: {peer.name}", file=sys.stderr)
-                results.setdefault(name, {}).setdefault(peer.name, []).append(scenario.run(peer, server))
-        ordered = {peer.name: results[name][peer.name] for peer in peers}
+                try:
+                    numbers = quietest(scenario, peer, server, 1 + options.patience)
+                except RuntimeError as exc:
+                    print(f"benchmarks: {peer.name} is left out of {name}: {exc}", file=sys.stderr)
+                    broken.add(peer.name)
+                else:
+                    results.setdefault(name, {}).setdefault(peer.name, []).append(numbers)
+        ordered = {peer.name: results[name][peer.name] for peer in peers if peer.name not in broken}
         print(table(name, scenario.headline, ordered), flush=True)
     return results
+
+
+def quietest(scenario: Scenario, peer: Peer, server: Server, attempts: int) -> Numbers:
+    """The run that other programs disturbed least; says how much they did."""
+    best: Numbers = {}
+    for _ in range(attempts):
+        noise = Noise(server)
+        numbers = scenario.run(peer, server)
+        numbers["others %"] = noise.others_percent()
+        if not best or numbers["others %"] < best["others %"]:
+            best = numbers
+        if best["others %"] <= 15:
+            break
+    return best
 
 
 def machine(server: Server) -> dict[str, object]:

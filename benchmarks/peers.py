@@ -17,7 +17,7 @@ ENVIRONMENTS = ROOT / ".bench-envs"
 
 @dataclass(frozen=True)
 class Peer:
-    """One contestant. `worker` is what follows `python`; `{procs}` and `{jobs}` in it are filled in."""
+    """One contestant. `worker` is what follows `python`; `{dsn}`, `{procs}` and `{jobs}` in it are filled in."""
 
     name: str
     packages: tuple[str, ...]
@@ -28,7 +28,7 @@ class Peer:
     extra: dict[str, Any] = field(default_factory=dict)
     many_processes: bool = False
     expected_per_s: int = 1500
-    can: tuple[str, ...] = ("noop", "sleep10", "enqueue", "pickup", "roundtrip")
+    can: tuple[str, ...] = ()
 
     @property
     def directory(self) -> Path:
@@ -40,9 +40,9 @@ class Peer:
         given = os.environ.get(f"BENCH_PYTHON_{(self.environment or self.name).upper().replace('-', '_')}")
         return given or str(_made(self.directory, self.packages))
 
-    def command(self, max_jobs: int, processes: int) -> list[str]:
+    def command(self, dsn: str, max_jobs: int, processes: int) -> list[str]:
         """The command of one worker, or of all of them if it starts several itself."""
-        filled = [part.format(procs=processes, jobs=max_jobs) for part in self.worker]
+        filled = [part.format(dsn=dsn, procs=processes, jobs=max_jobs) for part in self.worker]
         return [self.python(), *filled]
 
 
@@ -64,8 +64,9 @@ def _made(directory: Path, packages: tuple[str, ...]) -> Path:
 
 _OURS = ("-e", f"{ROOT}[embedded,metrics]")
 _ARQ = ("arq==0.28.0", "uvloop")
-_ARQ_CAN = (*Peer.can, "held", "lateness")
-_OURS_CAN = (*_ARQ_CAN, "bulk")
+_ASYNC = ("noop", "sleep10", "enqueue", "gather", "pickup", "roundtrip")
+_ARQ_CAN = (*_ASYNC, "held", "lateness", "depth")
+_OURS_CAN = (*_ARQ_CAN, "bulk", "held-by-ours")
 
 PEERS = {
     peer.name: peer
@@ -80,7 +81,8 @@ PEERS = {
         ),
         Peer(
             "ours-supervised", _OURS, ("-m", "supervisor", "arq_peer.WorkerSettings", "--procs", "{procs}"),
-            "arq_peer.py", "cores", environment="ours", many_processes=True, expected_per_s=9000, can=_OURS_CAN,
+            "arq_peer.py", "cores", environment="ours", many_processes=True, expected_per_s=9000,
+            can=(*_OURS_CAN, "recovery"),
         ),
         Peer(
             "arq", _ARQ, ("-m", "arq", "arq_peer.WorkerSettings"), "arq_peer.py",
@@ -89,6 +91,44 @@ PEERS = {
         Peer(
             "arq-tuned", _ARQ, ("arq_tuned.py",), "arq_peer.py", "6 round trips a job",
             environment="arq", extra={"poll_delay": 0.001}, expected_per_s=1800, can=_ARQ_CAN,
+        ),
+        Peer(
+            "dramatiq", ("dramatiq[redis]==2.2.1",),
+            ("-m", "dramatiq", "dramatiq_peer", "--processes", "{procs}", "--threads", "{jobs}"), "dramatiq_peer.py",
+            "threads that wait for the interpreter's lock", many_processes=True, expected_per_s=2500,
+            can=("noop", "sleep10", "enqueue", "pickup"),
+        ),
+        Peer(
+            # saq imports typing_extensions without asking for it
+            "saq", ("saq[redis]==0.26.4", "typing_extensions"), ("-m", "saq", "saq_peer.settings"), "saq_peer.py",
+            "6 round trips a job", expected_per_s=2200, can=_ASYNC,
+        ),
+        Peer(
+            "streaq", ("streaq==7.2.0", "redis"), ("-m", "streaq", "run", "streaq_peer:worker"), "streaq_peer.py",
+            "CPU of its client library", expected_per_s=1000, can=(*_ASYNC, "bulk"),
+        ),
+        Peer(
+            "taskiq", ("taskiq==0.13.0", "taskiq-redis==1.2.4"),
+            ("-m", "taskiq", "worker", "taskiq_peer:broker", "--workers", "{procs}", "--max-async-tasks", "{jobs}",
+             "--ack-type", "when_executed"),
+            "taskiq_peer.py", "2 round trips and several tasks a job", many_processes=True, expected_per_s=1500,
+            can=_ASYNC,
+        ),
+        Peer(
+            "huey", ("huey[redis]==3.5.4",),
+            ("-m", "huey.bin.huey_consumer", "huey_peer.huey", "-w", "{jobs}"), "huey_peer.py",
+            "threads that take one job a round trip", expected_per_s=1800, can=("noop", "sleep10", "enqueue", "pickup"),
+        ),
+        Peer(
+            "rq", ("rq==3.0.0",), ("-m", "rq.cli", "worker", "--worker-class", "rq.SimpleWorker", "--url", "{dsn}"),
+            "rq_peer.py", "one job at a time, 20 round trips each", expected_per_s=250,
+            can=("noop", "enqueue", "bulk", "pickup"),
+        ),
+        Peer(
+            "celery", ("celery[redis]==5.7.0",),
+            ("-m", "celery", "-A", "celery_peer", "worker", "--concurrency", "{procs}", "--loglevel", "INFO"),
+            "celery_peer.py", "one job at a time in each process", many_processes=True, expected_per_s=800,
+            can=("noop", "enqueue", "pickup", "roundtrip"),
         ),
     )
 }  # fmt: skip

@@ -33,13 +33,15 @@ def _cells(
     base: list[str],
 ) -> list[str]:
     values = [one[headline] for one in rounds]
-    ratios = [_ratio(median(values), median(one[headline] for one in by_peer[other])) for other in base]
+    ratios = [_ratio(values, [one[headline] for one in by_peer[other]]) for other in base]
     others = [number(median(one[name] for one in rounds)) for name in names if name != headline]
     return [peer, number(median(values)), f"{number(min(values))}-{number(max(values))}", *ratios, *others]
 
 
-def _ratio(value: float, base: float) -> str:
-    return f"{value / base:.2f}" if base else "-"
+def _ratio(values: list[float], bases: list[float]) -> str:
+    """Median of the ratios within each round: what else the machine did in a round hit both."""
+    ratios = [value / base for value, base in zip(values, bases, strict=True) if base]
+    return f"{median(ratios):.2f}" if ratios else "-"
 
 
 def number(value: float) -> str:

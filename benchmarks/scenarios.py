@@ -76,7 +76,7 @@ class Run:
         commands = 1 if self.peer.many_processes else self.processes
         for _ in range(commands):
             process = subprocess.Popen(
-                self.peer.command(self.max_jobs, self.processes),
+                self.peer.command(self.server.dsn, self.max_jobs, self.processes),
                 cwd=CODE, env=self.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
             self.workers.append(psutil.Process(process.pid))
@@ -198,6 +198,18 @@ def held(elsewhere: int, max_jobs: int) -> Callable[[Peer, Server], Numbers]:
     return measure
 
 
+def depth(queued: int) -> Callable[[Peer, Server], Numbers]:
+    """No-op jobs at the head of a very long queue."""
+
+    def measure(peer: Peer, server: Server) -> Numbers:
+        count = int(peer.expected_per_s * 2)
+        with running(peer, server, 100) as run:
+            run.produce("fill", "noop", queued)
+            return drain(run, count)
+
+    return measure
+
+
 def enqueue(mode: str, count: int) -> Callable[[Peer, Server], Numbers]:
     """Jobs enqueued per second."""
 
@@ -247,6 +259,59 @@ def idle(elsewhere: int, processes: int = 1) -> Callable[[Peer, Server], Numbers
     return measure
 
 
+def idle_beside(count: int) -> Callable[[Peer, Server], Numbers]:
+    """A worker without work while another of the same kind runs `count` jobs: the commands of both."""
+
+    def measure(peer: Peer, server: Server) -> Numbers:
+        with running(peer, server, count) as run:
+            run.produce("holding", count)
+            run.start_workers()
+            _until(lambda: run.server.matching("arq:in-progress:*") == count, f"{count} jobs run")
+            run.max_jobs = 10
+            run.start_workers()
+            time.sleep(3)
+            before, began = server.usage(), time.monotonic()
+            time.sleep(6)
+            used = server.usage().since(before)
+            return {"commands/s": (used.commands - 1) / (time.monotonic() - began)}
+
+    return measure
+
+
+def recovery(count: int) -> Callable[[Peer, Server], Numbers]:
+    """Seconds from the SIGKILL of the process that runs a job to the job's next start in another process."""
+
+    def measure(peer: Peer, server: Server) -> Numbers:
+        with running(peer, server, 10, 2) as run:
+            run.start_workers()
+            took = sorted(_recover(run) for _ in range(count))
+            return {"ms median": median(took), "ms max": took[-1]}
+
+    return measure
+
+
+def _recover(run: Run) -> float:
+    client: Any = run.server.client
+    starts = "bench:starts"
+    client.delete(starts)
+    run.produce("victim")
+    _until(lambda: client.llen(starts) == 1, "the job runs")
+    killed_ns = time.monotonic_ns()
+    os.kill(int(client.lindex(starts, 0).split()[0]), signal.SIGKILL)
+    _until(lambda: client.llen(starts) == 2, "the job runs again")
+    took_ms = (int(client.lindex(starts, 1).split()[1]) - killed_ns) / 1e6
+    _until(lambda: client.zcard("arq:queue") == 0, "the job ends")
+    return took_ms
+
+
+def _until(condition: Callable[[], Any], what: str) -> None:
+    deadline = time.monotonic() + GIVE_UP_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"not within {GIVE_UP_S} s: {what}")
+        time.sleep(0.005)
+
+
 SCENARIOS = {
     one.name: one
     for one in (
@@ -259,13 +324,16 @@ SCENARIOS = {
         Scenario("held500", "held", "jobs/s", held(500, 100)),
         Scenario("held2000", "held", "jobs/s", held(2000, 100)),
         Scenario("enqueue-one", "enqueue", "jobs/s", enqueue("one", 3000)),
-        Scenario("enqueue-gather", "enqueue", "jobs/s", enqueue("gather", 10_000)),
+        Scenario("depth1m", "depth", "jobs/s", depth(1_000_000)),
+        Scenario("enqueue-gather", "gather", "jobs/s", enqueue("gather", 10_000)),
         Scenario("enqueue-bulk", "bulk", "jobs/s", enqueue("bulk", 20_000)),
         Scenario("pickup", "pickup", "ms median", latency("pickup", 40)),
         Scenario("roundtrip", "roundtrip", "ms median", latency("roundtrip", 25)),
         Scenario("lateness", "lateness", "ms median", latency("lateness", 20)),
         Scenario("idle", "noop", "commands/s", idle(0)),
         Scenario("idle600", "held", "commands/s", idle(600)),
-        Scenario("idlex4", "noop", "PSS MB", idle(0, 4)),
+        Scenario("idle600-same", "held-by-ours", "commands/s", idle_beside(600)),
+        Scenario("memory4", "noop", "PSS MB", idle(0, 4)),
+        Scenario("recovery", "recovery", "ms median", recovery(5)),
     )
 }

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
 import redis
 
 STATIC = ("--save", "", "--appendonly", "no", "--bind", "127.0.0.1")
@@ -68,6 +69,16 @@ class Server:
             info["total_reads_processed"],
             info["used_cpu_user"] + info["used_cpu_sys"],
         )
+
+    def matching(self, pattern: str) -> int:
+        """How many keys match."""
+        return sum(1 for _ in self.client.scan_iter(pattern, count=5000))
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU used so far, without asking the server."""
+        times = psutil.Process(self.process.pid).cpu_times()
+        return float(times.user + times.system)
 
     def close(self) -> None:
         """End the server and remove its directory."""

@@ -2,7 +2,7 @@
 
 As a module it is a worker's settings (`arq arq_peer.WorkerSettings`), as a program the producer:
 
-    python arq_peer.py fill|enqueue|pickup|roundtrip|lateness|hold ... (see `main`)
+    python arq_peer.py fill|held|holding|victim|enqueue|pickup|lateness|roundtrip ... (see `main`)
 """
 
 import asyncio
@@ -45,12 +45,19 @@ async def hold(ctx: dict[Any, Any], seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
+async def victim(ctx: dict[Any, Any]) -> None:
+    """Say which process runs this since when; the driver kills it."""
+    await ctx["redis"].rpush("bench:starts", f"{os.getpid()} {time.monotonic_ns()}")
+    await asyncio.sleep(1)
+
+
 def _settings() -> dict[str, Any]:
     settings: dict[str, Any] = {
         "functions": [
             noop,
             sleep10,
             started,
+            victim,
             func(hold, timeout=int(os.environ.get("BENCH_HOLD_TIMEOUT", "300"))),
         ],
         "redis_settings": SETTINGS,
@@ -96,6 +103,19 @@ async def held_elsewhere(pool: ArqRedis, count: int) -> float:
             pipe.zadd("arq:queue", {f"held{number}": now_ms - 60_000})
         await pipe.execute()
     return float(count)
+
+
+async def holding(pool: ArqRedis, count: int) -> float:
+    """Enqueue `count` jobs that take a minute."""
+    for _ in range(count):
+        await pool.enqueue_job("hold", 60)
+    return float(count)
+
+
+async def one_victim(pool: ArqRedis) -> float:
+    """Enqueue the job that is to be killed."""
+    await pool.enqueue_job("victim")
+    return 1.0
 
 
 async def enqueue(pool: ArqRedis, mode: str, count: int) -> float:
@@ -150,6 +170,8 @@ async def roundtrip(pool: ArqRedis, count: int) -> list[float]:
 OPERATIONS: dict[str, Callable[..., Awaitable[Any]]] = {
     "fill": fill,
     "held": held_elsewhere,
+    "holding": holding,
+    "victim": one_victim,
     "enqueue": enqueue,
     "pickup": pickup,
     "lateness": lateness,

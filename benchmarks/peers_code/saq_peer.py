@@ -1,0 +1,64 @@
+# mypy: disable-error-code="import-not-found, untyped-decorator, misc, no-untyped-call"
+"""Jobs and producer for saq."""
+
+import asyncio
+from typing import Any
+
+from counter import counter
+from producer import (
+    DSN,
+    MAX_JOBS,
+    Producer,
+    answer,
+    main,
+)
+from saq import Queue
+
+queue = Queue.from_url(DSN)
+
+
+async def noop(ctx: Any) -> None:
+    """The cheapest job there is."""
+    counter.hit()
+
+
+async def sleep10(ctx: Any) -> None:
+    """A job that waits for 10 ms of something."""
+    await asyncio.sleep(0.01)
+    counter.hit()
+
+
+async def started(ctx: Any, *, due_ns: int) -> None:
+    """Tell the producer how late this began."""
+    answer(due_ns)
+
+
+settings: dict[str, Any] = {
+    "queue": queue,
+    "functions": [noop, sleep10, started],
+    "concurrency": MAX_JOBS,
+}
+
+
+class Saq(Producer):
+    """One client; saq limits its connections by itself."""
+
+    async def open(self) -> None:
+        """Connect."""
+        await queue.connect()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await queue.disconnect()
+
+    async def send(self, function: str, *args: Any) -> Any:
+        """Enqueue one job."""
+        return await queue.enqueue(function, **dict(zip(("due_ns",), args, strict=False)))
+
+    async def result(self, handle: Any) -> None:
+        """Wait with saq's default interval."""
+        await handle.refresh(until_complete=20)
+
+
+if __name__ == "__main__":
+    main(Saq())
