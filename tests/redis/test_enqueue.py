@@ -178,7 +178,6 @@ async def test_one_bad_call_does_not_spoil_those_beside_it(arq_redis: ArqRedis, 
         assert await keys(arq_redis) - {QUEUE} == {f"arq:job:{job_id}" for job_id in "abcd"}
 
 
-@pytest.mark.xfail(reason="batch mates on other queues fail too")
 async def test_a_queue_that_is_none_spoils_only_its_own(arq_redis: ArqRedis) -> None:
     await arq_redis.set("text", "not a queue", ex=60)
     answers = await asyncio.gather(

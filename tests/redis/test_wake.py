@@ -104,7 +104,6 @@ async def test_a_deferred_job_starts_on_time_though_the_worker_that_knew_of_it_i
         await wait_until_async(lambda: "a" in starts)
 
 
-@pytest.mark.xfail(reason="a leaving worker leaves no token")
 async def test_a_deferred_job_starts_on_time_though_the_worker_that_knew_of_it_is_gone(
     arq_redis: ArqRedis, redis_settings: RedisSettings, starts: Starts
 ) -> None:
