@@ -89,6 +89,7 @@ class Worker(WorkerOptions):
         self._pump: Pump | None = None
         self._listener: Listener | None = None
         self._activity = asyncio.Event()
+        self._may_pick_jobs = True
         self._claimed: dict[str, ClaimedJob] = {}
         self._names: dict[str, str] = {}
         self._beside: set[asyncio.Future[Any]] = set()
@@ -108,6 +109,16 @@ class Worker(WorkerOptions):
     def pool(self) -> ArqRedis:
         """The client of Redis; None before the worker was started and after it was closed."""
         return cast(ArqRedis, self._pool)
+
+    @property
+    def allow_pick_jobs(self) -> bool:
+        """Whether the worker takes jobs. May be changed while it runs."""
+        return self._may_pick_jobs
+
+    @allow_pick_jobs.setter
+    def allow_pick_jobs(self, allow: bool) -> None:
+        self._may_pick_jobs = allow
+        self._activity.set()  # the loop may be asleep
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

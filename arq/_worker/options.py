@@ -133,7 +133,6 @@ class WorkerOptions:
         self.ctx = ctx if ctx is not None else {}
         self.retry_jobs = retry_jobs
         self.allow_abort_jobs = allow_abort_jobs
-        self.allow_pick_jobs = True
         self.job_serializer = job_serializer
         self.job_deserializer = job_deserializer
         self.expires_extra_ms = expires_extra_ms

@@ -28,8 +28,8 @@ PASSING: tuple[type[Exception], ...] = (
     TryAgainError,
     OSError,
 )
-#: What Redis says when it can't write for now: replicas missing, disk full, a slow script. In Redis 6 the word stands after
-#: a dash when it happens inside a script.
+#: What Redis says when it can not write for now: replicas missing, disk full, a slow script. In Redis 6 the word stands
+#: after a dash when it happens inside a script.
 _FOR_NOW = re.compile(r"(?:^|-)(?:NOREPLICAS|MISCONF|BUSY|READONLY|OOM|LOADING|MASTERDOWN)\b")
 
 
