@@ -113,6 +113,13 @@ os.execv({words[0]!r}, {words!r})"""
         self.wait_event("pool.ready")
         return self
 
+    def wait_started(self, job_id: str) -> None:
+        """Wait until the job's own code runs (its lock is taken a little before that)."""
+        wait_until(
+            lambda: any(job_id in str(record["message"]) for record in self.events("log")),
+            what=f"{job_id} runs",
+        )
+
     def _is_over(self) -> bool:
         return self.process is not None and self.process.poll() is not None
 

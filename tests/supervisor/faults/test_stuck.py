@@ -113,7 +113,7 @@ def test_f14_f16_a_worker_that_does_not_end(
 ) -> None:
     pool.start("--procs", "2", *SHORT, TEST_WAIT="0").ready()
     job_id = queue.put(job, 60)
-    owner_of(redis_client, job_id)
+    pool.wait_started(job_id)
     assert pool.stop(8) == 6
     assert not redis_client.exists(f"arq:in-progress:{job_id}")
 
@@ -123,9 +123,9 @@ def test_f15_a_shutdown_hook_that_hangs(pool: Pool) -> None:
     assert pool.stop(6) == 6
 
 
-def test_f35_harder_each_time(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
+def test_f35_harder_each_time(pool: Pool, queue: Queue) -> None:
     pool.start("--procs", "1", TEST_WAIT="60").ready()
-    owner_of(redis_client, queue.put("stubborn", 60))
+    pool.wait_started(queue.put("stubborn", 60))
     pool.signal(signal.SIGTERM)
     pool.wait_event("log", n=4, logger="arq.worker", slot=0)
     wait_for_clock(0.6)

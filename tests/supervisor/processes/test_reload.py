@@ -1,6 +1,5 @@
 """New code, another size, recycling: replacing workers while the pool works."""
 
-import json
 import os
 import signal
 import subprocess
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 import redis
 
+from supervisor.ctl import ask
 from tests.supervisor.harness import Pool, Queue
 from tests.support.eventually import wait_until
 
@@ -28,7 +28,7 @@ def ctl(pool: Pool, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def status(pool: Pool) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(ctl(pool, "status", "--json").stdout)
+    found: dict[str, Any] = ask(pool.directory / "control" / "c.sock", "status")["status"]
     return found
 
 

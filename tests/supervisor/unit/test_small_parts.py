@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arq._health import Tally
@@ -77,6 +77,7 @@ def test_the_limit_forgets_what_is_old() -> None:
 # --- messages -----------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(
         st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=20), max_size=3), max_size=8
@@ -134,10 +135,10 @@ class OfTheApplication(RedisSettings):
 
 
 def test_redis_settings_are_handed_over() -> None:
-    settings = RedisSettings(host="h", password="secret", retry_on_error=[TimeoutError])
-    name, text = pack(settings)
+    given_settings = RedisSettings(host="h", password="secret", retry_on_error=[TimeoutError])
+    name, text = pack(given_settings)
     assert name
-    assert unpack(text) == settings
+    assert unpack(text) == given_settings
 
 
 def test_settings_that_need_the_application_are_not() -> None:
