@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 import redis
+from click.testing import CliRunner
 
+from supervisor.cli import cli
 from supervisor.ctl import ask
 from tests.supervisor.harness import Pool, Queue, pool_in
 from tests.support.eventually import wait_until
@@ -116,17 +118,26 @@ def test_nobody_to_ask(pool: Pool) -> None:
         (("app.Settings", "--procs", "0"), 2, "--procs 0: must be between 1 and 1024"),
         (("app.Settings", "--procs", "many"), 2, "neither a number nor 'auto'"),
         (("app.Settings", "--metrics", "9090"), 2, "HOST:PORT"),
-        (("app.Settings", "--control", "/proc/nowhere/x.sock"), 2, "--control /proc/nowhere/x.sock"),
-        (("app.Settings", "--pidfile", "/proc/nowhere/pid"), 2, "--pidfile /proc/nowhere/pid"),
         (("--ctl", "scale"), 2, "say how many workers"),
         (("--ctl", "status", "--control", "no.sock"), 3, "no supervisor answers at no.sock"),
     ],
 )
-def test_a_mistake_is_one_clear_line(pool: Pool, words: tuple[str, ...], code: int, said: str) -> None:
-    done = run(pool, *words)
-    assert done.returncode == code
+def test_a_mistake_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], code: int, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == code
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--control", "--pidfile"])
+def test_a_place_that_can_not_be_written(pool: Pool, option: str) -> None:
+    done = run(pool, "app.Settings", option, "/proc/nowhere/x")
+    assert done.returncode == 2
+    assert f"{option} /proc/nowhere/x: " in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_the_fleet(pool: Pool, redis_client: redis.Redis) -> None:
