@@ -32,6 +32,8 @@ from .trouble import is_redis_away, redis_refusal, short
 
 ORPHAN_MARGIN_S = 4.5
 CLOSE_S = 5.0
+# what a supervised worker does where the settings say nothing: a stop or a reload is no reason to break off a job
+IF_SILENT = {"job_completion_wait": 10}
 
 
 def main(brief: Brief, pipes: Pipes) -> int:
@@ -176,6 +178,7 @@ class Session:
         if self._brief.options.burst:
             wanted["burst"] = True
         given = arq.worker.get_kwargs(settings)
+        wanted |= {name: value for name, value in IF_SILENT.items() if name not in given}
         self._has_own_pool = given.get("redis_pool") is not None
         if self._brief.redis_dsn and not given.get("redis_settings") and not self._has_own_pool:
             wanted["redis_settings"] = RedisSettings.from_dsn(self._brief.redis_dsn)

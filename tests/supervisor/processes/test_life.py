@@ -48,6 +48,18 @@ def test_a_job_that_runs_may_finish(pool: Pool, queue: Queue) -> None:
     assert queue.tries(job_id) == 1
 
 
+def test_settings_that_say_nothing_about_it_let_jobs_finish(pool: Pool, queue: Queue) -> None:
+    (pool.directory / "silent.py").write_text(
+        "import app\nclass Settings: functions = [app.slow]; redis_settings = app.Settings.redis_settings\n"
+    )
+    pool.start("--procs", "1", settings="silent.Settings").ready()
+    job_id = queue.put("slow", 1)
+    pool.wait_started(job_id)
+    assert pool.stop() == 0
+    assert queue.result(job_id)
+    assert queue.tries(job_id) == 1
+
+
 def test_burst(pool: Pool, queue: Queue) -> None:
     ids = queue.put_many("who", 20)
     pool.start("--procs", "3", "--burst")
