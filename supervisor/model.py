@@ -14,7 +14,9 @@ from .options import Options
 
 MARGIN_S = 10.0
 STALL_S = 30.0
-STEWARD_HANG_S = 60.0
+# well within the 30 s for which leases hold: a new steward has to renew them in time
+STEWARD_HANG_S = 12.0
+HELPER_BACKOFF_MAX_S = 5.0
 HELPER_GRACE_S = 5.0
 IDLE_PROOF_S = 60.0
 
@@ -218,5 +220,8 @@ class Pool:
 
     def new_slot(self, role: Role, index: int, not_before_s: float = 0.0) -> Slot:
         """A vacant slot with its own record of failures."""
-        backoff = Backoff(self.options.backoff_base_s, self.options.backoff_max_s, self.spread)
+        base_s, max_s = self.options.backoff_base_s, self.options.backoff_max_s
+        if role is not Role.WORKER:
+            base_s, max_s = min(base_s, HELPER_BACKOFF_MAX_S), min(max_s, HELPER_BACKOFF_MAX_S)
+        backoff = Backoff(base_s, max_s, self.spread)
         return Slot(role, index, backoff, not_before_s=not_before_s)

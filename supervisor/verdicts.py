@@ -109,7 +109,7 @@ def _say_exit(
         pid=child.pid,
         gen=child.generation,
         role=child.role.value,
-        worker=child.worker_id,
+        worker=child.worker_id if child.role is Role.WORKER else None,
         outcome=outcome.value,
         status=end.status,
         uptime_s=round(now - child.born_s, 3),

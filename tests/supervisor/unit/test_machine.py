@@ -261,8 +261,21 @@ def test_the_limit_follows_from_the_longest_job() -> None:
 def test_hang_timeout_0_dumps_but_never_kills() -> None:
     play = booted(1, hang_timeout_s=0)
     key = play.of_slot(0)
-    play.beat(key).pass_time(50, beating=False)  # the steward's own limit is longer
+    play.beat(key).pass_time(50, beating=False)
     assert play.signals_to(key) == ["USR1"]
+
+
+def test_a_silent_steward_is_replaced_before_leases_run_out() -> None:
+    play = booted(1)
+    (steward,) = [key for key, fork in play.alive.items() if fork.role is Role.STEWARD]
+    play.beat(steward).pass_time(12.1, beating=False)
+    assert play.said("child.hung")[0]["role"] == "steward"
+    play.pass_time(7, beating=False).ends(steward, signal="SIGKILL").pass_time(1)
+    assert [fork.role for fork in play.alive.values()].count(Role.STEWARD) == 1
+    for _ in range(10):
+        (steward,) = [key for key, fork in play.alive.items() if fork.role is Role.STEWARD]
+        play.ends(steward, signal="SIGKILL").pass_time(6)
+    assert not play.machine.done
 
 
 def test_r41_own_absence_excuses_everybody() -> None:
