@@ -32,7 +32,7 @@ from .jobs import (
     Serializer,
     deserialize_job,
     deserialize_result,
-    look_many,
+    look_commands,
     serialize_job,
 )
 from .typing import SecondsTimedelta
@@ -207,9 +207,7 @@ class ArqRedis(Redis):
         self._lane = Lane(self.connection_pool)
         self._sentinels: Sequence[Redis] = ()
         self._enqueue_batches: Batcher[tuple[str, _scripts.NewJob], _Accepted] = Batcher(self._send_jobs)
-        self._look_batches: Batcher[tuple[str, str], tuple[bytes | None, bool]] = Batcher(
-            functools.partial(look_many, self)
-        )
+        self._look_batches: Batcher[tuple[str, str], tuple[bytes | None, bool]] = Batcher(self._look_many)
 
     async def enqueue_job(
         self,
@@ -334,6 +332,13 @@ class ArqRedis(Redis):
 
     async def _look(self, wanted: tuple[str, str]) -> tuple[bytes | None, bool]:
         return await self._look_batches.submit(wanted)
+
+    async def _look_many(self, wanted: list[tuple[str, str]]) -> list[tuple[bytes | None, bool]]:
+        answers = await self._lane.commands(look_commands(wanted))
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return [(answers[i + 1], answers[i] is not None) for i in range(0, len(answers), 2)]
 
     async def all_job_results(self) -> list[JobResult]:
         """All results that are in Redis, in the order in which the jobs were enqueued.

@@ -62,19 +62,23 @@ async def look(redis: Redis, job_id: str, queue_name: str) -> tuple[bytes | None
     if shared_look is not None:
         found: tuple[bytes | None, bool] = await shared_look((job_id, queue_name))
         return found
-    return (await look_many(redis, [(job_id, queue_name)]))[0]
-
-
-async def look_many(redis: Redis, wanted: list[tuple[str, str]]) -> list[tuple[bytes | None, bool]]:
-    """`look` for several jobs in one round trip."""
     async with redis.pipeline(transaction=False) as pipe:
-        for job_id, queue_name in wanted:
-            # In this order: a job leaves the queue and gets its result in one step, so one that was seen
-            # to have left is finished, and what GET finds afterwards is final.
-            pipe.zscore(queue_name, job_id)
-            pipe.get(result_key(job_id))
-        values = await pipe.execute()
-    return [(values[i + 1], values[i] is not None) for i in range(0, len(values), 2)]
+        for command in look_commands([(job_id, queue_name)]):
+            pipe.execute_command(*command)
+        score, payload = await pipe.execute()
+    return payload, score is not None
+
+
+def look_commands(wanted: list[tuple[str, str]]) -> list[tuple[str, ...]]:
+    """Two commands for each job and queue: its score and its result.
+
+    In this order: a job leaves the queue and gets its result in one step. One that was seen to have left is finished,
+    and what is found of its result afterwards is final.
+    """
+    commands: list[tuple[str, ...]] = []
+    for job_id, queue_name in wanted:
+        commands += [("ZSCORE", queue_name, job_id), ("GET", result_key(job_id))]
+    return commands
 
 
 class Job:
