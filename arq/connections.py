@@ -6,23 +6,20 @@ import asyncio
 import functools
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any, cast
-from urllib.parse import ParseResult, parse_qs, unquote, urlparse
 from uuid import uuid4
 
 from redis.asyncio import ConnectionPool, Redis
-from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
-from redis.backoff import ExponentialBackoff
 from redis.exceptions import AuthenticationError, RedisError, WatchError
 
 from . import _scripts
 from ._batch import Batcher
 from ._lane import Lane
 from ._link import Link
+from ._redis_settings import RedisSettings, client_options
 from .constants import default_queue_name, expires_extra_ms, result_key_prefix
 from .jobs import (
     Deserializer,
@@ -42,9 +39,6 @@ __all__ = ["ArqRedis", "JobCall", "RedisSettings", "WatchError", "create_pool", 
 
 logger = logging.getLogger("arq.connections")
 
-#: How often redis-py repeats a command after its connection broke, where `RedisSettings.retry` says nothing.
-#: Connections that lie idle are dropped by servers and proxies, and redis-py 8 notices only when it uses one.
-_COMMAND_RETRIES = 3
 #: Whether a job was enqueued, or why that is not known.
 _Accepted = bool | RedisError
 #: No wait is longer than this, in s: a thousand years. More would not fit into Redis's time to live.
@@ -56,85 +50,6 @@ _Options = tuple[
 
 #: Jobs whose payloads are read from Redis in one go.
 _PAGE = 500
-
-
-@dataclass
-class RedisSettings:
-    """How to reach Redis; `create_pool` and `Worker` take it.
-
-    Attributes:
-        host: host name, or a list of (host, port) of sentinels.
-        port: TCP port.
-        unix_socket_path: path of a unix socket; wins over host and port.
-        database: number of the database.
-        username: user of Redis's access control.
-        password: password.
-        ssl: use TLS. ssl_keyfile, ssl_certfile, ssl_cert_reqs ('required', 'optional' or 'none'), ssl_ca_certs,
-            ssl_ca_data and ssl_check_hostname are handed to redis-py as they are.
-        conn_timeout: seconds that opening a connection may take.
-        conn_retries: how often `create_pool` tries again.
-        conn_retry_delay: seconds between these tries.
-        max_connections: connections of the pool at most; None: no limit.
-        sentinel: `host` is a list of sentinels.
-        sentinel_master: name of the master the sentinels watch.
-        retry_on_timeout, retry_on_error, retry: redis-py's retry policy for single commands.
-    """
-
-    host: str | list[tuple[str, int]] = "localhost"
-    port: int = 6379
-    unix_socket_path: str | None = None
-    database: int = 0
-    username: str | None = None
-    password: str | None = None
-    ssl: bool = False
-    ssl_keyfile: str | None = None
-    ssl_certfile: str | None = None
-    ssl_cert_reqs: str = "required"
-    ssl_ca_certs: str | None = None
-    ssl_ca_data: str | None = None
-    ssl_check_hostname: bool = False
-    conn_timeout: int = 1
-    conn_retries: int = 5
-    conn_retry_delay: int = 1
-    max_connections: int | None = None
-    sentinel: bool = False
-    sentinel_master: str = "mymaster"
-    retry_on_timeout: bool = False
-    retry_on_error: list[type[Exception]] | None = None
-    retry: Retry | None = None
-
-    @classmethod
-    def from_dsn(cls, dsn: str) -> RedisSettings:
-        """Settings from `redis://[user[:password]@]host[:port][/database]`, `rediss://...` or `unix:///path[?db=N]`.
-
-        User and password may be percent-encoded.
-
-        Raises:
-            RuntimeError: the scheme is none of these.
-            ValueError: the port or the database is not a number.
-        """
-        conf = urlparse(dsn)
-        if conf.scheme not in {"redis", "rediss", "unix"}:
-            raise RuntimeError("invalid DSN scheme")
-        return cls(
-            host=conf.hostname or "localhost",
-            port=conf.port or 6379,
-            ssl=conf.scheme == "rediss",
-            username=unquote(conf.username) if conf.username else None,
-            password=unquote(conf.password) if conf.password else None,
-            database=_dsn_database(conf),
-            unix_socket_path=unquote(conf.path) if conf.scheme == "unix" else None,
-        )
-
-
-def _dsn_database(conf: ParseResult) -> int:
-    given = parse_qs(conf.query).get("db", [""])[0]
-    if not given and conf.scheme != "unix":
-        given = conf.path.strip("/")
-    try:
-        return int(given or 0)
-    except ValueError:
-        raise ValueError(f"the database of a redis DSN must be a number, not {given!r}") from None
 
 
 class JobCall:
@@ -497,7 +412,7 @@ def _connector(settings: RedisSettings) -> Callable[..., ArqRedis]:
             host=settings.host,
             port=settings.port,
             unix_socket_path=settings.unix_socket_path,
-            **_client_options(settings),
+            **client_options(settings),
         )
     if isinstance(settings.host, str):
         message = "host provided as a string but sentinel is true: give a list of (host, port)"
@@ -507,44 +422,12 @@ def _connector(settings: RedisSettings) -> Callable[..., ArqRedis]:
 
 
 def _connect_by_sentinel(settings: RedisSettings, **arq_options: Any) -> ArqRedis:
-    sentinel = Sentinel(settings.host, **_client_options(settings))  # type: ignore[no-untyped-call]
+    sentinel = Sentinel(settings.host, **client_options(settings))  # type: ignore[no-untyped-call]
     client = cast(ArqRedis, sentinel.master_for(settings.sentinel_master, redis_class=ArqRedis))
     for name, value in arq_options.items():  # redis-py would hand them on to its connections
         setattr(client, name, value)
     client._sentinels = sentinel.sentinels
     return client
-
-
-def _client_options(settings: RedisSettings) -> dict[str, Any]:
-    """Options of redis-py. What was not set is left out, because its defaults differ from None since redis-py 6."""
-    options: dict[str, Any] = {
-        "db": settings.database,
-        "username": settings.username,
-        "password": settings.password,
-        "socket_connect_timeout": settings.conn_timeout,
-        # redis-py 8 raises when more than 100 commands run at once; older ones, and arq with them, open what is needed.
-        "max_connections": settings.max_connections or 2**31,
-    }
-    if settings.retry_on_timeout:
-        options["retry_on_timeout"] = True
-    if settings.retry_on_error is not None:
-        options["retry_on_error"] = settings.retry_on_error
-    options["retry"] = settings.retry or Retry(ExponentialBackoff(base=0.05, cap=0.5), _COMMAND_RETRIES)
-    if settings.ssl:
-        options |= _tls_options(settings)
-    return options
-
-
-def _tls_options(settings: RedisSettings) -> dict[str, Any]:
-    return {
-        "ssl": True,
-        "ssl_keyfile": settings.ssl_keyfile,
-        "ssl_certfile": settings.ssl_certfile,
-        "ssl_cert_reqs": settings.ssl_cert_reqs,
-        "ssl_ca_certs": settings.ssl_ca_certs,
-        "ssl_ca_data": settings.ssl_ca_data,
-        "ssl_check_hostname": settings.ssl_check_hostname,
-    }
 
 
 async def log_redis_info(redis: Redis, log_func: Callable[[str], Any]) -> None:

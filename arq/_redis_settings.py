@@ -1,0 +1,128 @@
+"""How to reach Redis, and the same as options of redis-py. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import ParseResult, parse_qs, unquote, urlparse
+
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+
+#: How often redis-py repeats a command after its connection broke, where `RedisSettings.retry` says nothing.
+#: Connections that lie idle are dropped by servers and proxies, and redis-py 8 notices only when it uses one.
+_COMMAND_RETRIES = 3
+
+
+@dataclass
+class RedisSettings:
+    """How to reach Redis; `create_pool` and `Worker` take it.
+
+    Attributes:
+        host: host name, or a list of (host, port) of sentinels.
+        port: TCP port.
+        unix_socket_path: path of a unix socket; wins over host and port.
+        database: number of the database.
+        username: user of Redis's access control.
+        password: password.
+        ssl: use TLS. ssl_keyfile, ssl_certfile, ssl_cert_reqs ('required', 'optional' or 'none'), ssl_ca_certs,
+            ssl_ca_data and ssl_check_hostname are handed to redis-py as they are.
+        conn_timeout: seconds that opening a connection may take.
+        conn_retries: how often `create_pool` tries again.
+        conn_retry_delay: seconds between these tries.
+        max_connections: connections of the pool at most; None: no limit.
+        sentinel: `host` is a list of sentinels.
+        sentinel_master: name of the master the sentinels watch.
+        retry_on_timeout, retry_on_error, retry: redis-py's retry policy for single commands.
+    """
+
+    host: str | list[tuple[str, int]] = "localhost"
+    port: int = 6379
+    unix_socket_path: str | None = None
+    database: int = 0
+    username: str | None = None
+    password: str | None = None
+    ssl: bool = False
+    ssl_keyfile: str | None = None
+    ssl_certfile: str | None = None
+    ssl_cert_reqs: str = "required"
+    ssl_ca_certs: str | None = None
+    ssl_ca_data: str | None = None
+    ssl_check_hostname: bool = False
+    conn_timeout: int = 1
+    conn_retries: int = 5
+    conn_retry_delay: int = 1
+    max_connections: int | None = None
+    sentinel: bool = False
+    sentinel_master: str = "mymaster"
+    retry_on_timeout: bool = False
+    retry_on_error: list[type[Exception]] | None = None
+    retry: Retry | None = None
+
+    @classmethod
+    def from_dsn(cls, dsn: str) -> RedisSettings:
+        """Settings from `redis://[user[:password]@]host[:port][/database]`, `rediss://...` or `unix:///path[?db=N]`.
+
+        User and password may be percent-encoded.
+
+        Raises:
+            RuntimeError: the scheme is none of these.
+            ValueError: the port or the database is not a number.
+        """
+        conf = urlparse(dsn)
+        if conf.scheme not in {"redis", "rediss", "unix"}:
+            raise RuntimeError("invalid DSN scheme")
+        return cls(
+            host=conf.hostname or "localhost",
+            port=conf.port or 6379,
+            ssl=conf.scheme == "rediss",
+            username=unquote(conf.username) if conf.username else None,
+            password=unquote(conf.password) if conf.password else None,
+            database=_dsn_database(conf),
+            unix_socket_path=unquote(conf.path) if conf.scheme == "unix" else None,
+        )
+
+
+def _dsn_database(conf: ParseResult) -> int:
+    given = parse_qs(conf.query).get("db", [""])[0]
+    if not given and conf.scheme != "unix":
+        given = conf.path.strip("/")
+    try:
+        return int(given or 0)
+    except ValueError:
+        raise ValueError(f"the database of a redis DSN must be a number, not {given!r}") from None
+
+
+RedisSettings.__module__ = "arq.connections"  # where everybody imports it from
+
+
+def client_options(settings: RedisSettings) -> dict[str, Any]:
+    """Options of redis-py. What was not set is left out, because its defaults differ from None since redis-py 6."""
+    options: dict[str, Any] = {
+        "db": settings.database,
+        "username": settings.username,
+        "password": settings.password,
+        "socket_connect_timeout": settings.conn_timeout,
+        # redis-py 8 raises when more than 100 commands run at once; older ones, and arq with them, open what is needed.
+        "max_connections": settings.max_connections or 2**31,
+    }
+    if settings.retry_on_timeout:
+        options["retry_on_timeout"] = True
+    if settings.retry_on_error is not None:
+        options["retry_on_error"] = settings.retry_on_error
+    options["retry"] = settings.retry or Retry(ExponentialBackoff(base=0.05, cap=0.5), _COMMAND_RETRIES)
+    if settings.ssl:
+        options |= _tls_options(settings)
+    return options
+
+
+def _tls_options(settings: RedisSettings) -> dict[str, Any]:
+    return {
+        "ssl": True,
+        "ssl_keyfile": settings.ssl_keyfile,
+        "ssl_certfile": settings.ssl_certfile,
+        "ssl_cert_reqs": settings.ssl_cert_reqs,
+        "ssl_ca_certs": settings.ssl_ca_certs,
+        "ssl_ca_data": settings.ssl_ca_data,
+        "ssl_check_hostname": settings.ssl_check_hostname,
+    }
