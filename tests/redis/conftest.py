@@ -48,8 +48,10 @@ def proxied(proxy: FlakyProxy) -> RedisSettings:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers take an answer that does not come within 0.3 s for lost."""
-    assert Link.commands.__kwdefaults__["timeout_s"] >= 5
-    monkeypatch.setitem(Link.commands.__kwdefaults__, "timeout_s", 0.3)
+    defaults = Link.commands.__kwdefaults__
+    assert defaults is not None
+    assert defaults["timeout_s"] >= 5
+    monkeypatch.setitem(defaults, "timeout_s", 0.3)
 
 
 @pytest.fixture

@@ -41,9 +41,8 @@ async def idle(*workers: Worker) -> None:
 
     async def waiting() -> bool:
         blocked = 0
-        for worker in workers:
-            if worker.pool is None:
-                return False
+        if any(worker._listener is None for worker in workers):
+            return False
         for client in await workers[0].pool.client_list():
             blocked += client["cmd"] == "blpop" and "b" in client["flags"]
         return blocked >= len(workers)
@@ -83,14 +82,22 @@ async def hold_as_upstream(pool: ArqRedis, *job_ids: str) -> None:
 
 async def keys(pool: ArqRedis, pattern: str = "*") -> set[str]:
     """All keys but the register of workers."""
-    return {key.decode() for key in await pool.keys(pattern)} - {"arq:workers"}
+    found: list[Any] = await pool.keys(pattern)
+    return {key.decode() for key in found} - {"arq:workers"}
 
 
 async def nothing_held(pool: ArqRedis, allowed: Sequence[str] = ()) -> None:
     """No lock, no claim, no worker, no job in the queue."""
-    left = {key.decode() for key in await pool.keys("*")} - set(allowed)
+    left = await keys(pool) | ({"arq:workers"} if await pool.exists("arq:workers") else set())
+    left -= set(allowed)
     held = {key for key in left if not key.startswith(("arq:result:", "arq:queue:wake", "arq:cron:"))}
     assert held == set(), held
+
+
+async def members(pool: ArqRedis, key: str) -> list[str]:
+    """The members of a sorted set, in its order."""
+    found: list[Any] = await pool.zrange(key, 0, -1)
+    return [member.decode() for member in found]
 
 
 class RoundTrips:

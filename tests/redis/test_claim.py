@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from arq import _scripts
@@ -32,7 +34,7 @@ async def test_a_claimed_job_is_locked_counted_noted_and_out_of_sight(arq_redis:
     assert score is not None
     assert before - 1 <= score - LOCK_MS <= timestamp_ms()  # Redis rounds down
     assert await arq_redis.hlen("arq:claims:w") == 1
-    assert LOCK_MS < await arq_redis.pttl("arq:claims:w")
+    assert await arq_redis.pttl("arq:claims:w") > LOCK_MS
 
 
 async def test_nobody_gets_a_job_twice(arq_redis: ArqRedis) -> None:
@@ -163,14 +165,15 @@ async def test_a_lone_worker_shares_with_nobody(arq_redis: ArqRedis) -> None:
 
 
 async def test_thousands_in_one_claim(arq_redis: ArqRedis) -> None:
-    await arq_redis.enqueue_jobs(["f"] * 3000)
-    assert len((await claim(arq_redis, "w", limit=3000)).jobs) == 3000
-    assert await arq_redis.hlen("arq:claims:w") == 3000
+    await arq_redis.enqueue_jobs(["f"] * 1100)
+    assert len((await claim(arq_redis, "w", limit=1100)).jobs) == 1100
+    assert await arq_redis.hlen("arq:claims:w") == 1100
 
 
 @pytest.mark.parametrize("member", [b"\xff\xfe", b"", "späte Grüße".encode(), b"with space", b"a:b:c\n"])
 async def test_odd_ids(arq_redis: ArqRedis, member: bytes) -> None:
-    await arq_redis.zadd(QUEUE, {member: 1, "good": 2})
+    entries: dict[Any, float] = {member: 1, "good": 2}
+    await arq_redis.zadd(QUEUE, entries)
     assert "good" in ids(await claim(arq_redis, "w"))
 
 

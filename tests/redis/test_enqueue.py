@@ -18,13 +18,18 @@ from tests.redis.harness import QUEUE, RoundTrips, claim, keys
 DAY_MS = 86_400_000
 
 
+async def payload_of(pool: ArqRedis, job_id: str) -> dict[str, Any]:
+    found: Any = await pool.get(f"arq:job:{job_id}")
+    return dict(pickle.loads(found))
+
+
 async def test_what_is_written(arq_redis: ArqRedis) -> None:
     before = timestamp_ms()
     job = await arq_redis.enqueue_job("f", 1, "two", three=3)
     assert isinstance(job, Job)
     assert len(job.job_id) == 32
     assert await keys(arq_redis) == {QUEUE, f"arq:job:{job.job_id}"}
-    payload = pickle.loads(await arq_redis.get(f"arq:job:{job.job_id}"))
+    payload = await payload_of(arq_redis, job.job_id)
     assert payload == {"t": None, "f": "f", "a": (1, "two"), "k": {"three": 3}, "et": payload["et"]}
     assert before <= payload["et"] <= timestamp_ms()
     score = await arq_redis.zscore(QUEUE, job.job_id)
@@ -139,7 +144,7 @@ async def test_job_try_and_queue(arq_redis: ArqRedis) -> None:
     job = await arq_redis.enqueue_job("f", _job_try=3, _queue_name="other")
     assert job is not None
     assert await arq_redis.zcard("other") == 1
-    assert pickle.loads(await arq_redis.get(f"arq:job:{job.job_id}"))["t"] == 3
+    assert (await payload_of(arq_redis, job.job_id))["t"] == 3
 
 
 async def test_arguments_that_can_not_be_serialized_leave_nothing(arq_redis: ArqRedis) -> None:

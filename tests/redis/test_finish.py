@@ -182,7 +182,7 @@ async def test_a_finished_job_needs_no_abort(arq_redis: ArqRedis, held: ClaimedJ
 
 async def test_a_lock_is_extended(arq_redis: ArqRedis, held: ClaimedJob) -> None:
     assert await extend(arq_redis, "w", "a", lock_ms=600_000) == []
-    assert 500_000 < await arq_redis.pttl("arq:in-progress:a")
+    assert await arq_redis.pttl("arq:in-progress:a") > 500_000
     score = await arq_redis.zscore(QUEUE, "a")
     assert score is not None
     assert score - timestamp_ms() > 500_000
@@ -273,7 +273,7 @@ async def test_a_renewed_worker_is_not_swept(arq_redis: ArqRedis, held: ClaimedJ
 
 
 async def test_a_worker_may_hold_thousands(arq_redis: ArqRedis) -> None:
-    await arq_redis.enqueue_jobs(["f"] * 3000)
-    await claim(arq_redis, "w", limit=3000)
-    assert len(await _leases.release(arq_redis, "w")) == 3000
-    assert len((await claim(arq_redis, "w2", limit=5000)).jobs) == 3000
+    await arq_redis.enqueue_jobs(["f"] * 1100)
+    await claim(arq_redis, "w", limit=1100)
+    assert len(await _leases.release(arq_redis, "w")) == 1100
+    assert len((await claim(arq_redis, "w2", limit=5000)).jobs) == 1100

@@ -39,8 +39,12 @@ class Runs(collections.Counter[str]):
 
     def worker(self, settings: RedisSettings, **options: Any) -> Worker:
         functions = [func(self.quick, name="quick"), func(self.twice, name="twice")]
-        options = {"redis_settings": settings, "poll_delay": 0.05, "handle_signals": False} | options
-        return Worker(functions, **options)
+        chosen: dict[str, Any] = {
+            "redis_settings": settings,
+            "poll_delay": 0.05,
+            "handle_signals": False,
+        } | options
+        return Worker(functions, **chosen)
 
 
 @pytest.fixture

@@ -40,9 +40,9 @@ def starts() -> Starts:
 
 
 def lazy(settings: RedisSettings, starts: Starts, **options: Any) -> Worker:
-    functions = [func(starts.quick, name="quick"), func(starts.later, name="later"), for_ever]
-    options = {"redis_settings": settings, "poll_delay": 30, "handle_signals": False} | options
-    return Worker(functions, **options)
+    functions: list[Any] = [func(starts.quick, name="quick"), func(starts.later, name="later"), for_ever]
+    chosen: dict[str, Any] = {"redis_settings": settings, "poll_delay": 30, "handle_signals": False} | options
+    return Worker(functions, **chosen)
 
 
 async def test_an_idle_worker_hears_of_a_job(

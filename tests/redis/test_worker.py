@@ -170,7 +170,8 @@ async def test_an_odd_payload_fails_once(
 
 
 async def test_odd_entries_of_the_queue_stop_nobody(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
-    await arq_redis.zadd(QUEUE, {b"\xff\xfe": 1, "": 2, "endless": float("-inf")})
+    odd: dict[Any, float] = {b"\xff\xfe": 1, "": 2, "endless": float("-inf")}
+    await arq_redis.zadd(QUEUE, odd)
     job = await enqueued(arq_redis, "quick")
     one = worker([quick], burst=False, poll_delay=0.02)
     async with running(one):
@@ -612,7 +613,7 @@ async def test_on_ready_and_running_jobs(arq_redis: ArqRedis, worker: WorkerFact
     one = worker([for_ever], burst=False, poll_delay=0.02, on_startup=on_startup)
     one.on_ready = lambda: ready.append(True)
     async with running(one):
-        await wait_until_async(lambda: one.running_jobs())
+        await wait_until_async(one.running_jobs)
         assert one.running_jobs() == [("a", "for_ever")]
         assert (ready, started) == ([True], [True])
 
@@ -771,7 +772,8 @@ async def test_the_health_line(
         await wait_until_async(lambda: one.jobs_complete == 1 and one.jobs_failed == 1)
 
         async def up_to_date() -> bool:
-            line = (await arq_redis.get("arq:queue:health-check") or b"").decode()
+            found: Any = await arq_redis.get("arq:queue:health-check")
+            line = (found or b"").decode()
             return bool(
                 re.fullmatch(
                     r"\w{3}-\d\d \d\d:\d\d:\d\d j_complete=1 j_failed=1 j_retried=0 j_ongoing=0 queued=1",

@@ -41,7 +41,7 @@ def allowed(name: str, option: Any) -> Collection[int] | None:
     """The values that a field of a schedule matches; None: all."""
     if option is None:
         return None
-    values = [option] if isinstance(option, int | str) else list(option)
+    values: list[Any] = [option] if isinstance(option, int | str) else list(option)
     return [WEEKDAYS.index(v) if name == "weekday" and isinstance(v, str) else v for v in values]
 
 

@@ -85,14 +85,12 @@ async def test_sentinels_are_a_list() -> None:
 async def test_a_redis_that_is_away_is_tried_again_and_then_named(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from arq import connections
-
     pauses: list[float] = []
 
     async def sleep(pause_s: float) -> None:
         pauses.append(pause_s)
 
-    monkeypatch.setattr(connections.asyncio, "sleep", sleep)
+    monkeypatch.setattr("arq.connections.asyncio.sleep", sleep)
     settings = RedisSettings(host="127.0.0.1", port=1, conn_retries=2, conn_retry_delay=7)
     with pytest.raises((ConnectionError, Exception), match="(?i)connect"):
         await create_pool(settings)

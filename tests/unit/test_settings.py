@@ -87,7 +87,7 @@ def test_hooks_are_plain_functions() -> None:
     options = get_kwargs(WithHooks)  # type: ignore[arg-type]
     assert options["on_startup"] is WithHooks.on_startup
     assert options["on_shutdown"] is WithHooks.on_shutdown
-    in_dict = get_kwargs({"functions": [work], "on_startup": WithHooks.__dict__["on_startup"]})  # type: ignore[arg-type]
+    in_dict = get_kwargs({"functions": [work], "on_startup": WithHooks.__dict__["on_startup"]})
     assert in_dict["on_startup"] is WithHooks.on_startup
 
 
@@ -177,9 +177,10 @@ def test_func() -> None:
 def test_a_function_without_a_name_needs_one() -> None:
     import functools
 
+    partial: Any = functools.partial(work)
     with pytest.raises(RuntimeError, match=r"pass name="):
-        func(functools.partial(work))
-    assert func(functools.partial(work), name="partial").name == "partial"
+        func(partial)
+    assert func(partial, name="partial").name == "partial"
 
 
 def test_the_id_of_a_worker_comes_from_the_environment_or_is_unique(monkeypatch: pytest.MonkeyPatch) -> None:

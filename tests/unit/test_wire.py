@@ -55,7 +55,8 @@ def test_jobs_survive_the_trip(
     data = serialize_job(function, args, kwargs, job_try, 1_600_000_000_123)
     assert deserialize_job_raw(data) == (function, args, kwargs, job_try, 1_600_000_000_123)
     packed = serialize_job(function, args, kwargs, job_try, 1, serializer=packb)
-    assert deserialize_job_raw(packed, deserializer=unpackb) == (function, list(args), kwargs, job_try, 1)
+    unpacked = deserialize_job_raw(packed, deserializer=unpackb)
+    assert (unpacked[0], [*unpacked[1]], *unpacked[2:]) == (function, [*args], kwargs, job_try, 1)
 
 
 def test_keys_of_a_job() -> None:
@@ -123,7 +124,7 @@ def test_records() -> None:
 
 
 def test_unknown_keys_are_ignored_and_old_results_lack_two() -> None:
-    job = {"t": None, "f": "f", "a": (), "k": {}, "et": 1, "new": "?"}
+    job: dict[str, Any] = {"t": None, "f": "f", "a": (), "k": {}, "et": 1, "new": "?"}
     assert deserialize_job_raw(pickle.dumps(job))[0] == "f"
     result = {**job, "s": True, "r": 1, "st": 1, "ft": 1}
     read = deserialize_result(pickle.dumps(result))
