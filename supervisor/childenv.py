@@ -25,6 +25,7 @@ class Brief:
     is_first: bool
     is_quiet: bool
     redis_dsn: str
+    redis_dir: str
     supervisor_pid: int
 
     def export(self, environ: MutableMapping[str, str]) -> None:
@@ -46,8 +47,11 @@ def host_name() -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", socket.gethostname()) or "localhost"
 
 
-def make_brief(options: Options, fork: Fork, host: str, redis_dsn: str) -> Brief:
-    """The orders for the child that is about to be forked, with an id that no other process ever has."""
+def make_brief(options: Options, fork: Fork, host: str, redis: tuple[str, str]) -> Brief:
+    """The orders for the child that is about to be forked, with an id that no other process ever has.
+
+    `redis` is the address and the directory of the embedded server, empty without one.
+    """
     nonce = secrets.token_hex(4)
     return Brief(
         options=options,
@@ -59,6 +63,7 @@ def make_brief(options: Options, fork: Fork, host: str, redis_dsn: str) -> Brief
         host=host,
         is_first=fork.first,
         is_quiet=fork.quiet,
-        redis_dsn=redis_dsn,
+        redis_dsn=redis[0],
+        redis_dir=redis[1],
         supervisor_pid=os.getpid(),
     )

@@ -54,14 +54,23 @@ def choose_dsn() -> str:
         return f"redis://{LOOPBACK}:{sock.getsockname()[1]}"
 
 
+def choose_directory(wanted: str) -> str:
+    """Where the server keeps its files: the directory that the user names, or one that is removed afterwards."""
+    return wanted or tempfile.mkdtemp(prefix="arq-supervise-redis-")
+
+
+def remove(directory: str) -> None:
+    """Remove a directory that was not the user's."""
+    shutil.rmtree(directory, ignore_errors=True)
+
+
 def main(brief: Brief, pipes: Pipes) -> int:
     """Keep the server running until told to end; returns the exit code."""
     set_name(f"arq:rd:{brief.options.name}")
     line = BeatLine(pipes.beat_fd)
-    wanted = brief.options.embedded_redis_dir
-    directory = Path(wanted or tempfile.mkdtemp(prefix="arq-supervise-"))
+    is_kept = bool(brief.options.embedded_redis_dir)
     try:
-        return Guardian(line, directory, bool(wanted), brief.redis_dsn).run()
+        return Guardian(line, Path(brief.redis_dir), is_kept, brief.redis_dsn).run()
     except DirectoryTakenError as error:
         line.send_surely("fatal", kind="taken", exc=str(error), trace="")
         return ChildCode.BOOT
@@ -69,8 +78,8 @@ def main(brief: Brief, pipes: Pipes) -> int:
         line.send_surely("fatal", kind="boot", exc=f"--embedded-redis: {error}", trace="")
         return ChildCode.BOOT
     finally:
-        if not wanted:
-            shutil.rmtree(directory, ignore_errors=True)
+        if not is_kept and os.getppid() != brief.supervisor_pid:  # nobody else is left to do it
+            remove(brief.redis_dir)
 
 
 class Guardian:

@@ -86,7 +86,7 @@ class Parent:
         self._links: dict[int, Link] = {}
         self._life_read_fd, self._life_write_fd = os.pipe()
         self._host = host_name()
-        self._redis_dsn = embedded.choose_dsn() if options.embedded_redis else ""
+        self._redis = ("", "")
         self._briefing = Briefing(self._status if options.metrics else None)
         self._pinged_s = 0.0
         self._weighed_s = time.monotonic()
@@ -101,6 +101,11 @@ class Parent:
         try:
             with self._signals:
                 self._claim_pool()
+                if self._options.embedded_redis:
+                    self._redis = (
+                        embedded.choose_dsn(),
+                        embedded.choose_directory(self._options.embedded_redis_dir),
+                    )
                 share_pages()
                 return self._run()
         except TakenError as error:
@@ -113,6 +118,8 @@ class Parent:
             self._close()
 
     def _close(self) -> None:
+        if self._redis[1] and not self._options.embedded_redis_dir:
+            embedded.remove(self._redis[1])
         if self._control is not None:
             self._control.close()
         self._selector.close()
@@ -173,7 +180,7 @@ class Parent:
                 "start_method": "fork",
                 "python": sys.version.split()[0],
                 "stop_budget_s": budget_s(self._machine.pool),
-                "redis": self._redis_dsn,
+                "redis": self._redis[0],
             },
         )
 
@@ -278,7 +285,7 @@ class Parent:
                     self._answer_reload(command)
 
     def _perform_fork(self, order: Fork) -> None:
-        brief = make_brief(self._options, order, self._host, self._redis_dsn)
+        brief = make_brief(self._options, order, self._host, self._redis)
         link = None
         try:
             link = Link(order.key, order.role, self._life_read_fd)

@@ -127,11 +127,25 @@ def test_embedded_redis(pool: Pool) -> None:
         "async def on_startup(ctx): await ctx['redis'].enqueue_job('job')\n"
         "class Settings: functions = [job]; on_startup = on_startup\n"
     )
-    pool.start("--procs", "2", "--embedded-redis", settings="plain.Settings").ready()
+    temporary = pool.directory / "tmp"
+    temporary.mkdir()
+    pool.start("--procs", "2", "--embedded-redis", settings="plain.Settings", TMPDIR=str(temporary)).ready()
     ran = pool.directory / "ran"
     wait_until(lambda: ran.exists() and ran.read_text(), what="the job ran")
     assert ran.read_text() == pool.events("supervisor.start")[0]["redis"]
+    assert list(temporary.iterdir())
     assert pool.stop() == 0
+    assert not list(temporary.iterdir())
+
+
+def test_embedded_redis_leaves_nothing_when_the_parent_is_killed(pool: Pool) -> None:
+    temporary = pool.directory / "tmp"
+    temporary.mkdir()
+    (pool.directory / "plain.py").write_text("async def job(ctx): pass\nclass Settings: functions = [job]\n")
+    pool.start("--procs", "2", "--embedded-redis", settings="plain.Settings", TMPDIR=str(temporary)).ready()
+    pool.kill(pool.pid)
+    pool.wait_gone(6)
+    assert not list(temporary.iterdir())
 
 
 def test_embedded_redis_keeps_data_and_guards_its_directory(pool: Pool) -> None:
