@@ -323,7 +323,7 @@ def test_an_error_in_on_startup_is_the_users_traceback(
 
 @pytest.mark.parametrize(
     "path",
-    ["app.nothing", "nothing", pytest.param("app.Settings", marks=pytest.mark.xfail(reason="a traceback"))],
+    ["app.nothing", "nothing", "app.Settings"],
 )
 def test_a_wrong_log_dict_is_one_line(command: Command, app: None, path: str) -> None:
     errors = failed(command("app.Settings", "--burst", "--custom-log-dict", path))
