@@ -4,7 +4,6 @@ Single-threaded, no event loop, no connection, no user code: it can not hang and
 imported here before the first fork, so that its pages are shared with every child.
 """
 
-import gc
 import os
 import random
 import selectors
@@ -49,7 +48,7 @@ from .options import Options
 from .paths import TakenError, control_path, hold
 from .process import Processes
 from .signals import SignalPipe, event_of
-from .spawn import UnsafeForkError, fork
+from .spawn import UnsafeForkError, fork, hold_standard_descriptors, share_pages
 from .status import take_status
 from .stop import budget_s
 from .usage import usage_of
@@ -75,6 +74,7 @@ class Parent:
     """Runs one pool."""
 
     def __init__(self, options: Options) -> None:
+        hold_standard_descriptors()
         self._options = options
         self._machine = Machine(options, random.random)
         self._notifier = Notifier(os.environ, os.getpid())
@@ -334,19 +334,3 @@ class Parent:
         for pid in self._processes.pids():
             with suppress(ChildProcessError):
                 os.waitpid(pid, 0)
-
-
-def share_pages() -> None:
-    """Import what every child will need and keep the collector off it: the pages stay shared."""
-    for name in (
-        "uvloop",
-        "redis.asyncio",
-        "hiredis",
-        "encodings.idna",
-        "importlib.metadata",
-        "logging.config",
-    ):
-        with suppress(ImportError):
-            __import__(name)
-    gc.collect()
-    gc.freeze()

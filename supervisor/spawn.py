@@ -6,6 +6,7 @@ child has its own process group (Ctrl-C reaches the parent alone), dies with its
 
 import ctypes
 import faulthandler
+import gc
 import os
 import signal
 import sys
@@ -38,6 +39,31 @@ class Pipes:
     beat_fd: int
     life_fd: int
     orders_fd: int = -1
+
+
+def hold_standard_descriptors() -> None:
+    """Open what is closed of 0, 1 and 2: a pipe of ours in their place would get everybody's output."""
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+
+
+def share_pages() -> None:
+    """Import what every child will need and keep the collector off it: the pages stay shared."""
+    for name in (
+        "uvloop",
+        "redis.asyncio",
+        "hiredis",
+        "encodings.idna",
+        "importlib.metadata",
+        "logging.config",
+    ):
+        with suppress(ImportError):
+            __import__(name)
+    gc.collect()
+    gc.freeze()
 
 
 def thread_count() -> int:

@@ -144,6 +144,12 @@ def test_f32_a_full_device_changes_nothing(pool: Pool, queue: Queue) -> None:
         assert pool.stop() == 0
 
 
+def test_r78_closed_output_changes_nothing(pool: Pool, queue: Queue) -> None:
+    pool.start("--procs", "2", command=("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"))
+    assert queue.result(queue.put("echo", 1)) == 1
+    assert pool.stop() == 0
+
+
 def test_f33_nobody_reads_the_log(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
     read_fd, write_fd = os.pipe()
     try:

@@ -1,6 +1,7 @@
 """The small pure parts: options, back-off, messages, roster, handover, check's verdict, table."""
 
 import json
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -208,3 +209,12 @@ def test_another_projects_package_is_recognised(tmp_path: Path, content: str) ->
 
 def test_reports_are_values() -> None:
     assert Report() == Report()
+
+
+def test_r40_f50_no_decision_looks_at_the_wall_clock() -> None:
+    """A clock that jumps must not end anybody. `bytecode` compares with the times of files."""
+    sources = {
+        path.stem: path.read_text() for path in (Path(__file__).parents[3] / "supervisor").glob("*.py")
+    }
+    looking = {name for name, text in sources.items() if re.search(r"\btime\.time\(|datetime\.now\(", text)}
+    assert looking == {"bytecode", "check", "logs", "steward"}
