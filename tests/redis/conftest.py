@@ -11,6 +11,7 @@ import pytest
 from arq import _scripts
 from arq._link import Link
 from arq.connections import ArqRedis, RedisSettings
+from tests.redis.programs import SETTINGS
 from tests.support.flaky import FlakyProxy, flaky_proxy
 from tests.support.programs import Program, program_starter
 from tests.support.servers import HOST, RedisServer, running_server
@@ -78,3 +79,16 @@ def arq(redis_server: RedisServer, tmp_path: Path) -> Iterator[Callable[..., Pro
 async def gate() -> asyncio.Event:
     """Holds jobs until it is set."""
     return asyncio.Event()
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., None]:
+    def write(text: str, name: str = "app.py") -> None:
+        (tmp_path / name).write_text(text)
+
+    return write
+
+
+@pytest.fixture
+def app(write: Callable[..., None]) -> None:
+    write(SETTINGS)

@@ -12,7 +12,7 @@ import redis
 from arq import _leases, _scripts
 from arq._scripts import ClaimAnswer, ClaimedJob
 from arq.connections import ArqRedis
-from arq.jobs import serialize_job
+from arq.jobs import Job, JobResult, serialize_job
 from arq.utils import timestamp_ms
 from arq.worker import Worker
 from tests.support.eventually import wait_until_async
@@ -129,3 +129,32 @@ def commands(client: redis.Redis) -> Iterator[dict[str, int]]:
 
 def job(answer: ClaimAnswer, index: int = 0) -> ClaimedJob:
     return answer.jobs[index]
+
+
+# ---------------------------------------------------------------- jobs to run
+
+Ctx = dict[Any, Any]
+
+
+async def quick(ctx: Ctx, value: Any = "quick") -> Any:
+    return value
+
+
+async def for_ever(ctx: Ctx) -> None:
+    await asyncio.Event().wait()
+
+
+async def broken(ctx: Ctx) -> None:
+    raise ValueError("boom")
+
+
+async def enqueued(pool: ArqRedis, function: str, *args: Any, **options: Any) -> Job:
+    job = await pool.enqueue_job(function, *args, **options)
+    assert job is not None
+    return job
+
+
+async def info(job: Job) -> JobResult:
+    found = await job.result_info()
+    assert found is not None
+    return found

@@ -195,10 +195,13 @@ async def test_B03_sigterm_under_load_is_a_clean_end(
 async def test_B04_more_signals_change_nothing(arq: Arq, arq_redis: ArqRedis, tmp_path: Path) -> None:
     """A second SIGTERM a millisecond later broke the first, one 10 ms later killed the process."""
     program = await busy_worker(arq, arq_redis, tmp_path)
-    while program.process.poll() is None:
+
+    def ended_by_now() -> bool:
         with contextlib.suppress(ProcessLookupError):
             program.process.send_signal(SIGTERM)
-        await asyncio.sleep(0.001)
+        return program.process.poll() is not None
+
+    await wait_until_async(ended_by_now, what="the end, under a hail of signals")
     assert program.ended() == 0, program.stderr
     assert program.lines == ["on_shutdown was called"]
     assert await held_by_nobody(arq_redis) == set()

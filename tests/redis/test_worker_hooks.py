@@ -1,0 +1,235 @@
+"""Hooks of a worker, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from signal import SIGTERM, SIGUSR1
+from typing import Any
+
+import pytest
+
+from arq.connections import ArqRedis, RedisSettings
+from arq.worker import Retry, Worker, func
+from tests.conftest import WorkerFactory
+from tests.redis.harness import (
+    QUEUE,
+    Ctx,
+    enqueued,
+    for_ever,
+    nothing_held,
+    quick,
+    running,
+)
+from tests.support.eventually import wait_until_async
+
+# ---------------------------------------------------------------- hooks
+
+
+def remember(calls: list[Any], name: str) -> Callable[[Ctx], Awaitable[None]]:
+    async def hook(ctx: Ctx) -> None:
+        calls.append((name, ctx.get("job_id")))
+
+    return hook
+
+
+async def test_hooks_come_in_order(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
+    calls: list[Any] = []
+    names = ("on_startup", "on_job_start", "on_job_end", "after_job_end", "on_shutdown")
+    await arq_redis.enqueue_job("quick", _job_id="a")
+    one = worker([quick], **{name: remember(calls, name) for name in names})
+    await one.main()
+    await one.close()
+    assert calls == [
+        ("on_startup", None),
+        ("on_job_start", "a"),
+        ("on_job_end", "a"),
+        ("after_job_end", "a"),
+        ("on_shutdown", None),
+    ]
+
+
+async def test_one_context_for_all_hooks_of_a_run(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
+    contexts = []
+
+    async def note(ctx: Ctx, *args: Any) -> None:
+        contexts.append(ctx)
+        ctx["count"] = ctx.get("count", 0) + 1
+
+    await arq_redis.enqueue_job("note")
+    one = worker([func(note, name="note")], on_job_start=note, on_job_end=note, after_job_end=note)
+    await one.main()
+    assert len({id(ctx) for ctx in contexts}) == 1
+    assert contexts[0]["count"] == 4
+    assert "count" not in one.ctx
+
+
+async def test_results_are_there_when_after_job_end_is_called(
+    arq_redis: ArqRedis, worker: WorkerFactory
+) -> None:
+    seen = []
+
+    async def after(ctx: Ctx) -> None:
+        seen.append(await arq_redis.exists(f"arq:result:{ctx['job_id']}"))
+
+    async def end(ctx: Ctx) -> None:
+        seen.append(await arq_redis.exists(f"arq:result:{ctx['job_id']}"))
+
+    await arq_redis.enqueue_job("quick")
+    await worker([quick], on_job_end=end, after_job_end=after).main()
+    assert seen == [0, 1]
+
+
+async def test_no_hook_for_a_job_that_does_not_start(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
+    calls: list[Any] = []
+    names = ("on_job_start", "on_job_end", "after_job_end")
+    await arq_redis.enqueue_job("unknown")
+    await worker([quick], **{name: remember(calls, name) for name in names}).main()
+    assert calls == []
+
+
+async def test_a_hook_may_put_a_job_off(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
+    calls: list[Any] = []
+
+    async def not_yet(ctx: Ctx) -> None:
+        calls.append(ctx["job_try"])
+        if ctx["job_try"] == 1:
+            raise Retry
+
+    job = await enqueued(arq_redis, "quick")
+    await worker([quick], on_job_start=not_yet).main()
+    assert await job.result(timeout=1) == "quick"
+    assert calls == [1, 2]
+
+
+async def test_on_startup_that_fails_ends_the_worker(worker: WorkerFactory) -> None:
+    async def fail(ctx: Ctx) -> None:
+        raise ValueError("no start")
+
+    with pytest.raises(ValueError, match="no start"):
+        await worker([quick], on_startup=fail).main()
+
+
+async def test_on_shutdown_that_fails_still_lets_go(
+    arq_redis: ArqRedis, redis_settings: RedisSettings
+) -> None:
+    async def fail(ctx: Ctx) -> None:
+        raise ValueError("no end")
+
+    one = Worker([quick], redis_settings=redis_settings, burst=True, on_shutdown=fail, handle_signals=False)
+    await one.main()
+    with pytest.raises(ValueError, match="no end"):
+        await one.close()
+    await one.close()
+    await nothing_held(arq_redis)
+
+
+@pytest.mark.parametrize("hook", ["on_job_start", "on_job_end", "after_job_end"])
+async def test_a_stop_during_a_hook(arq_redis: ArqRedis, redis_settings: RedisSettings, hook: str) -> None:
+    """What the job has done stands; what it has not begun is begun elsewhere."""
+    reached = asyncio.Event()
+
+    async def stuck(ctx: Ctx) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    job = await enqueued(arq_redis, "quick")
+    options: dict[str, Any] = {hook: stuck}
+    one = Worker([quick], redis_settings=redis_settings, handle_signals=False, **options)
+    async with running(one):
+        await asyncio.wait_for(reached.wait(), 10)
+    await nothing_held(
+        arq_redis, [QUEUE, *(f"arq:{kind}:{job.job_id}" for kind in ("job", "retry", "interrupted"))]
+    )
+    if hook == "on_job_start":
+        assert await arq_redis.zscore(QUEUE, job.job_id) is not None
+    else:
+        assert await job.result(timeout=1) == "quick"
+
+
+# ---------------------------------------------------------------- stopping
+
+
+async def test_stopping_cancels_and_forgives(
+    arq_redis: ArqRedis, redis_settings: RedisSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Deploys must not use up the tries of a job."""
+    caplog.set_level(logging.INFO)
+    job = await enqueued(arq_redis, "for_ever")
+    for _ in range(4):
+        one = Worker([for_ever], redis_settings=redis_settings, handle_signals=False, max_tries=2)
+        main = asyncio.create_task(one.async_run())
+        await wait_until_async(lambda one=one: one.job_tasks)  # type: ignore[misc]
+        one.handle_sig(SIGTERM)
+        await asyncio.wait([main], timeout=10)
+        await one.close()
+        assert one.jobs_retried == 1
+    assert (
+        await arq_redis.get(f"arq:retry:{job.job_id}")
+        == await arq_redis.get(f"arq:interrupted:{job.job_id}")
+        == b"4"
+    )
+    text = caplog.text
+    assert "shutdown on SIGTERM ◆ 0 jobs complete ◆ 0 failed ◆ 0 retries ◆ 1 ongoing to cancel" in text
+    assert f"↻ {job.job_id}:for_ever cancelled, will be run again" in text
+
+
+async def test_draining_lets_jobs_finish(
+    arq_redis: ArqRedis, redis_settings: RedisSettings, gate: asyncio.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def waits(ctx: Ctx) -> str:
+        await gate.wait()
+        return "finished"
+
+    job = await enqueued(arq_redis, "waits")
+    one = Worker(
+        [func(waits, name="waits")],
+        redis_settings=redis_settings,
+        handle_signals=False,
+        job_completion_wait=30,
+        max_jobs=1,
+    )
+    main = asyncio.create_task(one.async_run())
+    await wait_until_async(lambda: one.job_tasks)
+    left = await enqueued(arq_redis, "waits")
+    for _ in range(3):  # saying it again changes nothing
+        one.handle_sig_wait_for_completion(SIGTERM)
+    assert not one.allow_pick_jobs
+    gate.set()
+    await asyncio.wait([main], timeout=10)
+    await one.close()
+    assert await job.result(timeout=1) == "finished"
+    assert await arq_redis.zscore(QUEUE, left.job_id) is not None
+    lines = [message for message in caplog.messages if "SIGTERM" in message or "allow_pick" in message]
+    assert lines == [
+        "Setting allow_pick_jobs to `False`",
+        "shutdown on SIGTERM ◆ 0 jobs complete ◆ 0 failed ◆ 0 retries ◆ 1 to be completed",
+        "shutdown on SIGTERM, wait complete ◆ 1 jobs complete ◆ 0 failed ◆ 0 retries ◆ 0 ongoing to cancel",
+    ]
+
+
+async def test_draining_has_an_end(arq_redis: ArqRedis, redis_settings: RedisSettings) -> None:
+    await arq_redis.enqueue_job("for_ever")
+    one = Worker([for_ever], redis_settings=redis_settings, handle_signals=False, job_completion_wait=1)
+    one.job_completion_wait = 0.1  # type: ignore[assignment]
+    stopped: list[Any] = []
+    one.on_stop = stopped.append
+    main = asyncio.create_task(one.async_run())
+    await wait_until_async(lambda: one.job_tasks)
+    one.handle_sig_wait_for_completion(SIGTERM)
+    await asyncio.wait([main], timeout=10)
+    await one.close()
+    assert stopped == [SIGTERM]
+    assert one.jobs_retried == 1
+
+
+async def test_close_without_signals_says_so(worker: WorkerFactory, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    one = worker([quick])
+    await one.main()
+    await one.close()
+    await one.close()
+    assert f"shutdown on {SIGUSR1.name} ◆ 0 jobs complete" in caplog.text
