@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,7 @@ def test_the_fleet(pool: Pool, redis_client: redis.Redis) -> None:
     assert fleet()["exit_code"] == 1
 
 
+@pytest.mark.skipif(find_spec("rich") is None, reason="--ctl top needs the package rich")
 def test_top_without_a_terminal_shows_one_frame(pool: Pool, queue: Queue) -> None:
     pool.start("--procs", "2", *ON).ready()
     queue.result(queue.put("echo"))
