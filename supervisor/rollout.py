@@ -33,10 +33,10 @@ def advance(pool: Pool, now: float, fork: "Callable[[Slot, int], Child]") -> Non
     surge = pool.options.reload_surge if rollout.is_proved else 1
     while rollout.waiting and busy < surge:
         slot = _slot(pool, rollout.waiting.popleft())
-        if slot is None or slot.is_done:
-            continue
-        if slot.child is None or slot.child.phase is not Phase.READY:
-            rollout.waiting.append(slot.index)  # it is being restarted anyway: look again when it is up
+        if slot is None or slot.is_done or slot.child is None:
+            continue  # an empty slot takes the new code anyway when its pause is over
+        if slot.child.phase is not Phase.READY:
+            rollout.waiting.append(slot.index)  # it is on its way: bounded by the boot timeout
             break
         if now < slot.not_before_s:
             rollout.waiting.appendleft(slot.index)
@@ -52,6 +52,7 @@ def _begin(pool: Pool, now: float) -> None:
     if pool.reload_wanted and pool.was_ready:
         pool.reload_wanted = False
         pool.is_quiet = False
+        pool.recycle.clear()
         pool.last_generation += 1
         slots = deque(slot.index for slot in pool.slots if not slot.is_done)
         pool.rollout = Rollout("reload", pool.last_generation, slots, now, is_proved=False)
@@ -73,6 +74,7 @@ def _finish(pool: Pool, rollout: Rollout, now: float) -> bool:
         return False
     pool.rollout = None
     if rollout.reason == "reload":
+        pool.generation = rollout.generation
         pool.last_reload = (True, now, "")
         pool.reloads_ok += 1
         pool.say("reload.done", gen=rollout.generation, took_s=round(now - rollout.started_s, 3))

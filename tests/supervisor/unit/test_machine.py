@@ -412,6 +412,20 @@ def test_f38_a_canary_that_fails_leaves_everything_as_it_was() -> None:
     assert not play.machine.done
 
 
+def test_a_slot_that_can_not_start_does_not_hold_up_a_reload() -> None:
+    play = booted(3, backoff_base_s=20.0)
+    play.ends(play.of_slot(1), signal="SIGSEGV").feed(Reload("SIGHUP"))
+    for _ in range(6):
+        for key in play.workers():
+            if key not in play.ready_keys():
+                play.ready(key)
+            elif "TERM" in play.signals_to(key):
+                play.ends(key, 0, bye="stop")
+    assert play.said("reload.done")
+    play.pass_time(30)
+    assert {play.alive[key].generation for key in play.workers()} == {2}
+
+
 def test_r54_reloads_that_come_together_are_two_at_most() -> None:
     play = booted(2)
     for _ in range(20):
