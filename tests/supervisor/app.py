@@ -93,7 +93,7 @@ async def shutdown(ctx: Ctx) -> None:
 if os.environ.get("TEST_IMPORT") == "crash_slot_2" and os.environ.get("ARQ_WORKER_SLOT") == "2":
     os.abort()
 if os.environ.get("TEST_IMPORT") == "slow":
-    time.sleep(3)
+    time.sleep(60)
 if os.environ.get("TEST_IMPORT") == "crash_soon":
     signal.signal(signal.SIGALRM, lambda *_: os.abort())
     signal.setitimer(signal.ITIMER_REAL, 0.5)

@@ -70,7 +70,7 @@ def test_f17_a_stop_while_waiting_for_redis(tmp_path: Path) -> None:
         pool.start("--procs", "2").wait_event("tempfail")
         started = time.monotonic()
         assert pool.stop() == 0
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 10
 
 
 def test_exit_69_when_redis_stays_away(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_killed_workers_job_runs_again_at_once(pool: Pool, queue: Queue, redis
     job_id = queue.put("slow", 1)
     owner = owner_of(redis_client, job_id)
     pool.kill(pool.worker_of(owner))
-    wait_until(lambda: owner_of(redis_client, job_id) != owner, 1.0, "another worker has it")
+    wait_until(lambda: owner_of(redis_client, job_id) != owner, 5.0, "another worker has it")
     queue.result(job_id)
     assert pool.stop() == 0
 
@@ -64,7 +64,7 @@ def test_f03_all_workers_at_once(pool: Pool) -> None:
 def test_f04_the_parent_while_idle(pool: Pool) -> None:
     pool.start("--procs", "4").ready()
     pool.kill(pool.pid)
-    pool.wait_gone(1.5)
+    pool.wait_gone(5)  # 1.5 s on a quiet machine
 
 
 def test_f05_the_parent_while_jobs_run(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
@@ -90,7 +90,7 @@ def test_f05_the_parent_while_a_job_never_ends(pool: Pool, queue: Queue, redis_c
 def test_f06_the_parent_while_a_worker_imports(pool: Pool) -> None:
     pool.start("--procs", "1", TEST_IMPORT="slow").wait_event("child.spawn")
     pool.kill(pool.pid)
-    pool.wait_gone(1.0)
+    pool.wait_gone(5)  # the import alone would take a minute
 
 
 def test_f25_a_poison_job_is_given_up(pool: Pool, queue: Queue) -> None:
@@ -157,5 +157,5 @@ def test_r04_term_right_after_the_fork(pool: Pool) -> None:
     pool.start("--procs", "1", TEST_IMPORT="slow")
     pid = pool.wait_event("child.spawn")["pid"]
     os.kill(pid, signal.SIGTERM)
-    assert pool.wait_event("child.exit", pid=pid)["uptime_s"] < 2
+    assert pool.wait_event("child.exit", pid=pid)["uptime_s"] < 10
     assert pool.stop() == 0
