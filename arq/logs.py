@@ -6,11 +6,20 @@ import logging
 from typing import Any
 
 
+_LINE = "%(asctime)s: %(message)s"
+
+
 class LineFormatter(logging.Formatter):
     """Formats the time once a second: with two lines a job that is a tenth of a worker's time."""
 
     _second = -1
     _text = ""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """A record as text; for the usual line without the detour of a general formatter, which takes twice as long."""
+        if self._fmt != _LINE or record.exc_info or record.exc_text or record.stack_info:
+            return super().format(record)
+        return f"{self.formatTime(record, self.datefmt)}: {record.getMessage()}"
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
         """The time of a record as text."""
@@ -52,7 +61,7 @@ def default_log_config(verbose: bool) -> dict[str, Any]:
         "formatters": {
             "arq.standard": {
                 "class": "arq.logs.LineFormatter",
-                "format": "%(asctime)s: %(message)s",
+                "format": _LINE,
                 "datefmt": "%H:%M:%S",
             }
         },
