@@ -142,7 +142,12 @@ class JsonFormatter(logging.Formatter):
 
 def child_log_config(pool: str, slot: str, log_format: str, level: str) -> dict[str, Any]:
     """The logging configuration of a child: arq's loggers, to stderr, each line with its slot."""
-    text = {"format": f"%(asctime)s: [{pool}/{slot}] %(message)s", "datefmt": "%H:%M:%S"}
+    prefix = f"{pool}/{slot}".replace("%", "%%")
+    text = {
+        "class": "arq.logs.LineFormatter",
+        "format": f"%(asctime)s: [{prefix}] %(message)s",
+        "datefmt": "%H:%M:%S",
+    }
     structured = {"()": "supervisor.logs.JsonFormatter", "pool": pool, "slot": slot}
     return {
         "version": 1,
