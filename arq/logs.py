@@ -9,7 +9,7 @@ _CLOCK, _MESSAGE = "%(asctime)s", "%(message)s"
 
 
 class LineFormatter(logging.Formatter):
-    """For lines of clock, some fixed text, and message: the usual line takes a short way, the clock is read once a second.
+    """For lines of clock, fixed text, and message: the usual line takes a short way, the clock is read once a second.
 
     With two lines a job the general formatter would take a tenth of a worker's time.
     """
