@@ -47,6 +47,7 @@ class ForkFailed:
 
     key: int
     error: str
+    errno: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +110,11 @@ class Exited:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The steward has given a dead worker's jobs back (`worker_id` "" = found by its sweep)."""
+    """The steward has given a dead worker's jobs back; `count` may be more than the ids that are named."""
 
     worker_id: str
     job_ids: tuple[str, ...]
+    count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,8 @@ def _beat(link: Link, message: Message) -> Event:
 
 
 def _released(_: Link, message: Message) -> Event:
-    return Released(message.text("worker"), tuple(str(job_id) for job_id in message.body["ids"]))
+    job_ids = tuple(str(job_id) for job_id in message.body["ids"])
+    return Released(message.text("worker"), job_ids, int(message.number("n", len(job_ids))))
 
 
 _EVENT_OF: dict[str, Callable[[Link, Message], Event | None]] = {

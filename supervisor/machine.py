@@ -112,14 +112,15 @@ class Machine:
         slot = self.pool.slot_of(child)
         if isinstance(event, Forked):
             child.pid, child.worker_id = event.pid, event.worker_id
+            reason, pause_s = (slot.reason, slot.pause_s) if slot else ("boot", 0.0)
             self.pool.say("child.spawn", slot=child.slot, pid=child.pid, gen=child.generation, role=child.role.value,
-                          reason=slot.reason if slot else "boot")  # fmt: skip
+                          reason=reason, backoff_s=round(pause_s, 3))  # fmt: skip
             return
         del self.pool.children[event.key]
         assert slot is not None
         slot.not_before_s = now + slot.backoff.next_pause_s()
         self.pool.say("fork.failed", "error", role=child.role.value, slot=slot.index, error=event.error,
-                      retry_in_s=round(slot.not_before_s - now, 3))  # fmt: skip
+                      errno=event.errno, retry_in=f"{slot.not_before_s - now:.1f}s")  # fmt: skip
         if slot.successor is child:
             slot.successor = None
             rollout.successor_failed(self.pool, slot, child, event.error, 1.0, now)
@@ -189,7 +190,7 @@ class Machine:
         if isinstance(event, Released):
             pool.lost.pop(event.worker_id, None)
             if event.job_ids or report is not None:
-                pool.say("jobs.released", slot=slot, worker=event.worker_id, n=len(event.job_ids),
+                pool.say("jobs.released", slot=slot, worker=event.worker_id, n=len(event.job_ids) if event.count is None else event.count,
                          ids=list(event.job_ids[:10]))  # fmt: skip
         else:
             pool.say("jobs.release_failed", "warning", slot=slot, worker=event.worker_id, error=event.error)

@@ -114,6 +114,7 @@ class Slot:
     successor: Child | None = None
     not_before_s: float = 0.0
     reason: str = "boot"
+    pause_s: float = 0.0
     was_ready: bool = False
     is_done: bool = False
     last_worker_id: str = ""

@@ -48,7 +48,7 @@ from .options import Options
 from .paths import TakenError, control_path, hold
 from .process import Processes
 from .signals import SignalPipe, event_of
-from .spawn import UnsafeForkError, fork, hold_standard_descriptors, share_pages
+from .spawn import UnsafeForkError, errno_name, fork, hold_standard_descriptors, share_pages
 from .status import take_status
 from .stop import budget_s
 from .usage import usage_of
@@ -294,7 +294,7 @@ class Parent:
         except (OSError, UnsafeForkError) as error:
             if link is not None:
                 link.close()
-            self._feed(ForkFailed(order.key, str(error)))
+            self._feed(ForkFailed(order.key, str(error), errno_name(error)))
             return
         link.after_fork()
         self._links[order.key] = link

@@ -41,7 +41,7 @@ def advance(pool: Pool, now: float, fork: "Callable[[Slot, int], Child]") -> Non
         if now < slot.not_before_s:
             rollout.waiting.appendleft(slot.index)
             break
-        slot.reason = rollout.reason
+        slot.reason, slot.pause_s = rollout.reason, 0.0
         slot.successor = fork(slot, rollout.generation)
         busy += 1
     if _finish(pool, rollout, now):

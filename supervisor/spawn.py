@@ -5,6 +5,7 @@ child has its own process group (Ctrl-C reaches the parent alone), dies with its
 """
 
 import ctypes
+import errno
 import faulthandler
 import gc
 import os
@@ -39,6 +40,11 @@ class Pipes:
     beat_fd: int
     life_fd: int
     orders_fd: int = -1
+
+
+def errno_name(error: Exception) -> str:
+    """EAGAIN, ENOMEM, EMFILE ...; "" for what is no error of the system."""
+    return errno.errorcode.get(getattr(error, "errno", None) or 0, "")
 
 
 def hold_standard_descriptors() -> None:

@@ -59,6 +59,7 @@ def bury(pool: Pool, child: Child, end: Exited, now: float) -> None:
     if pool.stopping is None:
         slot.not_before_s = now + pause_s
         slot.reason = outcome.value
+        slot.pause_s = pause_s
         _follow(pool, slot, child, outcome, end, now)
 
 
@@ -118,7 +119,7 @@ def _say_exit(
         jobs=[f"{job_id}:{name}" for job_id, name in child.running],
         restarts=f"{restarts}/{pool.limit.most}",
         next="restart" if will_restart else "stay",
-        in_s=round(pause_s or 0.0, 3) if will_restart else None,
+        **{"in": f"{pause_s or 0.0:.1f}s" if will_restart else None},
     )
     if end.signal == "SIGKILL" and not child.needed_force:
         pool.say("child.oom_suspected", "warning", slot=child.slot, pid=child.pid)
@@ -197,9 +198,7 @@ def _note_tempfail(pool: Pool, slot: Slot, child: Child, now: float) -> None:
     if pool.tempfail_since_s is None:
         pool.tempfail_since_s = now
     error = child.fatal.error if child.fatal else ""
-    pool.say(
-        "tempfail", "warning", slot=slot.index, error=error, retry_in_s=round(slot.not_before_s - now, 3)
-    )
+    pool.say("tempfail", "warning", slot=slot.index, error=error, retry_in=f"{slot.not_before_s - now:.1f}s")
 
 
 def is_burst_over(pool: Pool) -> bool:

@@ -44,7 +44,7 @@ def test_f30_a_fork_that_fails_is_tried_again(pool: Pool, queue: Queue) -> None:
         "main()\n"
     )
     pool.start("--procs", "2", script="scarce.py").ready()
-    assert len(pool.events("fork.failed")) == 3
+    assert [record["errno"] for record in pool.events("fork.failed")] == ["EAGAIN"] * 3
     assert queue.result(queue.put("echo", 1)) == 1
     assert pool.stop() == 0
 
