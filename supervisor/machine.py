@@ -189,9 +189,11 @@ class Machine:
         slot = slot_number(event.worker_id)
         if isinstance(event, Released):
             pool.lost.pop(event.worker_id, None)
-            if event.job_ids or report is not None:
-                pool.say("jobs.released", slot=slot, worker=event.worker_id, n=len(event.job_ids) if event.count is None else event.count,
-                         ids=list(event.job_ids[:10]))  # fmt: skip
+            count = len(event.job_ids) if event.count is None else event.count
+            if count or report is not None:
+                pool.say(
+                    "jobs.released", slot=slot, worker=event.worker_id, n=count, ids=list(event.job_ids[:10])
+                )
         else:
             pool.say("jobs.release_failed", "warning", slot=slot, worker=event.worker_id, error=event.error)
 
