@@ -57,14 +57,16 @@ class FlakyProxy:
             task.cancel()
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._refusing:
-            writer.close()
-            return
         task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: writer.close())  # also when it was cancelled before it began
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refusing:
+            writer.close()
+            await asyncio.gather(writer.wait_closed(), return_exceptions=True)
+            return
         redis_reader, redis_writer = await asyncio.open_connection(HOST, self._server.port)
         answers = asyncio.create_task(_pass_on(redis_reader, writer))
         try:
