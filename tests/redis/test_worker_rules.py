@@ -19,8 +19,10 @@ from tests.redis.harness import (
     broken,
     enqueued,
     for_ever,
+    hold_as_upstream,
     info,
     keys,
+    old_enqueue,
     quick,
     running,
 )
@@ -150,6 +152,32 @@ async def test_on_ready_and_running_jobs(arq_redis: ArqRedis, worker: WorkerFact
         await wait_until_async(one.running_jobs)
         assert one.running_jobs() == [("a", "for_ever")]
         assert (ready, started) == ([True], [True])
+
+
+async def test_an_old_job_is_not_forgotten_behind_a_lasting_backlog(
+    arq_redis: ArqRedis, worker: WorkerFactory
+) -> None:
+    """Where many jobs at the head of the queue are held by others, claims begin behind them, but not for ever."""
+    found = asyncio.Event()
+
+    async def chain(ctx: Ctx) -> None:
+        if not found.is_set():
+            await ctx["redis"].enqueue_job("chain")
+
+    async def older(ctx: Ctx) -> None:
+        found.set()
+
+    for number in range(30):
+        await old_enqueue(arq_redis, f"held{number}", score=1000 + number)
+        await hold_as_upstream(arq_redis, f"held{number}")
+    await arq_redis.enqueue_jobs(["chain"] * 30)
+    one = worker(
+        [func(chain, name="chain"), func(older, name="older")], burst=False, max_jobs=2, poll_delay=30
+    )
+    async with running(one):
+        await wait_until_async(lambda: one.jobs_complete > 50)
+        await old_enqueue(arq_redis, "older", "older", score=1)
+        await asyncio.wait_for(found.wait(), 20)
 
 
 # ---------------------------------------------------------------- abort
