@@ -104,7 +104,7 @@ def test_job_of_a_stopped_worker_goes_to_the_other(
 ) -> None:
     """A SIGTERM cancels the job; a worker of the other implementation runs it again, once."""
     (stopped,) = fleet(first)
-    job_id = clients[first].enqueue("nap", 1.0)
+    job_id = clients[first].enqueue("nap", 3.0)
     wait_until(place.runs, what="started")
     assert stopped.stop() == 0
     assert place.redis.exists(f"stopped:{stopped.name}")
