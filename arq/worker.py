@@ -525,6 +525,10 @@ class Worker(WorkerOptions):
             self.jobs_failed += 1
         else:
             self.jobs_retried += 1
+        if self.on_outcome is not None:
+            attempt = outcome.attempt
+            took_s = (outcome.finish_ms - attempt.start_ms) / 1000
+            self.on_outcome(attempt.function_name, outcome.verdict.name.lower(), took_s)
         job_id = outcome.attempt.job.job_id
         ending = decide.ending(
             outcome, self._defaults(), self.queue_name, keep_cronjob_progress, self.job_serializer

@@ -167,10 +167,9 @@ class Session:
         self._redis_name, self._redis_text = self._hand_over(worker)
         worker.supervised = bool(self._redis_name)
         worker.on_startup = self._watched(worker.on_startup)
-        self._say_ready_before_the_first_job(worker)
         self._lead_cron(worker)
         if self._brief.options.metrics:
-            self._count_jobs(worker)
+            worker.on_outcome = self._stats.note
         return worker
 
     def _overrides(self, settings: Any) -> dict[str, Any]:
@@ -204,20 +203,6 @@ class Session:
 
         return on_startup
 
-    def _say_ready_before_the_first_job(self, worker: Any) -> None:
-        """A job that blocks the loop must find a worker that is known to work, not one that seems never to boot."""
-        run_job = worker.run_job
-
-        async def first_job(job_id: str, score: int) -> None:
-            if "run_job" in vars(worker):
-                del worker.run_job
-            if worker.on_ready is not None:
-                worker.on_ready = None
-                self._ready()
-            await run_job(job_id, score)
-
-        worker.run_job = first_job
-
     def _lead_cron(self, worker: Any) -> None:
         """Several processes must not do what one would do: slot 0 leads."""
         if not self._brief.options.cron_leader or not worker.cron_jobs:
@@ -243,17 +228,6 @@ class Session:
             redis=self._redis_name,
             redis_text=self._redis_text,
         )
-
-    def _count_jobs(self, worker: Any) -> None:
-        """Have each outcome counted by function, for the metrics."""
-        record = worker._record
-
-        def record_and_count(outcome: Any) -> None:
-            seconds = (outcome.finish_ms - (outcome.attempt.start_ms or outcome.finish_ms)) / 1000
-            self._stats.note(outcome.attempt.function_name, outcome.verdict.name.lower(), seconds)
-            record(outcome)
-
-        worker._record = record_and_count
 
     def _send_stats(self) -> None:
         rows = self._stats.take()

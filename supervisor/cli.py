@@ -218,7 +218,7 @@ def control(command: str, operand: str, settings: str, given: dict[str, Any], as
         leave(UNREACHABLE, str(error))
     if command == "top":
         if find_spec("rich") is None:
-            leave(ExitCode.USAGE, "--ctl top needs the package rich: pip install rich")
+            leave(ExitCode.USAGE, '--ctl top needs the package rich: pip install "arq[top]"')
         from .top import run_top
 
         return run_top(path)

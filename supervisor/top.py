@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, Group  # type: ignore[import-not-found, unused-ignore]
-from rich.live import Live  # type: ignore[import-not-found, unused-ignore]
-from rich.table import Table  # type: ignore[import-not-found, unused-ignore]
-from rich.text import Text  # type: ignore[import-not-found, unused-ignore]
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
 from .ctl import UNREACHABLE, UnreachableError, ask
 from .status import span

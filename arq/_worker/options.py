@@ -119,7 +119,10 @@ class WorkerOptions:
         self.on_job_end = on_job_end
         self.after_job_end = after_job_end
         self.on_stop: Callable[[Signals], Any] | None = None
+        #: called once, when Redis has answered for the first time
         self.on_ready: Callable[[], None] | None = None
+        #: called with function name, verdict (complete, failed, aborted, retry, cancelled) and seconds of each outcome
+        self.on_outcome: Callable[[str, str, float], None] | None = None
         self.job_completion_wait = job_completion_wait
         self.max_jobs = max_jobs
         self.job_timeout_s = to_seconds(job_timeout)
