@@ -69,7 +69,7 @@ class Fleet:
             self.overlaps.append(job_id)
         self.running.add(job_id)
         try:
-            await asyncio.sleep(self.chance.random() / 100)
+            await take_a_moment(ctx, self.chance.random() / 100)
             self.ended[job_id] += 1
         finally:
             self.running.discard(job_id)
@@ -118,3 +118,7 @@ async def test_every_job_ends_exactly_once(
     assert fleet.overlaps == []
     assert all(result.success for result in await arq_redis.all_job_results())
     await nothing_held(arq_redis)
+
+
+async def take_a_moment(ctx: Ctx, seconds: float) -> None:
+    await asyncio.sleep(seconds)

@@ -87,10 +87,11 @@ os.execv({words[0]!r}, {words!r})"""
         """Its records of this event, with these values."""
         found = []
         for line in self.text().splitlines():
-            if not line.startswith("{"):
-                continue
+            _, start, rest = line.partition(
+                '{"ts": '
+            )  # behind half a line of a stack that another process writes
             with suppress(ValueError):
-                record = json.loads(line)
+                record = json.loads(start + rest)
                 if record.get("event") == name and all(
                     record.get(key) == value for key, value in where.items()
                 ):
