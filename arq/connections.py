@@ -303,6 +303,11 @@ class ArqRedis(Redis):
                 jobs.append(job)
         return sorted(jobs, key=attrgetter("score"))
 
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Run any command. It may use the connection that `enqueue_job` has kept for a moment."""
+        await self._lane.close()
+        return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
     async def close(self, close_connection_pool: bool | None = None) -> None:
         """Close the client, and its pool if it made the pool itself or `close_connection_pool` is True."""
         await self._lane.close()

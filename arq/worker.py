@@ -104,6 +104,8 @@ class Worker(WorkerOptions):
         self._more = True
         self._redis_ahead_ms = 0
         self._last_health: tuple[float, str | None] = (0.0, None)
+        #: the first health line is there before the first job, which may block the loop; it is amended after that
+        self._amend_health = False
 
     @property
     def pool(self) -> ArqRedis:
@@ -378,6 +380,8 @@ class Worker(WorkerOptions):
         self._more = answer.wait_ms == 0 and not answer.shared
         self._look_again(10 if answer.shared else answer.wait_ms)
         self._say_ready()
+        if answer.jobs and not self._started:
+            self._amend_health = True
         if not self._stopping:  # else it is given back when the worker leaves
             for job in answer.jobs:
                 if job.job_id not in self._claimed:  # after a lost answer we are told of all that is ours
@@ -641,13 +645,17 @@ class Worker(WorkerOptions):
         """Write the health line, if it is time. Under a supervisor that is the supervisor's business."""
         now_s = time()
         written_s, last_counts = self._last_health
-        if self.supervised or now_s - written_s < self.health_check_interval:
+        is_due = now_s - written_s >= self.health_check_interval
+        if self.supervised or not (is_due or self._amend_health):
             return
+        self._amend_health = False
         self.queued = await self.pool.zcard(self.queue_name)
         ongoing = sum(not task.done() for task in self.tasks.values())
         tally = Tally(self.jobs_complete, self.jobs_failed, self.jobs_retried, ongoing, self.queued)
         line = format_line(tally, datetime.now())  # noqa: DTZ005  (the line has local time)
         await self.pool.set(self.health_check_key, line.encode(), px=to_ms(self.health_check_interval + 1))
+        if not is_due:
+            return
         counts = str(tally)
         self._last_health = (now_s, counts)
         if last_counts is not None and last_counts != counts:

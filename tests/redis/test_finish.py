@@ -242,8 +242,9 @@ async def test_release_brings_nothing_back_that_is_finished(arq_redis: ArqRedis,
 
 
 async def test_release_wakes_somebody(arq_redis: ArqRedis, held: ClaimedJob) -> None:
+    """Two tokens: the dead worker may have been waiting for one, and Redis may hand it one before it knows."""
     await _leases.release(arq_redis, "w")
-    assert await arq_redis.llen("arq:queue:wake") == 1
+    assert await arq_redis.llen("arq:queue:wake") == 2
     assert 0 < await arq_redis.pttl("arq:queue:wake") <= 60_000
 
 

@@ -80,7 +80,7 @@ class Interleaved(ArqRedis):
     commands_left = -1
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        answer: Any = await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        answer: Any = await super().execute_command(*args, **options)
         self.commands_left -= 1
         if self.commands_left == 0:
             await self.meanwhile()

@@ -132,12 +132,12 @@ async def test_the_health_line(
             )
 
         await wait_until_async(up_to_date)
+        await wait_until_async(lambda: "recording health: " in caplog.text)
         assert 0 < await arq_redis.pttl("arq:queue:health-check") <= 1050
         assert await async_check_health(redis_settings) == 0
         assert one.queued == 1
         assert repr(one) == "<Worker j_complete=1 j_failed=1 j_retried=0 j_ongoing=0>"
     assert await async_check_health(redis_settings) == 1
-    assert "recording health: " in caplog.text
     assert "Health check successful: b'" in caplog.text
     assert "Health check failed: no health check sentinel value found" in caplog.messages
 

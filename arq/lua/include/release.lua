@@ -22,6 +22,9 @@ local function release_worker(workers, worker, forgive, retry_ttl_s)
   redis.call('ZREM', workers, worker)
   for queue in pairs(queues) do
     wake_one(queue .. ':wake')
+    if not forgive then -- a second one: the dead worker may have been waiting, and Redis may not know yet that it is gone
+      redis.call('RPUSH', queue .. ':wake', '1')
+    end
   end
   return released
 end
