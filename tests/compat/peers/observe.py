@@ -95,9 +95,10 @@ async def snapshot(pool: Any, now_ms: float) -> dict[str, Any]:
             continue
         ttl_ms = await pool.pttl(key)
         kind = (await pool.type(key)).decode()
-        # a moment passes between writing and looking: to the nearest 20 s, or second where it is short
-        step_s = 20 if ttl_ms > 100_000 else 2
-        lifetime = None if ttl_ms < 0 else round(ttl_ms / 1000 / step_s) * step_s
+        # a moment passes between writing and looking: in steps of 20 s, or 2 s where it is short; no lifetime that arq
+        # sets lies where one step ends and the next begins
+        step_s, shift_s = (20, 5) if ttl_ms > 100_000 else (2, 0)
+        lifetime = None if ttl_ms < 0 else round((ttl_ms / 1000 + shift_s) / step_s) * step_s
         found[name] = {"type": kind, "ttl_s": lifetime, "value": await _value(pool, key, kind, now_ms)}
     return found
 
