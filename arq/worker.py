@@ -214,6 +214,7 @@ class Worker(WorkerOptions):
             await self._work()
         finally:
             self._in_main = False
+            self._flush_beside()
             await self._stop_listening()
 
     async def _open(self) -> None:
@@ -542,15 +543,24 @@ class Worker(WorkerOptions):
         if self.after_job_end is None:  # else the place is taken until that hook is through
             self._slots.discard(cast("asyncio.Task[Any]", asyncio.current_task()))
         self._activity.set()
-        if not self._in_main and self._flush_task is None:
-            self._flush_task = asyncio.create_task(self._flush())
+        self._flush_beside()
 
-    async def _flush(self) -> None:
-        """Write endings while the main loop does not run."""
+    def _flush_beside(self) -> None:
+        """Write endings in a task of its own while the main loop does not run."""
+        if (
+            not self._in_main
+            and self._flush_task is None
+            and self._pump is not None
+            and self._pump.has_endings
+        ):
+            self._flush_task = asyncio.create_task(self._flush(self._pump))
+
+    async def _flush(self, pump: Pump) -> None:
         try:
-            while self._get_pump().has_endings and not self._in_main:
-                await self._get_pump().exchange()
-            await self._let_go_outside_main()
+            while pump.has_endings and not self._in_main:
+                await pump.exchange()
+            if not self._in_main:
+                await pump.close()
         except (RedisError, OSError) as exc:
             logger.warning("outcomes are not written yet, redis trouble: %s: %s", exc.__class__.__name__, exc)
         finally:
@@ -770,6 +780,8 @@ class Worker(WorkerOptions):
         await self._stop_listening()
         await self._cancelled_jobs_end()
         await self._leave()
+        if self._flush_task is not None:
+            await asyncio.gather(self._flush_task, return_exceptions=True)
         try:
             if self.on_shutdown:
                 await self.on_shutdown(self.ctx)
