@@ -475,9 +475,9 @@ class Worker(WorkerOptions):
         """Run the start hook and the job; whatever happens becomes an outcome."""
         job_id = attempt.job.job_id
         who_cancelled = functools.partial(self._who_cancelled, job_id)
-        attempt.start_ms = timestamp_ms()
         ended = None
         if self.on_job_start is not None:
+            attempt.start_ms = timestamp_ms()
             ended = await run.watch(self.on_job_start(ctx), None, who_cancelled)
         if ended is None or ended.raised is None:
             attempt.start_ms = timestamp_ms()
