@@ -31,7 +31,7 @@ from .events import (
 from .journey import happen
 from .model import Child, Phase, Pool, Slot
 from .options import MOST_PROCS, Options
-from .stop import advance_stop, ask_again, begin_stop, budget_s, keep_patience
+from .stop import advance_stop, ask_again, begin_stop, budget_s, keep_patience, needs_patience
 
 
 class Machine:
@@ -95,7 +95,7 @@ class Machine:
                 yield child.deadline_s
             if child.retire_s is not None and child.phase is Phase.READY:
                 yield child.retire_s
-        if pool.stopping is not None or (pool.tempfail_since_s is not None and not pool.said_ready):
+        if needs_patience(pool):
             yield pool.extend_at_s
         if pool.stopping is not None:
             return

@@ -26,6 +26,11 @@ class Notifier:
         usec = taken["WATCHDOG_USEC"] if is_for_us and self._address else ""
         self.watchdog_s: float | None = int(usec) / 2_000_000 if usec.isdigit() and int(usec) else None
 
+    @property
+    def is_heard(self) -> bool:
+        """Is there a service manager that listens?"""
+        return bool(self._address)
+
     def send(self, state: str) -> None:
         """Send one state (lines `NAME=value`); failures do not matter to the pool."""
         if not self._address:

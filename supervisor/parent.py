@@ -40,6 +40,7 @@ from .events import (
     Tick,
     Trace,
 )
+from .headline import Headline
 from .link import Link
 from .logs import Journal, Outlet
 from .machine import Machine
@@ -78,6 +79,7 @@ class Parent:
         self._options = options
         self._machine = Machine(options, random.random)
         self._notifier = Notifier(os.environ, os.getpid())
+        self._headline = Headline()
         self._outlet = Outlet()
         self._journal = Journal(self._outlet, options.name, options.log_format, options.log_level)
         self._processes = Processes(options.kill_group_on_exit)
@@ -199,7 +201,7 @@ class Parent:
         self._feed(Tick())
         self._keep_house(now)
         self._briefing.push(self._steward(), self._machine.pool)
-        self._ping_watchdog()
+        self._tell_manager(now)
 
     def _attend(self, whom: object, now: float) -> None:
         """Somebody has something for us."""
@@ -224,8 +226,9 @@ class Parent:
                 self._feed(RssSample(key, usage.rss_mb))
 
     def _patience_s(self) -> float:
+        turn_s = min(TURN_S, self._notifier.watchdog_s or TURN_S)
         deadline = self._machine.deadline()
-        return TURN_S if deadline is None else min(TURN_S, max(0.0, deadline - time.monotonic()))
+        return turn_s if deadline is None else min(turn_s, max(0.0, deadline - time.monotonic()))
 
     def _feed(self, event: Event) -> None:
         self._perform(self._machine.handle(event, time.monotonic()))
@@ -260,7 +263,10 @@ class Parent:
             link.close()
             self._feed(Exited(ended.key, ended.code, ended.signal))
 
-    def _ping_watchdog(self) -> None:
+    def _tell_manager(self, now: float) -> None:
+        """Signs of life and the line for people, from this loop and nowhere else."""
+        if self._notifier.is_heard and (text := self._headline.news(self._machine.pool, now)):
+            self._notifier.send(f"STATUS={text}")
         period_s = self._notifier.watchdog_s
         if period_s is not None and self._turned_s - self._pinged_s >= min(1.0, period_s):
             self._pinged_s = self._turned_s

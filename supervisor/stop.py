@@ -19,7 +19,7 @@ def begin_stop(pool: Pool, code: ExitCode, cause: str, now: float, stage: int = 
     pool.rollout = None
     pool.say("stop.start", cause=cause, budget_s=budget_s(pool), code=int(code))
     pool.order(Notify("STOPPING=1"))
-    pool.extend_at_s = now
+    pool.extend_at_s = now  # that has started the manager's own clock, which knows nothing of running jobs
     for child in _of(pool, ORDER[0]):
         climb(pool, child, Phase.DRAINING, now)
     for _ in range(1, stage):
@@ -68,10 +68,16 @@ def budget_s(pool: Pool) -> float:
 
 def keep_patience(pool: Pool, now: float) -> None:
     """Ask the service manager for more time while there is a good reason to take it."""
-    is_needed = pool.stopping is not None or (pool.tempfail_since_s is not None and not pool.said_ready)
-    if is_needed and now >= pool.extend_at_s and pool.exit_code is None:
+    if needs_patience(pool) and now >= pool.extend_at_s and pool.exit_code is None:
         pool.extend_at_s = now + EXTEND_EVERY_S
         pool.order(Notify(f"EXTEND_TIMEOUT_USEC={EXTEND_BY_S * 1_000_000}"))
+
+
+def needs_patience(pool: Pool) -> bool:
+    """Does something take longer than the manager's own limits know: a drain, a reload, Redis away at the start?"""
+    is_reloading = pool.rollout is not None and pool.rollout.reason == "reload"
+    is_waiting = pool.tempfail_since_s is not None and not pool.said_ready
+    return pool.stopping is not None or is_reloading or is_waiting
 
 
 def _final_code(pool: Pool) -> ExitCode:

@@ -26,6 +26,7 @@ PURE = (
     "supervisor.backoff",
     "supervisor.codes",
     "supervisor.events",
+    "supervisor.headline",
     "supervisor.journey",
     "supervisor.ladder",
     "supervisor.machine",

@@ -43,6 +43,7 @@ def test_f53_states_for_the_service_manager(pool: Pool, kind: str) -> None:
         pool.start("--procs", "2", NOTIFY_SOCKET=address, WATCHDOG_USEC="1000000").ready()
         wait_until(lambda: "READY=1" in notify.states(), what="READY=1")
         wait_until(lambda: notify.states().count("WATCHDOG=1") >= 2, what="two pings")
+        wait_until(lambda: any(state.startswith("STATUS=2/2 workers ready, ") for state in notify.states()))
         pool.signal(signal.SIGHUP)
         pool.wait_event("reload.done")
         reloading = wait_until(lambda: [state for state in notify.states() if "RELOADING=1" in state])
@@ -54,6 +55,7 @@ def test_f53_states_for_the_service_manager(pool: Pool, kind: str) -> None:
         states = notify.states()
         assert states.index("STOPPING=1") > states.index("READY=1")
         assert any(state.startswith("EXTEND_TIMEOUT_USEC=") for state in states)
+        assert states[-1] == "STATUS=ended with exit code 0: stopped"
     finally:
         notify.close()
 
