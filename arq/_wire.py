@@ -47,11 +47,13 @@ def serialize_job(
 
 def _dump(data: dict[str, Any], serializer: Serializer | None) -> bytes:
     payload: Any = (serializer or pickle.dumps)(data)
+    if isinstance(payload, bytes):
+        return payload
     if isinstance(payload, str):  # json.dumps
         return payload.encode()
-    if not isinstance(payload, bytes | bytearray | memoryview):
-        raise TypeError(f"the serializer returned {type(payload).__name__}, not bytes")
-    return bytes(payload)
+    if isinstance(payload, bytearray | memoryview):
+        return bytes(payload)
+    raise TypeError(f"the serializer returned {type(payload).__name__}, not bytes")
 
 
 def serialize_result(

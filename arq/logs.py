@@ -40,6 +40,14 @@ class LineFormatter(logging.Formatter):
 class LineHandler(logging.StreamHandler[Any]):
     """Writes each record in one `write()` and does not flush: stderr does that by itself."""
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Filter and write a record."""
+        if self.filters or self.lock is None:
+            return bool(super().handle(record))
+        with self.lock:  # the usual case without the detour of four calls
+            self.emit(record)
+        return True
+
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record."""
         try:

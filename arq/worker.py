@@ -347,7 +347,8 @@ class Worker(WorkerOptions):
     async def _poll_iteration(self) -> None:
         """Do what is regular, write how jobs ended, and take new ones if there is room and something may be due."""
         await self._do_what_is_regular()
-        want = min(self._free_slots(), self.queue_read_limit)
+        # Half of the places at a time: one half runs while Redis writes the endings of the other and fills it anew.
+        want = min(self._free_slots(), self.queue_read_limit, (self.max_jobs + 1) // 2)
         if self.burst and self.max_burst_jobs >= 0:
             want = min(want, self.max_burst_jobs - self._started)
         if want > 0 and not self._more:
@@ -454,13 +455,16 @@ class Worker(WorkerOptions):
         if job is None:
             return
         attempt = decide.read(job, self.functions, self.job_deserializer)
-        outcome = decide.refuse(attempt, self._defaults(), timestamp_ms())
+        attempt.start_ms = timestamp_ms()
+        outcome = decide.refuse(attempt, self, attempt.start_ms)
         if outcome is not None:
             report.refused(outcome)
             self._record(outcome)
             return
         ctx = attempt.context(self.ctx)
-        outcome = await self._end_hook(ctx, await self._execute(attempt, ctx))
+        outcome = await self._execute(attempt, ctx)
+        if self.on_job_end is not None:
+            outcome = await self._end_hook(ctx, outcome)
         self._record(outcome)
         if self.after_job_end is not None:
             await self._after_job_end(ctx, job_id)
@@ -477,10 +481,10 @@ class Worker(WorkerOptions):
         who_cancelled = functools.partial(self._who_cancelled, job_id)
         ended = None
         if self.on_job_start is not None:
-            attempt.start_ms = timestamp_ms()
             ended = await run.watch(self.on_job_start(ctx), None, who_cancelled)
+            if ended.raised is None:
+                attempt.start_ms = timestamp_ms()  # the hook's time is not the job's
         if ended is None or ended.raised is None:
-            attempt.start_ms = timestamp_ms()
             report.started(attempt)
             ended = await self._run_body(attempt, ctx, who_cancelled)
         outcome = decide.decide(attempt, ended, retry_jobs=self.retry_jobs, now_ms=timestamp_ms())
@@ -513,8 +517,7 @@ class Worker(WorkerOptions):
 
     async def _end_hook(self, ctx: dict[Any, Any], outcome: Outcome) -> Outcome:
         """Run on_job_end; if it raises, the job has failed."""
-        if self.on_job_end is None:
-            return outcome
+        assert self.on_job_end is not None
         ended = await run.watch(self.on_job_end(ctx), None, lambda: Cause.NOBODY)
         if ended.raised is None or isinstance(ended.raised, asyncio.CancelledError):
             return outcome  # a shutdown must not undo what the job has done
@@ -535,9 +538,7 @@ class Worker(WorkerOptions):
             took_s = (outcome.finish_ms - attempt.start_ms) / 1000
             self.on_outcome(attempt.function_name, outcome.verdict.name.lower(), took_s)
         job_id = outcome.attempt.job.job_id
-        ending = decide.ending(
-            outcome, self._defaults(), self.queue_name, keep_cronjob_progress, self.job_serializer
-        )
+        ending = decide.ending(outcome, self, self.queue_name, keep_cronjob_progress, self.job_serializer)
         self._get_pump().record(ending)
         self._claimed.pop(job_id, None)
         if self.after_job_end is None:  # else the place is taken until that hook is through
@@ -575,9 +576,6 @@ class Worker(WorkerOptions):
             logger.info("after_job_end of job %s cancelled", job_id)
         except Exception:
             logger.exception("after_job_end of job %s failed", job_id)
-
-    def _defaults(self) -> decide.Defaults:
-        return decide.Defaults(self.max_tries, self.keep_result_s, self.keep_result_forever)
 
     # ------------------------------------------------------------------ what is regular
 

@@ -25,6 +25,7 @@ class Attempt:
         problem: why the payload could not be read.
         function: what is registered under the name; None if nothing is.
         start_ms: unix ms.
+        ref: how log lines call the job.
     """
 
     job: ClaimedJob
@@ -36,13 +37,11 @@ class Attempt:
     problem: Exception | None = None
     function: Function | CronJob | None = None
     start_ms: int = 0
+    ref: str = field(init=False)
 
-    @property
-    def ref(self) -> str:
-        """How log lines call the job."""
-        if isinstance(self.function, CronJob):
-            return self.function_name
-        return f"{self.job.job_id}:{self.function_name}"
+    def __post_init__(self) -> None:
+        is_cron = isinstance(self.function, CronJob)
+        self.ref = self.function_name if is_cron else f"{self.job.job_id}:{self.function_name}"
 
     def context(self, worker_ctx: dict[Any, Any]) -> dict[Any, Any]:
         """The context of this run: the worker's, and what is known of the job. A new dict for each run."""
@@ -85,7 +84,7 @@ class Verdict(Enum):
     @property
     def is_final(self) -> bool:
         """Whether the job leaves the queue."""
-        return self not in {Verdict.RETRY, Verdict.CANCELLED}
+        return self is not Verdict.RETRY and self is not Verdict.CANCELLED
 
 
 @dataclass(slots=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 from .._errors import DeserializationError, JobExecutionFailed, Retry, RetryJob
 from .._function import Function
@@ -19,9 +18,14 @@ from .attempt import Attempt, Cause, Ended, Outcome, Verdict
 _LAST_MS = 253_000_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What functions that say nothing of their own get from the worker."""
+#: What may stand in a payload's fields. As tuples: to write `list | tuple` in a function makes a new type each time.
+_ARGS_TYPES, _TRY_TYPES, _TIME_TYPES = (list, tuple), (int, type(None)), (int, float)
+#: What a job raises to be run again, by itself or by whoever cancelled it.
+_RUN_AGAIN = (asyncio.CancelledError, RetryJob)
+
+
+class Defaults(Protocol):
+    """What functions that say nothing of their own get: the options of the worker."""
 
     max_tries: int
     keep_result_s: float
@@ -49,10 +53,10 @@ def _check_types(name: object, args: object, kwargs: object, first_try: object, 
     """Refuse what a foreign producer may have written and no job can be run with."""
     fit = (
         isinstance(name, str)
-        and isinstance(args, list | tuple)
+        and isinstance(args, _ARGS_TYPES)
         and isinstance(kwargs, dict)
-        and isinstance(first_try, int | None)
-        and isinstance(enqueue_ms, int | float)
+        and isinstance(first_try, _TRY_TYPES)
+        and isinstance(enqueue_ms, _TIME_TYPES)
     )
     if not (fit and 0 <= cast(float, enqueue_ms) < _LAST_MS):
         raise DeserializationError("unable to deserialize job")
@@ -96,7 +100,7 @@ def decide(attempt: Attempt, ended: Ended, *, retry_jobs: bool, now_ms: int) -> 
         return Outcome(attempt, Verdict.ABORTED, raised, finish_ms=now_ms)
     if retry_jobs and isinstance(raised, Retry):
         return Outcome(attempt, Verdict.RETRY, raised, defer_ms=raised.defer_score, finish_ms=now_ms)
-    if retry_jobs and isinstance(raised, asyncio.CancelledError | RetryJob):
+    if retry_jobs and isinstance(raised, _RUN_AGAIN):
         interrupted = ended.cause is Cause.SHUTDOWN
         return Outcome(attempt, Verdict.CANCELLED, raised, interrupted=interrupted, finish_ms=now_ms)
     return Outcome(attempt, Verdict.FAILED, raised, finish_ms=now_ms)

@@ -47,7 +47,6 @@ class Pump:
         self._written: asyncio.Future[None] | None = None
         self._claim_lost = False
         self._begin_at = ""
-        self._exchange: asyncio.Future[Any] | None = None
         self._turn = asyncio.Lock()
 
     @property
@@ -74,16 +73,13 @@ class Pump:
     ) -> ClaimAnswer | None:
         """Write the endings noted so far and claim up to `want` jobs; None if nothing was claimed.
 
-        Cancelling the caller does not cut off an exchange that is under way: its answer would be lost.
+        Nothing is awaited before the commands are on their way: jobs that were started just before run while Redis
+        works on them.
 
         Raises:
-            redis.exceptions.RedisError, OSError, TimeoutError: nothing of it is lost, the next exchange repeats it.
+            redis.exceptions.RedisError, OSError, TimeoutError: nothing of it is lost, the next exchange repeats it. The
+                same holds for a cancellation.
         """
-        self._exchange = asyncio.ensure_future(self._take_turn(want, fair, job_ids))
-        answer: ClaimAnswer | None = await asyncio.shield(self._exchange)
-        return answer
-
-    async def _take_turn(self, want: int, fair: bool, job_ids: Sequence[str]) -> ClaimAnswer | None:
         async with self._turn:
             return await self._talk(want, fair, job_ids)
 
@@ -213,8 +209,8 @@ class Pump:
         Returns:
             ids of the jobs that were given back.
         """
-        if self._exchange is not None and not self._exchange.done():
-            await asyncio.gather(self._exchange, return_exceptions=True)
+        async with self._turn:
+            pass  # an exchange that fails puts its endings back
         while self._endings:
             await self.exchange()
         last_calls = [

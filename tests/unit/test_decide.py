@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +20,18 @@ from arq.cron import CronJob, cron
 from arq.jobs import deserialize_result, serialize_job
 
 NOW_MS = 1_800_000_000_000
-DEFAULTS = decide.Defaults(max_tries=5, keep_result_s=3600, keep_result_forever=False)
+
+
+@dataclass
+class Defaults:
+    """What `decide` looks at of a worker."""
+
+    max_tries: int
+    keep_result_s: float
+    keep_result_forever: bool
+
+
+DEFAULTS = Defaults(max_tries=5, keep_result_s=3600, keep_result_forever=False)
 
 
 async def work(ctx: dict[Any, Any], *args: Any) -> None: ...
@@ -246,11 +258,11 @@ def test_a_result_is_kept_as_long_as_it_should() -> None:
 
 def test_no_result_is_kept_where_none_is_wanted() -> None:
     assert ending(outcome_of("no_result"))[2:5] == ("done", "", "")
-    assert ending(outcome_of("work"), decide.Defaults(5, 0, False)).a == ""
+    assert ending(outcome_of("work"), Defaults(5, 0, False)).a == ""
 
 
 def test_a_result_may_be_kept_for_ever() -> None:
-    for done in (ending(outcome_of("for_ever")), ending(outcome_of("work"), decide.Defaults(5, 0, True))):
+    for done in (ending(outcome_of("for_ever")), ending(outcome_of("work"), Defaults(5, 0, True))):
         assert done.a
         assert done.b == ""
 
@@ -258,7 +270,7 @@ def test_a_result_may_be_kept_for_ever() -> None:
 @pytest.mark.parametrize("keep_result_s", [0, 30, 3600])
 def test_refused_jobs_keep_the_workers_time(keep_result_s: float) -> None:
     outcome = refused(attempt("other"))
-    done = ending(outcome, decide.Defaults(5, keep_result_s, False))
+    done = ending(outcome, Defaults(5, keep_result_s, False))
     assert done.b == (keep_result_s * 1000 or "")
 
 
