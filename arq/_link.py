@@ -17,6 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, ResponseError
 
+from ._patience import Patience
 from ._scripts import Call
 
 #: Seconds to wait for an answer. Redis may stop for seconds to fork or to load; longer means that the peer is gone.
@@ -28,12 +29,14 @@ class Link:
 
     Args:
         pool: the pool whose settings the connection shares.
+        timeout_s: seconds to wait for answers.
     """
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    def __init__(self, pool: ConnectionPool, timeout_s: float = REPLY_TIMEOUT_S) -> None:
         self._pool = pool
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
+        self._patience = Patience(timeout_s)
 
     async def call(self, calls: Sequence[Call]) -> list[Any]:
         """Run scripts, all in one round trip; scripts that the server does not know take a second one.
@@ -53,13 +56,11 @@ class Link:
                 raise answer
         return answers
 
-    async def commands(
-        self, commands: Sequence[tuple[Any, ...]], *, timeout_s: float = REPLY_TIMEOUT_S
-    ) -> list[Any]:
+    async def commands(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Run commands in one round trip; what Redis refuses comes back as an exception in the list."""
         async with self._turn:
             try:
-                async with asyncio.timeout(timeout_s):
+                with self._patience:
                     connection = await self._connected()
                     await connection.send_packed_command([pack_command(command) for command in commands])
                     return [await read_answer(connection) for _ in commands]
@@ -84,6 +85,7 @@ class Link:
             await self._disconnect()
 
     async def _disconnect(self) -> None:
+        self._patience.stop()
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.disconnect(nowait=True)

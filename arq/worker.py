@@ -230,9 +230,7 @@ class Worker(WorkerOptions):
         await self._get_pump().keep([], self._lease_ms())
         self._keep_at_s = self._clock() + self.in_progress_timeout_s / 3
         if not self.burst:
-            self._listener = Listener(
-                Link(self.pool.connection_pool), wake_key(self.queue_name), self._on_token
-            )
+            self._listener = Listener(self.pool.connection_pool, wake_key(self.queue_name), self._on_token)
 
     async def _connect(self) -> ArqRedis:
         try:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 from .._link import Link
@@ -22,13 +23,13 @@ class Listener:
     """Takes at most one token each time it is armed.
 
     Args:
-        link: a connection of its own.
+        pool: the pool whose settings the listener's own connection shares.
         key: list of tokens.
         on_token: called when a token was taken.
     """
 
-    def __init__(self, link: Link, key: str, on_token: Callable[[], None]) -> None:
-        self._link = link
+    def __init__(self, pool: ConnectionPool, key: str, on_token: Callable[[], None]) -> None:
+        self._link = Link(pool, BLOCK_S + 5)
         self._key = key
         self._on_token = on_token
         self._armed = asyncio.Event()
@@ -48,7 +49,7 @@ class Listener:
         while True:
             await self._armed.wait()
             try:
-                (answer,) = await self._link.commands([("BLPOP", self._key, BLOCK_S)], timeout_s=BLOCK_S + 5)
+                (answer,) = await self._link.commands([("BLPOP", self._key, BLOCK_S)])
             except (RedisError, OSError, TimeoutError) as exc:
                 logger.debug("no wake-up tokens while redis is away: %r", exc)
                 await asyncio.sleep(_RETRY_S)

@@ -34,6 +34,14 @@ local function is_running_here(id)
   return owner and owner ~= '1' and redis.call('HEXISTS', CLAIMS .. owner, id) == 1
 end
 
+-- Whether the id is free: no job, no result, none that is running. Mostly there is nothing at all, which one look shows.
+local function is_free(id)
+  if redis.call('EXISTS', JOB .. id, RESULT .. id, LOCK .. id) == 0 then
+    return true
+  end
+  return redis.call('EXISTS', JOB .. id, RESULT .. id) == 0 and not is_running_here(id)
+end
+
 local function due_at(when)
   if when == '' then
     return now
@@ -49,8 +57,7 @@ local answers, added = {}, {}
 for i = 3, #ARGV, 5 do
   local id, payload, when, expiry, tick = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local answer = 0
-  if (tick == '' or new_tick(tick)) and redis.call('EXISTS', JOB .. id, RESULT .. id) == 0
-    and not is_running_here(id) then
+  if (tick == '' or new_tick(tick)) and is_free(id) then
     local score = due_at(when)
     local ttl = math.max(1, tonumber(expiry) or math.max(score - now, 0) + extra_ms)
     redis.call('SET', JOB .. id, payload, 'PX', whole(ttl))

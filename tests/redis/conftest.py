@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from arq import _scripts
-from arq._link import Link
+from arq._link import REPLY_TIMEOUT_S, Link
 from arq.connections import ArqRedis, RedisSettings
 from tests.redis.programs import SETTINGS
 from tests.support.flaky import FlakyProxy, flaky_proxy
@@ -49,10 +49,8 @@ def proxied(proxy: FlakyProxy) -> RedisSettings:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers take an answer that does not come within 0.3 s for lost."""
-    defaults = Link.commands.__kwdefaults__
-    assert defaults is not None
-    assert defaults["timeout_s"] >= 5
-    monkeypatch.setitem(defaults, "timeout_s", 0.3)
+    assert Link.__init__.__defaults__ == (REPLY_TIMEOUT_S,)
+    monkeypatch.setattr(Link.__init__, "__defaults__", (0.3,))
 
 
 @pytest.fixture
