@@ -5,6 +5,6 @@ from supervisor.early import stop_at_once_until_ready_to_stop
 if __name__ == "__main__":
     stop_at_once_until_ready_to_stop()
 
-    from arq._supervise_entry import main
+    from supervisor.cli import cli
 
-    main()
+    cli(prog_name="arq-supervise")

@@ -9,10 +9,8 @@ import logging.config
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from types import TracebackType
 from typing import Any
 
 import arq.utils
@@ -27,7 +25,9 @@ from .handover import pack
 from .jobstats import JobStats
 from .logs import child_log_config
 from .messages import brief_jobs, encode
-from .spawn import Pipes, set_name
+from .spawn import Pipes
+from .title import present_as
+from .traces import trace_of, whole_trace_of
 from .trouble import is_redis_away, redis_refusal, short
 
 ORPHAN_MARGIN_S = 4.5
@@ -39,7 +39,7 @@ IF_SILENT = {"job_completion_wait": 10}
 def main(brief: Brief, pipes: Pipes) -> int:
     """Run one worker; returns the exit code (ChildCode)."""
     brief.export(os.environ)
-    set_name(f"arq:{brief.slot}:{brief.options.name}")
+    present_as(brief, "worker", str(brief.slot))
     line = BeatLine(pipes.beat_fd)
     line.send("hello", pid=os.getpid())
     loop = new_loop(brief.options.uvloop)
@@ -49,13 +49,15 @@ def main(brief: Brief, pipes: Pipes) -> int:
         configure_logging(brief)
         settings = load_settings(brief.options.settings)
     except BaseException as error:  # noqa: BLE001  # a settings module may raise anything, SystemExit too
-        return fail(line, "import", error, ChildCode.IMPORT)
+        return fail(line, "import", error, ChildCode.IMPORT, hint=where_looked(brief.options.settings, error))
     return Session(brief, pipes, line, loop).run(settings)
 
 
 def settle(brief: Brief) -> None:
     """What the options want of the process itself; a system that refuses is no reason not to work."""
     options = brief.options
+    if "numpy" in sys.modules:  # Python's own generator is seeded anew by the fork
+        sys.modules["numpy"].random.seed()
     if options.child_oom_score_adj is not None:
         with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
             file.write(str(options.child_oom_score_adj))
@@ -88,23 +90,31 @@ def _see_working_directory() -> None:
         sys.path.insert(0, os.getcwd())
 
 
-def fail(line: BeatLine, kind: str, error: BaseException, code: ChildCode) -> int:
-    """Tell the parent why this child ends; it shows each traceback once."""
-    if error.__traceback__ is not None and _innermost(error.__traceback__) == arq.utils.__file__:
-        error.__cause__, error.__suppress_context__ = (
-            None,
-            True,
-        )  # our own word about a wrong path says it all
-    trace = "" if kind == "temp" else "".join(traceback.format_exception(error))[-30_000:]
-    line.send_surely("fatal", kind=kind, exc=short(error), trace=trace)
+def where_looked(path: str, error: BaseException) -> str:
+    """What to do about a module of the path that is not there; "" for any other mistake."""
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if not missing or not f"{path}.".replace(":", ".").startswith(f"{missing}."):
+        return ""
+    return f"; looked in {os.getcwd()} and on the Python path"
+
+
+def require_settings(path: str, settings: Any) -> None:
+    """Anything may be behind a dotted path.
+
+    Raises:
+        TypeError: it can be no settings.
+    """
+    if not {"functions", "cron_jobs"} & arq.worker.get_kwargs(settings).keys():
+        kind = type(settings).__name__
+        raise TypeError(f"{path} ({kind}) has neither 'functions' nor 'cron_jobs': give a settings class")
+
+
+def fail(line: BeatLine, kind: str, error: BaseException, code: ChildCode, hint: str = "") -> int:
+    """Tell the parent why this child ends; it shows each traceback once. A wrong path or value has none."""
+    traces = {"import": trace_of, "settings": trace_of, "boot": whole_trace_of}
+    trace = traces[kind](error) if kind in traces else ""
+    line.send_surely("fatal", kind=kind, exc=short(error) + hint, trace=trace)
     return code
-
-
-def _innermost(trace: TracebackType) -> str:
-    """The file in which an exception was raised."""
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace.tb_frame.f_code.co_filename
 
 
 class Session:
@@ -135,9 +145,10 @@ class Session:
 
     async def _live(self, settings: Any) -> int:
         try:
+            require_settings(self._brief.options.settings, settings)
             self._worker = self._make_worker(settings)
         except Exception as error:  # noqa: BLE001  # settings that no worker can be made of
-            return fail(self._line, "import", error, ChildCode.IMPORT)
+            return fail(self._line, "settings", error, ChildCode.IMPORT)
         self._listen()
         beats = asyncio.create_task(beat(self._line, self._brief.options.heartbeat_s, self._beat))
         try:
@@ -151,6 +162,7 @@ class Session:
         if not is_closed:
             return ChildCode.UNFINISHED
         if self._is_stopping or self._brief.options.burst:
+            self._line.send_surely("beat", lag_ms=0.0, **self._beat())  # counts that are final
             self._line.send_surely("jobs", rows=self._stats.take())
             self._line.send_surely("bye", reason="stop" if self._is_stopping else "burst")
             return ChildCode.CLEAN

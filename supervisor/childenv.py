@@ -1,9 +1,7 @@
 """What a child is told about itself when it is forked."""
 
 import os
-import re
 import secrets
-import socket
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 
@@ -40,11 +38,6 @@ class Brief:
             environ["ARQ_PREVIOUS_WORKER_ID"] = self.previous_worker_id
         if self.redis_dsn:
             environ["REDIS_DSN"] = self.redis_dsn
-
-
-def host_name() -> str:
-    """This host, as a part of a key: letters, digits, dots, dashes and underscores."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", socket.gethostname()) or "localhost"
 
 
 def make_brief(options: Options, fork: Fork, host: str, redis: tuple[str, str]) -> Brief:

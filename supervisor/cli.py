@@ -2,18 +2,25 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
-from typing import Any, NoReturn
+from typing import Any
 
 import click
-
-from arq.version import VERSION
+from click.core import ParameterSource
 
 from .codes import ExitCode
 from .cpus import usable_cpus
-from .options import OptionError, Options, pool_name
-from .spawn import thread_count
+from .options import DEFAULT_START_METHOD, START_METHODS, OptionError, Options
+from .questions import (
+    BELONGS_TO,
+    check_health,
+    control,
+    leave,
+    leave_after_looking,
+    refuse_misplaced,
+    split_words,
+)
 
 HELP = """Run SETTINGS (dotted path of a worker settings class, as for `arq`) in a pool of supervised processes.
 
@@ -23,7 +30,35 @@ add and remove a worker, USR2 makes the pool quiet, USR1 shows the stacks."""
 
 
 COMMANDS = ("status", "top", "reload", "stop", "quiet", "scale", "dump")
-UNREACHABLE = 3
+
+
+class OneLine(click.Command):
+    """A command whose mistakes are told on one line, as all others of this program are."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Read the words of the command line."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:
+            leave(ExitCode.USAGE, f"{error.format_message()} (see --help)")
+
+
+def show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """Imports the package for it only when it is asked for."""
+    if wanted and not ctx.resilient_parsing:
+        from arq.version import VERSION
+
+        click.echo(f"arq-supervise, version {VERSION}")
+        ctx.exit()
+
+
+def refuse_preload(_: click.Context, __: click.Parameter, wanted: bool) -> None:
+    """Known from other servers, and not what is done here."""
+    if wanted:
+        leave(ExitCode.USAGE, "--preload: user code is imported in each worker, so that a reload sees new code;"
+              " leave the option out")  # fmt: skip
 
 
 class Procs(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on only
@@ -93,8 +128,12 @@ def number_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.command("arq-supervise", help=HELP, context_settings={"auto_envvar_prefix": "ARQ_SUPERVISE"})
-@click.version_option(VERSION, "-V", "--version", prog_name="arq-supervise")
+@click.command(
+    "arq-supervise", cls=OneLine, help=HELP, context_settings={"auto_envvar_prefix": "ARQ_SUPERVISE"}
+)
+@click.option("-V", "--version", is_flag=True, expose_value=False, is_eager=True, callback=show_version,
+              help="Show the version and leave.")  # fmt: skip
+@click.option("--preload", is_flag=True, expose_value=False, hidden=True, callback=refuse_preload)
 @click.argument("words", nargs=-1, metavar="[SETTINGS]", envvar="ARQ_SUPERVISE_SETTINGS")
 @click.option("-p", "--procs", type=Procs(), default=None, help="Worker processes.  [default: auto]")
 @click.option("--name", default="", help="Name of the pool.  [default: from SETTINGS]")
@@ -105,6 +144,8 @@ def number_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "--watch-poll", is_flag=True, help="Look at the files instead of waiting for the kernel's word."
 )
 @click.option("--watch-ignore", multiple=True, metavar="GLOB", help="Files whose changes do not matter.")
+@click.option("--start-method", type=click.Choice(START_METHODS), default=DEFAULT_START_METHOD, show_default=True,
+              help="How children are started.")  # fmt: skip
 @click.option("--cpu-affinity", type=click.Choice(["off", "spread"]), default="off", show_default=True)
 @click.option(
     "--release-lost-jobs/--no-release-lost-jobs", default=True, help="Give a dead worker's jobs back."
@@ -132,7 +173,9 @@ def number_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--ctl", type=click.Choice(COMMANDS), help="Tell a running pool what to do; `scale` and `dump` take a"
               " number.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="With --check and --ctl: as JSON.")
+@click.option(
+    "--json", "as_json", is_flag=True, envvar="ARQ_SUPERVISE_JSON", help="With --check and --ctl: as JSON."
+)
 @click.option("--wait", is_flag=True, help="With --ctl reload and stop: wait for the result.")
 @click.option("--local", is_flag=True, help="With --check: ask the supervisor only, not Redis.")
 @click.option("--strict", is_flag=True, help="With --check: every worker must be healthy.")
@@ -151,10 +194,8 @@ def cli(words: tuple[str, ...], check: bool, ctl: str | None, **given: Any) -> N
     if not hasattr(os, "fork"):
         leave(ExitCode.USAGE, "this platform can not fork: use `arq SETTINGS`")
     operand, settings = split_words(words, ctl)
-    asked = {
-        name: given.pop(name)
-        for name in ("as_json", "wait", "local", "strict", "min_healthy", "redis_url", "fleet")
-    }
+    asked = {name: given.pop(name) for name in (*BELONGS_TO, "min_healthy")}
+    refuse_misplaced(asked, "--ctl" if ctl is not None else "--check" if check else "", given_by_hand)
     leave_after_looking(settings, given)
     if ctl is not None:
         sys.exit(control(ctl, operand, settings, given, asked))
@@ -165,34 +206,17 @@ def cli(words: tuple[str, ...], check: bool, ctl: str | None, **given: Any) -> N
     sys.exit(supervise(make_options(settings, given)))
 
 
-def leave_after_looking(settings: str, given: dict[str, Any]) -> None:
-    """`--print-unit` and `--check-settings`."""
-    wants_unit, is_template, wants_check = (
-        given.pop(name) for name in ("print_unit", "template", "check_settings")
-    )
-    if not wants_unit and not wants_check:
-        return
-    if not settings and not is_template:
-        leave(ExitCode.USAGE, "SETTINGS is missing: give the dotted path of a worker settings class")
-    if wants_check:
-        from .dryrun import check_settings
-
-        sys.exit(check_settings(settings))
-    from .unitfile import print_unit
-
-    click.echo(print_unit(settings, given["name"] or pool_name(settings), is_template), nl=False)
-    sys.exit(0)
+def given_by_hand(name: str) -> bool:
+    """Is this parameter on the command line? The environment may be meant for several commands."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
-def split_words(words: tuple[str, ...], ctl: str | None) -> tuple[str, str]:
-    """The number that `--ctl scale` and `--ctl dump` take, and SETTINGS."""
-    numbers = [word for word in words if ctl in ("scale", "dump") and word.lstrip("-").isdigit()]
-    others = [word for word in words if word not in numbers]
-    if len(numbers) > 1 or len(others) > 1:
-        leave(ExitCode.USAGE, f"too many arguments: {' '.join(words)}")
-    if ctl == "scale" and not numbers:
-        leave(ExitCode.USAGE, "--ctl scale: say how many workers, as in `--ctl scale 4`")
-    return (numbers or [""])[0], (others or [""])[0]
+def stop_hint_s(environ: Mapping[str, str]) -> float | None:
+    """TIMEOUT_STOP_HINT, set beside TimeoutStopSec or terminationGracePeriodSeconds; None without a number."""
+    try:
+        return float(environ["TIMEOUT_STOP_HINT"].strip().removesuffix("s"))
+    except (KeyError, ValueError):
+        return None
 
 
 def make_options(settings: str, given: dict[str, Any]) -> Options:
@@ -202,49 +226,9 @@ def make_options(settings: str, given: dict[str, Any]) -> Options:
     if renamed["procs"] is None:
         renamed["procs"] = usable_cpus()
     try:
-        return Options(settings=settings, **renamed)
+        return Options(settings=settings, stop_hint_s=stop_hint_s(os.environ), **renamed)
     except OptionError as error:
         leave(ExitCode.USAGE, str(error))
-
-
-def control(command: str, operand: str, settings: str, given: dict[str, Any], asked: dict[str, Any]) -> int:
-    """Talk to a running pool."""
-    from .ctl import UnreachableError, find_socket, run_ctl
-
-    pool = given["name"] or (pool_name(settings) if settings else "")
-    try:
-        path = find_socket(given["control"], pool, os.environ)
-    except UnreachableError as error:
-        leave(UNREACHABLE, str(error))
-    if command == "top":
-        if find_spec("rich") is None:
-            leave(ExitCode.USAGE, '--ctl top needs the package rich: pip install "arq[top]"')
-        from .top import run_top
-
-        return run_top(path)
-    return run_ctl(path, command, operand, wait=asked["wait"], as_json=asked["as_json"])
-
-
-def check_health(settings: str, given: dict[str, Any], asked: dict[str, Any]) -> int:
-    """Report on a pool."""
-    from .check import Wanted, run_check, run_fleet_check
-
-    fleet = asked.pop("fleet")
-    if fleet and not settings and not asked["redis_url"]:
-        leave(ExitCode.USAGE, "--check --fleet: say which queue, with SETTINGS or with --redis-url")
-    if not fleet and not settings and not given["name"]:
-        leave(ExitCode.USAGE, "--check: say which pool, with SETTINGS or with --name")
-    if not fleet and not settings and not asked["redis_url"] and not asked["local"]:
-        leave(ExitCode.USAGE, "--check --name: add --redis-url to ask Redis, or --local to leave it out")
-    asked.pop("wait")
-    wanted = Wanted(
-        pool=given["name"] or (pool_name(settings) if settings else ""),
-        control=given["control"],
-        settings=settings,
-        procs=given["procs"],
-        **asked,
-    )
-    return run_fleet_check(wanted) if fleet else run_check(wanted)
 
 
 def supervise(options: Options) -> int:
@@ -266,12 +250,4 @@ def supervise(options: Options) -> int:
     for path in options.watch:
         if not os.path.exists(path):
             leave(ExitCode.USAGE, f"--watch {path}: there is no such file or directory")
-    if (threads := thread_count()) != 1:
-        leave(ExitCode.INTERNAL, f"this process has {threads} threads and can not fork safely")
     return Parent(options).run()
-
-
-def leave(code: int, text: str) -> NoReturn:
-    """One line that names the mistake, and the exit code."""
-    click.echo(f"arq-supervise: {text}", err=True)
-    sys.exit(int(code))

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .paths import hold, prepare_directory
+from .paths import check_length, hold, lock_path, prepare_directory
 
 LONGEST_REQUEST_BYTES = 64 * 1024
 MOST_CLIENTS = 256
 IDLE_S = 5.0
-BACKLOG = 64
+BACKLOG = 1024
+MOST_AT_ONCE = 64
 
 
 @dataclass(eq=False, slots=True)
@@ -50,8 +51,9 @@ class ControlServer:
         self._path = path
         self._selector = selector
         self._clients: set[Client] = set()
+        check_length(path)
         prepare_directory(path.parent)
-        self._lock_fd = hold(path.with_suffix(".lock"))
+        self._lock_fd = hold(lock_path(path))
         try:
             self._listener, self._inode = _listen(path)
         except OSError:
@@ -60,15 +62,14 @@ class ControlServer:
         selector.register(self._listener, selectors.EVENT_READ, self)
 
     def accept(self, now: float) -> None:
-        """Take everybody who is waiting to connect."""
-        for _ in range(BACKLOG):
+        """Take those who are waiting to connect."""
+        for _ in range(MOST_AT_ONCE):  # the others in the next turn
             try:
                 sock, _ = self._listener.accept()
             except OSError:  # nobody left, or no descriptor left
                 return
             if len(self._clients) >= MOST_CLIENTS:
-                sock.close()
-                continue
+                self._drop_longest()
             sock.setblocking(False)
             client = Client(sock, now)
             self._clients.add(client)
@@ -130,6 +131,10 @@ class ControlServer:
             with suppress(KeyError, ValueError):
                 self._selector.unregister(client.sock)
             client.sock.close()
+
+    def _drop_longest(self) -> None:
+        """Room for one more: who has been there for longest goes, unless an answer is on its way to somebody else."""
+        self._drop(min(self._clients, key=lambda one: (one.is_waiting, one.since_s)))
 
     def drop_idle(self, now: float) -> None:
         """Whoever has connected and says nothing has to go."""

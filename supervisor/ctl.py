@@ -4,14 +4,16 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .paths import SUFFIX, control_directory, control_path
-from .status import status_table
+from .tables import status_table
 
 ASK_S = 5.0
+CROWDED_S = 0.02
 UNREACHABLE = 3
 
 
@@ -31,7 +33,7 @@ def ask(
     try:
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(timeout_s)
-            sock.connect(str(path))
+            _connect(sock, str(path), timeout_s)
             sock.sendall(request)
             sock.settimeout(None if wait else timeout_s)
             data = _read_all(sock)
@@ -40,6 +42,20 @@ def ask(
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise UnreachableError(f"no supervisor answers at {path} ({reason})") from error
     return answer if isinstance(answer, dict) else {}
+
+
+def _connect(sock: socket.socket, path: str, timeout_s: float) -> None:
+    """Get in line; when the line is full, a little later."""
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        try:
+            sock.connect(path)
+        except BlockingIOError:
+            if time.monotonic() >= deadline_s:
+                raise
+            time.sleep(CROWDED_S)
+        else:
+            return
 
 
 def _read_all(sock: socket.socket) -> bytes:

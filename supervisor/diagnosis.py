@@ -1,9 +1,10 @@
 """From what was found out about a pool to a verdict on its health. No I/O."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from arq._health import Tally
+if TYPE_CHECKING:
+    from arq._health import Tally
 
 NO_SUPERVISOR: dict[str, Any] = {
     "reachable": False, "pid": None, "state": None, "generation": None, "uptime_s": None, "procs": None,
@@ -18,10 +19,10 @@ class SlotFacts:
     slot: int
     local: dict[str, Any] | None = None
     key: str | None = None
-    tally: Tally | None = None
+    tally: "Tally | None" = None
     has_key: bool = False
 
-    def take_key(self, key: str, tally: Tally | None) -> None:
+    def take_key(self, key: str, tally: "Tally | None") -> None:
         """The key of this slot; no tally = it is not there."""
         self.key, self.tally, self.has_key = key, tally, tally is not None
 

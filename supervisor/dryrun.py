@@ -2,23 +2,25 @@
 
 import asyncio
 import sys
-import traceback
 from typing import Any
 
 import arq.worker
 
-from .child import load_settings
+from .child import load_settings, require_settings, where_looked
 from .codes import ExitCode
+from .traces import trace_of
 from .trouble import short
 
 
 def check_settings(path: str) -> int:
     """Print a summary on stdout; returns 0, or 4 with the traceback on stderr."""
     try:
-        found = asyncio.run(_summary(load_settings(path)))
+        settings = load_settings(path)
+        require_settings(path, settings)
+        found = asyncio.run(_summary(settings))
     except BaseException as error:  # noqa: BLE001  # a settings module may raise anything, SystemExit too
-        sys.stderr.write("".join(traceback.format_exception(error)))
-        sys.stderr.write(f"arq-supervise: cannot use {path!r} ({short(error)})\n")
+        sys.stderr.write(trace_of(error))
+        sys.stderr.write(f"arq-supervise: cannot use {path!r} ({short(error)}{where_looked(path, error)})\n")
         return ExitCode.SETTINGS
     width = max(map(len, found))
     sys.stdout.write("".join(f"{name:<{width}}  {value}\n" for name, value in found.items()))

@@ -6,11 +6,13 @@ import sys
 
 # with these, nothing is run: an interrupted question must not look answered
 QUESTIONS = {"--check", "--ctl", "--check-settings", "--print-unit", "--help"}
+INTERRUPTED = 130
 
 
 def stop_at_once_until_ready_to_stop() -> None:
     """A stop during the imports finds nobody to end: that is a clean end. The supervisor replaces these handlers."""
-    if QUESTIONS.intersection(sys.argv):
+    if QUESTIONS.intersection(word.partition("=")[0] for word in sys.argv):
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # no traceback for a Ctrl-C
         return
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, lambda *_: os._exit(0))

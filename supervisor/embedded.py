@@ -18,7 +18,8 @@ from pathlib import Path
 from .beat import BeatLine
 from .childenv import Brief
 from .codes import ChildCode
-from .spawn import Pipes, die_with_parent, set_name
+from .spawn import Pipes, die_with_parent
+from .title import present_as
 
 LOOPBACK = "127.0.0.1"
 ANSWER_S = 10.0
@@ -66,7 +67,7 @@ def remove(directory: str) -> None:
 
 def main(brief: Brief, pipes: Pipes) -> int:
     """Keep the server running until told to end; returns the exit code."""
-    set_name(f"arq:rd:{brief.options.name}")
+    present_as(brief, "redis", "rd")
     line = BeatLine(pipes.beat_fd)
     is_kept = bool(brief.options.embedded_redis_dir)
     try:

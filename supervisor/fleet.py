@@ -3,9 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from arq._health import Tally
+if TYPE_CHECKING:
+    from arq._health import Tally
 
 OVERDUE = "overdue"
 
@@ -19,7 +20,7 @@ class Member:
     slot: int
     worker_id: str
     lease_s: float
-    tally: Tally | None = None
+    tally: "Tally | None" = None
 
 
 def read_member(worker_id: str, lease_s: float) -> Member | None:

@@ -31,7 +31,15 @@ from .events import (
 from .journey import happen
 from .model import Child, Phase, Pool, Slot
 from .options import MOST_PROCS, Options
-from .stop import advance_stop, ask_again, begin_stop, budget_s, keep_patience, needs_patience
+from .stop import (
+    advance_stop,
+    ask_again,
+    begin_stop,
+    budget_s,
+    keep_patience,
+    needs_patience,
+    warn_about_limits,
+)
 
 
 class Machine:
@@ -292,6 +300,7 @@ class Machine:
         pool.say("pool.ready", ready=f"{pool.ready_count()}/{pool.target}",
                  concurrency=sum(report.max_jobs for report in reports), stop_budget_s=budget_s(pool))  # fmt: skip
         pool.order(Notify("READY=1"))
+        warn_about_limits(pool)
 
 
 def slot_number(worker_id: str) -> int | None:

@@ -2,11 +2,14 @@
 
 import math
 import re
+import sys
 from dataclasses import dataclass
 
-from arq.constants import default_queue_name
-
 MOST_PROCS = 1024
+# a forked process may not use much of what macOS offers
+START_METHODS = ("fork", "exec")
+DEFAULT_START_METHOD = "exec" if sys.platform == "darwin" else "fork"
+NAMELESS = "pool"
 POOL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -19,7 +22,7 @@ class OptionError(ValueError):
 
 def pool_name(settings: str) -> str:
     """A name for the pool of these settings: the dotted path, cut down to what a file name may hold."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", ".", settings).strip(".")[:64] or default_queue_name.replace(":", ".")
+    return re.sub(r"[^A-Za-z0-9_.-]+", ".", settings).strip(".")[:64] or NAMELESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,8 @@ class Options:
 
     `settings` is the dotted path that `arq` takes. `None` means: decided later, from what the children report
     (`graceful_timeout_s`: job_completion_wait + 10; `hang_timeout_s`: longest job timeout + 10), or derived from
-    other options (`min_ready`: procs; `max_restarts`: 5 x procs). Raises OptionError.
+    other options (`min_ready`: procs; `max_restarts`: 5 x procs). `stop_hint_s` is how long a service manager waits
+    for the end of a stop before it kills everybody. Raises OptionError.
     """
 
     settings: str
@@ -58,6 +62,7 @@ class Options:
     watch_debounce_s: float = 0.3
     watch_poll: bool = False
     watch_ignore: tuple[str, ...] = ()
+    start_method: str = DEFAULT_START_METHOD
     cpu_affinity: bool = False
     child_oom_score_adj: int | None = None
     release_lost_jobs: bool = True
@@ -73,6 +78,7 @@ class Options:
     embedded_redis: bool = False
     embedded_redis_dir: str = ""
     metrics: str = ""
+    stop_hint_s: float | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -81,6 +87,8 @@ class Options:
             raise OptionError(
                 "--name", repr(self.name), "1 to 64 letters, digits, dots, dashes or underscores"
             )
+        if self.start_method not in START_METHODS:
+            raise OptionError("--start-method", repr(self.start_method), "'fork' or 'exec'")
         self._check_counts()
         self._check_durations()
         self._check_metrics()

@@ -10,16 +10,15 @@ import selectors
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from arq.version import VERSION
 
-from . import child, embedded, steward, watch
+from . import embedded
 from .briefing import Briefing
-from .childenv import host_name, make_brief
+from .childenv import make_brief
 from .codes import ExitCode
 from .control import Client, ControlServer
 from .desk import Desk
@@ -46,10 +45,11 @@ from .logs import Journal, Outlet
 from .machine import Machine
 from .notify import Notifier
 from .options import Options
-from .paths import TakenError, control_path, hold
+from .paths import TakenError, control_path, hold, host_name
 from .process import Processes
 from .signals import SignalPipe, event_of
-from .spawn import UnsafeForkError, errno_name, fork, hold_standard_descriptors, share_pages
+from .spawn import errno_name, hold_standard_descriptors
+from .starter import Starter
 from .status import take_status
 from .stop import budget_s
 from .usage import usage_of
@@ -58,13 +58,6 @@ GAP_S = 5.0
 TURN_S = 1.0
 WEIGH_EVERY_S = 10.0
 LAST_RESORT_S = 5.0
-
-BODIES: dict[Role, Callable[..., int]] = {
-    Role.WORKER: child.main,
-    Role.STEWARD: steward.main,
-    Role.REDIS: embedded.main,
-    Role.WATCHER: watch.main,
-}
 
 
 class CannotStartError(RuntimeError):
@@ -82,6 +75,7 @@ class Parent:
         self._headline = Headline()
         self._outlet = Outlet()
         self._journal = Journal(self._outlet, options.name, options.log_format, options.log_level)
+        self._starter = Starter(options.start_method, self._journal)
         self._processes = Processes(options.kill_group_on_exit)
         self._signals = SignalPipe()
         self._selector = selectors.DefaultSelector()
@@ -108,7 +102,7 @@ class Parent:
                         embedded.choose_dsn(),
                         embedded.choose_directory(self._options.embedded_redis_dir),
                     )
-                share_pages()
+                self._starter.prepare()
                 return self._run()
         except TakenError as error:
             self._journal.raw(f"arq-supervise: {error}")
@@ -179,7 +173,7 @@ class Parent:
                 "version": VERSION,
                 "settings": options.settings,
                 "procs": options.procs,
-                "start_method": "fork",
+                "start_method": self._starter.method,
                 "python": sys.version.split()[0],
                 "stop_budget_s": budget_s(self._machine.pool),
                 "redis": self._redis[0],
@@ -296,8 +290,8 @@ class Parent:
         try:
             link = Link(order.key, order.role, self._life_read_fd)
             pipes = link.child_pipes
-            pid = fork(lambda: BODIES[order.role](brief, pipes), pipes)
-        except (OSError, UnsafeForkError) as error:
+            pid = self._starter.start(order.role, brief, pipes)
+        except OSError as error:
             if link is not None:
                 link.close()
             self._feed(ForkFailed(order.key, str(error), errno_name(error)))

@@ -1,12 +1,16 @@
-"""Where the control socket of a pool is, and who may own it."""
+"""Where a pool is: this host's name, the control socket, and who may own it."""
 
+import errno
 import os
+import re
+import socket
 import stat
 from collections.abc import Mapping
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
 SUFFIX = ".sock"
+LONGEST_PATH_BYTES = 107
 
 
 class TakenError(RuntimeError):
@@ -15,6 +19,11 @@ class TakenError(RuntimeError):
 
 class UnsafeDirectoryError(OSError):
     """The directory belongs to somebody else, or others may write into it."""
+
+
+def host_name() -> str:
+    """This host, as a part of a key: letters, digits, dots, dashes and underscores."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", socket.gethostname()) or "localhost"
 
 
 def control_directory(environ: Mapping[str, str]) -> Path:
@@ -31,6 +40,22 @@ def control_path(control: str, pool: str, environ: Mapping[str, str]) -> Path | 
     if control == "off":
         return None
     return Path(control) if control else control_directory(environ) / f"{pool}{SUFFIX}"
+
+
+def lock_path(path: Path) -> Path:
+    """The lock of the pool with this control socket: a name of its own for each socket."""
+    return path.with_suffix(".lock") if path.suffix == SUFFIX else path.with_name(f"{path.name}.lock")
+
+
+def check_length(path: Path) -> None:
+    """Nobody could connect to a longer path.
+
+    Raises:
+        OSError: it is too long.
+    """
+    if (length := len(os.fsencode(path))) > LONGEST_PATH_BYTES:
+        text = f"the path of a socket may have {LONGEST_PATH_BYTES} bytes, this one has {length}"
+        raise OSError(errno.ENAMETOOLONG, text)
 
 
 def prepare_directory(directory: Path) -> None:

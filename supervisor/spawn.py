@@ -31,6 +31,7 @@ class UnsafeForkError(RuntimeError):
 
     def __init__(self, threads: int) -> None:
         super().__init__(f"the parent has {threads} threads: refusing to fork")
+        self.threads = threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def fork(body: Callable[[], int], pipes: Pipes) -> int:
     try:
         pid = os.fork()
         if pid == 0:
-            _be_child(body, pipes, parent_pid)
+            be_child(body, pipes, parent_pid)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     with suppress(OSError):  # the child does it too: whoever comes first closes the race
@@ -103,7 +104,8 @@ def fork(body: Callable[[], int], pipes: Pipes) -> int:
     return pid
 
 
-def _be_child(body: Callable[[], int], pipes: Pipes, parent_pid: int) -> NoReturn:
+def be_child(body: Callable[[], int], pipes: Pipes, parent_pid: int) -> NoReturn:
+    """Cut this process off from its parent's affairs, run `body`, and exit with what it returns."""
     code = 1
     try:
         _keep_only((0, 1, 2, pipes.beat_fd, pipes.life_fd, pipes.orders_fd))
@@ -185,9 +187,3 @@ def die_with_parent(parent_pid: int, number: int = signal.SIGTERM) -> None:
 
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
-
-
-def set_name(name: str) -> None:
-    """What `ps -o comm` and `top` show for this process (15 characters)."""
-    with suppress(OSError), open("/proc/self/comm", "wb") as file:
-        file.write(name.encode()[:15])

@@ -17,19 +17,6 @@ STATES = {
 }
 
 
-HEADINGS = (
-    "slot",
-    "pid",
-    "state",
-    "gen",
-    "up",
-    "beat",
-    "jobs(ongoing/done/failed/retried)",
-    "rss",
-    "last exit",
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What a process uses: resident memory and processor time since it started."""
@@ -153,59 +140,3 @@ def _helper(slot: Slot, now: float, usage: Mapping[int, Usage]) -> dict[str, Any
         "rss_mb": used.rss_mb,
         "cpu_s": used.cpu_s,
     }
-
-
-# --- for people ---------------------------------------------------------------------------------------------------
-
-
-def status_table(status: dict[str, Any]) -> str:
-    """The pool as a table of text."""
-    boss = status["supervisor"]
-    head = (
-        f"pool {status['pool']}  {boss['state'].upper()} gen {boss['generation']}"
-        f"  {boss['ready']}/{boss['procs']} ready  up {span(boss['uptime_s'])}"
-        f"  restarts {boss['restarts_total']} ({boss['restarts_window']} in window)"
-        f"  reloads {boss['reloads_ok']} ok  queue {status['queue'] or '-'}{'  QUIET' if boss['quiet'] else ''}"
-    )
-    rows: list[tuple[str, ...]] = [HEADINGS]
-    rows += [_row(worker) for worker in [*status["workers"], *status["leaving"]]]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-    return "\n".join([head, *lines])
-
-
-def _row(worker: dict[str, Any]) -> tuple[str, ...]:
-    if worker["pid"] is None:
-        wait = "-" if worker.get("retry_in_s") is None else f"in {worker['retry_in_s']}s"
-        return (
-            str(worker["slot"]),
-            "-",
-            worker["state"],
-            "-",
-            wait,
-            "-",
-            "-",
-            "-",
-            worker["last_exit"] or "-",
-        )
-    jobs = worker["jobs"]
-    counts = "/".join(str(jobs[name]) for name in ("ongoing", "complete", "failed", "retried"))
-    beat = "-" if worker["age_s"] is None else f"{worker['age_s']:.1f}s"
-    return (
-        str(worker["slot"]), str(worker["pid"]), worker["state"], str(worker["generation"]),
-        span(worker["uptime_s"]), beat, counts, f"{worker['rss_mb']:.0f} MB", worker.get("last_exit") or "-",
-    )  # fmt: skip
-
-
-def span(seconds: float) -> str:
-    """A duration for people: 12s, 5m, 2h03m, 4d1h."""
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m"
-    if whole < 86400:
-        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
-    return f"{whole // 86400}d{whole % 86400 // 3600}h"

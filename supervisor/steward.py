@@ -24,7 +24,8 @@ from .handover import unpack
 from .messages import Decoder, Message
 from .options import split_address
 from .roster import Entry, Roster, merge_by_key, read_roster
-from .spawn import Pipes, set_name
+from .spawn import Pipes
+from .title import present_as
 from .trouble import short
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ KEY_LIFE = 3
 
 def main(brief: Brief, pipes: Pipes) -> int:
     """Run the steward; returns the exit code."""
-    set_name(f"arq:st:{brief.options.name}")
+    present_as(brief, "steward", "st")
     line = BeatLine(pipes.beat_fd)
     loop = new_loop(brief.options.uvloop)
     return loop.run_until_complete(Steward(brief, pipes, line).run())

@@ -1,5 +1,7 @@
 """The end of a pool: workers first, then the steward (it has their jobs to give back), then the embedded Redis."""
 
+import math
+
 from .codes import ExitCode
 from .events import Notify, Role
 from .ladder import climb
@@ -64,6 +66,21 @@ def budget_s(pool: Pool) -> float:
     options = pool.options
     grace_s = max((child.grace_s(options) for child in pool.workers()), default=MARGIN_S)
     return round(grace_s + 2 * options.kill_timeout_s, 1)
+
+
+def warn_about_limits(pool: Pool) -> None:
+    """Limits that do not fit together, said once, while there is time to change them."""
+    options = pool.options
+    budget = budget_s(pool)
+    if options.stop_hint_s is not None and options.stop_hint_s < budget:
+        pool.say("stop.too_short", "warning", hint_s=options.stop_hint_s, stop_budget_s=budget,
+                 why="the service manager would kill workers that still drain: raise TimeoutStopSec")  # fmt: skip
+    longest_s = max(
+        (child.report.longest_job_s for child in pool.workers() if child.report), default=math.inf
+    )
+    if options.hang_timeout_s is not None and options.hang_timeout_s > longest_s + MARGIN_S:
+        pool.say("hang.too_late", "warning", hang_timeout_s=options.hang_timeout_s, lock_s=longest_s + MARGIN_S,
+                 why="the locks of a hung worker's jobs lapse before it is ended: lower --hang-timeout")  # fmt: skip
 
 
 def keep_patience(pool: Pool, now: float) -> None:

@@ -13,10 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from .ctl import UNREACHABLE, UnreachableError, ask
-from .status import span
+from .keyboard import Keyboard
+from .tables import span
 
 PERIOD_S = 1.0
 HISTORY = 60
+LEAVE = frozenset("qQ\x04")
 BARS = " ▁▂▃▄▅▆▇█"
 COLOURS = {
     "ready": "green",
@@ -148,7 +150,7 @@ def _helpers(status: dict[str, Any], history: History) -> Text:
 
 
 def run_top(path: Path, period_s: float = PERIOD_S) -> int:
-    """Until Ctrl-C, or until the pool ends; without a terminal, one frame. Returns the exit code."""
+    """Until `q` or Ctrl-C, or until the pool ends; without a terminal, one frame. Returns the exit code."""
     history = History()
     try:
         status = _ask(path, history)
@@ -156,15 +158,16 @@ def run_top(path: Path, period_s: float = PERIOD_S) -> int:
             time.sleep(period_s)
             Console(width=160).print(render(_ask(path, history), history))
             return 0
-        with Live(render(status, history), screen=True, auto_refresh=False) as live:
-            while True:
-                time.sleep(period_s)
+        with Keyboard() as keyboard, Live(render(status, history), screen=True, auto_refresh=False) as live:
+            live.refresh()
+            while not LEAVE.intersection(keyboard.wait(period_s)):
                 live.update(render(_ask(path, history), history), refresh=True)
     except KeyboardInterrupt:
         return 0
     except UnreachableError as error:
         sys.stderr.write(f"arq-supervise: {error}\n")
         return UNREACHABLE
+    return 0
 
 
 def _ask(path: Path, history: History) -> dict[str, Any]:

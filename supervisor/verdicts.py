@@ -5,7 +5,7 @@ from dataclasses import replace
 from arq._health import Tally
 
 from .codes import ChildCode, ExitCode, Outcome
-from .events import Exited, Fatal, Role, Trace
+from .events import Exited, Fatal, Role, Say, Trace
 from .model import Child, Phase, Pool, Slot
 from .stop import begin_stop
 
@@ -43,7 +43,17 @@ def bury(pool: Pool, child: Child, end: Exited, now: float) -> None:
     slot = pool.slot_of(child)
     _settle(pool, child, outcome)
     pause_s = _pause_s(pool, slot, child, outcome, now)
-    _say_exit(pool, child, end, outcome, pause_s if slot else None, now)
+    restarts = pool.limit.within(now) + (outcome.is_failure and child.role is Role.WORKER)
+    said_at = len(pool.orders)
+    _conclude(pool, slot, child, outcome, end, pause_s, now)
+    # the record tells the decision, and comes before what follows from it
+    next_s = pause_s if slot else None
+    pool.orders[said_at:said_at] = _exit_records(pool, child, end, outcome, restarts, next_s, now)
+
+
+def _conclude(
+    pool: Pool, slot: Slot | None, child: Child, outcome: Outcome, end: Exited, pause_s: float, now: float
+) -> None:
     if pool.stopping is not None and child.role is Role.WORKER:
         pool.stopping.interrupted |= (
             outcome is Outcome.INTERRUPTED or outcome.is_failure or child.needed_force
@@ -96,33 +106,33 @@ def _pause_s(pool: Pool, slot: Slot | None, child: Child, outcome: Outcome, now:
     return slot.backoff.next_pause_s()
 
 
-def _say_exit(
-    pool: Pool, child: Child, end: Exited, outcome: Outcome, pause_s: float | None, now: float
-) -> None:
+def _exit_records(
+    pool: Pool, child: Child, end: Exited, outcome: Outcome, restarts: int, pause_s: float | None, now: float
+) -> list[Say]:
+    """What the log says about an end; `pause_s` is None when nobody takes its place."""
     beat_s = child.beat_age_s(now)
-    restarts = pool.limit.within(now) + (outcome.is_failure and child.role is Role.WORKER)
     will_restart = pause_s is not None and pool.stopping is None and outcome is not Outcome.DONE
     is_calm = outcome in (Outcome.CLEAN, Outcome.DONE, Outcome.RECYCLED)
-    pool.say(
-        "child.exit",
-        "info" if is_calm else "error",
-        slot=child.slot,
-        pid=child.pid,
-        gen=child.generation,
-        role=child.role.value,
-        worker=child.worker_id if child.role is Role.WORKER else None,
-        outcome=outcome.value,
-        status=end.status,
-        uptime_s=round(now - child.born_s, 3),
-        last_beat_s=None if beat_s is None else round(beat_s, 3),
-        ongoing=child.tally.ongoing,
-        jobs=[f"{job_id}:{name}" for job_id, name in child.running],
-        restarts=f"{restarts}/{pool.limit.most}",
-        next="restart" if will_restart else "stay",
-        **{"in": f"{pause_s or 0.0:.1f}s" if will_restart else None},
-    )
+    fields = {
+        "slot": child.slot,
+        "pid": child.pid,
+        "gen": child.generation,
+        "role": child.role.value,
+        "worker": child.worker_id if child.role is Role.WORKER else None,
+        "outcome": outcome.value,
+        "status": end.status,
+        "uptime_s": round(now - child.born_s, 3),
+        "last_beat_s": None if beat_s is None else round(beat_s, 3),
+        "ongoing": child.tally.ongoing,
+        "jobs": [f"{job_id}:{name}" for job_id, name in child.running],
+        "restarts": f"{restarts}/{pool.limit.most}",
+        "next": "restart" if will_restart else "stay",
+        "in": f"{pause_s:.1f}s" if will_restart else None,
+    }
+    records = [Say("info" if is_calm else "error", "child.exit", fields)]
     if end.signal == "SIGKILL" and not child.needed_force:
-        pool.say("child.oom_suspected", "warning", slot=child.slot, pid=child.pid)
+        records.append(Say("warning", "child.oom_suspected", {"slot": child.slot, "pid": child.pid}))
+    return records
 
 
 def _follow(pool: Pool, slot: Slot, child: Child, outcome: Outcome, end: Exited, now: float) -> None:
@@ -169,14 +179,15 @@ def _error(child: Child, end: Exited) -> str:
 def _count_boot_failure(pool: Pool, child: Child, outcome: Outcome, end: Exited, now: float) -> None:
     error = _error(child, end)
     if outcome is Outcome.IMPORT_FAIL:
+        verb = "use" if child.fatal is not None and child.fatal.kind == "settings" else "import"
+        _last_word(pool, f"cannot {verb} {pool.options.settings!r} ({error}); not restarting (exit 4)")
         pool.say("boot.failed", "error", code=int(ExitCode.SETTINGS), error=error)
-        _last_word(pool, f"cannot import {pool.options.settings!r} ({error}); not restarting (exit 4)")
         begin_stop(pool, ExitCode.SETTINGS, "import", now)
         return
     pool.boot_failures += 1
     if pool.boot_failures > pool.options.boot_retries:
-        pool.say("boot.failed", "error", code=int(ExitCode.BOOT), error=error)
         _last_word(pool, f"workers cannot start ({error}); giving up (exit 3)")
+        pool.say("boot.failed", "error", code=int(ExitCode.BOOT), error=error)
         begin_stop(pool, ExitCode.BOOT, "boot", now)
 
 

@@ -8,7 +8,8 @@ from fnmatch import fnmatch
 from .beat import BeatLine
 from .childenv import Brief
 from .codes import ChildCode
-from .spawn import Pipes, set_name
+from .spawn import Pipes
+from .title import present_as
 
 LONGEST_BURST_MS = 10_000
 MOST_PATHS = 20
@@ -16,16 +17,18 @@ MOST_PATHS = 20
 
 def main(brief: Brief, pipes: Pipes) -> int:
     """Watch until told to end; returns the exit code."""
-    from watchfiles import PythonFilter, watch
+    from watchfiles import watch
+
+    from .sources import Sources
 
     options = brief.options
-    set_name(f"arq:wa:{options.name}")
+    present_as(brief, "watcher", "wa")
     line = BeatLine(pipes.beat_fd)
     line.on_broken = lambda: os._exit(0)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     changes = watch(
         *options.watch,
-        watch_filter=PythonFilter(),
+        watch_filter=Sources(options.watch),
         debounce=LONGEST_BURST_MS,
         step=max(10, round(options.watch_debounce_s * 1000)),
         force_polling=options.watch_poll or None,

@@ -14,29 +14,57 @@ from tests.support.servers import running_server
 
 pytestmark = pytest.mark.processes
 
+# what is in broken.py, what is said; a traceback only where code of the user's has run
 BROKEN = {
-    "missing module": ("import nowhere\n", "Settings", "No module named 'nowhere'"),
-    "syntax error": ("def f(:\n", "Settings", "SyntaxError"),
-    "no such class": ("class Other: functions = []\n", "Settings", "Settings"),
-    "raises": ("raise ValueError('not today')\n", "Settings", "not today"),
-    "leaves": ("import sys; sys.exit(0)\n", "Settings", "SystemExit"),
-    "no functions": ("class Settings: functions = []\n", "Settings", "at least one function"),
+    "missing module": ("import nowhere\n", "No module named 'nowhere'", True),
+    "syntax error": ("def f(:\n", "SyntaxError", True),
+    "raises": ("raise ValueError('not today')\n", "not today", True),
+    "leaves": ("import sys; sys.exit(0)\n", "SystemExit", True),
+    "is interrupted": ("raise KeyboardInterrupt\n", "KeyboardInterrupt", True),
+    "no such class": ("class Other: functions = []\n", "Settings", False),
+    "no functions": ("class Settings: functions = []\n", "at least one function", False),
+    "no coroutine": ("class Settings: functions = [print]\n", "print", False),
+    "no such function": ("class Settings: functions = ['nowhere.at.all']\n", "nowhere", False),
+    "a number": ("Settings = 42\n", "broken.Settings (int) has neither 'functions' nor", False),
+    "none": ("Settings = None\n", "broken.Settings (NoneType) has neither", False),
+    "a function": ("def Settings(): pass\n", "broken.Settings (function) has neither", False),
+}
+PATHS = {
+    "nowhere.Settings": "No module named 'nowhere'; looked in ",
+    "nowhere": "doesn't look like a module path",
+    "app": "doesn't look like a module path",
+    "app:": "doesn't look like a module path",
+    ":Settings": "doesn't look like a module path",
+    "app..Settings": "doesn't look like a module path",
+    ".app": "doesn't look like a module path",
+    "two words": "doesn't look like a module path",
+    "app .Settings": "No module named 'app '",
+    "app.py": 'does not define a "py" attribute',
+    "/etc/passwd": "doesn't look like a module path",
+    "é": "doesn't look like a module path",
 }
 
 
 @pytest.mark.parametrize("case", BROKEN)
 def test_f21_f22_settings_that_can_not_be_used(pool: Pool, case: str) -> None:
-    code, name, said = BROKEN[case]
+    code, said, is_traced = BROKEN[case]
     (pool.directory / "broken.py").write_text(code)
-    assert pool.start("--procs", "8", settings=f"broken.{name}").wait() == 4
+    assert pool.start("--procs", "8", settings="broken.Settings").wait() == 4
     assert said in pool.events("boot.failed")[0]["error"]
-    assert pool.text().count("Traceback (most recent call last)") == 1
+    assert pool.text().count("Traceback (most recent call last)") == int(is_traced)
+    lines = [line for line in pool.text().splitlines() if line.startswith("arq-supervise: cannot ")]
+    assert len(lines) == 1
+    assert "'broken.Settings'" in lines[0]
     assert len(pool.events("child.spawn")) == 1
+    assert pool.events("child.exit")[0]["next"] == "stay"
 
 
-def test_a_settings_path_that_leads_nowhere(pool: Pool) -> None:
-    assert pool.start("--procs", "2", settings="nowhere.Settings").wait() == 4
-    assert "nowhere" in pool.events("boot.failed")[0]["error"]
+@pytest.mark.parametrize("path", PATHS)
+def test_f22_a_settings_path_that_leads_nowhere(pool: Pool, path: str) -> None:
+    assert pool.start("--procs", "2", settings=path).wait() == 4
+    assert PATHS[path] in pool.events("boot.failed")[0]["error"]
+    assert "Traceback" not in pool.text()
+    assert len(pool.events("child.spawn")) == 1
 
 
 def test_f23_a_start_hook_that_raises(pool: Pool) -> None:

@@ -40,7 +40,7 @@ def test_f30_a_fork_that_fails_is_tried_again(pool: Pool, queue: Queue) -> None:
         "        raise OSError(errno.EAGAIN, 'Resource temporarily unavailable')\n"
         "    return real()\n"
         "parent, os.fork = os.getpid(), fork\n"
-        "from arq._supervise_entry import main\n"
+        "from _arq_supervise import main\n"
         "main()\n"
     )
     pool.start("--procs", "2", script="scarce.py").ready()
@@ -61,6 +61,22 @@ def test_r13_a_parent_with_a_thread_does_not_fork() -> None:
     finally:
         stop.set()
         thread.join()
+
+
+def test_r13_where_a_fork_is_not_safe_a_new_interpreter_is_started(pool: Pool, queue: Queue) -> None:
+    """A profiler or a tracer has started a thread before the command began."""
+    (pool.directory / "traced.py").write_text(
+        "import threading\n"
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "from _arq_supervise import main\n"
+        "main()\n"
+    )
+    pool.start("--procs", "2", script="traced.py").ready()
+    assert [record["threads"] for record in pool.events("fork.unsafe")] == [2]
+    assert queue.result(queue.put("echo", 1)) == 1
+    pool.kill(pool.workers()[0])
+    pool.wait_event("child.ready", n=3, role="worker")
+    assert pool.stop() == 0
 
 
 def test_f48_a_worker_that_has_lost_its_descriptors(pool: Pool, queue: Queue) -> None:

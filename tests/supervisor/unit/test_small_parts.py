@@ -22,7 +22,7 @@ from supervisor.handover import pack, unpack
 from supervisor.messages import Decoder, Message, encode
 from supervisor.options import OptionError, Options, pool_name
 from supervisor.roster import Entry, Roster, merge_by_key, read_roster, write_roster
-from supervisor.status import span
+from supervisor.tables import span
 
 # --- options --------------------------------------------------------------------------------------------------
 
@@ -198,7 +198,7 @@ def test_durations_for_people() -> None:
 def test_another_projects_package_is_recognised(tmp_path: Path, content: str) -> None:
     (tmp_path / "supervisor").mkdir()
     (tmp_path / "supervisor" / "__init__.py").write_text(content)
-    code = "from arq._supervise_entry import main; main()"
+    code = "from _arq_supervise import main; main()"
     root = Path(__file__).resolve().parents[3]
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False,
                           env={"PYTHONPATH": f"{tmp_path}:{root}"})  # fmt: skip

@@ -1,0 +1,73 @@
+"""`--start-method exec`: a child in a fresh interpreter, where the parent can not fork safely.
+
+That is so on macOS, and wherever something (a profiler, a tracer) has started a thread in the parent: a forked child
+could inherit a lock that nobody will ever release. It costs each child a third of a second at its start, and it has
+pages of its own.
+"""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from .childenv import Brief
+from .events import Role
+from .options import Options
+from .signals import PARENT_SIGNALS
+from .spawn import Pipes, be_child
+
+LONGEST_BRIEF_BYTES = 64 * 1024
+# -P: the path is the parent's, and nobody else's
+BOOT = "import sys; sys.path[:] = eval(sys.argv.pop(1)); from supervisor.anew import main; main()"
+
+
+def write_brief(brief: Brief) -> bytes:
+    """The orders as bytes."""
+    return json.dumps(asdict(brief)).encode()
+
+
+def read_brief(data: bytes) -> Brief:
+    """What `write_brief` wrote."""
+    body = json.loads(data)
+    options: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in body.pop("options").items()
+    }
+    return Brief(options=Options(**options), **body)
+
+
+def start_anew(role: Role, brief: Brief, pipes: Pipes) -> int:
+    """Start a child with these orders in a new interpreter; return its pid.
+
+    Signals are blocked until it has handlers of its own.
+
+    Raises:
+        OSError: the system refuses (too many processes, no memory, no descriptor).
+    """
+    read_fd, write_fd = os.pipe()
+    kept = [fd for fd in (read_fd, pipes.beat_fd, pipes.life_fd, pipes.orders_fd) if fd >= 0]
+    try:
+        os.set_blocking(write_fd, False)
+        os.write(write_fd, write_brief(brief))
+        for fd in kept:
+            os.set_inheritable(fd, True)
+        numbers = [str(fd) for fd in (read_fd, pipes.beat_fd, pipes.life_fd, pipes.orders_fd)]
+        words = [sys.executable, "-P", "-c", BOOT, repr(sys.path), role.value, *numbers]
+        return os.posix_spawn(sys.executable, words, os.environ, setpgroup=0, setsigmask=PARENT_SIGNALS)
+    finally:
+        for fd in kept:
+            os.set_inheritable(fd, False)
+        os.close(read_fd)
+        os.close(write_fd)
+
+
+def main() -> None:
+    """In the new interpreter."""
+    from .bodies import BODIES
+
+    role = Role(sys.argv[1])
+    brief_fd, *fds = map(int, sys.argv[2:])
+    brief = read_brief(os.read(brief_fd, LONGEST_BRIEF_BYTES))
+    pipes = Pipes(*fds)
+    be_child(lambda: BODIES[role](brief, pipes), pipes, brief.supervisor_pid)

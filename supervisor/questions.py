@@ -1,0 +1,109 @@
+"""What the command answers without running a pool: `--check`, `--ctl`, `--check-settings`, `--print-unit`.
+
+Imports what an answer needs when it is needed: probes ask often.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any, NoReturn
+
+from .codes import ExitCode
+from .options import pool_name
+
+UNREACHABLE = 3
+# options that mean something with one of these questions only
+BELONGS_TO = {
+    "as_json": ("--json", ("--check", "--ctl")),
+    "wait": ("--wait", ("--ctl",)),
+    "local": ("--local", ("--check",)),
+    "strict": ("--strict", ("--check",)),
+    "fleet": ("--fleet", ("--check",)),
+    "redis_url": ("--redis-url", ("--check",)),
+}
+
+
+def refuse_misplaced(asked: dict[str, Any], question: str, is_by_hand: Callable[[str], bool]) -> None:
+    """Leave when an option would be ignored: who gave it expects an answer, not a running pool."""
+    for name, (option, questions) in BELONGS_TO.items():
+        if asked[name] and question not in questions and is_by_hand(name):
+            leave(ExitCode.USAGE, f"{option} goes with {' or '.join(questions)}")
+    if asked["min_healthy"] < 1:
+        leave(ExitCode.USAGE, f"--min-healthy {asked['min_healthy']}: must be at least 1")
+
+
+def leave_after_looking(settings: str, given: dict[str, Any]) -> None:
+    """`--print-unit` and `--check-settings`."""
+    wants_unit, is_template, wants_check = (
+        given.pop(name) for name in ("print_unit", "template", "check_settings")
+    )
+    if not wants_unit and not wants_check:
+        return
+    if not settings and not is_template:
+        leave(ExitCode.USAGE, "SETTINGS is missing: give the dotted path of a worker settings class")
+    if wants_check:
+        from .dryrun import check_settings
+
+        sys.exit(check_settings(settings))
+    from .unitfile import print_unit
+
+    sys.stdout.write(print_unit(settings, given["name"] or pool_name(settings), is_template))
+    sys.exit(0)
+
+
+def split_words(words: tuple[str, ...], ctl: str | None) -> tuple[str, str]:
+    """The number that `--ctl scale` and `--ctl dump` take, and SETTINGS."""
+    numbers = [word for word in words if ctl in ("scale", "dump") and word.lstrip("-").isdigit()]
+    others = [word for word in words if word not in numbers]
+    if len(numbers) > 1 or len(others) > 1:
+        leave(ExitCode.USAGE, f"too many arguments: {' '.join(words)}")
+    if ctl == "scale" and not numbers:
+        leave(ExitCode.USAGE, "--ctl scale: say how many workers, as in `--ctl scale 4`")
+    return (numbers or [""])[0], (others or [""])[0]
+
+
+def control(command: str, operand: str, settings: str, given: dict[str, Any], asked: dict[str, Any]) -> int:
+    """Talk to a running pool."""
+    from .ctl import UnreachableError, find_socket, run_ctl
+
+    pool = given["name"] or (pool_name(settings) if settings else "")
+    try:
+        path = find_socket(given["control"], pool, os.environ)
+    except UnreachableError as error:
+        leave(UNREACHABLE, str(error))
+    if command == "top":
+        if find_spec("rich") is None:
+            leave(ExitCode.USAGE, '--ctl top needs the package rich: pip install "arq[top]"')
+        from .top import run_top
+
+        return run_top(path)
+    return run_ctl(path, command, operand, wait=asked["wait"], as_json=asked["as_json"])
+
+
+def check_health(settings: str, given: dict[str, Any], asked: dict[str, Any]) -> int:
+    """Report on a pool."""
+    from .check import Wanted, run_check, run_fleet_check
+
+    fleet = asked.pop("fleet")
+    if fleet and not settings and not asked["redis_url"]:
+        leave(ExitCode.USAGE, "--check --fleet: say which queue, with SETTINGS or with --redis-url")
+    if not fleet and not settings and not given["name"]:
+        leave(ExitCode.USAGE, "--check: say which pool, with SETTINGS or with --name")
+    if not fleet and not settings and not asked["redis_url"] and not asked["local"]:
+        leave(ExitCode.USAGE, "--check --name: add --redis-url to ask Redis, or --local to leave it out")
+    asked.pop("wait")
+    wanted = Wanted(
+        pool=given["name"] or (pool_name(settings) if settings else ""),
+        control=given["control"],
+        settings=settings,
+        procs=given["procs"],
+        **asked,
+    )
+    return run_fleet_check(wanted) if fleet else run_check(wanted)
+
+
+def leave(code: int, text: str) -> NoReturn:
+    """One line that names the mistake, and the exit code."""
+    sys.stderr.write(f"arq-supervise: {text}\n")
+    sys.exit(int(code))

@@ -1,0 +1,139 @@
+"""What Redis knows about a pool, or about all pools of a queue. Imported only when Redis is to be asked."""
+
+import asyncio
+import signal
+import sys
+from contextlib import redirect_stdout
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import arq.worker
+from arq._health import Tally, parse_line
+from arq._keys import WORKERS_KEY, health_key, worker_health_key
+from arq.connections import RedisSettings, create_pool
+from arq.constants import default_queue_name
+
+from .diagnosis import Facts, SlotFacts
+from .fleet import Member, judge_fleet, read_member
+from .trouble import short
+
+if TYPE_CHECKING:
+    from .check import Wanted
+
+
+IMPORT_S = 2.5
+
+
+class SettingsError(RuntimeError):
+    """The settings can not be imported."""
+
+
+class AddressError(ValueError):
+    """--redis-url is no address of a Redis."""
+
+
+async def gather_fleet(wanted: "Wanted") -> dict[str, Any]:
+    """Every pool of the queue, from the register of workers and their health keys."""
+    redis_settings, queue, base = _where(wanted, Facts(wanted.pool, wanted.host))
+    redis_settings.conn_retries = 0
+    redis: Any = await create_pool(redis_settings)
+    try:
+        seconds, microseconds = await redis.time()
+        now_ms = seconds * 1000 + microseconds // 1000
+        register: list[tuple[bytes, float]] = await redis.zrange(WORKERS_KEY, 0, -1, withscores=True)
+        found = [read_member(worker_id.decode(), (score - now_ms) / 1000) for worker_id, score in register]
+        members = [member for member in found if member is not None]
+        keys = [worker_health_key(base, member.pool, member.host, member.slot) for member in members]
+        lines = await redis.mget(keys) if keys else []
+        ours = [replace(member, tally=_tally(line)) for member, line in zip(members, lines, strict=True)]
+        return judge_fleet(queue, await redis.zcard(queue), _of_queue(ours), wanted.min_healthy)
+    finally:
+        await redis.aclose()
+
+
+def _of_queue(members: list[Member]) -> list[Member]:
+    """Pools without a single health key under this queue's name work for another queue."""
+    pools = {(member.pool, member.host) for member in members if member.tally is not None}
+    return [member for member in members if (member.pool, member.host) in pools]
+
+
+async def ask_redis(wanted: "Wanted", facts: Facts) -> None:
+    """Add to `facts` what Redis says; that it says nothing is a fact, too."""
+    redis_settings, queue, base = _where(wanted, facts)
+    facts.queue = queue
+    facts.redis_checked = True
+    loop = asyncio.get_running_loop()
+    try:
+        redis_settings.conn_retries = 0
+        redis = await create_pool(redis_settings)
+        try:
+            started_s = loop.time()
+            await redis.ping()
+            facts.latency_ms = round((loop.time() - started_s) * 1000, 2)
+            facts.queued = await redis.zcard(queue)
+            await _read_keys(redis, base, wanted, facts)
+            facts.redis_reachable = True
+        finally:
+            await redis.aclose()
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is the answer
+        facts.problems.append(f"redis: {short(error)}")
+
+
+async def _read_keys(redis: Any, base: str, wanted: "Wanted", facts: Facts) -> None:
+    """The key of each worker. How many there should be is known from the supervisor or from --procs."""
+    count = len(facts.slots) or wanted.procs
+    if count is None:
+        start = worker_health_key(base, wanted.pool, wanted.host, 0).removesuffix("0")
+        found = [key.decode() async for key in redis.scan_iter(match=f"{start}*", count=1000)]
+        slots = sorted(int(key.removeprefix(start)) for key in found if key.removeprefix(start).isdigit())
+    else:
+        slots = list(range(count))
+    keys = [worker_health_key(base, wanted.pool, wanted.host, slot) for slot in slots]
+    lines = await redis.mget(keys) if keys else []
+    for slot, key, line in zip(slots, keys, lines, strict=True):
+        facts.slots.setdefault(slot, SlotFacts(slot)).take_key(key, _tally(line))
+
+
+def _tally(line: bytes | None) -> Tally | None:
+    try:
+        return parse_line(line) if line else None
+    except ValueError:
+        return None
+
+
+def _where(wanted: "Wanted", facts: Facts) -> tuple[RedisSettings, str, str]:
+    """Redis, the queue and the plain health key: from --redis-url, or from the settings."""
+    if wanted.redis_url:
+        queue = facts.queue or default_queue_name
+        return _address(wanted.redis_url), queue, facts.health_key or health_key(queue)
+    given = _import_settings(wanted.settings)
+    queue = given.get("queue_name") or default_queue_name
+    settings = given.get("redis_settings") or RedisSettings()
+    return settings, queue, given.get("health_check_key") or health_key(queue)
+
+
+def _address(url: str) -> RedisSettings:
+    try:
+        return RedisSettings.from_dsn(url)
+    except (RuntimeError, ValueError) as error:
+        raise AddressError(f"{short(error)}; it looks like redis://user:password@host:6379/0") from error
+
+
+def _import_settings(path: str) -> dict[str, Any]:
+    """Options of the settings. Stdout is for the answer, and the time limit holds for user code, too."""
+    from .child import load_settings
+
+    before = signal.signal(signal.SIGALRM, _too_slow)
+    signal.setitimer(signal.ITIMER_REAL, IMPORT_S)
+    try:
+        with redirect_stdout(sys.stderr):
+            return arq.worker.get_kwargs(load_settings(path))
+    except BaseException as error:
+        raise SettingsError(short(error)) from error
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _too_slow(*_: object) -> NoReturn:
+    raise TimeoutError(f"the import took longer than {IMPORT_S:g} s")

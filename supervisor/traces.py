@@ -1,0 +1,44 @@
+"""What a user should see of an exception: the frames of their own code, without the way that led there."""
+
+import os
+from collections.abc import Iterator
+from traceback import StackSummary, TracebackException
+
+LONGEST = 30_000
+HEAD = "Traceback (most recent call last):\n"
+# what calls user code; it says nothing about what is wrong with it
+CALLERS = tuple(
+    os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), package, "")
+    for package in ("arq", "supervisor")
+)
+
+
+def trace_of(error: BaseException) -> str:
+    """The traceback from the first frame of user code on; "" when no code of theirs has run."""
+    summary = TracebackException.from_exception(error)
+    chain = list(_chain(summary))
+    for one in chain:
+        one.stack = StackSummary.from_list(_theirs(one.stack))
+    if not any(one.stack for one in chain):
+        is_source_broken = isinstance(error, SyntaxError)
+        return HEAD + "".join(summary.format_exception_only()) if is_source_broken else ""
+    return "".join(summary.format())[-LONGEST:]
+
+
+def whole_trace_of(error: BaseException) -> str:
+    """The same, with our own frames when there are no others: then it is a matter of ours."""
+    return trace_of(error) or "".join(TracebackException.from_exception(error).format())[-LONGEST:]
+
+
+def _chain(summary: TracebackException | None) -> Iterator[TracebackException]:
+    while summary is not None:
+        yield summary
+        summary = summary.__cause__ or (None if summary.__suppress_context__ else summary.__context__)
+
+
+def _theirs(stack: StackSummary) -> StackSummary:
+    """Without the machinery of imports, and without our frames above theirs."""
+    frames = [frame for frame in stack if "importlib" not in frame.filename]
+    while frames and frames[0].filename.startswith(CALLERS):
+        del frames[0]
+    return StackSummary.from_list(frames)

@@ -1,0 +1,106 @@
+"""`--start-method exec`: the same pool, each child in an interpreter of its own."""
+
+import os
+import signal
+
+import psutil
+import pytest
+import redis
+
+from supervisor.anew import read_brief, write_brief
+from supervisor.childenv import make_brief
+from supervisor.events import Fork, Role
+from supervisor.options import Options
+from tests.supervisor.faults.test_killed import owner_of
+from tests.supervisor.harness import Pool, Queue
+from tests.supervisor.processes.test_reload import change_code
+from tests.support.eventually import wait_until
+
+pytestmark = pytest.mark.processes
+
+EXEC = ("--start-method", "exec")
+
+
+def test_it_works_reloads_and_ends(pool: Pool, queue: Queue) -> None:
+    pool.start("--procs", "2", *EXEC).ready()
+    assert pool.events("supervisor.start")[0]["start_method"] == "exec"
+    before = pool.workers()
+    change_code(pool, "    return value\n", "    return ('new', value)\n")
+    pool.signal(signal.SIGHUP)
+    pool.wait_event("reload.done")
+    assert set(before.values()).isdisjoint(pool.workers().values())
+    assert queue.result(queue.put("echo", 1)) == ("new", 1)
+    seen = queue.result(queue.put("environment"))
+    assert seen["ARQ_WORKER_COUNT"] == "2"
+    assert queue.result(queue.put("signal_state")) == "0 1"
+    assert pool.stop() == 0
+
+
+def test_a_child_keeps_what_a_forked_one_keeps(pool: Pool) -> None:
+    pool.start("--procs", "1", *EXEC).ready()
+    pid = pool.workers()[0]
+    assert os.getpgid(pid) == pid
+    inherited = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in (0,)}
+    assert inherited == {os.devnull}
+    parents = {link for link in links(pool.pid) if link.startswith("pipe:")}
+    assert len(parents & links(pid)) <= 2  # its own pipe, and the life pipe
+    assert pool.stop() == 0
+
+
+def links(pid: int) -> set[str]:
+    """What the descriptors of a process lead to."""
+    found = set()
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+        except OSError:  # closed meanwhile
+            continue
+    return found
+
+
+def test_a_killed_one_is_replaced_and_its_jobs_run_again(
+    pool: Pool, queue: Queue, redis_client: redis.Redis
+) -> None:
+    pool.start("--procs", "2", *EXEC).ready()
+    job_id = queue.put("slow", 1)
+    pool.kill(pool.worker_of(owner_of(redis_client, job_id)))
+    assert queue.result(job_id)
+    assert queue.tries(job_id) == 2
+    assert pool.stop() == 0
+
+
+def test_f04_nobody_survives_the_parent(pool: Pool) -> None:
+    pool.start("--procs", "2", *EXEC).ready()
+    pool.kill(pool.pid)
+    pool.wait_gone()
+
+
+@pytest.mark.parametrize("n_spawned", [1, 2])
+def test_f41_a_stop_while_interpreters_start(pool: Pool, n_spawned: int) -> None:
+    pool.start("--procs", "2", *EXEC)
+    pool.wait_event("child.spawn", n=n_spawned)
+    assert pool.stop() == 0
+    assert "Traceback" not in pool.text()
+
+
+def test_the_orders_arrive_as_they_were_sent() -> None:
+    options = Options("app.Settings", procs=3, watch=("a", "b c"), graceful_timeout_s=1.5)
+    brief = make_brief(
+        options, Fork(1, Role.WORKER, 2, 1, 3, True, False, "old"), "host", ("redis://x", "/d")
+    )
+    assert read_brief(write_brief(brief)) == brief
+
+
+@pytest.mark.parametrize("method", ["fork", "exec"])
+def test_ps_shows_who_is_who(pool: Pool, method: str) -> None:
+    pool.start("--procs", "1", "--name", "shop", "--start-method", method).ready()
+    pool.wait_event("child.ready", role="steward")
+
+    def title(pid: int) -> str:
+        return " ".join(psutil.Process(pid).cmdline()).rstrip()
+
+    wait_until(lambda: title(pool.workers()[0]) == "arq-supervise: worker[shop/0] gen 1", what="a title")
+    assert title(pool.steward()) == "arq-supervise: steward[shop] gen 1"
+    assert psutil.Process(pool.workers()[0]).name() == "arq:0:shop"
+    assert "supervisor app.Settings" in title(pool.pid)
+    assert pool.stop() == 0
