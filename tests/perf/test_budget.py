@@ -1,0 +1,38 @@
+"""What a job costs stays within budget: commands and round trips in Redis, calls of Python functions. Not timed."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.perf import budget
+from tests.perf.budget import Costs
+from tests.perf.measure import ROWS
+from tests.support.servers import running_server
+
+CASES = [(row, what) for row, counts in budget.allowed().items() for what in counts]
+
+
+@pytest.fixture(scope="module")
+def costs() -> Iterator[Costs]:
+    """Measured once, on a server of its own."""
+    with running_server() as server:
+        yield budget.found(server.dsn)
+
+
+@pytest.mark.parametrize(("row", "what"), CASES)
+def test_within_budget(costs: Costs, row: str, what: str) -> None:
+    problem = budget.over(row, what, costs[row][what], budget.allowed()[row][what])
+    assert not problem, problem
+
+
+def test_every_row_has_a_budget() -> None:
+    assert {row: set(counts) for row, counts in budget.allowed().items()} == {
+        row: set(budget.HEADROOM_PERCENT) for row in ROWS
+    }
+
+
+def test_too_much_is_named() -> None:
+    assert budget.over("noop-100", "commands", 6.0, 5.0).startswith(
+        "noop-100: commands a job: 6.000, budget 5.000"
+    )
+    assert not budget.over("noop-100", "commands", 5.0, 5.0)
