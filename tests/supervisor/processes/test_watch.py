@@ -1,7 +1,10 @@
 """Development mode: a changed file restarts the workers, a broken one is shown and waited for."""
 
 import os
+import shutil
 import signal
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import redis
@@ -108,3 +111,81 @@ def test_hup_restarts_too(pool: Pool) -> None:
 def test_a_path_that_is_not_there(pool: Pool) -> None:
     assert pool.start("--watch", "nowhere").wait() == 2
     assert "--watch nowhere: there is no such" in pool.text()
+
+
+def rename_over(path: Path, text: str) -> None:
+    """As vim, emacs and most IDEs save: a new file takes the place of the old one."""
+    new = path.with_name("4913~")
+    new.write_text(text)
+    new.rename(path)
+
+
+def truncate_and_write(path: Path, text: str) -> None:
+    """As simple editors save: for a moment, the file is empty."""
+    with open(path, "w") as file:
+        file.flush()
+        file.write(text[:10])
+        file.flush()
+        file.write(text[10:])
+
+
+def keep_a_backup(path: Path, text: str) -> None:
+    """The old one is moved away, then a new one appears."""
+    path.rename(path.with_name("app.py~"))
+    path.write_text(text)
+
+
+@pytest.mark.parametrize("save", [rename_over, truncate_and_write, keep_a_backup])
+def test_f51_however_an_editor_saves(pool: Pool, queue: Queue, save: Callable[[Path, str], None]) -> None:
+    started(pool)
+    path = pool.directory / "app.py"
+    save(path, path.read_text().replace("    return value\n", "    return 'saved'\n"))
+    wait_for_answer(queue, "saved")
+    assert len(pool.events("watch.restart")) == 1
+    assert not pool.events("watch.waiting")
+    assert pool.stop() == 0
+
+
+def test_directories_of_sources_that_come_move_and_go(pool: Pool) -> None:
+    for name in ("package", "empty"):
+        (pool.directory / name).mkdir()
+    (pool.directory / "package" / "one.py").write_text("x = 1\n")
+    started(pool)
+    (pool.directory / "empty").rename(pool.directory / "void")  # no source, no restart
+    (pool.directory / "package").rename(pool.directory / "renamed")
+    pool.wait_event("watch.restart", n=1)
+    (pool.directory / "renamed" / "one.py").write_text("x = 2\n")
+    pool.wait_event("watch.restart", n=2)
+    (pool.directory / "renamed").rename(pool.directory.parent / f"{pool.mark}-elsewhere")
+    pool.wait_event("watch.restart", n=3)
+    pool.wait_event("child.ready", role="worker", gen=4)
+    assert len(pool.events("watch.restart")) == 3
+    assert pool.stop() == 0
+    shutil.rmtree(pool.directory.parent / f"{pool.mark}-elsewhere")
+
+
+def test_development_mode_as_the_readme_shows_it(pool: Pool) -> None:
+    """Its own server, restart on save; the server and what is in it outlive the restart, and so does a job."""
+    (pool.directory / "dev.py").write_text(DEVELOPED)
+    pool.start("--procs", "2", *WATCH, "--embedded-redis", settings="dev.Settings").ready()
+    pool.wait_event("child.ready", role="watcher")
+    queue = Queue(int(pool.events("supervisor.start")[-1]["redis"].rpartition(":")[2]))
+    job_id = queue.put("slow", 3)
+    pool.wait_started(job_id)
+    (pool.directory / "dev.py").write_text(DEVELOPED.replace("'old'", "'new'"))
+    pool.wait_event("watch.restart")
+    assert queue.result(job_id) == "new"
+    assert len(pool.events("child.ready", role="redis")) == 1
+    assert pool.stop() == 0
+
+
+DEVELOPED = """
+import asyncio
+
+async def slow(ctx, seconds):
+    await asyncio.sleep(seconds)
+    return 'old'
+
+class Settings:
+    functions = [slow]
+"""

@@ -1,0 +1,181 @@
+"""Bad input: one clear line that names it, the exit code of the contract, and nothing has happened."""
+
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from supervisor.cli import cli
+from tests.supervisor.harness import Pool, Queue
+from tests.supervisor.processes.test_check import run
+from tests.supervisor.processes.test_reload import ON, ctl
+
+SETTINGS = "app.Settings"
+OUT_OF_RANGE = [
+    ("--procs", "0", "between 1 and 1024"),
+    ("--procs", "1025", "between 1 and 1024"),
+    ("--procs", "many", "neither a number nor 'auto'"),
+    ("--procs", "1.5", "neither a number nor 'auto'"),
+    ("--name", "a/b", "letters, digits, dots, dashes or underscores"),
+    ("--name", "x" * 65, "1 to 64"),
+    ("--boot-timeout", "0", "at least 0.1"),
+    ("--boot-timeout", "nan", "at least 0.1"),
+    ("--boot-timeout", "inf", "at least 0.1"),
+    ("--boot-timeout", "soon", "'soon' is not a valid float"),
+    ("--boot-retries", "-1", "between 0 and 1000"),
+    ("--min-ready", "0", "between 1 and --procs"),
+    ("--min-ready", "9", "between 1 and --procs"),
+    ("--graceful-timeout", "-1", "at least 0"),
+    ("--kill-timeout", "0", "at least 0.1"),
+    ("--heartbeat", "0", "at least 0.05"),
+    ("--hang-timeout", "0.5", "0 or at least two --heartbeat periods"),
+    ("--max-restarts", "-1", "between 0 and"),
+    ("--restart-window", "0", "at least 1"),
+    ("--backoff-base", "0", "at least 0.01"),
+    ("--backoff-max", "0.1", "at least --backoff-base"),
+    ("--stable-after", "-1", "at least 0"),
+    ("--exit-on-tempfail", "-1", "at least 0"),
+    ("--max-jobs-per-child", "-1", "at least 0"),
+    ("--max-rss", "-1", "at least 0"),
+    ("--max-lifetime", "-1", "at least 0"),
+    ("--recycle-jitter", "1.1", "between 0 and 1"),
+    ("--reload-surge", "0", "between 1 and"),
+    ("--watch", "nowhere", "there is no such file"),
+    ("--watch-grace", "-1", "at least 0"),
+    ("--watch-debounce", "-1", "at least 0"),
+    ("--start-method", "spawn", "'spawn' is not one of 'fork', 'exec'"),
+    ("--cpu-affinity", "on", "'on' is not one of"),
+    ("--child-oom-score-adj", "-1", "between 0 and 1000"),
+    ("--health-interval", "0", "at least 0.2"),
+    ("--log-format", "xml", "'xml' is not one of"),
+    ("--log-level", "loud", "'loud' is not one of"),
+    ("--metrics", "9090", "HOST:PORT"),
+    ("--metrics", "localhost:99999", "HOST:PORT"),
+    ("--embedded-redis-dir", "x", "together with --embedded-redis"),
+]
+OTHERS = [
+    ((), 2, "SETTINGS is missing"),
+    ((SETTINGS, "too.Many"), 2, "too many arguments"),
+    ((SETTINGS, "--prox", "4"), 2, "No such option '--prox'"),
+    ((SETTINGS, "--preload"), 2, "--preload: user code is imported in each worker"),
+    ((SETTINGS, "--json"), 2, "--json goes with --check or --ctl"),
+    ((SETTINGS, "--wait"), 2, "--wait goes with --ctl"),
+    ((SETTINGS, "--strict"), 2, "--strict goes with --check"),
+    ((SETTINGS, "--ctl", "status", "--local"), 2, "--local goes with --check"),
+    (("--check",), 2, "say which pool"),
+    (("--check", "--name", "x"), 2, "--redis-url"),
+    (("--check", "--name", "x", "--redis-url", "http://localhost"), 2, "--redis-url http://localhost"),
+    (("--check", "--name", "x", "--local", "--min-healthy", "0"), 2, "--min-healthy 0: must be at least 1"),
+    (("--check", "--fleet"), 2, "say which queue"),
+    (("nowhere.Settings", "--check", "--control", "off"), 4, "cannot import 'nowhere.Settings'"),
+    (("nowhere.Settings", "--check-settings"), 4, "cannot use 'nowhere.Settings'"),
+    (("--check-settings",), 2, "SETTINGS is missing"),
+    (("--ctl",), 2, "'--ctl' requires an argument"),
+    (("--ctl", "restart"), 2, "'restart' is not one of"),
+    (("--ctl", "scale"), 2, "say how many workers"),
+    (("--ctl", "scale", "many"), 2, "say how many workers"),
+    (("--ctl", "status", "--control", "no.sock"), 3, "no supervisor answers at no.sock"),
+    (("--ctl", "status", "--control", "off"), 3, "--control off"),
+]
+
+
+def complain(words: tuple[str, ...]) -> tuple[int, str]:
+    """Exit code and the line on stderr."""
+    done = CliRunner().invoke(cli, words)
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("arq-supervise: ")
+    assert not done.stdout
+    return done.exit_code, done.stderr
+
+
+@pytest.fixture(autouse=True)
+def empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(("option", "value", "said"), OUT_OF_RANGE)
+def test_an_option_out_of_its_range(option: str, value: str, said: str) -> None:
+    code, line = complain((SETTINGS, "--procs", "2", option, value))
+    assert code == 2
+    assert option in line
+    assert value in line
+    assert said in line
+
+
+@pytest.mark.parametrize(("words", "code", "said"), OTHERS)
+def test_words_that_make_no_sense(words: tuple[str, ...], code: int, said: str) -> None:
+    found, line = complain(words)
+    assert said in line
+    assert found == code
+
+
+def test_the_environment_is_as_strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARQ_SUPERVISE_BOOT_TIMEOUT", "-3")
+    assert complain((SETTINGS,))[1].startswith("arq-supervise: --boot-timeout -3: must be")
+
+
+def test_what_the_environment_says_for_another_command_does_not_matter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ARQ_SUPERVISE_REDIS_URL", "redis://localhost")
+    monkeypatch.setenv("ARQ_SUPERVISE_JSON", "1")
+    assert complain(("--ctl", "status", "--control", "no.sock"))[0] == 3
+    assert "--procs 0" in complain((SETTINGS, "--procs", "0"))[1]
+
+
+@pytest.mark.processes
+def test_a_control_path_that_nobody_could_connect_to(pool: Pool) -> None:
+    done = run(pool, SETTINGS, "--control", f"{'x' * 120}.sock")
+    assert done.returncode == 2
+    assert "the path of a socket may have 107 bytes" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.processes
+def test_a_default_control_path_that_is_too_long_stops_nobody(pool: Pool, queue: Queue) -> None:
+    long = pool.directory / ("d" * 100)
+    command = ("--procs", "1", "--name", "n" * 20, "--control", "")
+    pool.start(*command, XDG_RUNTIME_DIR=str(long)).ready()
+    assert "107 bytes" in pool.events("control.unavailable")[0]["error"]
+    assert queue.result(queue.put("echo", 1)) == 1
+    assert pool.stop() == 0
+
+
+@pytest.mark.processes
+def test_a_directory_that_others_may_write_to(pool: Pool) -> None:
+    (pool.directory / "open").mkdir()
+    os.chmod(pool.directory / "open", 0o777)
+    done = run(pool, SETTINGS, "--control", "open/c.sock")
+    assert done.returncode == 2
+    assert "others may write to it" in done.stderr
+
+
+@pytest.mark.processes
+def test_sockets_with_similar_names_are_different_pools(pool: Pool, queue: Queue) -> None:
+    pool.start("--procs", "1", "--control", "pool.1").ready()
+    done = run(pool, SETTINGS, "--procs", "0", "--control", "pool.2")
+    assert "--procs 0" in done.stderr
+    other = run(pool, "nowhere.Settings", "--procs", "1", "--control", "pool.2")
+    assert other.returncode == 4  # it got as far as that: nobody holds its lock
+    assert pool.stop() == 0
+
+
+@pytest.mark.processes
+def test_an_answer_is_all_that_is_printed(pool: Pool) -> None:
+    """Settings may print; a monitor reads JSON from stdout."""
+    (pool.directory / "noisy.py").write_text("print('hello')\nfrom app import Settings\n")
+    pool.start("--procs", "1", *ON, settings="noisy.Settings").ready()
+    done = run(pool, "noisy.Settings", *ON, "--check", "--json")
+    assert done.stdout.startswith("{")
+    assert "hello" in done.stderr
+    assert ctl(pool, "status", "--json").stdout.startswith("{")
+    assert pool.stop() == 0
+
+
+@pytest.mark.processes
+def test_a_check_does_not_wait_for_slow_settings(pool: Pool) -> None:
+    (pool.directory / "slow.py").write_text("import time\ntime.sleep(60)\n")
+    done = run(pool, "slow.Settings", "--control", "off", "--check")
+    assert done.returncode == 4
+    assert "the import took longer than" in done.stderr
