@@ -1,0 +1,48 @@
+"""Faults in which a worker lives but does nothing."""
+
+from __future__ import annotations
+
+import signal
+
+from benchmarks.faults.processes import is_alive, kill
+from benchmarks.faults.scene import Note, Scene, since_s
+
+STOPPED_WATCH_S = 35.0
+STUCK_WATCH_S = 80.0  # rq gives a job a minute more than its limit before it kills
+STUCK_IN = "stuck_in_native_code"
+
+
+def stopped_worker(scene: Scene) -> Note:
+    """SIGSTOP of a worker."""
+    scene.start_ready()
+    victim, already = scene.workers()[0], len(scene.ups())
+    began = kill(victim, signal.SIGSTOP)
+    return _watch(scene, victim, already, began, STOPPED_WATCH_S)
+
+
+def stuck_worker(scene: Scene) -> Note:
+    """A job that is stuck in native code for ever; the time limit for jobs is 10 s where there is one."""
+    scene.start_ready()
+    already = len(scene.ups())
+    began = scene.send_started("stuck", "stuck")
+    return {
+        **_watch(scene, began["pid"], already, began["at_ns"], STUCK_WATCH_S),
+        "starts": len(scene.starts("stuck")),
+        "place_shown": STUCK_IN in scene.log(),
+    }
+
+
+def _watch(scene: Scene, victim: int, already: int, began: int, watch_s: float) -> Note:
+    """Until the worker is gone and there is another, or the watch is over."""
+    gone = scene.until(lambda: not is_alive(victim), watch_s)
+    gone_s = None if gone is None else since_s(began)
+    if gone is not None:
+        scene.until(lambda: len(scene.ups()) > already or scene.main.poll() is not None, 10)
+    back = scene.ups()[already:]
+    return {
+        "gone_s": gone_s,
+        "back_s": since_s(began, back[0]["at_ns"]) if back else None,
+        "main_exit_code": scene.main.poll(),
+        "still_serves": scene.serves("after", 5) is not None if scene.main.poll() is None else False,
+        "watched_s": watch_s,
+    }
