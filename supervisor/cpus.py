@@ -1,37 +1,40 @@
-"""How many CPUs this process may use: the affinity mask, and the quota of its control group."""
+"""How many CPUs this process may use: the affinity mask, and the quotas of its control groups."""
 
 import math
 import os
 from pathlib import Path
 
-CGROUP = Path("/sys/fs/cgroup")
+from .cgroups import CGROUP, MEMBERSHIP, groups
 
 
-def usable_cpus(root: Path = CGROUP) -> int:
+def usable_cpus(root: Path = CGROUP, membership: Path = MEMBERSHIP) -> int:
     """At least 1. `root` is where control groups are mounted."""
     try:
         allowed = len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux
         allowed = os.cpu_count() or 1
-    quota = cpu_quota(root)
+    quota = cpu_quota(root, membership)
     return max(1, allowed if quota is None else min(allowed, math.ceil(quota)))
 
 
-def cpu_quota(root: Path) -> float | None:
-    """CPUs' worth of time that the control group gets; None without a limit."""
+def cpu_quota(root: Path, membership: Path = MEMBERSHIP) -> float | None:
+    """CPUs' worth of time that this process gets, by the narrowest of its groups; None without a limit."""
+    quotas = [_quota(group) for group in groups("cpu", root, membership)]
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def _quota(group: Path) -> float | None:
     try:
-        words = (root / "cpu.max").read_text().split()
+        words = (group / "cpu.max").read_text().split()
     except OSError:
-        return _old_quota(root)
-    if len(words) != 2 or words[0] == "max":
+        words = _old_words(group)
+    if len(words) != 2 or words[0] in ("max", "-1") or int(words[1]) <= 0:
         return None
     return int(words[0]) / int(words[1])
 
 
-def _old_quota(root: Path) -> float | None:
+def _old_words(group: Path) -> list[str]:
     try:
-        quota = int((root / "cpu/cpu.cfs_quota_us").read_text())
-        period = int((root / "cpu/cpu.cfs_period_us").read_text())
-    except (OSError, ValueError):
-        return None
-    return quota / period if quota > 0 and period > 0 else None
+        return [(group / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period")]
+    except OSError:
+        return []

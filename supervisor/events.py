@@ -96,11 +96,15 @@ class Dumped:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """A child was reaped: exit code, or the name of the signal that ended it."""
+    """A child was reaped: exit code, or the name of the signal that ended it.
+
+    `oom_kills` is how many processes the kernel has killed for memory since the last such end; None: unknown.
+    """
 
     key: int
     code: int | None
     signal: str | None
+    oom_kills: int | None = None
 
     @property
     def status(self) -> str:

@@ -18,6 +18,7 @@ from arq.version import VERSION
 
 from . import embedded
 from .briefing import Briefing
+from .cgroups import oom_kills
 from .childenv import make_brief
 from .codes import ExitCode
 from .control import Client, ControlServer
@@ -84,6 +85,7 @@ class Parent:
         self._host = host_name()
         self._redis = ("", "")
         self._briefing = Briefing(self._status if options.metrics else None)
+        self._oom_seen = oom_kills()
         self._pinged_s = 0.0
         self._weighed_s = time.monotonic()
         self._control: ControlServer | None = None
@@ -255,7 +257,14 @@ class Parent:
             with suppress(KeyError, ValueError):
                 self._selector.unregister(link.read_fd)
             link.close()
-            self._feed(Exited(ended.key, ended.code, ended.signal))
+            self._feed(Exited(ended.key, ended.code, ended.signal, self._oom_kills(ended.signal)))
+
+    def _oom_kills(self, signal: str | None) -> int | None:
+        """Processes that the kernel has killed since the last KILL that nobody here has sent."""
+        if signal != "SIGKILL":
+            return None
+        before, self._oom_seen = self._oom_seen, oom_kills()
+        return None if before is None or self._oom_seen is None else self._oom_seen - before
 
     def _tell_manager(self, now: float) -> None:
         """Signs of life and the line for people, from this loop and nowhere else."""

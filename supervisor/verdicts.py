@@ -131,7 +131,9 @@ def _exit_records(
     }
     records = [Say("info" if is_calm else "error", "child.exit", fields)]
     if end.signal == "SIGKILL" and not child.needed_force:
-        records.append(Say("warning", "child.oom_suspected", {"slot": child.slot, "pid": child.pid}))
+        level = "info" if end.oom_kills == 0 else "warning"  # the kernel has killed nobody: somebody else did
+        fields = {"slot": child.slot, "pid": child.pid, "oom_kills": end.oom_kills}
+        records.append(Say(level, "child.oom_suspected", fields))
     return records
 
 

@@ -65,6 +65,20 @@ async def spawn(ctx: Ctx, seconds: float) -> int:
     return child.pid
 
 
+async def count(ctx: Ctx, n: int, seconds: float = 0.0) -> None:
+    await asyncio.sleep(seconds)
+    await ctx["redis"].hincrby("ran", str(n), 1)
+    await ctx["redis"].expire("ran", 120)
+
+
+kept: list[bytes] = []
+
+
+async def grow(ctx: Ctx, megabytes: int) -> int:
+    kept.extend(os.urandom(1) * 1_000_000 for _ in range(megabytes))
+    return os.getpid()
+
+
 async def signal_state(ctx: Ctx) -> str:
     code = """import signal
 print(len(signal.pthread_sigmask(signal.SIG_BLOCK, [])), int(signal.getsignal(2) is signal.default_int_handler))"""
@@ -102,6 +116,7 @@ if os.environ.get("TEST_IMPORT") == "crash_soon":
 class Settings:
     functions = [  # as every user writes it
         echo, who, slow, block, hold_the_gil, stubborn, deaf, poison, leave, spawn, signal_state, environment,
+        count, grow,
     ]  # fmt: skip
     redis_settings = RedisSettings(port=int(os.environ.get("TEST_PORT", "6379")), conn_retries=0)
     on_startup = startup

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -242,6 +242,14 @@ class Queue:
             return [job.job_id for job in jobs if job is not None]
 
         return list(asyncio.run(self._with(use)))
+
+    def put_numbered(self, function: str, numbers: Iterable[int], *args: Any) -> None:
+        """One job for each number, which is its first argument."""
+
+        async def use(redis: ArqRedis) -> None:
+            await redis.enqueue_jobs([(function, number, *args) for number in numbers])
+
+        asyncio.run(self._with(use))
 
     def result(self, job_id: str, timeout_s: float = 15) -> Any:
         """What the job returned; raises what it raised."""

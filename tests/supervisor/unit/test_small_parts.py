@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from arq._health import Tally
 from arq.connections import RedisSettings
 from supervisor.backoff import Backoff, RestartLimit
-from supervisor.cpus import cpu_quota, usable_cpus
 from supervisor.diagnosis import NO_SUPERVISOR, Facts, SlotFacts, judge_check
 from supervisor.events import Report
 from supervisor.handover import pack, unpack
@@ -177,17 +176,6 @@ def test_verdicts(facts: Facts, min_healthy: int, strict: bool, expected: tuple[
 
 
 # --- the rest -----------------------------------------------------------------------------------------------------
-
-
-def test_cpus_of_the_control_group(tmp_path: Path) -> None:
-    assert cpu_quota(tmp_path) is None
-    (tmp_path / "cpu.max").write_text("150000 100000\n")
-    assert cpu_quota(tmp_path) == 1.5
-    assert usable_cpus(tmp_path) <= 2
-    (tmp_path / "cpu.max").write_text("25000 100000\n")
-    assert usable_cpus(tmp_path) == 1
-    (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert cpu_quota(tmp_path) is None
 
 
 def test_durations_for_people() -> None:

@@ -1,0 +1,93 @@
+"""Workers that grow: F28 (the kernel ends one), F29 (we do, in time)."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from supervisor.cgroups import CGROUP
+from tests.supervisor.faults.test_killed import owner_of
+from tests.supervisor.harness import Pool, Queue
+from tests.support.eventually import wait_until
+
+pytestmark = pytest.mark.processes
+
+LIMIT_BYTES = 300_000_000
+# the directory of groups and the limit's file there, of the old kind and of the new
+KINDS = ((CGROUP / "memory", "memory.limit_in_bytes"), (CGROUP, "memory.max"))
+
+
+def make_group(name: str) -> Path | None:
+    """A control group with little memory; None where this user may not make one."""
+    for base, limit in KINDS:
+        group = base / name
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / limit).write_text(str(LIMIT_BYTES))
+            (group / "cgroup.procs").read_text()
+        except OSError:
+            group.rmdir()
+        else:
+            return group
+    return None
+
+
+@pytest.fixture
+def small_group(pool: Pool) -> Iterator[Path]:
+    """Little memory for the pool, and for nobody else."""
+    group = make_group(f"arq-test-{pool.mark}")
+    if group is None:
+        pytest.skip("this user may not make a control group with a memory limit")
+    yield group
+    pool.close()
+    wait_until(lambda: not (group / "cgroup.procs").read_text(), what="the group is empty")
+    group.rmdir()
+
+
+def test_f28_the_kernel_kills_a_worker_for_memory(
+    pool: Pool, queue: Queue, redis_client: redis.Redis, small_group: Path
+) -> None:
+    enter = ("sh", "-c", f'echo $$ > {small_group}/cgroup.procs; exec "$@"', "sh")
+    pool.start("--procs", "2", "--child-oom-score-adj", "500", command=enter).ready()
+    job_id = queue.put("slow", 1.5)
+    victim = owner_of(redis_client, job_id)
+    # both jobs are on the worker that will be killed, or on the other: either way they end
+    queue.put("grow", 1000, _job_id="grows")
+    suspected = pool.wait_event("child.oom_suspected")
+    assert suspected["oom_kills"] >= 1
+    assert suspected["level"] == "warning"
+    pool.wait_event("child.ready", n=3, role="worker")
+    assert victim
+    assert queue.result(job_id)
+    with pytest.raises(Exception, match="max|tries|retries"):
+        queue.result("grows", timeout_s=40)  # kills each worker that takes it, but only max_tries times
+    os.kill(pool.pid, 0)
+    assert queue.result(queue.put("echo", 1)) == 1
+    assert pool.stop() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_f29_a_worker_that_has_grown_is_replaced_first_and_drained(
+    pool: Pool, queue: Queue, redis_client: redis.Redis
+) -> None:
+    pool.start("--procs", "2", "--max-rss", "150").ready()
+    grown = queue.result(queue.put("grow", 150))
+    job_ids = queue.put_many("slow", 6, 30)  # some of them run in the process that has grown
+    recycled = pool.wait_event("child.recycle", timeout_s=60)
+    assert recycled["pid"] == grown
+    assert recycled["why"] == "rss"
+    assert recycled["rss_mb"] > 150
+    pool.wait_event("child.spawn", reason="recycle")
+    ended = pool.wait_event("child.exit", pid=grown, timeout_s=40)
+    assert ended["outcome"] == "clean"
+    assert ended["restarts"].startswith("0/")
+    for job_id in job_ids:
+        assert queue.result(job_id, timeout_s=60)
+    assert len(pool.events("child.recycle")) == 1
+    assert pool.stop() == 0
