@@ -23,7 +23,7 @@ from .childenv import Brief
 from .codes import ChildCode
 from .handover import pack
 from .jobstats import JobStats
-from .logs import child_log_config
+from .logs import configure_child_log
 from .messages import brief_jobs, encode
 from .spawn import Pipes
 from .title import present_as
@@ -72,11 +72,10 @@ def configure_logging(brief: Brief) -> None:
     options = brief.options
     if options.custom_log_dict:
         _see_working_directory()
-        config = arq.utils.import_string(options.custom_log_dict)
+        logging.config.dictConfig(arq.utils.import_string(options.custom_log_dict))
     else:
-        config = child_log_config(options.name, str(brief.slot), options.log_format, options.log_level)
+        configure_child_log(options.name, str(brief.slot), options.log_format, options.log_level)
     logging.raiseExceptions = False
-    logging.config.dictConfig(config)
 
 
 def load_settings(path: str) -> Any:
