@@ -10,10 +10,10 @@ CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
 SUITABLE := import sys; sys.version_info >= (3, 11) or sys.exit(1); import ensurepip, venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast check format bench clean
+.PHONY: help demo test fast check format bench bench-all clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(EMBEDDED) ## four supervised workers do real work on an embedded Valkey (under 20 seconds)
 	@$(RUN) -m examples.demo
@@ -33,11 +33,14 @@ format: $(TOOLS) ## let ruff format the code
 	@$(RUN) -m ruff check --fix-only --quiet .
 	@$(RUN) -m ruff format .
 
-bench: $(TOOLS) ## compare speed with the original arq
+bench: $(TOOLS) ## compare speed with the original arq, in about a minute
 	@$(RUN) -m benchmarks $(ARGS)
 
+bench-all: $(TOOLS) ## all scenarios, all peers, tables and plots: under half an hour
+	@$(RUN) -m benchmarks --all --out benchmarks/results $(ARGS)
+
 clean: ## remove .venv and everything that tools left here
-	@rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .venv-* .bench-envs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp for each extra, made again when pyproject.toml changes. The stamp comes last: a half-made environment is

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
 import sys
 import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from pathlib import Path
 
 from benchmarks.noise import Noise
 from benchmarks.peers import PEERS, Peer
-from benchmarks.report import Numbers, Results, table
+from benchmarks.plots import draw
+from benchmarks.report import Numbers, Results, row, table
 from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.server import Server
+from benchmarks.targets import judge
 
 USUAL_PEERS = ("ours", "ours-quiet", "arq", "arq-tuned")
+#: Rounds of peers that are far from the top.
+OTHERS_ROUNDS = 2
+#: Share of the processors that other programs may use before a run counts as disturbed.
+QUIET_PERCENT = 15
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -25,72 +35,187 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         prog="python -m benchmarks", description="Measure arq and its peers side by side."
     )
     parser.add_argument(
-        "scenarios", nargs="*", default=["noop100"], metavar="SCENARIO", help=" ".join(SCENARIOS)
+        "scenarios", nargs="*", metavar="SCENARIO", help=f"noop100 if none: {' '.join(SCENARIOS)}"
     )
-    parser.add_argument("--peers", default=",".join(USUAL_PEERS), help=f"comma separated: {' '.join(PEERS)}")
+    parser.add_argument("--all", action="store_true", help="all scenarios, all peers: under half an hour")
+    parser.add_argument(
+        "--peers", help=f"comma separated: {' '.join(PEERS)}; default: {','.join(USUAL_PEERS)}"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--patience", type=int, default=0, metavar="N",
-        help="repeat a run up to N times when other programs used more than 15 %% of the processors meanwhile",
-    )  # fmt: skip
-    parser.add_argument("--json", type=Path, help="write all numbers here")
+        "--patience",
+        type=int,
+        default=0,
+        metavar="N",
+        help=f"repeat a run up to N times when other programs used more than {QUIET_PERCENT} %% of the processors",
+    )
+    parser.add_argument("--out", type=Path, help="write tables, plots and all numbers into this directory")
     options = parser.parse_args(arguments)
-    for wanted, known, kind in (
-        (options.scenarios, SCENARIOS, "scenario"),
-        (options.peers.split(","), PEERS, "peer"),
-    ):
-        for name in set(wanted) - set(known):
-            parser.error(f"unknown {kind} {name!r}: use {' '.join(known)}")
-    return options
+    if options.rounds < 1:
+        parser.error(f"--rounds must be at least 1, not {options.rounds}")
+    if options.all:
+        options.scenarios = list(SCENARIOS)
+    options.scenarios = options.scenarios or ["noop100"]
+    usual = PEERS if options.all else USUAL_PEERS
+    options.peers = options.peers.split(",") if options.peers else list(usual)
+    known: tuple[tuple[list[str], Sequence[str], str], ...] = (
+        (options.scenarios, tuple(SCENARIOS), "scenario"),
+        (options.peers, tuple(PEERS), "peer"),
+    )
+    for wanted, names, kind in known:
+        for name in set(wanted) - set(names):
+            parser.error(f"unknown {kind} {name!r}: use {' '.join(names)}")
+    return options  # fmt: skip
 
 
-def measure(options: argparse.Namespace, server: Server) -> Results:
-    """All scenarios; the peers take turns in each round."""
-    results: Results = {}
-    for name in options.scenarios:
-        scenario = SCENARIOS[name]
-        peers = [PEERS[one] for one in options.peers.split(",") if scenario.needs in PEERS[one].can]
-        for peer in peers:
-            peer.python()
-        broken: set[str] = set()
-        for number in range(options.rounds):
-            for peer in (one for one in peers[:: 1 - number % 2 * 2] if one.name not in broken):
-                print(f"{name} round {number + 1}: {peer.name}", file=sys.stderr)
-                try:
-                    numbers = quietest(scenario, peer, server, 1 + options.patience)
-                except RuntimeError as exc:
-                    print(f"benchmarks: {peer.name} is left out of {name}: {exc}", file=sys.stderr)
-                    broken.add(peer.name)
-                else:
-                    results.setdefault(name, {}).setdefault(peer.name, []).append(numbers)
-        ordered = {peer.name: results[name][peer.name] for peer in peers if peer.name not in broken}
-        print(table(name, scenario.headline, ordered), flush=True)
-    return results
+class Session:
+    """Measures scenarios one group after the other.
+
+    Args:
+        options: the command line.
+        server: the Redis for everything that is not measured together.
+    """
+
+    def __init__(self, options: argparse.Namespace, server: Server) -> None:
+        self.options, self.server = options, server
+        self.results: Results = {}
+        self._began = time.monotonic()
+        self._broken: set[tuple[str, str]] = set()
+
+    def run(self) -> None:
+        """Measure everything and print a table of each scenario as soon as it is there."""
+        wanted = [SCENARIOS[name] for name in SCENARIOS if name in self.options.scenarios]
+        for _name, group in groupby(wanted, key=lambda scenario: scenario.group):
+            scenarios = list(group)
+            for scenario in scenarios:
+                for peer in self.peers(scenario):
+                    peer.python()  # its environment is made now, not while something is measured
+            if scenarios[0].together:
+                self._measure_together(scenarios)
+            else:
+                self._measure_in_turns(scenarios)
+            for scenario in scenarios:
+                print(self.table(scenario), flush=True)
+
+    def peers(self, scenario: Scenario) -> list[Peer]:
+        """Who takes part."""
+        named = [PEERS[name] for name in PEERS if name in self.options.peers]
+        return [peer for peer in named if scenario.needs in peer.can and peer.name not in scenario.without]
+
+    def table(self, scenario: Scenario) -> str:
+        """What was found."""
+        found = self.results.get(scenario.name, {})
+        ordered = {peer.name: found[peer.name] for peer in self.peers(scenario) if peer.name in found}
+        return table(scenario.name, scenario.headline, ordered) if ordered else ""
+
+    def _measure_in_turns(self, scenarios: list[Scenario]) -> None:
+        for number in range(self.options.rounds):
+            for scenario in scenarios:
+                for peer in self.peers(scenario)[:: 1 - number % 2 * 2]:
+                    rounds = scenario.rounds if peer.main else min(scenario.rounds, OTHERS_ROUNDS)
+                    if number < rounds and (scenario.name, peer.name) not in self._broken:
+                        self._say(f"{scenario.name} round {number + 1}: {peer.name}")
+                        measure = lambda s=scenario, p=peer: self._quietest(s, p)  # noqa: E731
+                        self._note(scenario, peer, number, measure)
+
+    def _measure_together(self, scenarios: list[Scenario]) -> None:
+        pairs = [(scenario, peer) for scenario in scenarios for peer in self.peers(scenario)]
+        self._say(f"{len(pairs)} at a time: {', '.join(scenario.name for scenario in scenarios)}")
+        with ThreadPoolExecutor(max(len(pairs), 1)) as pool:
+            waiting = [(scenario, peer, pool.submit(_alone, scenario, peer)) for scenario, peer in pairs]
+            for scenario, peer, future in waiting:
+                self._note(scenario, peer, 0, future.result)
+
+    def _note(self, scenario: Scenario, peer: Peer, number: int, measure: Callable[[], Numbers]) -> None:
+        try:
+            numbers = measure()
+        except RuntimeError as exc:
+            print(f"benchmarks: {peer.name} is left out of {scenario.name}: {exc}", file=sys.stderr)
+            self._broken.add((scenario.name, peer.name))
+        else:
+            self.results.setdefault(scenario.name, {}).setdefault(peer.name, {})[number] = numbers
+
+    def _quietest(self, scenario: Scenario, peer: Peer) -> Numbers:
+        """The run that other programs disturbed least; says how much they did."""
+        best: Numbers = {}
+        for _ in range(1 + self.options.patience):
+            noise = Noise(self.server)
+            numbers = scenario.run(peer, self.server)
+            numbers["others %"] = noise.others_percent()
+            if not best or numbers["others %"] < best["others %"]:
+                best = numbers
+            if best["others %"] <= QUIET_PERCENT:
+                break
+        return best
+
+    def _say(self, text: str) -> None:
+        print(f"{time.monotonic() - self._began:5.0f} s  {text}", file=sys.stderr, flush=True)
 
 
-def quietest(scenario: Scenario, peer: Peer, server: Server, attempts: int) -> Numbers:
-    """The run that other programs disturbed least; says how much they did."""
-    best: Numbers = {}
-    for _ in range(attempts):
-        noise = Noise(server)
-        numbers = scenario.run(peer, server)
-        numbers["others %"] = noise.others_percent()
-        if not best or numbers["others %"] < best["others %"]:
-            best = numbers
-        if best["others %"] <= 15:
-            break
-    return best
+def _alone(scenario: Scenario, peer: Peer) -> Numbers:
+    server = Server()
+    try:
+        return scenario.run(peer, server)
+    finally:
+        server.close()
 
 
-def machine(server: Server) -> dict[str, object]:
+def machine(server: Server) -> dict[str, str]:
     """Where and when this was measured."""
     return {
         "date": time.strftime("%Y-%m-%d"),
-        "cores": os.cpu_count(),
-        "machine": platform.machine(),
+        "cores": str(os.cpu_count()),
+        "machine": _processor(),
         "python": platform.python_version(),
         "server": server.version,
     }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def contestants(names: list[str]) -> str:
+    """Who was measured, and how."""
+    lines = [
+        "### Who",
+        "",
+        row(["peer", "packages", "set beside the defaults", "limited by"]),
+        row(["-"] * 4),
+    ]
+    for name in names:
+        peer = PEERS[name]
+        packages = "this tree" if name.startswith("ours") else " ".join(peer.packages)
+        lines.append(row([name, packages, peer.tuning, peer.limited_by]))
+    return "\n".join(lines)
+
+
+def write(directory: Path, session: Session) -> None:
+    """Tables, plots and all numbers."""
+    directory.mkdir(parents=True, exist_ok=True)
+    where = machine(session.server)
+    name = where["date"]
+    peers = {
+        one: " ".join(PEERS[one].packages) for one in session.options.peers if not one.startswith("ours")
+    }
+    everything = {"machine": where, "peers": peers, "results": session.results}
+    (directory / f"{name}.json").write_text(json.dumps(everything, indent=1) + "\n")
+    plots = draw(session.results, ", ".join(f"{key} {value}" for key, value in where.items()))
+    for plot, text in plots.items():
+        (directory / f"{name}-{plot}.svg").write_text(text)
+    parts = [
+        f"# Measured on {name}",
+        ", ".join(f"{key}: {value}" for key, value in where.items()) + ".",
+        judge(session.results),
+        contestants(session.options.peers),
+        "\n".join(f"![{plot}]({name}-{plot}.svg)" for plot in plots),
+        *(session.table(SCENARIOS[scenario]) for scenario in SCENARIOS),
+    ]
+    (directory / f"{name}.md").write_text("\n\n".join(part.strip() for part in parts if part) + "\n")
 
 
 def main() -> None:
@@ -98,11 +223,17 @@ def main() -> None:
     options = parse(sys.argv[1:])
     server = Server()
     try:
-        results = measure(options, server)
-        if options.json:
-            options.json.write_text(json.dumps({"machine": machine(server), "results": results}, indent=1))
+        session = Session(options, server)
+        session.run()
+        print(judge(session.results))
+        if options.out:
+            write(options.out, session)
     finally:
         server.close()
 
 
-main()
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("benchmarks: interrupted")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import time
 from typing import Any
@@ -50,9 +51,9 @@ class ArqQueue:
         self._hold = client.register_script(_HOLD)
         self._made = 0
 
-    def fill(self, function: str, count: int) -> None:
+    def fill(self, function: str, count: int, serializer: str = "pickle") -> None:
         """Add jobs that are due now."""
-        payload, now_ms = _payload(function)
+        payload, now_ms = _payload(function, serializer)
         for start in range(0, count, _PAGE):
             size = min(_PAGE, count - start)
             self._call(self._fill, payload, now_ms, self._made + 1, self._made + size)
@@ -68,6 +69,7 @@ class ArqQueue:
         script(keys=[QUEUE], args=args)
 
 
-def _payload(function: str) -> tuple[bytes, int]:
+def _payload(function: str, serializer: str = "pickle") -> tuple[bytes, int]:
     now_ms = int(time.time() * 1000)
-    return pickle.dumps({"t": None, "f": function, "a": (), "k": {}, "et": now_ms}, protocol=4), now_ms
+    job: dict[str, Any] = {"t": None, "f": function, "a": (), "k": {}, "et": now_ms}
+    return json.dumps(job).encode() if serializer == "json" else pickle.dumps(job, protocol=4), now_ms

@@ -2,13 +2,12 @@
 
 As a module it is a worker's settings (`arq arq_peer.WorkerSettings`), as a program the producer:
 
-    python arq_peer.py fill|held|holding|victim|enqueue|pickup|lateness|roundtrip ... (see `main`)
+    python arq_peer.py holding|victim|enqueue|pickup|lateness|roundtrip ... (see `main`)
 """
 
 import asyncio
 import json
 import os
-import pickle
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -48,7 +47,7 @@ async def hold(ctx: dict[Any, Any], seconds: float) -> None:
 async def victim(ctx: dict[Any, Any]) -> None:
     """Say which process runs this since when; the driver kills it."""
     await ctx["redis"].rpush("bench:starts", f"{os.getpid()} {time.monotonic_ns()}")
-    await asyncio.sleep(1)
+    await asyncio.sleep(2)
 
 
 def _settings() -> dict[str, Any]:
@@ -63,7 +62,14 @@ def _settings() -> dict[str, Any]:
         "redis_settings": SETTINGS,
         "max_jobs": int(os.environ.get("BENCH_MAX_JOBS", "10")),
     }
-    return {**settings, **json.loads(os.environ.get("BENCH_EXTRA", "{}"))}
+    settings |= json.loads(os.environ.get("BENCH_EXTRA", "{}"))
+    if settings.pop("serializer", "pickle") == "json":
+        settings |= {"job_serializer": _as_json, "job_deserializer": json.loads}
+    return settings
+
+
+def _as_json(job: dict[str, Any]) -> bytes:
+    return json.dumps(job).encode()
 
 
 WorkerSettings = type("WorkerSettings", (), {"__doc__": "Settings from the environment."})
@@ -76,33 +82,6 @@ QUIET_LOG = {
     "handlers": {"stderr": {"class": "logging.StreamHandler"}},
     "loggers": {"arq": {"handlers": ["stderr"], "level": "WARNING"}},
 }
-
-
-async def fill(pool: ArqRedis, function: str, count: int) -> float:
-    """Put `count` jobs in as fast as possible; not a measurement. The payload is that of enqueue_job."""
-    now_ms = int(time.time() * 1000)
-    job = pickle.dumps({"t": None, "f": function, "a": (), "k": {}, "et": now_ms}, protocol=4)
-    for start in range(0, count, 1000):
-        async with pool.pipeline(transaction=False) as pipe:
-            names = [os.urandom(16).hex() for _ in range(min(1000, count - start))]
-            for name in names:
-                pipe.set(f"arq:job:{name}", job, px=86_400_000)
-            pipe.zadd("arq:queue", dict.fromkeys(names, now_ms))
-            await pipe.execute()
-    return float(count)
-
-
-async def held_elsewhere(pool: ArqRedis, count: int) -> float:
-    """Make it look as if arq 0.28 workers ran `count` jobs: due in the past, locked, payload present."""
-    now_ms = int(time.time() * 1000)
-    job = pickle.dumps({"t": None, "f": "noop", "a": (), "k": {}, "et": now_ms}, protocol=4)
-    async with pool.pipeline(transaction=False) as pipe:
-        for number in range(count):
-            pipe.set(f"arq:job:held{number}", job, px=86_400_000)
-            pipe.set(f"arq:in-progress:held{number}", b"1", px=310_000)
-            pipe.zadd("arq:queue", {f"held{number}": now_ms - 60_000})
-        await pipe.execute()
-    return float(count)
 
 
 async def holding(pool: ArqRedis, count: int) -> float:
@@ -136,19 +115,23 @@ async def enqueue(pool: ArqRedis, mode: str, count: int) -> float:
 
 async def pickup(pool: ArqRedis, count: int) -> list[float]:
     """Milliseconds from before the enqueue to the first line of the job, on an idle worker."""
-    return [await _answer(pool, 0.0) for _ in range(count)]
+    took = []
+    for _ in range(count):
+        await asyncio.sleep(0.05)
+        await pool.enqueue_job("started", time.monotonic_ns())
+        took.append(await _next_answer(pool))
+    return took
 
 
 async def lateness(pool: ArqRedis, count: int) -> list[float]:
-    """Milliseconds that a deferred job begins after its time."""
-    return [await _answer(pool, 0.3 + number % 7 / 20) for number in range(count)]
+    """Milliseconds that deferred jobs begin after their time, on an idle worker."""
+    for number in range(count):
+        delay_s = 0.5 + number * 0.07
+        await pool.enqueue_job("started", time.monotonic_ns() + int(delay_s * 1e9), _defer_by=delay_s)
+    return [await _next_answer(pool) for _ in range(count)]
 
 
-async def _answer(pool: Any, defer_s: float) -> float:
-    await asyncio.sleep(0.05)
-    due_ns = time.monotonic_ns() + int(defer_s * 1e9)
-    options: dict[str, Any] = {"_defer_by": defer_s} if defer_s else {}
-    await pool.enqueue_job("started", due_ns, **options)
+async def _next_answer(pool: Any) -> float:
     while (answer := await pool.lpop(ANSWERS)) is None:
         await asyncio.sleep(0.002)
     return float(answer)
@@ -168,8 +151,6 @@ async def roundtrip(pool: ArqRedis, count: int) -> list[float]:
 
 
 OPERATIONS: dict[str, Callable[..., Awaitable[Any]]] = {
-    "fill": fill,
-    "held": held_elsewhere,
     "holding": holding,
     "victim": one_victim,
     "enqueue": enqueue,

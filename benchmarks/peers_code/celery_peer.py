@@ -5,9 +5,10 @@ import time
 from typing import Any
 
 from celery import Celery
-from producer import DSN, Producer, answer, hit, main
+from producer import DSN, VICTIM_S, Producer, answer, hit, main, tell_start
 
 app = Celery("celery_peer", broker=f"{DSN}/0", backend=f"{DSN}/0")
+app.conf.worker_prefetch_multiplier = 64
 
 
 @app.task(name="noop")
@@ -29,7 +30,14 @@ def started(due_ns: int) -> None:
     answer(due_ns)
 
 
-JOBS: dict[str, Any] = {"noop": noop, "sleep10": sleep10, "started": started}
+@app.task(name="victim")
+def victim() -> None:
+    """Say which process runs this; the driver kills it."""
+    tell_start()
+    time.sleep(VICTIM_S)
+
+
+JOBS: dict[str, Any] = {"noop": noop, "sleep10": sleep10, "started": started, "victim": victim}
 
 
 class Celeries(Producer):
@@ -38,6 +46,10 @@ class Celeries(Producer):
     async def send(self, function: str, *args: Any) -> Any:
         """Enqueue one job."""
         return JOBS[function].delay(*args)
+
+    async def send_later(self, function: str, delay_s: float, *args: Any) -> None:
+        """Enqueue one job that is due later."""
+        JOBS[function].apply_async(args=args, countdown=delay_s)
 
     async def result(self, handle: Any) -> None:
         """Wait for the message that says it is done."""

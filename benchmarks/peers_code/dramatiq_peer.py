@@ -6,7 +6,7 @@ from typing import Any
 
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
-from producer import DSN, Producer, answer, hit, main
+from producer import DSN, VICTIM_S, Producer, answer, hit, main, tell_start
 
 broker = RedisBroker(url=DSN)
 dramatiq.set_broker(broker)
@@ -31,7 +31,14 @@ def started(due_ns: int) -> None:
     answer(due_ns)
 
 
-JOBS: dict[str, Any] = {"noop": noop, "sleep10": sleep10, "started": started}
+@dramatiq.actor
+def victim() -> None:
+    """Say which process runs this; the driver kills it."""
+    tell_start()
+    time.sleep(VICTIM_S)
+
+
+JOBS: dict[str, Any] = {"noop": noop, "sleep10": sleep10, "started": started, "victim": victim}
 
 
 class Dramatiq(Producer):
@@ -40,6 +47,10 @@ class Dramatiq(Producer):
     async def send(self, function: str, *args: Any) -> Any:
         """Enqueue one job."""
         return JOBS[function].send(*args)
+
+    async def send_later(self, function: str, delay_s: float, *args: Any) -> None:
+        """Enqueue one job that is due later."""
+        JOBS[function].send_with_options(args=args, delay=int(delay_s * 1000))
 
 
 if __name__ == "__main__":

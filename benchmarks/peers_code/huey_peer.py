@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from huey import RedisHuey
-from producer import DSN, Producer, answer, hit, main
+from producer import DSN, VICTIM_S, Producer, answer, hit, main, tell_start
 
 huey = RedisHuey("bench", url=DSN)
 
@@ -29,7 +29,14 @@ def started(due_ns: int) -> None:
     answer(due_ns)
 
 
-JOBS: dict[str, Any] = {"noop": noop, "sleep10": sleep10, "started": started}
+@huey.task(name="victim")
+def victim() -> None:
+    """Say which process runs this; the driver kills it."""
+    tell_start()
+    time.sleep(VICTIM_S)
+
+
+JOBS: dict[str, Any] = {"noop": noop, "sleep10": sleep10, "started": started, "victim": victim}
 
 
 class Huey(Producer):
@@ -39,6 +46,16 @@ class Huey(Producer):
         """Enqueue one job."""
         return JOBS[function](*args)
 
+    async def send_later(self, function: str, delay_s: float, *args: Any) -> None:
+        """Enqueue one job that is due later."""
+        JOBS[function].schedule(args=args, delay=delay_s)
+
+    async def result(self, handle: Any) -> None:
+        """Wait as long as huey does between two looks."""
+        handle.get(blocking=True, timeout=20)
+
 
 if __name__ == "__main__":
-    main(Huey())
+    import huey_peer  # its tasks are named after the module, and the worker knows that name
+
+    main(huey_peer.Huey())

@@ -3,7 +3,7 @@
 
 Used by files named `<peer>_peer.py`, which are modules of jobs for the worker and programs for the driver:
 
-    python <peer>_peer.py fill|enqueue|pickup|roundtrip ...
+    python <peer>_peer.py fill|enqueue|pickup|roundtrip|lateness|victim ...
 """
 
 import asyncio
@@ -21,6 +21,9 @@ DSN = os.environ.get("BENCH_DSN", "redis://127.0.0.1:6379")
 MAX_JOBS = int(os.environ.get("BENCH_MAX_JOBS", "10"))
 PROCESSES = int(os.environ.get("BENCH_PROCESSES", "1"))
 ANSWERS = "bench:answers"
+STARTS = "bench:starts"
+#: Seconds that the job runs whose process is killed.
+VICTIM_S = 2
 
 _client: Any = redis.Redis.from_url(DSN)
 _lock = threading.Lock()
@@ -37,6 +40,11 @@ def answer(due_ns: int) -> None:
     _client.rpush(ANSWERS, (time.monotonic_ns() - due_ns) / 1e6)
 
 
+def tell_start() -> None:
+    """Tell the driver which process runs this job since when."""
+    _client.rpush(STARTS, f"{os.getpid()} {time.monotonic_ns()}")
+
+
 class Producer:
     """One peer's way to enqueue. Subclasses say how; everything else is the same for all."""
 
@@ -48,6 +56,10 @@ class Producer:
 
     async def send(self, function: str, *args: Any) -> Any:
         """Enqueue one job and return what `result` needs."""
+        raise NotImplementedError
+
+    async def send_later(self, function: str, delay_s: float, *args: Any) -> None:
+        """Enqueue one job that is due in `delay_s`."""
         raise NotImplementedError
 
     async def send_many(self, function: str, count: int) -> None:
@@ -81,10 +93,20 @@ class Producer:
         for _ in range(count):
             await asyncio.sleep(0.05)
             await self.send("started", time.monotonic_ns())
-            while (found := _client.lpop(ANSWERS)) is None:
-                await asyncio.sleep(0.002)
-            took.append(float(found))
+            took.append(await _next_answer())
         return took
+
+    async def lateness(self, count: int) -> list[float]:
+        """Milliseconds that deferred jobs begin after their time, on an idle worker."""
+        for number in range(count):
+            delay_s = 0.5 + number * 0.07
+            await self.send_later("started", delay_s, time.monotonic_ns() + int(delay_s * 1e9))
+        return [await _next_answer() for _ in range(count)]
+
+    async def victim(self) -> int:
+        """Enqueue the job whose process is to be killed."""
+        await self.send("victim")
+        return 1
 
     async def roundtrip(self, count: int) -> list[float]:
         """Milliseconds from before the enqueue to the result in hand, as it comes."""
@@ -95,6 +117,12 @@ class Producer:
             await self.result(await self.send("noop"))
             took.append((time.perf_counter() - began) * 1000)
         return took
+
+
+async def _next_answer() -> float:
+    while (found := _client.lpop(ANSWERS)) is None:
+        await asyncio.sleep(0.002)
+    return float(found)
 
 
 async def _main(producer: Producer, operation: str, *arguments: str) -> None:

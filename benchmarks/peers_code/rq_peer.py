@@ -2,10 +2,11 @@
 """Jobs and producer for rq, with the worker that does not fork for each job."""
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import redis
-from producer import DSN, Producer, answer, hit, main
+from producer import DSN, VICTIM_S, Producer, answer, hit, main, tell_start
 from rq import Queue
 
 queue = Queue(connection=redis.Redis.from_url(DSN))
@@ -27,12 +28,26 @@ def started(due_ns: int) -> None:
     answer(due_ns)
 
 
+def victim() -> None:
+    """Say which process runs this; the driver kills it."""
+    tell_start()
+    time.sleep(VICTIM_S)
+
+
 class Rq(Producer):
     """`send` blocks: rq has no asynchronous client."""
 
     async def send(self, function: str, *args: Any) -> Any:
         """Enqueue one job."""
         return queue.enqueue(f"rq_peer.{function}", *args)
+
+    async def send_later(self, function: str, delay_s: float, *args: Any) -> None:
+        """Enqueue one job that is due later."""
+        queue.enqueue_in(timedelta(seconds=delay_s), f"rq_peer.{function}", *args)
+
+    async def result(self, handle: Any) -> None:
+        """Wait for the entry in the stream of its results."""
+        handle.latest_result(timeout=20)
 
     async def send_many(self, function: str, count: int) -> None:
         """Enqueue `count` jobs in one call."""

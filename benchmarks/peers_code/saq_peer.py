@@ -2,17 +2,15 @@
 """Jobs and producer for saq."""
 
 import asyncio
+import time
 from typing import Any
 
+import uvloop
 from counter import counter
-from producer import (
-    DSN,
-    MAX_JOBS,
-    Producer,
-    answer,
-    main,
-)
+from producer import DSN, MAX_JOBS, VICTIM_S, Producer, answer, main, tell_start
 from saq import Queue
+
+asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 queue = Queue.from_url(DSN)
 
@@ -33,9 +31,15 @@ async def started(ctx: Any, *, due_ns: int) -> None:
     answer(due_ns)
 
 
+async def victim(ctx: Any) -> None:
+    """Say which process runs this; the driver kills it."""
+    tell_start()
+    await asyncio.sleep(VICTIM_S)
+
+
 settings: dict[str, Any] = {
     "queue": queue,
-    "functions": [noop, sleep10, started],
+    "functions": [noop, sleep10, started, victim],
     "concurrency": MAX_JOBS,
 }
 
@@ -54,6 +58,11 @@ class Saq(Producer):
     async def send(self, function: str, *args: Any) -> Any:
         """Enqueue one job."""
         return await queue.enqueue(function, **dict(zip(("due_ns",), args, strict=False)))
+
+    async def send_later(self, function: str, delay_s: float, *args: Any) -> None:
+        """Enqueue one job that is due later."""
+        arguments = dict(zip(("due_ns",), args, strict=False))
+        await queue.enqueue(function, scheduled=time.time() + delay_s, **arguments)
 
     async def result(self, handle: Any) -> None:
         """Wait with saq's default interval."""

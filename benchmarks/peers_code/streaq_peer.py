@@ -2,16 +2,11 @@
 """Jobs and producer for streaq."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 from counter import counter
-from producer import (
-    DSN,
-    MAX_JOBS,
-    Producer,
-    answer,
-    main,
-)
+from producer import DSN, MAX_JOBS, VICTIM_S, Producer, answer, main, tell_start
 from streaq import Worker
 
 worker = Worker(redis_url=DSN, concurrency=MAX_JOBS)
@@ -36,7 +31,14 @@ async def started(due_ns: int) -> None:
     answer(due_ns)
 
 
-JOBS: dict[str, Any] = {"noop": noop, "sleep10": sleep10, "started": started}
+@worker.task()
+async def victim() -> None:
+    """Say which process runs this; the driver kills it."""
+    tell_start()
+    await asyncio.sleep(VICTIM_S)
+
+
+JOBS: dict[str, Any] = {"noop": noop, "sleep10": sleep10, "started": started, "victim": victim}
 
 
 class Streaq(Producer):
@@ -53,6 +55,10 @@ class Streaq(Producer):
     async def send(self, function: str, *args: Any) -> Any:
         """Enqueue one job."""
         return await JOBS[function].enqueue(*args)
+
+    async def send_later(self, function: str, delay_s: float, *args: Any) -> None:
+        """Enqueue one job that is due later."""
+        await JOBS[function].enqueue(*args).start(delay=timedelta(seconds=delay_s))
 
     async def send_many(self, function: str, count: int) -> None:
         """Enqueue `count` jobs in one call."""

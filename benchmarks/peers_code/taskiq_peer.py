@@ -5,7 +5,7 @@ import asyncio
 from typing import Any
 
 from counter import counter
-from producer import DSN, Producer, answer, main
+from producer import DSN, VICTIM_S, Producer, answer, main, tell_start
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 
 broker = RedisStreamBroker(url=DSN).with_result_backend(
@@ -32,7 +32,14 @@ async def started(due_ns: int) -> None:
     answer(due_ns)
 
 
-JOBS: dict[str, Any] = {"noop": noop, "sleep10": sleep10, "started": started}
+@broker.task(task_name="victim")
+async def victim() -> None:
+    """Say which process runs this; the driver kills it."""
+    tell_start()
+    await asyncio.sleep(VICTIM_S)
+
+
+JOBS: dict[str, Any] = {"noop": noop, "sleep10": sleep10, "started": started, "victim": victim}
 
 
 class Taskiq(Producer):
