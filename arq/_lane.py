@@ -37,6 +37,7 @@ class _Loan:
         self.connection = connection
         self.loop = loop
         self.used_s = 0.0
+        self._is_closed = False
         self._patience = Patience(connection.socket_timeout or None)
         connection.socket_timeout = None
 
@@ -44,6 +45,9 @@ class _Loan:
         """Send commands and read their answers."""
         try:
             with self._patience:
+                if self._is_closed:  # left to redis-py, it would not ask a sentinel who is the master now
+                    await self.connection.connect()  # type: ignore[no-untyped-call]
+                    self._is_closed = False
                 await self.connection.send_packed_command(packed)
                 return [await read_answer(self.connection) for _ in packed]
         except TimeoutError as exc:  # the built-in one: redis-py has its own
@@ -51,6 +55,7 @@ class _Loan:
 
     async def reset(self, *_: object) -> None:
         """Close the connection; the next use opens it again."""
+        self._is_closed = True
         await self.connection.disconnect(nowait=True)
 
     def end(self) -> Connection:

@@ -308,13 +308,17 @@ class ArqRedis(Redis):
         await self._lane.close()
         return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
-    async def close(self, close_connection_pool: bool | None = None) -> None:
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Close the client, and its pool if it made the pool itself or `close_connection_pool` is True."""
         await self._lane.close()
-        closer = getattr(super(), "aclose", None) or super().close
+        closer = getattr(super(), "aclose", None) or super().close  # redis-py 5.0.0 has no aclose
         await closer(close_connection_pool)
         for sentinel in self._sentinels:
             await (getattr(sentinel, "aclose", None) or sentinel.close)()
+
+    async def close(self, close_connection_pool: bool | None = None) -> None:
+        """The same by its older name."""
+        await self.aclose(close_connection_pool)
 
 
 def _check(job_id: Any, queue_name: Any, defer_by: Any, expires: Any) -> None:
