@@ -17,6 +17,7 @@ import psutil
 
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.jobs import Job
+from tests.supervisor.tidy import left_behind, untidy
 from tests.support.eventually import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -173,9 +174,23 @@ os.execv({words[0]!r}, {words!r})"""
             raise AssertionError(f"still running after {timeout_s} s:\n{self.text()[-6000:]}") from None
 
     def stop(self, timeout_s: float = 20) -> int:
-        """TERM, and the exit code."""
+        """TERM, and the exit code. Whatever has happened before, it must have cleaned up after it by now."""
+        self.check_tidy()
         self.signal(signal.SIGTERM)
         return self.wait(timeout_s)
+
+    def check_tidy(self) -> None:
+        """No zombie, no thread, no descriptor too many."""
+        untidied: list[str] = []
+
+        def is_tidy() -> bool:
+            untidied[:] = untidy(self.pid)
+            return not untidied or self._is_over()
+
+        try:
+            wait_until(is_tidy, 10, "a tidy supervisor")
+        except AssertionError:
+            raise AssertionError(f"left behind: {untidied}\n{self.text()[-3000:]}") from None
 
     def wait_gone(self, timeout_s: float = 10) -> None:
         """Nobody is left."""
@@ -210,7 +225,8 @@ def pool_in(directory: Path, port: int) -> Iterator[Pool]:
         yield pool
     finally:
         left = pool.close()
-    assert not left, f"processes left behind: {left}\n{pool.text()[-4000:]}"
+    left_over = [*map(str, left), *left_behind(directory)]
+    assert not left_over, f"left behind: {left_over}\n{pool.text()[-4000:]}"
 
 
 class Queue:

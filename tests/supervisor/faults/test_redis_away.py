@@ -1,7 +1,8 @@
 """Redis goes and comes back while the pool works: F18, F19, F55."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -75,6 +76,38 @@ def test_f19_redis_answers_nothing_for_a_while(away: Pool, server: RedisServer) 
     away.wait_event("redis.back", timeout_s=20)
     assert queue.result(queue.put("echo", 1)) == 1
     assert away.workers() == before
+    assert away.stop() == 0
+
+
+def read_only(client: Any, is_on: bool) -> None:
+    """A failover has made it somebody's replica."""
+    client.execute_command("REPLICAOF", *(("127.0.0.1", 1) if is_on else ("NO", "ONE")))
+
+
+def full(client: Any, is_on: bool) -> None:
+    """Every write is refused: OOM command not allowed."""
+    client.config_set("maxmemory", 1 if is_on else 0)
+
+
+@pytest.mark.parametrize("refuse", [read_only, full])
+def test_f20_redis_refuses_to_write_for_a_while(
+    away: Pool, server: RedisServer, refuse: Callable[[Any, bool], None]
+) -> None:
+    queue = Queue(server.port)
+    away.start("--procs", "2").ready()
+    away.wait_event("child.ready", role="steward")
+    with redis.Redis(port=server.port) as client:
+        running = queue.put("slow", 1)
+        away.wait_started(running)
+        refuse(client, True)
+        try:
+            wait_until(lambda: "redis trouble" in away.text(), what="the workers notice")
+        finally:
+            refuse(client, False)
+    assert queue.result(running)
+    assert queue.tries(running) == 1
+    assert queue.result(queue.put("echo", 1)) == 1
+    assert not away.events("child.exit")
     assert away.stop() == 0
 
 

@@ -3,6 +3,8 @@
 import os
 import resource
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,39 @@ def test_f30_a_fork_that_fails_is_tried_again(pool: Pool, queue: Queue) -> None:
     pool.start("--procs", "2", script="scarce.py").ready()
     assert [record["errno"] for record in pool.events("fork.failed")] == ["EAGAIN"] * 3
     assert queue.result(queue.put("echo", 1)) == 1
+    assert pool.stop() == 0
+
+
+AS_NOBODY = ("setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=+dac_override",
+             "--ambient-caps=+dac_override")  # fmt: skip
+
+
+def can_be_nobody() -> bool:
+    """Limits on processes do not hold for root."""
+    try:
+        done = subprocess.run([*AS_NOBODY, sys.executable, "-c", ""], capture_output=True, check=False)
+    except OSError:
+        return False
+    return done.returncode == 0 and os.getuid() == 0
+
+
+def limit_processes(pid: int, most: int) -> None:
+    """Only the same user may do so. The hard limit stays."""
+    subprocess.run([*AS_NOBODY, "prlimit", f"--pid={pid}", f"--nproc={most}:"], check=True)
+
+
+@pytest.mark.skipif(not can_be_nobody(), reason="this user may not become another")
+def test_f30_no_processes_left(pool: Pool, queue: Queue) -> None:
+    pool.directory.chmod(0o777)
+    pool.start("--procs", "2", command=AS_NOBODY).ready()
+    pool.wait_event("child.ready", role="steward")
+    limit_processes(pool.pid, 1)
+    pool.signal(signal.SIGTTIN)
+    pool.kill(pool.workers()[0])
+    pool.wait_event("fork.failed", n=2, errno="EAGAIN")
+    assert queue.result(queue.put("echo", 1)) == 1
+    limit_processes(pool.pid, 4096)
+    wait_until(lambda: sorted(pool.workers()) == [0, 1, 2], what="everybody is back")
     assert pool.stop() == 0
 
 
@@ -127,6 +162,43 @@ def is_zombie(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
     except OSError:
         return False
+
+
+def test_f49_settings_that_start_a_thread(pool: Pool, queue: Queue) -> None:
+    """The child's threads are the child's business."""
+    (pool.directory / "threaded.py").write_text(
+        "import threading, time\n"
+        "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+        "from app import Settings\n"
+    )
+    pool.start("--procs", "2", settings="threaded.Settings").ready()
+    pool.signal(signal.SIGHUP)
+    pool.wait_event("reload.done")
+    assert queue.result(queue.put("echo", 1)) == 1
+    assert len(os.listdir(f"/proc/{pool.pid}/task")) == 1
+    assert not pool.events("fork.unsafe")
+    assert pool.stop() == 0
+
+
+def test_f50_the_clock_jumps_by_a_day_and_back(pool: Pool, queue: Queue) -> None:
+    (pool.directory / "jumpy.py").write_text(
+        "import time\n"
+        "real = time.time\n"
+        "def now():\n"
+        "    try:\n"
+        "        return real() + float(open('jump').read())\n"
+        "    except (OSError, ValueError):\n"
+        "        return real()\n"
+        "time.time = now\n"
+        "from _arq_supervise import main\n"
+        "main()\n"
+    )
+    pool.start("--procs", "2", "--hang-timeout", "1", script="jumpy.py").ready()
+    for jump_s in ("86400", "-86400", "0"):
+        (pool.directory / "jump").write_text(jump_s)
+        assert queue.result(queue.put("slow", 1.5))  # longer than the silence that would end a worker
+    assert not pool.events("child.exit")
+    assert pool.stop() == 0
 
 
 def test_an_embedded_server_that_dies_comes_back(pool: Pool) -> None:

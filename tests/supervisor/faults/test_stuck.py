@@ -90,7 +90,7 @@ def test_f11_f12_a_blocked_loop_is_shown_killed_and_replaced(pool: Pool, queue: 
     pool.wait()
 
 
-def test_a_busy_thread_is_no_hang(pool: Pool, queue: Queue) -> None:
+def test_f13_a_busy_thread_is_no_hang(pool: Pool, queue: Queue) -> None:
     (pool.directory / "busy.py").write_text(
         "import asyncio, threading, time\n"
         "from app import Settings as Base\n"

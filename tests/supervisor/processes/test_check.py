@@ -1,12 +1,14 @@
 """`--check`, `--check --fleet`, `--ctl status` and `--ctl top` against the truth."""
 
 import json
+import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -183,6 +185,44 @@ def test_f47_strange_clients_change_nothing(pool: Pool, queue: Queue) -> None:
     assert run(pool, *ON, "--ctl", "status").returncode == 0
     assert queue.result(queue.put("echo", 1)) == 1
     for client in idle:
+        client.close()
+    assert pool.stop() == 0
+
+
+def test_f47_two_hundred_clients_at_once_are_all_answered(pool: Pool) -> None:
+    pool.start("--procs", "1", *ON).ready()
+    path = pool.directory / "control" / "c.sock"
+    pool.kill(pool.pid, signal.SIGSTOP)  # so that they really come all at once
+    with ThreadPoolExecutor(200) as everybody:
+        answers = [everybody.submit(ask, path, "status", timeout_s=20) for _ in range(200)]
+        pool.kill(pool.pid, signal.SIGCONT)
+        assert all(answer.result()["ok"] for answer in answers)
+    assert pool.stop() == 0
+
+
+def test_f47_a_crowd_that_says_nothing_keeps_nobody_out(pool: Pool) -> None:
+    pool.start("--procs", "1", *ON).ready()
+    path = pool.directory / "control" / "c.sock"
+    crowd = [socket.socket(socket.AF_UNIX) for _ in range(300)]
+    for one in crowd:
+        one.connect(str(path))
+    assert ask(path, "status")["ok"]
+    for one in crowd:
+        one.close()
+    assert pool.stop() == 0
+
+
+def test_f47_a_client_that_never_reads_is_dropped(pool: Pool) -> None:
+    pool.start("--procs", "1", *ON).ready()
+    path = pool.directory / "control" / "c.sock"
+    before = len(os.listdir(f"/proc/{pool.pid}/fd"))
+    clients = [socket.socket(socket.AF_UNIX) for _ in range(20)]
+    for client in clients:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        client.connect(str(path))
+        client.sendall(b'{"cmd": "status"}\n' if client is not clients[0] else b'{"cmd": "sta')
+    wait_until(lambda: len(os.listdir(f"/proc/{pool.pid}/fd")) == before, what="everybody was dropped")
+    for client in clients:
         client.close()
     assert pool.stop() == 0
 

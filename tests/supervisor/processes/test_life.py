@@ -168,7 +168,7 @@ def test_embedded_redis_keeps_data_and_guards_its_directory(pool: Pool) -> None:
     assert pool.stop() == 0
 
 
-def test_two_signals_at_once_are_one_request(pool: Pool, queue: Queue) -> None:
+def test_f34_many_signals_at_once_are_one_request(pool: Pool, queue: Queue) -> None:
     pool.start("--procs", "1").ready()
     queue.put("slow", 1)
     pool.wait_event("log", logger="arq.worker", slot=0, n=3)

@@ -88,10 +88,25 @@ def test_f37_a_stop_during_a_reload(pool: Pool) -> None:
     assert pool.stop() == 0
 
 
+def test_f37_a_reload_during_a_stop(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
+    pool.start("--procs", "2").ready()
+    job_id = queue.put("slow", 1)
+    pool.wait_started(job_id)
+    pool.signal(signal.SIGTERM)
+    pool.wait_event("stop.start")
+    for number in (signal.SIGHUP, signal.SIGTTIN, signal.SIGUSR2):
+        pool.signal(number)
+    assert pool.wait() == 0
+    assert {record["request"] for record in pool.events("ignored")} == {"reload", "scale", "quiet"}
+    assert len(pool.events("child.spawn", role="worker")) == 2
+    assert queue.result(job_id)
+
+
+@pytest.mark.slow
 def test_r14_fifty_reloads_leave_no_descriptor(pool: Pool) -> None:
     pool.start("--procs", "1", *ON).ready()
     before = len(os.listdir(f"/proc/{pool.pid}/fd"))
-    for n in range(15):
+    for n in range(50):
         pool.signal(signal.SIGHUP)
         pool.wait_event("reload.done", n=n + 1)
     wait_until(

@@ -133,6 +133,33 @@ def test_r79_every_exit_says_everything(pool: Pool) -> None:
     assert pool.stop() == 0
 
 
+def test_r79_a_clean_end_has_nothing_running_and_counts_everything(pool: Pool, queue: Queue) -> None:
+    """Not what the last beat said a second ago."""
+    pool.start("--procs", "1", "--heartbeat", "5").ready()
+    job_id = queue.put("slow", 0.5)
+    pool.wait_started(job_id)
+    pool.signal(signal.SIGTERM)
+    assert pool.wait() == 0
+    (ended,) = pool.events("child.exit", role="worker")
+    assert (ended["ongoing"], ended["jobs"], ended["next"]) == (0, [], "stay")
+
+
+def test_r48_a_service_manager_that_would_not_wait_is_warned_of(pool: Pool) -> None:
+    pool.start("--procs", "1", "--hang-timeout", "4000", TIMEOUT_STOP_HINT="15").ready()
+    (warning,) = pool.events("stop.too_short")
+    assert (warning["level"], warning["hint_s"], warning["stop_budget_s"]) == ("warning", 15, 23)
+    (late,) = pool.events("hang.too_late")  # R39
+    assert (late["hang_timeout_s"], late["lock_s"]) == (4000, 310)
+    assert pool.stop() == 0
+
+
+def test_r48_limits_that_fit_are_not_talked_about(pool: Pool) -> None:
+    pool.start("--procs", "1", "--hang-timeout", "100", TIMEOUT_STOP_HINT="23s").ready()
+    assert not pool.events("stop.too_short")
+    assert not pool.events("hang.too_late")
+    assert pool.stop() == 0
+
+
 def test_the_text_form(pool: Pool) -> None:
     pool.start("--procs", "1", "--log-format", "text", "--burst")
     assert pool.wait() == 0
