@@ -9,7 +9,6 @@ import pytest
 import redis
 import uvloop
 
-import arq.worker
 from arq import _leases, _scripts
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.worker import Worker
@@ -49,7 +48,7 @@ def server() -> Iterator[RedisServer]:
 @pytest.fixture
 def settings(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> RedisSettings:
     """An empty server. Workers look at what they step over once, not twice a second: that would be timed."""
-    monkeypatch.setattr(arq.worker, "_START_OVER_BUSY_S", 3600.0)
+    monkeypatch.setattr("arq._worker.duties._START_OVER_BUSY_S", 3600.0)
     with redis.Redis(host=HOST, port=server.port) as client:
         client.flushall()
     return RedisSettings(host=HOST, port=server.port, conn_retries=0)
