@@ -1,0 +1,236 @@
+"""One job in a worker: claimed, started, run, its outcome recorded and written."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any, cast
+
+from redis.exceptions import RedisError
+
+from .._scripts import ClaimAnswer, ClaimedJob
+from ..constants import keep_cronjob_progress
+from ..utils import timestamp_ms
+from . import decide, report, run
+from .attempt import Attempt, Cause, Ended, Outcome, Verdict
+from .pump import Pump
+from .state import WorkerState
+
+logger = logging.getLogger("arq.worker")
+
+
+class JobRunner(WorkerState):
+    """The part of a worker that a job goes through, from the claim to the written outcome."""
+
+    async def start_jobs(self, job_ids: list[bytes]) -> None:
+        """Claim exactly these jobs, as far as they are due, free, and there is room, and start them.
+
+        Args:
+            job_ids: ids as they stand in the queue.
+        """
+        wanted = [job_id.decode() for job_id in job_ids][: max(0, self._free_slots())]
+        if not wanted:
+            return
+        answer = await self._claim_exactly(wanted)
+        started = {job.job_id for job in answer.jobs}
+        for job_id in wanted:
+            if job_id not in started:
+                logger.debug("job %s already running elsewhere", job_id)
+        self._take(answer)
+        await self._let_go_outside_main()
+
+    async def _claim_exactly(self, job_ids: list[str]) -> ClaimAnswer:
+        while True:
+            answer = await self._get_pump().exchange(len(job_ids), job_ids=job_ids)
+            assert answer is not None
+            if not answer.recovered:
+                return answer
+            self._take(answer)  # an earlier answer was lost: what it brought is to be run, too
+
+    async def _claim_one(self, job_id: str) -> ClaimedJob | None:
+        answer = await self._claim_exactly([job_id])
+        for job in answer.jobs:
+            self._claimed[job.job_id] = job
+        return self._claimed.get(job_id)
+
+    def _take(self, answer: ClaimAnswer) -> None:
+        """Start what a claim brought, and note when to look again."""
+        if answer.now_ms:
+            self._redis_ahead_ms = answer.now_ms - timestamp_ms()
+        self._more = answer.wait_ms == 0 and not answer.shared
+        self._look_again(10 if answer.shared else answer.wait_ms)
+        self._say_ready()
+        if answer.jobs and not self._started:
+            self._amend_health = True
+        if not self._stopping:  # else it is given back when the worker leaves
+            for job in answer.jobs:
+                if job.job_id not in self._claimed:  # after a lost answer we are told of all that is ours
+                    self._start(job)
+
+    def _look_again(self, wait_ms: int) -> None:
+        longest_s = self.poll_delay_s
+        self._look_at_s = self._clock() + (min(longest_s, wait_ms / 1000) if wait_ms > 0 else longest_s)
+
+    def _start(self, job: ClaimedJob) -> None:
+        self._started += 1
+        self._claimed[job.job_id] = job
+        task = asyncio.create_task(self.run_job(job.job_id, job.score))
+        self._slots.add(task)
+        self.tasks[job.job_id] = task
+        task.add_done_callback(functools.partial(self._task_ended, job))
+
+    def _task_ended(self, job: ClaimedJob, task: asyncio.Task[Any]) -> None:
+        """Tidy up after a job's task, also after one that was cancelled before it began."""
+        self._slots.discard(task)
+        if self.tasks.get(job.job_id) is task:
+            del self.tasks[job.job_id]
+        if self._claimed.get(job.job_id) is job:  # no outcome was recorded
+            attempt = Attempt(job, job_try=job.job_try, start_ms=timestamp_ms())
+            outcome = Outcome(
+                attempt, Verdict.CANCELLED, interrupted=self._stopping, finish_ms=attempt.start_ms
+            )
+            if not task.cancelled() and (exc := task.exception()) is not None:
+                logger.error("running job %s failed", job.job_id, exc_info=exc)
+                outcome = Outcome(attempt, Verdict.FAILED, exc, finish_ms=attempt.start_ms)
+            self._record(outcome)
+        self._activity.set()
+
+    async def run_job(self, job_id: str, score: int) -> None:
+        """Run one job, from its payload to its outcome. One asyncio task each; instrumentation replaces this method.
+
+        Args:
+            job_id: its id. A job that was not claimed before is claimed now.
+            score: unix ms at which it was due.
+        """
+        job = self._claimed.get(job_id) or await self._claim_one(job_id)
+        if job is None:
+            return
+        attempt = decide.read(job, self.functions, self.job_deserializer)
+        attempt.start_ms = timestamp_ms()
+        outcome = decide.refuse(attempt, self, attempt.start_ms)
+        if outcome is not None:
+            report.refused(outcome)
+            self._record(outcome)
+            return
+        ctx = attempt.context(self.ctx)
+        outcome = await self._execute(attempt, ctx)
+        if self.on_job_end is not None:
+            outcome = await self._end_hook(ctx, outcome)
+        self._record(outcome)
+        if self.after_job_end is not None:
+            await self._after_job_end(ctx, job_id)
+
+    async def _execute(self, attempt: Attempt, ctx: dict[Any, Any]) -> Outcome:
+        """Run the start hook and the job; whatever happens becomes an outcome."""
+        job_id = attempt.job.job_id
+        who_cancelled = functools.partial(self._who_cancelled, job_id)
+        ended = None
+        if self.on_job_start is not None:
+            ended = await run.watch(self.on_job_start(ctx), None, who_cancelled)
+            if ended.raised is None:
+                attempt.start_ms = timestamp_ms()  # the hook's time is not the job's
+        if ended is None or ended.raised is None:
+            report.started(attempt)
+            ended = await self._run_body(attempt, ctx, who_cancelled)
+        outcome = decide.decide(attempt, ended, retry_jobs=self.retry_jobs, now_ms=timestamp_ms())
+        report.ended(outcome, self.log_results)
+        return outcome
+
+    async def _run_body(
+        self, attempt: Attempt, ctx: dict[Any, Any], who_cancelled: Callable[[], Cause]
+    ) -> Ended:
+        function, job_id = attempt.function, attempt.job.job_id
+        assert function is not None
+        timeout_s = self.job_timeout_s if function.timeout_s is None else function.timeout_s
+        self.job_tasks[job_id] = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._names[job_id] = attempt.function_name
+        try:
+            body = function.coroutine(ctx, *attempt.args, **attempt.kwargs)
+        except Exception as exc:  # noqa: BLE001  (the arguments do not fit)
+            return Ended(raised=exc)
+        else:
+            return await run.watch(body, timeout_s, who_cancelled)
+        finally:
+            del self.job_tasks[job_id], self._names[job_id]
+            self.aborting_tasks.discard(job_id)
+            self._abort_again_at_s.pop(job_id, None)
+
+    def _who_cancelled(self, job_id: str) -> Cause:
+        if job_id in self.aborting_tasks:
+            return Cause.ABORT
+        return Cause.SHUTDOWN if self._stopping else Cause.NOBODY
+
+    async def _end_hook(self, ctx: dict[Any, Any], outcome: Outcome) -> Outcome:
+        """Run on_job_end; if it raises, the job has failed."""
+        assert self.on_job_end is not None
+        ended = await run.watch(self.on_job_end(ctx), None, lambda: Cause.NOBODY)
+        if ended.raised is None or isinstance(ended.raised, asyncio.CancelledError):
+            return outcome  # a shutdown must not undo what the job has done
+        failed = Outcome(outcome.attempt, Verdict.FAILED, ended.raised, finish_ms=timestamp_ms())
+        report.ended(failed, self.log_results)
+        return failed
+
+    def _record(self, outcome: Outcome) -> None:
+        """Count an outcome and have it written; a group of them goes out together."""
+        if outcome.verdict is Verdict.COMPLETE:
+            self.jobs_complete += 1
+        elif outcome.verdict.is_final:
+            self.jobs_failed += 1
+        else:
+            self.jobs_retried += 1
+        if self.on_outcome is not None:
+            attempt = outcome.attempt
+            took_s = (outcome.finish_ms - attempt.start_ms) / 1000
+            self.on_outcome(attempt.function_name, outcome.verdict.name.lower(), took_s)
+        job_id = outcome.attempt.job.job_id
+        ending = decide.ending(outcome, self, self.queue_name, keep_cronjob_progress, self.job_serializer)
+        self._get_pump().record(ending)
+        self._claimed.pop(job_id, None)
+        if self.after_job_end is None:  # else the place is taken until that hook is through
+            self._slots.discard(cast("asyncio.Task[Any]", asyncio.current_task()))
+        self._activity.set()
+        self._flush_beside()
+
+    async def _after_job_end(self, ctx: dict[Any, Any], job_id: str) -> None:
+        assert self.after_job_end is not None
+        try:
+            await asyncio.shield(self._get_pump().written())
+            await self.after_job_end(ctx)
+        except asyncio.CancelledError:
+            logger.info("after_job_end of job %s cancelled", job_id)
+        except Exception:
+            logger.exception("after_job_end of job %s failed", job_id)
+
+    def _flush_beside(self) -> None:
+        """Write endings in a task of its own while the main loop does not run."""
+        if (
+            not self._in_main
+            and self._flush_task is None
+            and self._pump is not None
+            and self._pump.has_endings
+        ):
+            self._flush_task = asyncio.create_task(self._flush(self._pump))
+
+    async def _flush(self, pump: Pump) -> None:
+        try:
+            while pump.has_endings and not self._in_main:
+                await pump.exchange()
+            if not self._in_main:
+                await pump.close()
+        except (RedisError, OSError) as exc:
+            logger.warning("outcomes are not written yet, redis trouble: %s: %s", exc.__class__.__name__, exc)
+        finally:
+            self._flush_task = None
+
+    async def _let_go_outside_main(self) -> None:
+        """Keep no connection open for a caller who uses single steps of the worker and may never close it."""
+        if not self._in_main:
+            await self._get_pump().close()
+
+    def _say_ready(self) -> None:
+        """Redis has answered: tell whoever waits for it. Once, and before the first job, which may block the loop."""
+        ready, self.on_ready = self.on_ready, None
+        if ready is not None:
+            ready()

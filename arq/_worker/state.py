@@ -1,0 +1,117 @@
+"""What a worker has while it runs, and what all its parts ask of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from .._link import Link
+from .._scripts import ClaimedJob
+from ..connections import ArqRedis
+from ..utils import to_ms
+from .options import WorkerOptions
+from .pump import Pump
+from .wake import Listener
+
+#: Seconds for which a supervised worker announces itself; its supervisor keeps it alive from then on.
+_SUPERVISED_LEASE_S = 30
+
+
+class WorkerState(WorkerOptions):
+    """The state of a worker."""
+
+    def _start_state(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pump: Pump | None = None
+        self._listener: Listener | None = None
+        #: set when the main loop has something to do
+        self._activity = asyncio.Event()
+        self._may_pick_jobs = True
+        self._in_main = self._stopping = False
+        #: what was claimed and has no outcome yet
+        self._claimed: dict[str, ClaimedJob] = {}
+        #: the tasks that take up one of the `max_jobs` places
+        self._slots: set[asyncio.Task[Any]] = set()
+        #: function names of the jobs whose code is being run
+        self._names: dict[str, str] = {}
+        #: how many jobs were started
+        self._started = 0
+        #: whether more jobs may be due, and when to look again if not
+        self._more = True
+        self._look_at_s = 0.0
+        #: how far Redis's clock is ahead of ours
+        self._redis_ahead_ms = 0
+        #: when a job that was aborted and still runs is cancelled once more
+        self._abort_again_at_s: dict[str, float] = {}
+        #: writes endings while the main loop does not run
+        self._flush_task: asyncio.Task[None] | None = None
+        #: the first health line is there before the first job, which may block the loop; it is amended after that
+        self._amend_health = False
+
+    @property
+    def pool(self) -> ArqRedis:
+        """The client of Redis; None before the worker was started and after it was closed."""
+        return cast(ArqRedis, self._pool)
+
+    @property
+    def allow_pick_jobs(self) -> bool:
+        """Whether the worker takes jobs. May be changed while it runs."""
+        return self._may_pick_jobs
+
+    @allow_pick_jobs.setter
+    def allow_pick_jobs(self, allow: bool) -> None:
+        self._may_pick_jobs = allow
+        self._activity.set()  # the loop may be asleep
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop of the worker: the running one, or a new one for `run`."""
+        if self._loop is None or self._loop.is_closed():
+            try:
+                self._loop = asyncio.get_running_loop()
+            except RuntimeError:
+                self._loop = new_event_loop()
+        return self._loop
+
+    @loop.setter
+    def loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    @property
+    def job_counter(self) -> int:
+        """Jobs that take up one of the `max_jobs` places."""
+        return len(self._slots)
+
+    def running_jobs(self) -> list[tuple[str, str]]:
+        """Id and function name of the jobs whose code is being run."""
+        return [(job_id, self._names.get(job_id, "?")) for job_id in self.job_tasks]
+
+    def _get_pump(self) -> Pump:
+        if self._pump is None:
+            lock_ms = to_ms(self.in_progress_timeout_s)
+            link = Link(self.pool.connection_pool)
+            self._pump = Pump(
+                link, self.queue_name, self.worker_id, lock_ms, self._lease_ms(), self.allow_abort_jobs
+            )
+        return self._pump
+
+    def _lease_ms(self) -> int:
+        return to_ms(_SUPERVISED_LEASE_S if self.supervised else self.in_progress_timeout_s)
+
+    def _clock(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _free_slots(self) -> int:
+        return self.max_jobs - len(self._slots) if self.allow_pick_jobs and not self._stopping else 0
+
+    def _counts(self) -> str:
+        return f"{self.jobs_complete} jobs complete ◆ {self.jobs_failed} failed ◆ {self.jobs_retried} retries"
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's, where there is one."""
+    try:
+        import uvloop
+    except ImportError:  # Windows, PyPy
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

@@ -1,0 +1,150 @@
+"""How a worker ends: signals, the drain, and letting go of everything."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from signal import Signals
+
+from redis.exceptions import RedisError
+
+from .signals import SignalHandlers
+from .state import WorkerState
+from .trouble import Backoff
+
+logger = logging.getLogger("arq.worker")
+
+#: Seconds after which a job that was cancelled and still runs is cancelled again.
+_CANCEL_AGAIN_S = 5.0
+#: Seconds to go on trying to write the last endings when Redis is away while the worker stops.
+_LAST_WRITES_S = 5.0
+#: The same when nothing is left to write but that the worker is gone.
+_LAST_WORDS_S = 0.7
+
+
+class Stopping(WorkerState):
+    """The part of a worker that ends it."""
+
+    def _start_state(self) -> None:
+        super()._start_state()
+        #: whether the process ends after `run`; then late signals stay ignored
+        self._ends_process = False
+        self._signals = SignalHandlers(self._stop_on_signal, self.handle_sig)
+        self._draining = False
+        self._drain_task: asyncio.Task[None] | None = None
+
+    def _stop_on_signal(self, signum: Signals) -> None:
+        if self.job_completion_wait:
+            self.handle_sig_wait_for_completion(signum)
+        else:
+            self.handle_sig(signum)
+
+    def handle_sig(self, signum: Signals) -> None:
+        """Stop now: cancel the running jobs; they will be run again.
+
+        Args:
+            signum: the signal that is the reason.
+        """
+        sig = Signals(signum)
+        logger.info("shutdown on %s ◆ %s ◆ %d ongoing to cancel", sig.name, self._counts(), len(self.tasks))
+        self._cancel_all(sig)
+
+    def handle_sig_wait_for_completion(self, signum: Signals) -> None:
+        """Take no more jobs, give the running ones `job_completion_wait` seconds, then stop. Again: no effect.
+
+        Args:
+            signum: the signal that is the reason.
+        """
+        if self._draining or self._stopping:
+            return
+        sig = Signals(signum)
+        self._draining = True
+        self.allow_pick_jobs = False
+        logger.info("Setting allow_pick_jobs to `False`")
+        logger.info("shutdown on %s ◆ %s ◆ %d to be completed", sig.name, self._counts(), len(self.tasks))
+        self._drain_task = self.loop.create_task(self._wait_for_tasks_to_complete(sig))
+
+    async def _wait_for_tasks_to_complete(self, signum: Signals) -> None:
+        deadline_s = self._clock() + self.job_completion_wait
+        while self.tasks and self._clock() < deadline_s:
+            await asyncio.wait(list(self.tasks.values()), timeout=deadline_s - self._clock())
+        if self._stopping:
+            return
+        logger.info(
+            "shutdown on %s, wait complete ◆ %s ◆ %d ongoing to cancel",
+            signum.name,
+            self._counts(),
+            len(self.tasks),
+        )
+        self._cancel_all(signum)
+
+    def _cancel_all(self, sig: Signals) -> None:
+        self._stopping = True
+        for task in list(self.tasks.values()):
+            if not task.done():
+                task.cancel()
+        if self.main_task:
+            self.main_task.cancel()
+        if self.on_stop:
+            self.on_stop(sig)
+
+    async def close(self) -> None:
+        """Let go of everything: jobs, locks, the health line, the connection to Redis. Doing it again has no effect.
+
+        Raises:
+            Exception: what `on_shutdown` raised.
+        """
+        await self._close(keep_handlers=False)
+
+    async def _close(self, *, keep_handlers: bool) -> None:
+        if not self._handle_signals and not self._stopping:
+            self.handle_sig(Signals.SIGUSR1)
+        if self._pool is None:
+            return
+        self._stopping = True
+        await self._stop_listening()
+        await self._cancelled_jobs_end()
+        await self._leave()
+        if self._flush_task is not None:
+            await asyncio.gather(self._flush_task, return_exceptions=True)
+        try:
+            if self.on_shutdown:
+                await self.on_shutdown(self.ctx)
+        finally:
+            pool, self._pool = self._pool, None
+            await pool.close(close_connection_pool=True)
+            if not keep_handlers:
+                self._signals.remove()
+            self._stopping = self._draining = False
+
+    async def _cancelled_jobs_end(self) -> None:
+        """Wait for the cancelled jobs; what still runs after a while is told again, it may have lost the first word."""
+        while self.tasks:
+            _, running = await asyncio.wait(list(self.tasks.values()), timeout=_CANCEL_AGAIN_S)
+            for task in running:
+                task.cancel()
+
+    async def _stop_listening(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            await listener.stop()
+
+    async def _leave(self) -> None:
+        """Write what is left to write and give back what was not begun; Redis may be away for a while."""
+        pump, self._pump = self._get_pump(), None
+        backoff, begun_s = Backoff(), self._clock()
+        while True:
+            try:
+                await pump.leave()
+                if not self.supervised:
+                    await self.pool.delete(self.health_check_key)
+                break
+            except (RedisError, OSError) as exc:
+                lost = pump.unwritten()
+                if self._clock() - begun_s >= (_LAST_WRITES_S if lost else _LAST_WORDS_S):
+                    logger.warning(
+                        "leaving without redis (%r); outcomes not written: %s", exc, lost or "none"
+                    )
+                    break
+                await asyncio.sleep(backoff.next_s())
+        await pump.close()
