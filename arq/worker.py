@@ -20,7 +20,7 @@ from ._worker.stopping import Stopping
 from ._worker.trouble import Backoff, passes
 from ._worker.wake import Listener
 from .connections import ArqRedis, RedisSettings, create_pool, log_redis_info
-from .constants import default_queue_name
+from .constants import default_queue_name, keep_cronjob_progress
 from .jobs import JobResult
 from .typing import WorkerSettingsType
 from .utils import import_string, timestamp_ms
@@ -266,6 +266,9 @@ class Worker(JobRunner, Duties, Stopping):
     async def _finish_running(self) -> None:
         while self.tasks:
             await asyncio.wait(list(self.tasks.values()))
+
+    def _hold_cron_s(self) -> float:
+        return keep_cronjob_progress  # this module's: it is where applications' tests shorten it
 
     def __repr__(self) -> str:
         return (

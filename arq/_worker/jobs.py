@@ -11,7 +11,6 @@ from typing import Any, cast
 from redis.exceptions import RedisError
 
 from .._scripts import ClaimAnswer, ClaimedJob
-from ..constants import keep_cronjob_progress
 from ..utils import timestamp_ms
 from . import decide, report, run
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
@@ -185,7 +184,7 @@ class JobRunner(WorkerState):
             took_s = (outcome.finish_ms - attempt.start_ms) / 1000
             self.on_outcome(attempt.function_name, outcome.verdict.name.lower(), took_s)
         job_id = outcome.attempt.job.job_id
-        ending = decide.ending(outcome, self, self.queue_name, keep_cronjob_progress, self.job_serializer)
+        ending = decide.ending(outcome, self, self.queue_name, self._hold_cron_s(), self.job_serializer)
         self._get_pump().record(ending)
         self._claimed.pop(job_id, None)
         if self.after_job_end is None:  # else the place is taken until that hook is through

@@ -8,6 +8,7 @@ from typing import Any, cast
 from .._link import Link
 from .._scripts import ClaimedJob
 from ..connections import ArqRedis
+from ..constants import keep_cronjob_progress
 from ..utils import to_ms
 from .options import WorkerOptions
 from .pump import Pump
@@ -106,6 +107,10 @@ class WorkerState(WorkerOptions):
 
     def _counts(self) -> str:
         return f"{self.jobs_complete} jobs complete ◆ {self.jobs_failed} failed ◆ {self.jobs_retried} retries"
+
+    def _hold_cron_s(self) -> float:
+        """Seconds for which the id of a cron job that has run stays taken."""
+        return keep_cronjob_progress
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
