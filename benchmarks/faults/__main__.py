@@ -31,7 +31,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--fault", action="append", choices=list(FAULTS), help="only this one; may be repeated"
     )
     parser.add_argument("--together", type=int, default=3, metavar="N", help="peers at a time (default: 3)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all observations here")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write all observations here; keeps what it has of others"
+    )
     parser.add_argument("--log", type=Path, metavar="DIR", help="keep what each peer printed in each fault")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -82,6 +84,8 @@ def several(options: argparse.Namespace) -> dict[str, Note]:
             running = {peer: process for peer, process in running.items() if process.poll() is None}
             end_orphans({process.pid for process in running.values()})
             time.sleep(0.2)
+        if silent := [peer for peer, answer in answers.items() if not answer.read_text()]:
+            raise SystemExit(f"faults: nothing was found out about {', '.join(silent)}: see above")
         return {peer: json.loads(answer.read_text()) for peer, answer in answers.items()}
 
 
@@ -120,6 +124,21 @@ def server_version() -> str:
     return f"{name} {rest.split()[0].removeprefix('v=')}"
 
 
+def merged(known: Note, new: Note) -> Note:
+    """`new`, with the cells of `known` that were not looked at this time."""
+    if not known:
+        return new
+    peers = {name: dict(found) for name, found in known["peers"].items()}
+    for name, found in new["peers"].items():
+        cells = {**peers.get(name, {}).get("cells", {}), **found["cells"]}
+        peers[name] = {**found, "cells": {fault: cells[fault] for fault in FAULTS if fault in cells}}
+    return {
+        **new,
+        "took_s": max(known["took_s"], new["took_s"]),
+        "peers": {name: peers[name] for name in PEERS if name in peers},
+    }
+
+
 def main() -> None:
     """Observe, write, print."""
     options = parse(sys.argv[1:])
@@ -130,7 +149,8 @@ def main() -> None:
     peers = several(options)
     results = {"machine": machine(), "took_s": round(time.monotonic() - began), "peers": peers}
     if options.json:
-        options.json.write_text(json.dumps(results, indent=1) + "\n")
+        known = json.loads(options.json.read_text()) if options.json.exists() else {}
+        options.json.write_text(json.dumps(merged(known, results), indent=1) + "\n")
     print(render(results) if len(options.fault) == len(FAULTS) else json.dumps(peers, indent=1))
 
 

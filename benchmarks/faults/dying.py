@@ -31,6 +31,7 @@ def main_process(scene: Scene) -> Note:
         **_second_start(scene),
         "done_at_last": scene.is_done("job"),
         "starts": len(scene.starts("job")),
+        "is_request": scene.peer.is_web,
     }
 
 

@@ -22,6 +22,7 @@ def broker_away(scene: Scene) -> Note:
     workers = scene.workers()
     scene.broker.stop()
     scene.close_producer()
+    scene.open_producer()  # it connects when it sends; its own start must not count as slowness of the pool
     time.sleep(AWAY_S)
     ended = scene.main.poll()
     scene.broker.start()
