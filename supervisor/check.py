@@ -81,9 +81,21 @@ def run_check(wanted: Wanted) -> int:
         except TimeoutError:
             facts.problems.append(f"redis: no answer within {LIMIT_S - ASK_S:g} s")
     report = judge_check(facts, wanted.min_healthy, wanted.strict)
-    report["time"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    _add_times(report, datetime.datetime.now(datetime.UTC))
     sys.stdout.write(json.dumps(report) + "\n" if wanted.as_json else for_people(report))
     return int(report["exit_code"])
+
+
+def _add_times(report: dict[str, Any], now: datetime.datetime) -> None:
+    """The supervisor counts in seconds since; a report is read later."""
+    report["time"] = _iso(now)
+    if reload := report["supervisor"]["last_reload"]:
+        at = now - datetime.timedelta(seconds=reload["age_s"])
+        report["supervisor"]["last_reload"] = {"ok": reload["ok"], "at": _iso(at), "error": reload["error"]}
+
+
+def _iso(moment: datetime.datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _within_limit(question: Coroutine[Any, Any, T]) -> T:
@@ -132,7 +144,9 @@ def _worker_line(worker: dict[str, Any]) -> str:
     head = f" {'ok  ' if worker['fresh'] else 'FAIL'} slot {worker['slot']} pid {worker['pid'] or '-'}"
     jobs = worker["jobs"]
     if jobs is None:
-        return f"{head}    {worker['state']} {worker['last_exit'] or ''}".rstrip()
+        wait = "" if worker["retry_in_s"] is None else f" {worker['retry_in_s']:.0f}s"
+        why = f" ({worker['last_exit']} x{worker['restarts']})" if worker["last_exit"] else ""
+        return f"{head}    {worker['state']}{wait}{why}"
     age = "-" if worker["age_s"] is None else f"{worker['age_s']:.1f}s"
     return (
         f"{head}  age {age}  done {jobs['complete']} failed {jobs['failed']} retried {jobs['retried']}"

@@ -120,6 +120,8 @@ def _worker(slot: SlotFacts) -> dict[str, Any]:
         "jobs": jobs,
         "key": slot.key,
         "last_exit": local.get("last_exit"),
+        "retry_in_s": local.get("retry_in_s"),
+        "restarts": local.get("restarts"),
     }
 
 

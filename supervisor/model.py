@@ -119,7 +119,7 @@ class Slot:
     is_done: bool = False
     last_worker_id: str = ""
     last_exit: str = ""
-    restarts: int = 0
+    last_exit_s: float | None = None
 
 
 @dataclass(slots=True)

@@ -173,6 +173,7 @@ class Parent:
             "supervisor.start",
             {
                 "version": VERSION,
+                "pid": os.getpid(),
                 "settings": options.settings,
                 "procs": options.procs,
                 "start_method": self._starter.method,

@@ -83,7 +83,13 @@ def state_of(pool: Pool) -> str:
 
 
 def _slot(slot: Slot, pool: Pool, now: float, usage: Mapping[int, Usage]) -> dict[str, Any]:
-    about = {"slot": slot.index, "last_exit": slot.last_exit or None, "restarts": slot.backoff.failures}
+    ended_s = slot.last_exit_s
+    about = {
+        "slot": slot.index,
+        "last_exit": slot.last_exit or None,
+        "last_exit_age_s": None if ended_s is None else round(now - ended_s, 1),
+        "restarts": slot.backoff.failures,
+    }
     if slot.child is None:
         state = "done" if slot.is_done else "backoff"
         wait_s = None if slot.is_done else round(max(0.0, slot.not_before_s - now), 1)

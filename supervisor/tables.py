@@ -34,26 +34,23 @@ def status_table(status: dict[str, Any]) -> str:
 
 
 def _row(worker: dict[str, Any]) -> tuple[str, ...]:
+    slot, state, ended = str(worker["slot"]), worker["state"], _last_exit(worker)
     if worker["pid"] is None:
         wait = "-" if worker.get("retry_in_s") is None else f"in {worker['retry_in_s']}s"
-        return (
-            str(worker["slot"]),
-            "-",
-            worker["state"],
-            "-",
-            wait,
-            "-",
-            "-",
-            "-",
-            worker["last_exit"] or "-",
-        )
+        return (slot, "-", state, "-", wait, "-", "-", "-", ended)
     jobs = worker["jobs"]
     counts = "/".join(str(jobs[name]) for name in ("ongoing", "complete", "failed", "retried"))
     beat = "-" if worker["age_s"] is None else f"{worker['age_s']:.1f}s"
-    return (
-        str(worker["slot"]), str(worker["pid"]), worker["state"], str(worker["generation"]),
-        span(worker["uptime_s"]), beat, counts, f"{worker['rss_mb']:.0f} MB", worker.get("last_exit") or "-",
-    )  # fmt: skip
+    up, rss = span(worker["uptime_s"]), f"{worker['rss_mb']:.0f} MB"
+    return (slot, str(worker["pid"]), state, str(worker["generation"]), up, beat, counts, rss, ended)
+
+
+def _last_exit(worker: dict[str, Any]) -> str:
+    """How and when the one before it in this slot ended, and how often in a row that was a failure."""
+    if not worker.get("last_exit"):
+        return "-"
+    often = f" (x{worker['restarts']})" if worker["restarts"] > 1 else ""
+    return f"{worker['last_exit']} {span(worker['last_exit_age_s'])} ago{often}"
 
 
 def span(seconds: float) -> str:

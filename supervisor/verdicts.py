@@ -60,7 +60,7 @@ def _conclude(
         )
     if slot is None:
         return
-    slot.last_exit = outcome.value if end.code == 0 else end.status
+    slot.last_exit, slot.last_exit_s = (outcome.value if end.code == 0 else end.status), now
     slot.last_worker_id = child.worker_id
     if slot.successor is child:
         slot.successor = None

@@ -111,7 +111,8 @@ def test_r13_where_a_fork_is_not_safe_a_new_interpreter_is_started(pool: Pool, q
     assert queue.result(queue.put("echo", 1)) == 1
     pool.kill(pool.workers()[0])
     pool.wait_event("child.ready", n=3, role="worker")
-    assert pool.stop() == 0
+    pool.signal(signal.SIGTERM)
+    assert pool.wait() == 0
 
 
 def test_f48_a_worker_that_has_lost_its_descriptors(pool: Pool, queue: Queue) -> None:

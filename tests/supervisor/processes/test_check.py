@@ -66,8 +66,16 @@ def test_a_healthy_pool_and_one_with_a_dead_worker(pool: Pool, queue: Queue) -> 
     assert check(pool, "--strict")[0] == 1
     text = run(pool, "app.Settings", *ON, "--check").stdout.splitlines()
     assert text[0].startswith("DEGRADED  pool app.Settings@")
-    assert any(line.startswith(" FAIL slot 1") for line in text)
+    assert any(re.fullmatch(r" FAIL slot 1 pid -    backoff \d+s \(SIGKILL x1\)", line) for line in text)
     assert "problem: slot 1: no fresh heartbeat" in text
+    table = run(pool, *ON, "--ctl", "status").stdout.splitlines()
+    assert re.search(r"^1 .* backoff .* SIGKILL \d+s ago$", table[3])
+    assert report["supervisor"]["last_reload"] is None
+    pool.signal(signal.SIGHUP)
+    pool.wait_event("reload.done")
+    reload = check(pool)[1]["supervisor"]["last_reload"]
+    assert (reload["ok"], reload["error"]) == (True, None)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", reload["at"])
     assert pool.stop() == 0
 
 
