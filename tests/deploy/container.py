@@ -93,6 +93,11 @@ class Container(Pool):
                     found.append(child.pid)
         return found
 
+    def check_tidy(self) -> None:
+        """No zombie and no thread; what it has adopted is not its own doing."""
+        wait_until(lambda: not self.zombies(), what="no zombie")
+        assert len(os.listdir(f"/proc/{self.first}/task")) == 1
+
     def close(self) -> list[int]:
         """As `docker kill`: with PID 1 goes everybody."""
         if self.process is not None and self.process.poll() is None:

@@ -34,6 +34,8 @@ def seconds(text: str) -> int:
 def test_docker_and_kubernetes_wait_as_long_as_a_stop_may_take() -> None:
     assert seconds(COMPOSE["services"]["worker"]["stop_grace_period"]) == BUDGET_S + SPARE_S
     assert POD["terminationGracePeriodSeconds"] == BUDGET_S + SPARE_S
+    hints = (COMPOSE["services"]["worker"]["environment"]["TIMEOUT_STOP_HINT"], WORKER["env"][0]["value"])
+    assert [float(hint) for hint in hints] == [BUDGET_S + SPARE_S] * 2
     assert stop_budget_s(options_of(WORKER["args"]), Settings.job_completion_wait) == BUDGET_S
 
 
