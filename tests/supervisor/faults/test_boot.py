@@ -131,6 +131,14 @@ def test_f27_every_worker_crashes(pool: Pool) -> None:
     assert pool.events("intensity.exceeded", n=11)
 
 
+def test_r76_the_first_crash_ends_a_pool_that_wants_it(pool: Pool) -> None:
+    pool.start("--procs", "2", "--max-restarts", "0").ready()
+    pool.kill(pool.workers()[1])
+    assert pool.wait() == 5
+    assert pool.events("child.exit", outcome="crash")[0]["next"] == "stay"
+    assert "1 workers failed within 60 s; giving up (exit 5)" in pool.text()
+
+
 @pytest.mark.parametrize("delay_ms", [0, 30, 60, 120, 250, 450])
 def test_f41_a_stop_at_any_moment_of_the_boot(pool: Pool, delay_ms: int) -> None:
     pool.start("--procs", "3")
