@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,14 @@ from benchmarks.faults.catalogue import FAULTS, Fault
 from benchmarks.faults.environments import ROOT, prepare, versions
 from benchmarks.faults.page import render
 from benchmarks.faults.peers import PEERS, Peer
-from benchmarks.faults.processes import become_subreaper, descendants, kill, parents, reap_adopted
+from benchmarks.faults.processes import (
+    become_subreaper,
+    descendants,
+    end_with_parent,
+    kill,
+    parents,
+    reap_adopted,
+)
 from benchmarks.faults.scene import Note, Scene
 from benchmarks.server import find_binary
 
@@ -77,13 +85,16 @@ def several(options: argparse.Namespace) -> dict[str, Note]:
     waiting, running = list(options.peer), dict[str, subprocess.Popen[bytes]]()
     with tempfile.TemporaryDirectory(prefix="arq-f-") as name:
         answers = {peer: Path(name) / peer for peer in options.peer}
-        while waiting or running:
-            while waiting and len(running) < options.together:
-                peer = waiting.pop(0)
-                running[peer] = start_alone(peer, options, answers[peer])
-            running = {peer: process for peer, process in running.items() if process.poll() is None}
-            end_orphans({process.pid for process in running.values()})
-            time.sleep(0.2)
+        try:
+            while waiting or running:
+                while waiting and len(running) < options.together:
+                    peer = waiting.pop(0)
+                    running[peer] = start_alone(peer, options, answers[peer])
+                running = {peer: process for peer, process in running.items() if process.poll() is None}
+                end_orphans({process.pid for process in running.values()})
+                time.sleep(0.2)
+        finally:
+            end_all(list(running.values()))
         if silent := [peer for peer, answer in answers.items() if not answer.read_text()]:
             raise SystemExit(f"faults: nothing was found out about {', '.join(silent)}: see above")
         return {peer: json.loads(answer.read_text()) for peer, answer in answers.items()}
@@ -95,6 +106,15 @@ def start_alone(peer: str, options: argparse.Namespace, answer: Path) -> subproc
     words += ["--log", str(options.log.absolute())] if options.log else []
     with answer.open("wb") as file:
         return subprocess.Popen([sys.executable, "-m", "benchmarks.faults", *words], cwd=ROOT, stdout=file)
+
+
+def end_all(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Each clears its own scene when it is told to end."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.wait(30)
+    end_orphans(set())
 
 
 def end_orphans(running: set[int]) -> None:
@@ -142,7 +162,9 @@ def merged(known: Note, new: Note) -> Note:
 def main() -> None:
     """Observe, write, print."""
     options = parse(sys.argv[1:])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if options.alone:
+        end_with_parent()
         print(json.dumps(alone(PEERS[options.peer[0]], options)))
         return
     began = time.monotonic()

@@ -7,6 +7,7 @@ import signal
 from benchmarks.faults.processes import is_alive, kill
 from benchmarks.faults.scene import Note, Scene, since_s
 
+JOBS_AFTER = 10
 STOPPED_WATCH_S = 35.0
 STUCK_WATCH_S = 100.0  # rq kills a job a minute after its limit, and looks every half minute
 STUCK_IN = "stuck_in_native_code"
@@ -43,6 +44,16 @@ def _watch(scene: Scene, victim: int, already: int, began: int, watch_s: float) 
         "gone_s": gone_s,
         "back_s": since_s(began, back[0]["at_ns"]) if back else None,
         "main_exit_code": scene.main.poll(),
-        "still_serves": scene.serves("after", 5) is not None if scene.main.poll() is None else False,
+        "jobs_after": JOBS_AFTER,
+        "done_after": _done_after(scene),
         "watched_s": watch_s,
     }
+
+
+def _done_after(scene: Scene) -> int:
+    """How many new jobs are done within 5 s: a worker that hangs may still take some, and keep them."""
+    if scene.main.poll() is not None:
+        return 0
+    jobs = [scene.send("nap", f"after{number}", 0) for number in range(JOBS_AFTER)]
+    scene.until(lambda: all(map(scene.is_settled, jobs)), 5)
+    return sum(map(scene.is_done, jobs))

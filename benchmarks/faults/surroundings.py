@@ -29,7 +29,7 @@ def broker_away(scene: Scene) -> Note:
     if ended is not None:
         return {"main_exit_code": ended}
     serves_s = scene.serves("after", 30)
-    scene.until(lambda: len(scene.starts("during")) > 1, 5)
+    scene.until(lambda: len(scene.starts("during")) > 1, 10)
     return {
         "main_exit_code": scene.main.poll(),
         "serves_s": serves_s,

@@ -197,15 +197,18 @@ def hung(seen: Seen) -> Verdict:
     if seen["main_exit_code"] is not None:
         return bad(f"everything stops, {exit_words(seen['main_exit_code'])}")
     if seen["gone_s"] is None:
-        rest = "the other worker goes on" if seen["still_serves"] else "and nothing is done any more"
-        return bad(f"not noticed in {seen['watched_s']:.0f} s, {rest}")
+        return bad(f"not noticed in {seen['watched_s']:.0f} s; then {_of_new_jobs(seen)}")
     words = f"killed after {seconds(seen['gone_s'])}"
     words += ", its place in the code shown" if seen.get("place_shown") else ""
-    if not seen["still_serves"]:
-        return bad(f"{words}, and nothing is done any more")
+    if seen["done_after"] < seen["jobs_after"]:
+        return bad(f"{words}; then {_of_new_jobs(seen)}")
     if seen["back_s"] is None:
         return fair(f"{words}, not replaced")
     return good(f"{words}, replaced")
+
+
+def _of_new_jobs(seen: Seen) -> str:
+    return f"{seen['done_after']} of {seen['jobs_after']} new jobs done"
 
 
 # --- reload -----------------------------------------------------------------------------------------------------------
@@ -300,7 +303,7 @@ def broker_away(seen: Seen) -> Verdict:
         return bad("nothing is done any more")
     words = f"goes on {seconds(seen['serves_s'])} after it is back"
     if not seen["done"]:
-        return bad(f"{words}; the job is lost")
+        return bad(f"{words}; the job was cut off, not run again in 10 s")
     if seen["starts"] > 1:
         return fair(f"{words}; the job ran {seen['starts']} times")
     return good(f"{words}, the job ran once")
