@@ -54,6 +54,19 @@ def show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         ctx.exit()
 
 
+def note_settings(ctx: click.Context, _: click.Parameter, path: str) -> None:
+    """Keep what `--settings` says for `one_path`."""
+    ctx.meta["settings"] = path
+
+
+def one_path(argument: str) -> str:
+    """SETTINGS, whether it was given as an argument or as an option."""
+    option: str = click.get_current_context().meta["settings"]
+    if option and argument and option != argument and given_by_hand("words") and given_by_hand("settings"):
+        leave(ExitCode.USAGE, f"SETTINGS is given twice: {argument} and --settings {option}")
+    return option if option and (not argument or given_by_hand("settings")) else argument
+
+
 def refuse_preload(_: click.Context, __: click.Parameter, wanted: bool) -> None:
     """Known from other servers, and not what is done here."""
     if wanted:
@@ -135,6 +148,8 @@ def number_options(command: Callable[..., Any]) -> Callable[..., Any]:
               help="Show the version and leave.")  # fmt: skip
 @click.option("--preload", is_flag=True, expose_value=False, hidden=True, callback=refuse_preload)
 @click.argument("words", nargs=-1, metavar="[SETTINGS]", envvar="ARQ_SUPERVISE_SETTINGS")
+@click.option("--settings", default="", metavar="SETTINGS", expose_value=False, callback=note_settings,
+              help="The same as the argument SETTINGS.")  # fmt: skip
 @click.option("-p", "--procs", type=Procs(), default=None, help="Worker processes.  [default: auto]")
 @click.option("--name", default="", help="Name of the pool.  [default: from SETTINGS]")
 @click.option("--burst", is_flag=True, help="End when the queue is empty.")
@@ -193,7 +208,8 @@ def cli(words: tuple[str, ...], check: bool, ctl: str | None, **given: Any) -> N
     """See HELP."""
     if not hasattr(os, "fork"):
         leave(ExitCode.USAGE, "this platform can not fork: use `arq SETTINGS`")
-    operand, settings = split_words(words, ctl)
+    operand, argument = split_words(words, ctl)
+    settings = one_path(argument)
     asked = {name: given.pop(name) for name in (*BELONGS_TO, "min_healthy")}
     refuse_misplaced(asked, "--ctl" if ctl is not None else "--check" if check else "", given_by_hand)
     leave_after_looking(settings, given)
