@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 
+import psutil
+
 from benchmarks.noise import Noise
 from benchmarks.peers import PEERS, Peer
 from benchmarks.plots import draw
@@ -129,8 +131,11 @@ class Session:
     def _note(self, scenario: Scenario, peer: Peer, number: int, measure: Callable[[], Numbers]) -> None:
         try:
             numbers = measure()
-        except RuntimeError as exc:
-            print(f"benchmarks: {peer.name} is left out of {scenario.name}: {exc}", file=sys.stderr)
+        except (RuntimeError, TimeoutError, psutil.Error) as exc:
+            print(
+                f"benchmarks: {peer.name} is left out of {scenario.name}: {exc or type(exc).__name__}",
+                file=sys.stderr,
+            )
             self._broken.add((scenario.name, peer.name))
         else:
             self.results.setdefault(scenario.name, {}).setdefault(peer.name, {})[number] = numbers
@@ -224,10 +229,12 @@ def main() -> None:
     server = Server()
     try:
         session = Session(options, server)
-        session.run()
-        print(judge(session.results))
-        if options.out:
-            write(options.out, session)
+        try:
+            session.run()
+        finally:  # what was measured until then is not lost
+            print(judge(session.results))
+            if options.out and session.results:
+                write(options.out, session)
     finally:
         server.close()
 

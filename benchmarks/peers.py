@@ -156,7 +156,7 @@ PEERS = {
             "huey", ("huey[redis]==3.5.4", "hiredis"),
             ("-m", "huey.bin.huey_consumer", "huey_peer.huey", "-w", "{jobs}", "-q"), "huey_peer.py",
             "`-w` = max_jobs threads, quiet", "threads that take one job a round trip", expected_per_s=1800,
-            can=(*_SYNC, "lateness", "roundtrip"),
+            can=(*_SYNC, "lateness"),
         ),
         Peer(
             "rq", ("rq==3.0.0", "hiredis"),

@@ -84,7 +84,7 @@ SCENARIOS = {
         Scenario("enqueue-gather", "gather", "jobs/s", enqueue("gather"), "enqueue", without=_SAME),
         Scenario("enqueue-bulk", "bulk", "jobs/s", enqueue("bulk"), "enqueue", without=_SAME),
         Scenario(
-            "pickup", "pickup", "ms median", latency("pickup", 30), "latency", without=_SAME, less_is_better=True
+            "pickup", "pickup", "ms median", latency("pickup", 20), "latency", without=_SAME, less_is_better=True
         ),
         Scenario(
             "roundtrip", "roundtrip", "ms median", latency("roundtrip", 15), "latency", without=_SAME,
@@ -95,13 +95,16 @@ SCENARIOS = {
             less_is_better=True,
         ),
         Scenario("idle", "noop", "commands/s", idle(0), "idle", 1, without=_SAME, less_is_better=True),
-        Scenario("idle600", "held", "commands/s", idle(600), "idle", 2, without=_SAME, less_is_better=True),
+        Scenario(
+            "idle600", "held", "commands/s", idle(600, seconds=10.0), "idle", 2, without=_SAME, less_is_better=True
+        ),
         Scenario(
             "idle600-same", "held-by-ours", "commands/s", idle_beside(600), "idle", 1, without=_SAME,
             less_is_better=True,
         ),
         Scenario(
-            "memory4", "many", "PSS MB", idle(0, 4, seconds=1.0), "memory", 1, without=("ours-quiet", "arq-tuned"),
+            "memory4", "many", "PSS MB", idle(0, 4, settle_s=5.0, seconds=1.0), "memory", 1,
+            without=("ours-quiet", "arq-tuned"),
             less_is_better=True,
         ),
         Scenario("recovery", "supervised", "s", killed_process(5), "recovery", 2, less_is_better=True),

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="import-not-found, untyped-decorator, misc, no-untyped-call"
-"""Jobs and producer for huey, worker threads."""
+"""Jobs and producer for huey, worker threads. It keeps no result of a job that returns None: nothing to wait for."""
 
 import time
 from typing import Any
@@ -49,10 +49,6 @@ class Huey(Producer):
     async def send_later(self, function: str, delay_s: float, *args: Any) -> None:
         """Enqueue one job that is due later."""
         JOBS[function].schedule(args=args, delay=delay_s)
-
-    async def result(self, handle: Any) -> None:
-        """Wait as long as huey does between two looks."""
-        handle.get(blocking=True, timeout=20)
 
 
 if __name__ == "__main__":
