@@ -132,10 +132,8 @@ class Session:
         try:
             numbers = measure()
         except (RuntimeError, TimeoutError, psutil.Error) as exc:
-            print(
-                f"benchmarks: {peer.name} is left out of {scenario.name}: {exc or type(exc).__name__}",
-                file=sys.stderr,
-            )
+            reason = str(exc) or type(exc).__name__
+            print(f"benchmarks: {peer.name} is left out of {scenario.name}: {reason}", file=sys.stderr)
             self._broken.add((scenario.name, peer.name))
         else:
             self.results.setdefault(scenario.name, {}).setdefault(peer.name, {})[number] = numbers

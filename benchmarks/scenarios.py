@@ -65,6 +65,7 @@ SCENARIOS = {
         Scenario("max-jobs-500", "tuning", "jobs/s", noop(500, 1), "tuning", 2),
         Scenario("max-jobs-1000", "tuning", "jobs/s", noop(1000, 1), "tuning", 2),
         Scenario("no-results", "tuning", "jobs/s", noop(100, 1, keep_result=0), "tuning", 2),
+        Scenario("aborts", "tuning", "jobs/s", noop(100, 1, allow_abort_jobs=True), "tuning", 2),
         Scenario("json", "tuning", "jobs/s", noop(100, 1, serializer="json"), "tuning", 2),
         Scenario(
             "poll-delay-500ms", "tuning", "ms median", mixed_pickup(0.5, 20), "poll", 1, less_is_better=True
