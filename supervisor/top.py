@@ -1,5 +1,6 @@
 """`--ctl top`: a live view of one pool in the terminal. Needs the package rich, which nothing else here needs."""
 
+import os
 import sys
 import time
 from collections import deque
@@ -18,6 +19,8 @@ from .tables import span
 
 PERIOD_S = 1.0
 HISTORY = 60
+ASK_S = 2.0
+HUNG_UP = 129
 LEAVE = frozenset("qQ\x04")
 BARS = " ▁▂▃▄▅▆▇█"
 COLOURS = {
@@ -160,17 +163,17 @@ def run_top(path: Path, period_s: float = PERIOD_S) -> int:
             return 0
         with Keyboard() as keyboard, Live(render(status, history), screen=True, auto_refresh=False) as live:
             live.refresh()
-            while not LEAVE.intersection(keyboard.wait(period_s)):
+            while not LEAVE.intersection(keyboard.wait(period_s)) and keyboard.code is None:
                 live.update(render(_ask(path, history), history), refresh=True)
-    except KeyboardInterrupt:
-        return 0
     except UnreachableError as error:
         sys.stderr.write(f"arq-supervise: {error}\n")
         return UNREACHABLE
-    return 0
+    except OSError:  # the terminal is gone, and with it whatever waits to be written there
+        os._exit(HUNG_UP)
+    return keyboard.code or 0
 
 
 def _ask(path: Path, history: History) -> dict[str, Any]:
-    status: dict[str, Any] = ask(path, "status")["status"]
+    status: dict[str, Any] = ask(path, "status", timeout_s=ASK_S)["status"]
     history.take(status, time.monotonic())
     return status

@@ -79,12 +79,19 @@ os.execv({words[0]!r}, {words!r})"""
         assert code is not None
         return code
 
+    def hang_up(self) -> None:
+        """The window is closed."""
+        os.close(self.slave)
+        os.close(self.master)
+        self.master = self.slave = -1
+
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        os.close(self.master)
-        os.close(self.slave)
+        for fd in (self.master, self.slave):
+            if fd >= 0:
+                os.close(fd)
 
 
 @pytest.fixture
@@ -134,6 +141,13 @@ def test_a_signal_ends_it(terminal: Callable[..., Terminal], number: signal.Sign
     shown.wait_for(FRAME)
     shown.process.send_signal(number)
     assert shown.ends() == 128 + number
+
+
+def test_a_terminal_that_goes_away_ends_it(terminal: Callable[..., Terminal]) -> None:
+    shown = terminal()
+    shown.wait_for(FRAME)
+    shown.hang_up()
+    assert shown.process.wait(20) == 129
 
 
 def test_another_size_shows_at_once(terminal: Callable[..., Terminal]) -> None:
