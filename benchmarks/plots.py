@@ -138,8 +138,8 @@ _LATENCY = {
     "lateness": "due time to the job's first line",
 }
 _DEATH = {
-    "recovery-peers": "process killed (75 = given up after 75 s)",
-    "host-death": "whole host killed (75 = given up after 75 s)",
+    "recovery-peers": "process killed (90: given up)",
+    "host-death": "whole host killed (90: given up)",
     "recovery": "process killed, supervised",
 }
 

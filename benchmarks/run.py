@@ -138,7 +138,7 @@ class Run:
         for process in self.workers:
             with contextlib.suppress(psutil.Error):
                 process.send_signal(signal.SIGTERM)
-        _gone, alive = psutil.wait_procs(family, timeout=4)
+        _gone, alive = psutil.wait_procs(family, timeout=1.5)
         for process in alive:
             with contextlib.suppress(psutil.Error):
                 process.kill()

@@ -59,8 +59,8 @@ SCENARIOS = {
         Scenario("noop100x2", "many", "jobs/s", noop(100, 2), "no-op", without=_MANY),
         Scenario("noop100x4", "many", "jobs/s", noop(100, 4), "no-op", without=_MANY),
         Scenario("noop10", "noop10", "jobs/s", noop(10, 1), "no-op, 10", without=_SAME),
-        Scenario("noop10x2", "few", "jobs/s", noop(10, 2), "no-op, 10", 2, without=_MANY),
-        Scenario("noop10x4", "few", "jobs/s", noop(10, 4), "no-op, 10", 2, without=_MANY),
+        Scenario("noop10x2", "few", "jobs/s", noop(10, 2), "no-op, 10", 1, without=_MANY),
+        Scenario("noop10x4", "few", "jobs/s", noop(10, 4), "no-op, 10", 1, without=_MANY),
         Scenario("max-jobs-1", "tuning", "jobs/s", noop(1, 1), "tuning", 2),
         Scenario("max-jobs-500", "tuning", "jobs/s", noop(500, 1), "tuning", 2),
         Scenario("max-jobs-1000", "tuning", "jobs/s", noop(1000, 1), "tuning", 2),
@@ -85,19 +85,20 @@ SCENARIOS = {
         Scenario("enqueue-gather", "gather", "jobs/s", enqueue("gather"), "enqueue", without=_SAME),
         Scenario("enqueue-bulk", "bulk", "jobs/s", enqueue("bulk"), "enqueue", without=_SAME),
         Scenario(
-            "pickup", "pickup", "ms median", latency("pickup", 20), "latency", without=_SAME, less_is_better=True
+            "pickup", "pickup", "ms median", latency("pickup", 14), "latency", 3, without=_SAME, less_is_better=True
         ),
         Scenario(
-            "roundtrip", "roundtrip", "ms median", latency("roundtrip", 15), "latency", without=_SAME,
-            less_is_better=True,
+            "roundtrip", "roundtrip", "ms median", latency("roundtrip", 15), "latency", 3,
+            without=(*_SAME, "arq-tuned"), less_is_better=True,
         ),
         Scenario(
-            "lateness", "lateness", "ms median", latency("lateness", 20), "lateness", 2, without=_SAME,
+            "lateness", "lateness", "ms median", latency("lateness", 20), "lateness", 1, without=_SAME,
             less_is_better=True,
         ),
         Scenario("idle", "noop", "commands/s", idle(0), "idle", 1, without=_SAME, less_is_better=True),
         Scenario(
-            "idle600", "held", "commands/s", idle(600, seconds=10.0), "idle", 2, without=_SAME, less_is_better=True
+            "idle600", "held", "commands/s", idle(600, seconds=10.0), "idle", 2, without=(*_SAME, "arq-tuned"),
+            less_is_better=True,
         ),
         Scenario(
             "idle600-same", "held-by-ours", "commands/s", idle_beside(600), "idle", 1, without=_SAME,
@@ -105,8 +106,7 @@ SCENARIOS = {
         ),
         Scenario(
             "memory4", "many", "PSS MB", idle(0, 4, settle_s=5.0, seconds=1.0), "memory", 1,
-            without=("ours-quiet", "arq-tuned"),
-            less_is_better=True,
+            without=("ours-quiet", "arq-tuned"), less_is_better=True,
         ),
         Scenario("recovery", "supervised", "s", killed_process(5), "recovery", 2, less_is_better=True),
         Scenario(
