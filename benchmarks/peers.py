@@ -164,7 +164,7 @@ PEERS = {
              "--logging_level", "WARNING"),
             "rq_peer.py", "SimpleWorker: no fork for each job; log at WARNING",
             "one job at a time, 20 round trips each",
-            expected_per_s=250, can=(*_ALL, "bulk", "roundtrip", "lateness"),
+            expected_per_s=250, can=(*_ALL, "bulk", "roundtrip"),
         ),
         Peer(
             "celery", ("celery[redis]==5.7.0", "hiredis"),

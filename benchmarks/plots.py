@@ -198,7 +198,9 @@ def _cost(results: Results) -> list[Panel]:
     return [
         Panel("CPU us a job: worker, and Redis in red", _sorted(cpu, less_is_better=True)),
         *(
-            Panel(title, _sorted(_bars(results, scenario, name), less_is_better=True))
+            Panel(
+                title, _sorted(_bars(results, scenario, name), less_is_better=True), log=name == "commands/s"
+            )
             for scenario, name, title in (
                 ("noop100", "commands/job", "Redis commands a job"),
                 ("memory4", "PSS MB", "memory of four processes, PSS in MB"),

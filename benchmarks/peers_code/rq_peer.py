@@ -1,8 +1,10 @@
 # mypy: disable-error-code="import-not-found, untyped-decorator, misc, no-untyped-call"
-"""Jobs and producer for rq, with the worker that does not fork for each job."""
+"""Jobs and producer for rq, with the worker that does not fork for each job.
+
+Its scheduler counts whole seconds and begins deferred jobs up to one too early: their lateness is not compared.
+"""
 
 import time
-from datetime import timedelta
 from typing import Any
 
 import redis
@@ -40,10 +42,6 @@ class Rq(Producer):
     async def send(self, function: str, *args: Any) -> Any:
         """Enqueue one job."""
         return queue.enqueue(f"rq_peer.{function}", *args)
-
-    async def send_later(self, function: str, delay_s: float, *args: Any) -> None:
-        """Enqueue one job that is due later."""
-        queue.enqueue_in(timedelta(seconds=delay_s), f"rq_peer.{function}", *args)
 
     async def result(self, handle: Any) -> None:
         """Wait for the entry in the stream of its results."""
