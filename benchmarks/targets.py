@@ -59,9 +59,9 @@ def judge(results: Results) -> str:
 def _value(results: Results, scenario: str, peer: str, name: str = "") -> float:
     try:
         rounds = results[scenario][peer]
+        return median(one[name or SCENARIOS[scenario].headline] for one in rounds.values())
     except KeyError:
         raise NotMeasuredError from None
-    return median(one[name or SCENARIOS[scenario].headline] for one in rounds.values())
 
 
 def _versus(scenario: str, peer: str, other: str, other_scenario: str = "") -> Callable[[Results], _Found]:
