@@ -62,6 +62,7 @@ SCENARIOS = {
         Scenario("noop10x2", "few", "jobs/s", noop(10, 2), "no-op, 10", 1, without=_MANY),
         Scenario("noop10x4", "few", "jobs/s", noop(10, 4), "no-op, 10", 1, without=_MANY),
         Scenario("max-jobs-1", "tuning", "jobs/s", noop(1, 1), "tuning", 2),
+        Scenario("max-jobs-100", "tuning", "jobs/s", noop(100, 1), "tuning", 2),
         Scenario("max-jobs-500", "tuning", "jobs/s", noop(500, 1), "tuning", 2),
         Scenario("max-jobs-1000", "tuning", "jobs/s", noop(1000, 1), "tuning", 2),
         Scenario("no-results", "tuning", "jobs/s", noop(100, 1, keep_result=0), "tuning", 2),
