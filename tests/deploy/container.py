@@ -17,9 +17,9 @@ import psutil
 from tests.supervisor.harness import Pool
 from tests.support.eventually import wait_until
 
-UNSHARE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 # an ordinary user may make namespaces only inside a user namespace, where the system allows that at all
 AS_ROOT = () if os.getuid() == 0 else ("--user", "--map-root-user")
+UNSHARE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--uts", *AS_ROOT)
 
 
 @cache
@@ -27,7 +27,7 @@ def why_not() -> str:
     """Why this machine can not do it; "" if it can."""
     if not shutil.which("unshare") or not shutil.which("nsenter"):
         return "no unshare and nsenter (util-linux) on the PATH"
-    outcome = subprocess.run([*UNSHARE, *AS_ROOT, "true"], capture_output=True, text=True, check=False)
+    outcome = subprocess.run([*UNSHARE, "true"], capture_output=True, text=True, check=False)
     return f"no pid namespace for this user: {outcome.stderr.strip()}" if outcome.returncode else ""
 
 
@@ -37,8 +37,18 @@ class Container(Pool):
     def boot(self, *arguments: str, settings: str = "app.Settings", **environ: Any) -> "Container":
         """Start `arq-supervise SETTINGS ARGUMENTS` with a control socket in the pool's directory."""
         control = ("--control", str(self.control)) if "--control" not in arguments else ()
-        self.start(*control, *arguments, settings=settings, command=(*UNSHARE, *AS_ROOT), **environ)
+        self.start(*control, *arguments, settings=settings, command=self.command, **environ)
         return self
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What to put before the supervisor's own command: a host name of its own, as each container has."""
+        return (*UNSHARE, "sh", "-c", 'hostname "$0" && exec "$@"', self.host)
+
+    @property
+    def host(self) -> str:
+        """Its host name."""
+        return f"pod-{self.mark[:8]}"
 
     @property
     def control(self) -> Path:

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from supervisor.codes import ExitCode
-from tests.deploy.container import UNSHARE, Container, handles, wait_first, why_not
+from tests.deploy.container import Container, handles, wait_first, why_not
 from tests.supervisor.harness import Queue
 from tests.support.eventually import wait_until
 from tests.support.servers import free_port
@@ -156,7 +156,7 @@ def test_a_control_directory_where_everybody_may_write(container: Container) -> 
     runtime = container.directory / "run"
     runtime.mkdir()
     runtime.chmod(0o2777)
-    container.start("--control", "", "--procs", "1", command=UNSHARE, XDG_RUNTIME_DIR=str(runtime))
+    container.start("--control", "", "--procs", "1", command=container.command, XDG_RUNTIME_DIR=str(runtime))
     container.ready()
     assert not container.events("control.unavailable")
     assert (runtime / "arq-supervise" / "app.Settings.sock").is_socket()
