@@ -35,13 +35,17 @@ def stuck_worker(scene: Scene) -> Note:
 
 def _watch(scene: Scene, victim: int, already: int, began: int, watch_s: float) -> Note:
     """Until the worker is gone and there is another, or the watch is over."""
+    was_worker = (
+        victim in scene.workers()
+    )  # rq runs each job in a process of its own, which nobody has to replace
     gone = scene.until(lambda: not is_alive(victim), watch_s)
     gone_s = None if gone is None else since_s(began)
-    if gone is not None:
+    if gone is not None and was_worker:
         scene.until(lambda: len(scene.ups()) > already or scene.main.poll() is not None, 10)
     back = scene.ups()[already:]
     return {
         "gone_s": gone_s,
+        "was_worker": was_worker,
         "back_s": since_s(began, back[0]["at_ns"]) if back else None,
         "main_exit_code": scene.main.poll(),
         "jobs_after": JOBS_AFTER,

@@ -202,6 +202,8 @@ def hung(seen: Seen) -> Verdict:
     words += ", its place in the code shown" if seen.get("place_shown") else ""
     if seen["done_after"] < seen["jobs_after"]:
         return bad(f"{words}; then {_of_new_jobs(seen)}")
+    if not seen["was_worker"]:
+        return good(words)
     if seen["back_s"] is None:
         return fair(f"{words}, not replaced")
     return good(f"{words}, replaced")

@@ -30,6 +30,7 @@ RERUN = {
     "watched_s": 20.0,
 }
 NOTICED = {
+    "was_worker": True,
     "gone_s": 10.1,
     "back_s": 10.4,
     "main_exit_code": None,
@@ -169,6 +170,7 @@ def seen(*parts: dict[str, Any], **changed: Any) -> dict[str, Any]:
             "killed after 10.1 s, its place in the code shown, replaced",
         ),
         ("hang-stuck", seen(NOTICED, back_s=None), FAIR, "killed after 10.1 s, not replaced"),
+        ("hang-stuck", seen(NOTICED, back_s=None, was_worker=False), GOOD, "killed after 10.1 s"),
         (
             "hang-stuck",
             seen(NOTICED, done_after=4),
