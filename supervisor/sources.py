@@ -7,18 +7,38 @@ from watchfiles import Change, DefaultFilter, PythonFilter
 
 
 class Sources(PythonFilter):
-    """Python files, and whole directories that have some: a renamed directory says nothing of what is in it."""
+    """Files that are named, and below directories that are named, Python files and whole directories that have some.
+
+    A renamed directory says nothing of what is in it.
+    """
 
     ignore_dirs = (*DefaultFilter.ignore_dirs, "venv", "site-packages")
 
-    def __init__(self, roots: Iterable[str]) -> None:
+    def __init__(self, paths: Iterable[str]) -> None:
         super().__init__()
         self._directories: set[str] = set()
-        for root in roots:
-            self._note(os.path.abspath(root))
+        absolute = [os.path.abspath(path) for path in paths]
+        self._roots = [path for path in absolute if os.path.isdir(path)]
+        self._files = {path for path in absolute if not os.path.isdir(path)}
+        for root in self._roots:
+            self._note(root)
+
+    @property
+    def watched(self) -> list[str]:
+        """Directories to watch. A file is watched through its own: editors put a new file in its place."""
+        return sorted({*self._roots, *(os.path.dirname(file) for file in self._files)})
+
+    @property
+    def is_deep(self) -> bool:
+        """Does it matter what is below these directories?"""
+        return bool(self._roots)
 
     def __call__(self, change: Change, path: str) -> bool:
         """Does it matter?"""
+        if path in self._files:
+            return True
+        if not any(path == root or path.startswith(f"{root.rstrip(os.sep)}{os.sep}") for root in self._roots):
+            return False
         if super().__call__(change, path):
             self._directories.add(os.path.dirname(path))
             return True

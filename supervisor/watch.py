@@ -26,9 +26,11 @@ def main(brief: Brief, pipes: Pipes) -> int:
     line = BeatLine(pipes.beat_fd)
     line.on_broken = lambda: os._exit(0)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    sources = Sources(options.watch)
     changes = watch(
-        *options.watch,
-        watch_filter=Sources(options.watch),
+        *sources.watched,
+        watch_filter=sources,
+        recursive=sources.is_deep,
         debounce=LONGEST_BURST_MS,
         step=max(10, round(options.watch_debounce_s * 1000)),
         force_polling=options.watch_poll or None,

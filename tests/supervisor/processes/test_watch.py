@@ -113,10 +113,12 @@ def test_a_path_that_is_not_there(pool: Pool) -> None:
     assert "--watch nowhere: there is no such" in pool.text()
 
 
-def rename_over(path: Path, text: str) -> None:
+def rename_over(path: Path, text: str, age_s: int = 0) -> None:
     """As vim, emacs and most IDEs save: a new file takes the place of the old one."""
     new = path.with_name("4913~")
     new.write_text(text)
+    saved_ns = new.stat().st_mtime_ns - age_s * 1_000_000_000
+    os.utime(new, ns=(saved_ns, saved_ns))
     new.rename(path)
 
 
@@ -143,6 +145,33 @@ def test_f51_however_an_editor_saves(pool: Pool, queue: Queue, save: Callable[[P
     wait_for_answer(queue, "saved")
     assert len(pool.events("watch.restart")) == 1
     assert not pool.events("watch.waiting")
+    assert pool.stop() == 0
+
+
+@pytest.mark.parametrize("options", [("--watch", "app.py"), ("--watch", ".", "--watch-poll")])
+def test_however_often_a_file_is_replaced(pool: Pool, queue: Queue, options: tuple[str, ...]) -> None:
+    """A watched file is a name, not the file that had it at first."""
+    pool.start("--procs", "1", *WATCH[2:], *options).ready()
+    pool.wait_event("child.ready", role="watcher")
+    path = pool.directory / "app.py"
+    code = path.read_text()
+    for n in range(3):
+        # who looks at the times of files sees whole seconds
+        rename_over(path, code.replace("    return value\n", f"    return {n}\n"), age_s=60 - 2 * n)
+        pool.wait_event("watch.restart", n=n + 1)
+        wait_for_answer(queue, n)
+    assert pool.stop() == 0
+
+
+def test_what_is_not_watched_or_ignored_does_not_matter(pool: Pool) -> None:
+    (pool.directory / "made").mkdir()
+    pool.start("--procs", "1", *WATCH, "--watch-ignore", "gen_*.py", "--watch-ignore", "*/made/*").ready()
+    pool.wait_event("child.ready", role="watcher")
+    for name in ("gen_one.py", "made/two.py"):
+        (pool.directory / name).write_text("x = 1\n")
+    (pool.directory / "source.py").write_text("x = 1\n")
+    change = pool.wait_event("watch.change")
+    assert [Path(path).name for path in change["paths"]] == ["source.py"]
     assert pool.stop() == 0
 
 
