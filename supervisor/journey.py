@@ -46,6 +46,8 @@ def admit(pool: Pool, child: Child, event: Ready, now: float) -> None:
     rollout.plan_retirement(pool, child, now)
     if slot.successor is child:
         rollout.take_over(pool, slot, child, now)
+    else:
+        rollout.prove(pool, child)
 
 
 def refresh(pool: Pool, child: Child, event: Beat, now: float) -> None:
@@ -88,9 +90,13 @@ def bury(pool: Pool, child: Child, event: Exited, now: float) -> None:
     verdicts.bury(pool, child, event, now)
     if pool.waits_for_change and child.fatal is not None:
         rollout.report_restart(pool, child.fatal.error, child.fatal.trace)
-    if was_successor and slot is not None and pool.stopping is None:
-        error = child.fatal.error if child.fatal else event.status
+    if slot is None or child.role is not Role.WORKER or pool.stopping is not None:
+        return
+    error = child.fatal.error if child.fatal else event.status
+    if was_successor:
         rollout.successor_failed(pool, slot, child, error, slot.backoff.next_pause_s(), now)
+    elif child.ready_s is None:
+        rollout.newcomer_failed(pool, child, error, now)
 
 
 def overdue(pool: Pool, child: Child, _event: Event, now: float) -> None:

@@ -239,9 +239,11 @@ class Machine:
         verdicts.give_up_waiting(pool, now)
         if pool.stopping is None:
             rollout.finish_restart(pool, now)
+            rollout.begin_wanted(pool, now)
+            generation = rollout.generation_of_newcomers(pool)
             for slot in list(pool.all_slots()):
                 if self._wants_child(slot) and now >= slot.not_before_s:
-                    slot.child = self._fork(slot, pool.generation, now)
+                    slot.child = self._fork(slot, generation, now)
             rollout.look_for_old(pool, now)
             rollout.advance(pool, now, lambda slot, generation: self._fork(slot, generation, now))
             self._say_ready()

@@ -24,8 +24,7 @@ def request_reload(pool: Pool, cause: str) -> None:
 
 def advance(pool: Pool, now: float, fork: "Callable[[Slot, int], Child]") -> None:
     """Take the next step of the rollout under way, or begin one that is wanted."""
-    if pool.rollout is None:
-        _begin(pool, now)
+    begin_wanted(pool, now)
     rollout = pool.rollout
     if rollout is None:
         return
@@ -33,9 +32,11 @@ def advance(pool: Pool, now: float, fork: "Callable[[Slot, int], Child]") -> Non
     surge = pool.options.reload_surge if rollout.is_proved else 1
     while rollout.waiting and busy < surge:
         slot = _slot(pool, rollout.waiting.popleft())
-        if slot is None or slot.is_done or slot.child is None:
+        if slot is None or slot.is_done or _has_new_code(slot, rollout):
+            continue
+        if slot.child is None and rollout.is_proved:
             continue  # an empty slot takes the new code anyway when its pause is over
-        if slot.child.phase is not Phase.READY:
+        if slot.child is None or slot.child.phase is not Phase.READY:
             rollout.waiting.append(slot.index)  # it is on its way: bounded by the boot timeout
             break
         if now < slot.not_before_s:
@@ -48,6 +49,25 @@ def advance(pool: Pool, now: float, fork: "Callable[[Slot, int], Child]") -> Non
         advance(pool, now, fork)
 
 
+def _has_new_code(slot: Slot, rollout: Rollout) -> bool:
+    """Was it empty when the reload began, and is filled again?"""
+    child = slot.child
+    is_new = rollout.reason == "reload" and child is not None and child.generation == rollout.generation
+    return is_new and child is not None and child.phase is Phase.READY
+
+
+def generation_of_newcomers(pool: Pool) -> int:
+    """What an empty slot is filled with: during a reload, that is the new code already."""
+    rollout = pool.rollout
+    return rollout.generation if rollout is not None and rollout.reason == "reload" else pool.generation
+
+
+def begin_wanted(pool: Pool, now: float) -> None:
+    """Begin what is wanted, if nothing is under way."""
+    if pool.rollout is None:
+        _begin(pool, now)
+
+
 def _begin(pool: Pool, now: float) -> None:
     if pool.reload_wanted and pool.was_ready:
         pool.reload_wanted = False
@@ -56,6 +76,10 @@ def _begin(pool: Pool, now: float) -> None:
         pool.last_generation += 1
         slots = deque(slot.index for slot in pool.slots if not slot.is_done)
         pool.rollout = Rollout("reload", pool.last_generation, slots, now, is_proved=False)
+        for slot in pool.slots:
+            if slot.child is None:  # the old code has failed here: the new one need not wait
+                slot.not_before_s, slot.reason, slot.pause_s = min(slot.not_before_s, now), "reload", 0.0
+                slot.backoff.forgive()
         pool.say("reload.start", gen=pool.last_generation)
         pool.order(Notify(f"RELOADING=1\nMONOTONIC_USEC={int(now * 1_000_000)}"))
     elif pool.recycle:
@@ -85,15 +109,28 @@ def _finish(pool: Pool, rollout: Rollout, now: float) -> bool:
 def take_over(pool: Pool, slot: Slot, child: Child, now: float) -> None:
     """The new process is ready: the old one may go."""
     old, slot.child, slot.successor = slot.child, child, None
-    rollout = pool.rollout
-    if rollout is not None:
-        rollout.tries = 0
-    if rollout is not None and not rollout.is_proved:
-        rollout.is_proved = True
-        pool.generation = rollout.generation
-        pool.say("reload.canary_ok", gen=rollout.generation, slot=slot.index)
+    if pool.rollout is not None:
+        pool.rollout.tries = 0
+    prove(pool, child)
     if old is not None:
         climb(pool, old, Phase.DRAINING, now)
+
+
+def prove(pool: Pool, child: Child) -> None:
+    """A worker is ready: if it is the first with the new code, that code works."""
+    rollout = pool.rollout
+    if rollout is None or rollout.is_proved or child.generation != rollout.generation:
+        return
+    rollout.is_proved = True
+    pool.generation = rollout.generation
+    pool.say("reload.canary_ok", gen=rollout.generation, slot=child.slot)
+
+
+def newcomer_failed(pool: Pool, child: Child, error: str, now: float) -> None:
+    """A worker that had a slot to itself ended before it was ready: the verdict on code that is not proved yet."""
+    rollout = pool.rollout
+    if rollout is not None and not rollout.is_proved and child.generation == rollout.generation:
+        _give_up(pool, rollout, child, error, now)
 
 
 def successor_failed(pool: Pool, slot: Slot, child: Child, error: str, pause_s: float, now: float) -> None:
@@ -111,12 +148,18 @@ def successor_failed(pool: Pool, slot: Slot, child: Child, error: str, pause_s: 
         slot.not_before_s = now + pause_s
         rollout.waiting.appendleft(slot.index)
     else:
-        pool.rollout = None
-        pool.last_reload = (False, now, error)
-        trace = child.fatal.trace if child.fatal else ""
-        pool.say("reload.failed", "error", gen=rollout.generation, error=error)
-        pool.order(*([Trace(trace)] if trace else []))
-        pool.order(ReloadDone(ok=False, error=error, trace=trace), Notify("READY=1"))
+        _give_up(pool, rollout, child, error, now)
+
+
+def _give_up(pool: Pool, rollout: Rollout, child: Child, error: str, now: float) -> None:
+    pool.rollout = None
+    pool.last_reload = (False, now, error)
+    trace = child.fatal.trace if child.fatal else ""
+    pool.say("reload.failed", "error", gen=rollout.generation, error=error)
+    if trace and trace != pool.last_trace:
+        pool.order(Trace(trace))
+    pool.last_trace = ""  # the next reload of the same code shows it again
+    pool.order(ReloadDone(ok=False, error=error, trace=trace), Notify("READY=1"))
 
 
 # --- recycling ------------------------------------------------------------------------------------------------

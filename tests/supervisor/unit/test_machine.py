@@ -398,6 +398,47 @@ def test_f39_reload_replaces_one_after_the_other() -> None:
     assert play.orders.count(ReloadDone(ok=True)) == 1
 
 
+def test_a_reload_of_a_pool_that_has_crashed_starts_the_new_code_at_once() -> None:
+    """Somebody has mended the code: why should it wait for the pause of the old one?"""
+    play = booted(2, backoff_base_s=20, backoff_max_s=20)
+    for key in play.workers():
+        play.ends(key, signal="SIGSEGV")
+    play.feed(Reload("SIGHUP"))
+    assert [play.alive[key].generation for key in play.workers()] == [2, 2]
+    assert not play.said("reload.done")
+    play.ready(play.of_slot(0))
+    assert play.said("reload.canary_ok")
+    play.ready(play.of_slot(1))
+    play.pass_time(0.1)
+    assert play.said("reload.done")
+    assert len(play.workers()) == 2
+    assert play.machine.pool.generation == 2
+
+
+def test_a_reload_of_a_pool_that_has_crashed_fails_with_its_code() -> None:
+    play = booted(2, backoff_base_s=20, backoff_max_s=20)
+    for key in play.workers():
+        play.ends(key, signal="SIGSEGV")
+    play.feed(Reload("SIGHUP"))
+    play.fails(play.of_slot(1), "import", 4)
+    assert play.said("reload.failed")[0]["error"] == "ImportError: x"
+    assert not play.machine.done
+    (answer,) = [order for order in play.orders if isinstance(order, ReloadDone)]
+    assert not answer.ok
+    assert [order.text for order in play.orders if isinstance(order, Trace)] == ["Traceback ..."]
+
+
+def test_a_reload_does_not_wait_for_a_slot_that_is_empty() -> None:
+    play = booted(3, backoff_base_s=20, backoff_max_s=20)
+    play.ends(play.of_slot(0), signal="SIGSEGV")
+    play.feed(Reload("SIGHUP"))
+    assert play.alive[play.of_slot(0)].generation == 2  # that one by itself
+    successors = [
+        key for key in play.workers() if play.alive[key].generation == 2 and play.alive[key].slot == 1
+    ]
+    assert len(successors) == 1  # and the canary beside one that works
+
+
 def test_f38_a_canary_that_fails_leaves_everything_as_it_was() -> None:
     play = booted(3)
     old = set(play.workers())
