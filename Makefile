@@ -21,6 +21,9 @@ demo: $(EMBEDDED) ## four supervised workers do real work on an embedded Valkey 
 test: $(TOOLS) ## run all tests
 	@$(RUN) -m pytest $(ARGS)
 
+test-systemd: $(TOOLS) ## try the units under a booted systemd (needs root, debootstrap, systemd-container)
+	@$(RUN) -m pytest tests/systemd $(ARGS)
+
 fast: $(TOOLS) ## run the tests that take no more than a moment each
 	@$(RUN) -m pytest -q -m "not slow and not interop and not processes" $(ARGS)
 

@@ -1,0 +1,111 @@
+"""What goes wrong under systemd: kills, stalls, settings that can not be used, no memory, crash after crash."""
+
+import pytest
+
+from tests.support.eventually import wait_until
+from tests.systemd.machine import Machine
+from tests.systemd.pools import Pool
+
+CRASHING = """
+async def begin(ctx):
+    asyncio.get_running_loop().call_later(0.2, os.abort)
+Settings.on_startup = begin
+"""
+
+
+def test_a_killed_worker_is_replaced_and_the_unit_stays_active(pool: Pool) -> None:
+    pool.start()
+    pid = pool.main_pid
+    job_id = pool.queue.put("nap_on_first_try", 60)
+    pool.queue.wait_running(job_id)
+    for worker in pool.worker_pids():
+        pool.kill(worker)
+    assert pool.queue.result(job_id) == 2
+    wait_until(lambda: len(pool.worker_pids()) == 2, 30, "two workers again")
+    assert pool.state == ("active", "running")
+    assert (pool.main_pid, pool.show("NRestarts")) == (pid, "0")
+
+
+def test_a_killed_supervisor_is_started_again_and_nothing_is_lost(pool: Pool) -> None:
+    pool.start()
+    before = pool.pids()
+    job_id = pool.queue.put("nap_on_first_try", 300)
+    pool.queue.wait_running(job_id)
+    pool.kill(pool.main_pid)
+    wait_until(lambda: pool.show("NRestarts") == "1" and pool.state == ("active", "running"), 30, "restarted")
+    assert not before & pool.pids(), "processes of the first start are left"
+    assert pool.queue.result(job_id, timeout_s=60) == 2
+    assert pool.queue.call("version") == "1"
+
+
+def test_a_supervisor_that_stands_still_is_ended_by_the_watchdog(pool: Pool) -> None:
+    pool.override("WatchdogSec=3")
+    pool.start()
+    first = pool.main_pid
+    pool.kill(first, "STOP")
+    wait_until(lambda: pool.show("NRestarts") == "1" and pool.state == ("active", "running"), 40, "restarted")
+    assert pool.main_pid != first
+    log = pool.machine.run("journalctl", "--quiet", "--unit", pool.unit, "--output", "cat").stdout
+    assert "Watchdog timeout" in log
+    assert pool.queue.call("version") == "1"
+
+
+def test_a_watchdog_of_a_second_is_fed_in_time(pool: Pool) -> None:
+    pool.override("WatchdogSec=1")
+    pool.start()
+    wait_until(lambda: pool.seconds_since("ActiveEnter") > 5, 20, "a few periods")
+    assert pool.show("NRestarts") == "0"
+    assert pool.state == ("active", "running")
+
+
+def test_settings_that_can_not_be_used_are_not_tried_again_and_again(pool: Pool) -> None:
+    pool.write_code(also="\nimport nowhere\n")
+    assert pool.systemctl("start", check=False).returncode != 0
+    assert pool.state == ("failed", "failed")
+    assert (pool.show("ExecMainStatus"), pool.show("NRestarts")) == ("4", "0")
+    assert pool.show("StatusText") == "ended with exit code 4: the settings can not be used"
+    assert len(pool.events("supervisor.start")) == 1
+    log = pool.machine.run("journalctl", "--quiet", "--unit", pool.unit, "--output", "cat").stdout
+    assert log.count("No module named 'nowhere'") >= 1
+
+
+def test_a_wrong_option_is_not_tried_again_and_again(pool: Pool) -> None:
+    pool.write_environment("--procs 0")
+    assert pool.systemctl("start", check=False).returncode != 0
+    assert pool.state == ("failed", "failed")
+    assert (pool.show("ExecMainStatus"), pool.show("NRestarts")) == ("2", "0")
+
+
+def test_a_pool_without_its_environment_file_does_not_start(pool: Pool) -> None:
+    pool.machine.path(f"/etc/arq-supervise/{pool.name}.env").unlink()
+    assert pool.systemctl("start", check=False).returncode != 0
+    assert not pool.events("supervisor.start")
+
+
+def test_crash_after_crash_ends_in_failure(pool: Pool) -> None:
+    """The supervisor's limit ends each start, systemd's limit ends the starts."""
+    pool.override("RestartSec=200ms")
+    pool.write_code(also=CRASHING)
+    pool.write_environment("--procs 1 --log-format json --max-restarts 1 --backoff-base 0.1")
+    pool.systemctl("start", "--no-block")
+    wait_until(lambda: pool.state == ("failed", "failed"), 120, "given up")
+    assert pool.show("ExecMainStatus") == "5"
+    assert len(pool.events("supervisor.start")) == 5
+    assert not pool.pids()
+
+
+def test_a_worker_without_memory_is_replaced_and_the_rest_stays(pool: Pool, machine: Machine) -> None:
+    if not machine.limits_memory:
+        pytest.skip("systemd in this machine has no memory controller")
+    pool.override("MemoryMax=250M", "MemorySwapMax=0")
+    pool.write_environment("--procs 2 --log-format json --child-oom-score-adj 200")
+    pool.start()
+    pid, workers = pool.main_pid, set(pool.worker_pids())
+    assert pool.queue.result(pool.queue.put("eat", 400)) == 0, "the second try finds enough"
+    killed = [record for record in pool.events("child.exit") if record["status"] == "SIGKILL"]
+    assert len(killed) == 1
+    wait_until(lambda: len(pool.worker_pids()) == 2, 30, "two workers again")
+    assert len(workers & set(pool.worker_pids())) == 1
+    assert pool.state == ("active", "running")
+    assert (pool.main_pid, pool.show("NRestarts")) == (pid, "0")
+    pool.wait_event("child.oom_suspected")
