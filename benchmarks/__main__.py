@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from arq.version import VERSION
 from benchmarks.noise import Noise
 from benchmarks.peers import PEERS, Peer
 from benchmarks.plots import draw
@@ -167,6 +168,7 @@ def machine(server: Server) -> dict[str, str]:
     """Where and when this was measured."""
     return {
         "date": time.strftime("%Y-%m-%d"),
+        "arq": VERSION,
         "cores": str(os.cpu_count()),
         "machine": _processor(),
         "python": platform.python_version(),

@@ -61,19 +61,6 @@ SCENARIOS = {
         Scenario("noop10", "noop10", "jobs/s", noop(10, 1), "no-op, 10", without=_SAME),
         Scenario("noop10x2", "few", "jobs/s", noop(10, 2), "no-op, 10", 1, without=_MANY),
         Scenario("noop10x4", "few", "jobs/s", noop(10, 4), "no-op, 10", 1, without=_MANY),
-        Scenario("max-jobs-1", "tuning", "jobs/s", noop(1, 1), "tuning", 2),
-        Scenario("max-jobs-100", "tuning", "jobs/s", noop(100, 1), "tuning", 2),
-        Scenario("max-jobs-500", "tuning", "jobs/s", noop(500, 1), "tuning", 2),
-        Scenario("max-jobs-1000", "tuning", "jobs/s", noop(1000, 1), "tuning", 2),
-        Scenario("no-results", "tuning", "jobs/s", noop(100, 1, keep_result=0), "tuning", 2),
-        Scenario("aborts", "tuning", "jobs/s", noop(100, 1, allow_abort_jobs=True), "tuning", 2),
-        Scenario("json", "tuning", "jobs/s", noop(100, 1, serializer="json"), "tuning", 2),
-        Scenario(
-            "poll-delay-500ms", "tuning", "ms median", mixed_pickup(0.5, 20), "poll", 1, less_is_better=True
-        ),
-        Scenario(
-            "poll-delay-50ms", "tuning", "ms median", mixed_pickup(0.05, 20), "poll", 1, less_is_better=True
-        ),
         Scenario("sleep10", "sleep10", "jobs/s", sleeping(10_000, 100), "sleep", without=_SAME),
         Scenario("held0", "held", "jobs/s", held(0, 100), "held", without=_TUNED),
         Scenario("held500", "held", "jobs/s", held(500, 100), "held", without=_TUNED),
@@ -110,6 +97,19 @@ SCENARIOS = {
             without=("ours-quiet", "arq-tuned"), less_is_better=True,
         ),
         Scenario("recovery", "supervised", "s", killed_process(5), "recovery", 2, less_is_better=True),
+        Scenario("max-jobs-1", "tuning", "jobs/s", noop(1, 1), "tuning", 2),
+        Scenario("max-jobs-100", "tuning", "jobs/s", noop(100, 1), "tuning", 2),
+        Scenario("max-jobs-500", "tuning", "jobs/s", noop(500, 1), "tuning", 2),
+        Scenario("max-jobs-1000", "tuning", "jobs/s", noop(1000, 1), "tuning", 2),
+        Scenario("no-results", "tuning", "jobs/s", noop(100, 1, keep_result=0), "tuning", 2),
+        Scenario("aborts", "tuning", "jobs/s", noop(100, 1, allow_abort_jobs=True), "tuning", 2),
+        Scenario("json", "tuning", "jobs/s", noop(100, 1, serializer="json"), "tuning", 2),
+        Scenario(
+            "poll-delay-500ms", "tuning", "ms median", mixed_pickup(0.5, 20), "poll", 1, less_is_better=True
+        ),
+        Scenario(
+            "poll-delay-50ms", "tuning", "ms median", mixed_pickup(0.05, 20), "poll", 1, less_is_better=True
+        ),
         Scenario(
             "recovery-peers", "recovery", "s", killed_process_once, "death", 1, without=(*_BY_ITSELF, *_ONE),
             together=True, less_is_better=True,
