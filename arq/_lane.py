@@ -15,12 +15,11 @@ from typing import Any, cast
 
 from hiredis import pack_command
 from redis.asyncio import Connection, ConnectionPool
-from redis.exceptions import NoScriptError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ._link import read_answer
 from ._patience import Patience
-from ._scripts import Call
+from ._scripts import Call, run_all
 
 #: Seconds that an unused connection is kept. Somebody else may be waiting for it.
 _KEEP_S = 0.05
@@ -85,11 +84,7 @@ class Lane:
         Raises:
             redis.exceptions.RedisError: Redis can't be reached, or refuses.
         """
-        (answer,) = await self.commands([call.by_sha()])
-        if isinstance(answer, NoScriptError):  # a fresh server, or one whose scripts were flushed
-            (answer,) = await self.commands([call.by_text()])
-        if isinstance(answer, Exception):
-            raise answer
+        (answer,) = await run_all(self.commands, [call])
         return answer
 
     async def commands(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:

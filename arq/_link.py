@@ -15,10 +15,10 @@ from hiredis import pack_command
 from redis.asyncio import Connection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import ResponseError
 
 from ._patience import Patience
-from ._scripts import Call
+from ._scripts import Call, run_all
 
 #: Seconds to wait for an answer. Redis may stop for seconds to fork or to load; longer means that the peer is gone.
 REPLY_TIMEOUT_S = 10.0
@@ -45,16 +45,7 @@ class Link:
             redis.exceptions.RedisError, OSError, TimeoutError: Redis could not be reached or refused. What was sent may
                 have been carried out.
         """
-        answers = await self.commands([call.by_sha() for call in calls])
-        unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-        if unknown:
-            repeated = await self.commands([calls[i].by_text() for i in unknown])
-            for i, answer in zip(unknown, repeated, strict=True):
-                answers[i] = answer
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise answer
-        return answers
+        return await run_all(self.commands, calls)
 
     async def commands(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Run commands in one round trip; what Redis refuses comes back as an exception in the list."""

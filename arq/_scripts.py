@@ -10,7 +10,7 @@ import hashlib
 import logging
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -283,6 +283,28 @@ def read_inspect(answer: Any) -> tuple[int, list[Inspected]]:
     ]
 
 
+async def run_all(
+    send: Callable[[Sequence[tuple[Any, ...]]], Awaitable[list[Any]]], calls: Sequence[Call]
+) -> list[Any]:
+    """Run scripts in one round trip; those that the server does not know take a second one.
+
+    Args:
+        send: sends commands and returns their answers; what Redis refuses as an exception in the list.
+
+    Raises:
+        redis.exceptions.ResponseError: the first one among the answers.
+    """
+    answers = await send([call.by_sha() for call in calls])
+    unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+    if unknown:  # a fresh server, or one whose scripts were flushed
+        for i, answer in zip(unknown, await send([calls[i].by_text() for i in unknown]), strict=True):
+            answers[i] = answer
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
+
+
 async def run(redis: Redis, call: Call) -> Any:
     """Run a script on a client's pool.
 
@@ -291,5 +313,5 @@ async def run(redis: Redis, call: Call) -> Any:
     """
     try:
         return await redis.execute_command(*call.by_sha())  # type: ignore[no-untyped-call]
-    except NoScriptError:  # a fresh server, or one whose scripts were flushed
+    except NoScriptError:
         return await redis.execute_command(*call.by_text())  # type: ignore[no-untyped-call]
