@@ -1,15 +1,14 @@
 """The client of the control socket: `arq-supervise --ctl ...`."""
 
 import json
-import os
 import socket
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .paths import SUFFIX, control_directory, control_path
+from .answers import complain, tell
+from .paths import SUFFIX, control_directory, control_path, service_sockets
 from .tables import status_table
 
 ASK_S = 5.0
@@ -68,6 +67,8 @@ def _read_all(sock: socket.socket) -> bytes:
 def find_socket(control: str, pool: str, environ: Mapping[str, str]) -> Path:
     """The socket of the pool that is meant; without a name, of the only pool there is.
 
+    Pools that systemd runs from our units are found as well, by root and by their own user.
+
     Raises:
         UnreachableError: there is none, or there are several.
     """
@@ -75,9 +76,11 @@ def find_socket(control: str, pool: str, environ: Mapping[str, str]) -> Path:
         path = control_path(control, pool, environ)
         if path is None:
             raise UnreachableError("--control off: there is no socket to ask")
-        return path
+        is_elsewhere = not control and not os.path.exists(path)
+        return next(iter(service_sockets(pool)), path) if is_elsewhere else path
     directory = control_directory(environ)
     found = sorted(directory.glob(f"*{SUFFIX}")) if directory.is_dir() else []
+    found += service_sockets("*")
     if len(found) == 1:
         return found[0]
     names = ", ".join(path.stem for path in found)
@@ -94,14 +97,13 @@ def run_ctl(path: Path, command: str, operand: str, wait: bool, as_json: bool) -
     try:
         answer = ask(path, command, wait=wait, **body)
     except UnreachableError as error:
-        sys.stderr.write(f"arq-supervise: {error}\n")
+        complain(str(error))
         return UNREACHABLE
     if command == "status" and answer.get("ok"):
         status = answer["status"]
-        sys.stdout.write((json.dumps(status) if as_json else status_table(status)) + os.linesep)
-        return 0
+        return 0 if tell((json.dumps(status) if as_json else status_table(status)) + "\n") else 1
     if as_json:
-        sys.stdout.write(json.dumps(answer) + os.linesep)
+        tell(json.dumps(answer) + "\n")
     if not answer.get("ok"):
         _complain(command, answer, as_json)
         return 1
@@ -111,8 +113,5 @@ def run_ctl(path: Path, command: str, operand: str, wait: bool, as_json: bool) -
 def _complain(command: str, answer: dict[str, Any], as_json: bool) -> None:
     if as_json:
         return
-    if answer.get("trace"):
-        sys.stderr.write(answer["trace"].rstrip("\n") + "\n")
-    sys.stderr.write(
-        f"arq-supervise: {command}: {answer.get('error') or 'no answer: the supervisor has ended'}\n"
-    )
+    trace = answer["trace"].rstrip("\n") + "\n" if answer.get("trace") else ""
+    complain(f"{command}: {answer.get('error') or 'no answer: the supervisor has ended'}", trace)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 SUFFIX = ".sock"
 LONGEST_PATH_BYTES = 107
+# RuntimeDirectory of the units: one directory for each pool
+SERVICES = Path("/run/arq-supervise")
 
 
 class TakenError(RuntimeError):
@@ -40,6 +42,15 @@ def control_path(control: str, pool: str, environ: Mapping[str, str]) -> Path | 
     if control == "off":
         return None
     return Path(control) if control else control_directory(environ) / f"{pool}{SUFFIX}"
+
+
+def service_sockets(pool: str) -> list[Path]:
+    """Sockets of pools of this name that run from our systemd units; `*` for all names."""
+    try:
+        found = sorted(SERVICES.glob(f"{pool}/{pool}{SUFFIX}"))
+    except OSError:  # somebody else's
+        return []
+    return [path for path in found if path.stem == path.parent.name]
 
 
 def lock_path(path: Path) -> Path:

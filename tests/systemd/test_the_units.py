@@ -68,6 +68,8 @@ def test_the_unit_for_one_pool_and_an_instance_do_not_meet(machine: Machine) -> 
         single.start()
         beside.start()
         assert "pool app " in control(machine, "app", "status")
+        assert "pool beside " in control(machine, "beside", "status")
+        assert "degraded" not in machine.run(COMMAND, "--name", "app", "--check", "--local").stdout.lower()
         single.systemctl("reload")
         single.systemctl("stop")
         assert beside.queue.call("version") == "1"
@@ -75,8 +77,8 @@ def test_the_unit_for_one_pool_and_an_instance_do_not_meet(machine: Machine) -> 
 
 
 def control(machine: Machine, name: str, *command: str) -> str:
-    path = f"/run/arq-supervise/{name}/{name}.sock"
-    return str(machine.run(COMMAND, "--control", path, "--ctl", *command).stdout)
+    """As root, from anywhere."""
+    return str(machine.run(COMMAND, "--name", name, "--ctl", *command).stdout)
 
 
 @pytest.mark.parametrize("is_template", [False, True], ids=["one pool", "template"])
