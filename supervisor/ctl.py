@@ -1,13 +1,14 @@
 """The client of the control socket: `arq-supervise --ctl ...`."""
 
 import json
+import os
 import socket
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .answers import complain, tell
 from .paths import SUFFIX, control_directory, control_path, service_sockets
 from .tables import status_table
 
@@ -97,13 +98,14 @@ def run_ctl(path: Path, command: str, operand: str, wait: bool, as_json: bool) -
     try:
         answer = ask(path, command, wait=wait, **body)
     except UnreachableError as error:
-        complain(str(error))
+        sys.stderr.write(f"arq-supervise: {error}\n")
         return UNREACHABLE
     if command == "status" and answer.get("ok"):
         status = answer["status"]
-        return 0 if tell((json.dumps(status) if as_json else status_table(status)) + "\n") else 1
+        sys.stdout.write((json.dumps(status) if as_json else status_table(status)) + os.linesep)
+        return 0
     if as_json:
-        tell(json.dumps(answer) + "\n")
+        sys.stdout.write(json.dumps(answer) + os.linesep)
     if not answer.get("ok"):
         _complain(command, answer, as_json)
         return 1
@@ -113,5 +115,8 @@ def run_ctl(path: Path, command: str, operand: str, wait: bool, as_json: bool) -
 def _complain(command: str, answer: dict[str, Any], as_json: bool) -> None:
     if as_json:
         return
-    trace = answer["trace"].rstrip("\n") + "\n" if answer.get("trace") else ""
-    complain(f"{command}: {answer.get('error') or 'no answer: the supervisor has ended'}", trace)
+    if answer.get("trace"):
+        sys.stderr.write(answer["trace"].rstrip("\n") + "\n")
+    sys.stderr.write(
+        f"arq-supervise: {command}: {answer.get('error') or 'no answer: the supervisor has ended'}\n"
+    )

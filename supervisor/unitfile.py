@@ -9,6 +9,7 @@ import re
 import sys
 import sysconfig
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, fields
 from importlib.resources import files
 from itertools import pairwise
@@ -247,7 +248,8 @@ def completion_wait_s(settings: str) -> float:
     from .trouble import short
 
     try:
-        return asyncio.run(_completion_wait_s(load_settings(settings)))
+        with redirect_stdout(sys.stderr):  # what a module prints is not part of the unit
+            return asyncio.run(_completion_wait_s(load_settings(settings)))
     except BaseException as error:  # noqa: BLE001  # a settings module may raise anything, SystemExit too
         _leave(ExitCode.SETTINGS, f"cannot use {settings!r} ({short(error)})")
 

@@ -103,6 +103,13 @@ def test_the_time_to_stop_follows_from_the_settings(application: Path) -> None:
     assert values(silent.stdout)["TimeoutStopSec"] == "40"  # supervised workers give jobs 10 s
 
 
+def test_what_the_settings_print_is_no_part_of_the_unit(application: Path) -> None:
+    (application / "loud.py").write_text("print('hello')\nfrom shop import Settings\n")
+    done = ask(application, "loud.Settings")
+    assert "hello" in done.stderr
+    assert "hello" not in done.stdout
+
+
 def test_options_of_the_pool_are_carried_into_the_unit(application: Path) -> None:
     words = ("shop.Settings", "--name", "shop", "-p", "3", "--graceful-timeout", "100", "--kill-timeout", "2.5",
              "--boot-timeout", "20", "--no-uvloop", "--watch-ignore", "*.a b", "--watch-ignore", "50%",

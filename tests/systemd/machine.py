@@ -47,8 +47,16 @@ def is_booted_with_systemd() -> bool:
     return Path("/run/systemd/system").is_dir()
 
 
+class CannotBootError(RuntimeError):
+    """The system did not come up: it is as Debian made it, so this machine does not allow it. The text says more."""
+
+
 class Machine:
-    """A booted tree. `close` shuts it down."""
+    """A booted tree. `close` switches it off.
+
+    Raises:
+        CannotBootError: it does not come up.
+    """
 
     def __init__(self, tree: Path, log: Path) -> None:
         self.tree = tree
@@ -61,9 +69,9 @@ class Machine:
             self._leader = wait_until(self._find_leader, BOOT_S, "the container's first process")
             wait_until(self._is_up, BOOT_S, "the system is up")
             self._take_memory_controller()
-        except BaseException:
+        except AssertionError as error:
             self.close()
-            raise
+            raise CannotBootError(f"no system can be booted here ({error}): {self.last_words()}") from error
 
     def _start(self) -> subprocess.Popen[bytes]:
         # without a systemd on this machine there is nobody to make a scope, or to tell
@@ -91,7 +99,7 @@ class Machine:
 
     def _find_leader(self) -> str:
         if self._process.poll() is not None:
-            raise AssertionError(f"systemd-nspawn ended:\n{self.console()}")
+            raise AssertionError("systemd-nspawn has ended")
         pid = self._process.pid
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
             with suppress(OSError):  # gone again
@@ -101,7 +109,7 @@ class Machine:
 
     def _is_up(self) -> bool:
         if self._process.poll() is not None:
-            raise AssertionError(f"systemd-nspawn ended:\n{self.console()}")
+            raise AssertionError("systemd-nspawn has ended")
         state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
         return state in ("running", "degraded")
 
@@ -121,9 +129,10 @@ class Machine:
         controllers = groups / "cgroup.controllers"
         return controllers.exists() and "memory" in controllers.read_text().split()
 
-    def console(self) -> str:
-        """What it has printed."""
-        return self._log.read_text(errors="replace")[-4000:]
+    def last_words(self) -> str:
+        """The last lines on its console."""
+        lines = [line.strip() for line in self._log.read_text(errors="replace").splitlines()]
+        return " / ".join([line for line in lines if line][-3:])
 
     # --- commands and files -----------------------------------------------------------------------------------
 

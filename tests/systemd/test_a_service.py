@@ -86,6 +86,17 @@ def test_stop_may_take_longer_than_the_unit_says(pool: Pool) -> None:
     assert pool.queue.tries(job_id) == 1
 
 
+def test_reload_may_take_longer_than_the_unit_says(pool: Pool) -> None:
+    """It waits for the jobs of the old workers, one worker after the other."""
+    pool.start()
+    pool.override("TimeoutStartSec=3")
+    job_id = pool.queue.put("nap", 7)
+    pool.queue.wait_running(job_id)
+    pool.systemctl("reload")
+    assert pool.queue.tries(job_id) == 1
+    assert pool.events("reload.done")
+
+
 def test_the_journal_holds_the_events_as_json(pool: Pool) -> None:
     pool.start()
     pool.queue.call("version")
