@@ -6,11 +6,11 @@
 import datetime
 import json
 import os
-import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from .answers import complain, tell
 from .codes import ExitCode
 from .ctl import UnreachableError, ask, find_socket
 from .diagnosis import Facts, judge_check
@@ -56,9 +56,9 @@ def run_fleet_check(wanted: Wanted) -> int:
     except AddressError as error:
         return _no_address(wanted, error)
     except Exception as error:  # noqa: BLE001  # whatever hinders, the state of the fleet is unknown
-        sys.stderr.write(f"arq-supervise: --check --fleet: {short(error)}\n")
+        complain(f"--check --fleet: {short(error)}")
         return UNKNOWN
-    sys.stdout.write(json.dumps(report) + "\n" if wanted.as_json else fleet_text(report))
+    tell(json.dumps(report) + "\n" if wanted.as_json else fleet_text(report))
     return int(report["exit_code"])
 
 
@@ -82,7 +82,7 @@ def run_check(wanted: Wanted) -> int:
             facts.problems.append(f"redis: no answer within {LIMIT_S - ASK_S:g} s")
     report = judge_check(facts, wanted.min_healthy, wanted.strict)
     _add_times(report, datetime.datetime.now(datetime.UTC))
-    sys.stdout.write(json.dumps(report) + "\n" if wanted.as_json else for_people(report))
+    tell(json.dumps(report) + "\n" if wanted.as_json else for_people(report))  # the exit code is the verdict
     return int(report["exit_code"])
 
 
@@ -106,12 +106,12 @@ def _within_limit(question: Coroutine[Any, Any, T]) -> T:
 
 
 def _no_settings(wanted: Wanted, error: Exception) -> int:
-    sys.stderr.write(f"arq-supervise: cannot import {wanted.settings!r} ({error})\n")
+    complain(f"cannot import {wanted.settings!r} ({error})")
     return ExitCode.SETTINGS
 
 
 def _no_address(wanted: Wanted, error: Exception) -> int:
-    sys.stderr.write(f"arq-supervise: --redis-url {wanted.redis_url}: {error}\n")
+    complain(f"--redis-url {wanted.redis_url}: {error}")
     return ExitCode.USAGE
 
 

@@ -3,12 +3,12 @@
 import json
 import os
 import socket
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .answers import complain, tell
 from .paths import SUFFIX, control_directory, control_path, service_sockets
 from .tables import status_table
 
@@ -98,14 +98,13 @@ def run_ctl(path: Path, command: str, operand: str, wait: bool, as_json: bool) -
     try:
         answer = ask(path, command, wait=wait, **body)
     except UnreachableError as error:
-        sys.stderr.write(f"arq-supervise: {error}\n")
+        complain(str(error))
         return UNREACHABLE
     if command == "status" and answer.get("ok"):
         status = answer["status"]
-        sys.stdout.write((json.dumps(status) if as_json else status_table(status)) + os.linesep)
-        return 0
+        return 0 if tell((json.dumps(status) if as_json else status_table(status)) + "\n") else 1
     if as_json:
-        sys.stdout.write(json.dumps(answer) + os.linesep)
+        tell(json.dumps(answer) + "\n")
     if not answer.get("ok"):
         _complain(command, answer, as_json)
         return 1
@@ -115,8 +114,5 @@ def run_ctl(path: Path, command: str, operand: str, wait: bool, as_json: bool) -
 def _complain(command: str, answer: dict[str, Any], as_json: bool) -> None:
     if as_json:
         return
-    if answer.get("trace"):
-        sys.stderr.write(answer["trace"].rstrip("\n") + "\n")
-    sys.stderr.write(
-        f"arq-supervise: {command}: {answer.get('error') or 'no answer: the supervisor has ended'}\n"
-    )
+    trace = answer["trace"].rstrip("\n") + "\n" if answer.get("trace") else ""
+    complain(f"{command}: {answer.get('error') or 'no answer: the supervisor has ended'}", trace)

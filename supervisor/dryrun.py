@@ -1,11 +1,11 @@
 """`--check-settings`: import the settings and make a worker of them, connect to nothing, say what was found."""
 
 import asyncio
-import sys
 from typing import Any
 
 import arq.worker
 
+from .answers import complain, tell
 from .child import load_settings, require_settings, where_looked
 from .codes import ExitCode
 from .traces import trace_of
@@ -19,12 +19,11 @@ def check_settings(path: str) -> int:
         require_settings(path, settings)
         found = asyncio.run(_summary(settings))
     except BaseException as error:  # noqa: BLE001  # a settings module may raise anything, SystemExit too
-        sys.stderr.write(trace_of(error))
-        sys.stderr.write(f"arq-supervise: cannot use {path!r} ({short(error)}{where_looked(path, error)})\n")
+        complain(f"cannot use {path!r} ({short(error)}{where_looked(path, error)})", trace_of(error))
         return ExitCode.SETTINGS
     width = max(map(len, found))
-    sys.stdout.write("".join(f"{name:<{width}}  {value}\n" for name, value in found.items()))
-    return ExitCode.OK
+    is_told = tell("".join(f"{name:<{width}}  {value}\n" for name, value in found.items()))
+    return ExitCode.OK if is_told else ExitCode.INTERNAL
 
 
 async def _summary(settings: Any) -> dict[str, str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, NoReturn
 
+from .answers import complain, tell
 from .codes import ExitCode
 from .options import pool_name
 
@@ -48,8 +49,8 @@ def leave_after_looking(settings: str, given: dict[str, Any]) -> None:
         sys.exit(check_settings(settings))
     from .unitfile import print_unit
 
-    sys.stdout.write(print_unit(settings, given["name"] or pool_name(settings), is_template))
-    sys.exit(0)
+    text = print_unit(settings, given["name"] or pool_name(settings), is_template)
+    sys.exit(ExitCode.OK if tell(text) else ExitCode.INTERNAL)
 
 
 def split_words(words: tuple[str, ...], ctl: str | None) -> tuple[str, str]:
@@ -105,5 +106,5 @@ def check_health(settings: str, given: dict[str, Any], asked: dict[str, Any]) ->
 
 def leave(code: int, text: str) -> NoReturn:
     """One line that names the mistake, and the exit code."""
-    sys.stderr.write(f"arq-supervise: {text}\n")
+    complain(text)
     sys.exit(int(code))

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from .answers import complain
 from .ctl import UNREACHABLE, UnreachableError, ask
 from .keyboard import Keyboard
 from .tables import span
@@ -166,7 +167,7 @@ def run_top(path: Path, period_s: float = PERIOD_S) -> int:
             while not LEAVE.intersection(keyboard.wait(period_s)) and keyboard.code is None:
                 live.update(render(_ask(path, history), history), refresh=True)
     except UnreachableError as error:
-        sys.stderr.write(f"arq-supervise: {error}\n")
+        complain(str(error))
         return UNREACHABLE
     except OSError:  # the terminal is gone, and with it whatever waits to be written there
         os._exit(HUNG_UP)

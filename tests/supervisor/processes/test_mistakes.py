@@ -1,6 +1,8 @@
 """Bad input: one clear line that names it, the exit code of the contract, and nothing has happened."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -179,3 +181,44 @@ def test_a_check_does_not_wait_for_slow_settings(pool: Pool) -> None:
     done = run(pool, "slow.Settings", "--control", "off", "--check")
     assert done.returncode == 4
     assert "the import took longer than" in done.stderr
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("redirection", [">/dev/full", "| true", ">&-", "2>&-"])
+def test_wherever_the_answer_goes_there_is_no_traceback(pool: Pool, redirection: str) -> None:
+    pool.start("--procs", "1", *ON).ready()
+    for question, code in (
+        ("--check --local", 0),
+        ("--ctl status", None),
+        ("--ctl status --name nobody", None),
+    ):
+        command = (
+            f"{sys.executable} -m supervisor app.Settings --control control/c.sock {question} {redirection}"
+        )
+        done = subprocess.run(
+            ["bash", "-c", command],
+            env=pool.environ,
+            cwd=pool.directory,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr
+        assert "Exception ignored" not in done.stderr
+        assert code is None or done.returncode == code
+    assert pool.stop() == 0
+
+
+@pytest.mark.processes
+def test_an_answer_that_can_not_be_written_is_no_answer(pool: Pool) -> None:
+    command = f"{sys.executable} -m supervisor app.Settings --print-unit >/dev/full"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        env=pool.environ,
+        cwd=pool.directory,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("arq-supervise: can not write the answer: No space left on device\n")
