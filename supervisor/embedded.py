@@ -107,6 +107,8 @@ class Guardian:
             for number in (signal.SIGTERM, signal.SIGQUIT):
                 signal.signal(number, self._end)
             self._server = self._start(lock.fileno())
+            if self._is_ending:  # while it was being started there was nobody to pass it on to
+                self._server.terminate()
             if self._answers():
                 self._line.send_surely("ready", dsn=self._dsn)
             code = self._server.wait()

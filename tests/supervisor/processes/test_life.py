@@ -2,11 +2,14 @@
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import redis
 
-from tests.supervisor.harness import Pool, Queue
+from tests.supervisor.harness import ROOT, Pool, Queue
 from tests.support.eventually import wait_until
 
 pytestmark = pytest.mark.processes
@@ -176,3 +179,23 @@ def test_f34_many_signals_at_once_are_one_request(pool: Pool, queue: Queue) -> N
         pool.signal(signal.SIGTERM)
     assert pool.wait() == 0
     assert not pool.events("stop.stage")
+
+
+def test_f41_a_stop_while_the_embedded_server_is_being_started(tmp_path: Path) -> None:
+    """The signal comes before there is a server to pass it on to."""
+    code = """
+import os, signal
+from pathlib import Path
+from supervisor.beat import BeatLine
+from supervisor.embedded import Guardian, choose_dsn
+
+class Unlucky(Guardian):
+    def _start(self, lock_fd):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return super()._start(lock_fd)
+
+print(Unlucky(BeatLine(os.pipe()[1]), Path("data"), False, choose_dsn()).run())
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+                          capture_output=True, text=True, check=False, timeout=30)  # fmt: skip
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "0", "")
