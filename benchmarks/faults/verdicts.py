@@ -247,12 +247,13 @@ def reloaded_broken(seen: Seen) -> Verdict:
 
 def grown(seen: Seen) -> Verdict:
     """Descriptors, threads and processes after twenty reloads."""
-    if seen["done"] < 20:
+    done, ran_out = seen["done"], seen["took_s"] >= seen["limit_s"]
+    if done < 20 and not ran_out:
         ending = "" if seen["main_exit_code"] is None else f", {exit_words(seen['main_exit_code'])}"
-        return bad(f"{seen['done']} of 20 were carried out{ending}")
+        return bad(f"{done} of 20 were carried out{ending}")
     changes = {name: seen["after"][name] - seen["before"][name] for name in ("fds", "threads", "processes")}
     grew = [f"{amount:+d} {name}" for name, amount in changes.items() if amount >= GROWTH]
-    took = f"in {seen['took_s']:.0f} s"
+    took = f"{done} in {seen['took_s']:.0f} s"
     return bad(f"{', '.join(grew)}, {took}") if grew else good(f"no growth, {took}")
 
 
