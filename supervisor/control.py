@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import selectors
 import socket
 from contextlib import suppress
@@ -14,6 +15,7 @@ from .paths import check_length, hold, lock_path, prepare_directory
 LONGEST_REQUEST_BYTES = 64 * 1024
 MOST_CLIENTS = 256
 IDLE_S = 5.0
+DEAF_S = 0.5
 BACKLOG = 1024
 MOST_AT_ONCE = 64
 
@@ -59,6 +61,9 @@ class ControlServer:
         except OSError:
             os.close(self._lock_fd)
             raise
+        self._spare_fd = -1
+        self._deaf_since_s: float | None = None
+        self._save_descriptor()
         selector.register(self._listener, selectors.EVENT_READ, self)
 
     def accept(self, now: float) -> None:
@@ -66,7 +71,14 @@ class ControlServer:
         for _ in range(MOST_AT_ONCE):  # the others in the next turn
             try:
                 sock, _ = self._listener.accept()
-            except OSError:  # nobody left, or no descriptor left
+            except BlockingIOError:
+                return
+            except OSError:  # no descriptor is left: the system says so even when nobody waits
+                if not self._is_anybody_waiting():
+                    return
+                if self._find_descriptor():
+                    continue
+                self._turn_deaf(now)
                 return
             if len(self._clients) >= MOST_CLIENTS:
                 self._drop_longest()
@@ -131,6 +143,37 @@ class ControlServer:
             with suppress(KeyError, ValueError):
                 self._selector.unregister(client.sock)
             client.sock.close()
+            self._save_descriptor()
+
+    def _is_anybody_waiting(self) -> bool:
+        poll = select.poll()
+        poll.register(self._listener, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def _find_descriptor(self) -> bool:
+        """Who has to look at a pool that has run out of descriptors needs one: the spare one, or another client's."""
+        if self._spare_fd < 0 and self._clients:
+            self._drop_longest()
+        if self._spare_fd < 0:
+            return False
+        os.close(self._spare_fd)
+        self._spare_fd = -1
+        return True
+
+    def _save_descriptor(self) -> None:
+        if self._spare_fd < 0:
+            with suppress(OSError):
+                self._spare_fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _turn_deaf(self, now: float) -> None:
+        """Whoever waits goes on waiting: a listener that is always ready would keep the parent from all else."""
+        self._deaf_since_s = now
+        self._selector.unregister(self._listener)
+
+    def _listen_again(self, now: float) -> None:
+        if self._deaf_since_s is not None and now - self._deaf_since_s >= DEAF_S:
+            self._deaf_since_s = None
+            self._selector.register(self._listener, selectors.EVENT_READ, self)
 
     def _drop_longest(self) -> None:
         """Room for one more: who has been there for longest goes, unless an answer is on its way to somebody else."""
@@ -138,6 +181,7 @@ class ControlServer:
 
     def drop_idle(self, now: float) -> None:
         """Whoever has connected and says nothing has to go."""
+        self._listen_again(now)
         for client in [one for one in self._clients if not one.is_waiting and now - one.since_s > IDLE_S]:
             self._drop(client)
 
@@ -151,6 +195,8 @@ class ControlServer:
         with suppress(OSError):
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()
+        if self._spare_fd >= 0:
+            os.close(self._spare_fd)
         os.close(self._lock_fd)
 
 

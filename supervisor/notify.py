@@ -22,6 +22,10 @@ class Notifier:
     def __init__(self, environ: MutableMapping[str, str], pid: int) -> None:
         taken = {name: environ.pop(name, "") for name in NOT_FOR_CHILDREN}
         self._address = _address(taken["NOTIFY_SOCKET"])
+        self._socket: socket.socket | None = None
+        if self._address:  # kept: pings must not stop when the process runs out of descriptors
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._socket.setblocking(False)
         is_for_us = taken["WATCHDOG_PID"] in ("", str(pid))
         usec = taken["WATCHDOG_USEC"] if is_for_us and self._address else ""
         self.watchdog_s: float | None = int(usec) / 2_000_000 if usec.isdigit() and int(usec) else None
@@ -33,14 +37,9 @@ class Notifier:
 
     def send(self, state: str) -> None:
         """Send one state (lines `NAME=value`); failures do not matter to the pool."""
-        if not self._address:
-            return
-        with (
-            suppress(OSError),
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock,
-        ):
-            sock.setblocking(False)
-            sock.sendto(state.encode(), self._address)
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.sendto(state.encode(), self._address)
 
 
 def _address(text: str) -> str | bytes:

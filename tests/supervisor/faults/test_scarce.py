@@ -1,14 +1,21 @@
 """The system refuses: F30, F31, F48, and storms of signals (R01, R03)."""
 
+import errno
 import os
 import resource
+import selectors
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from supervisor.control import ControlServer
+from supervisor.ctl import ask
 from supervisor.spawn import Pipes, UnsafeForkError, fork
 from tests.supervisor.harness import Pool, Queue
 from tests.support.eventually import wait_until
@@ -30,6 +37,67 @@ def test_f31_no_descriptors_left(pool: Pool, queue: Queue) -> None:
     resource.prlimit(pool.pid, resource.RLIMIT_NOFILE, (4096, 4096))
     wait_until(lambda: sorted(pool.workers()) == [0, 1, 2], what="everybody is back")
     assert pool.stop() == 0
+
+
+@pytest.mark.skipif(
+    not hasattr(resource, "prlimit"), reason="the limits of another process can not be changed here"
+)
+def test_f31_without_any_descriptor_it_still_answers_and_pings(pool: Pool, queue: Queue) -> None:
+    path = pool.directory / "control" / "c.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(pool.directory / "notify"))
+        manager.settimeout(10)
+        pool.start("--procs", "2", "--control", "control/c.sock", "--log-level", "debug",
+                   NOTIFY_SOCKET=str(pool.directory / "notify"), WATCHDOG_USEC="1000000").ready()  # fmt: skip
+        pool.wait_event("child.ready", role="steward")
+        used = {int(fd) for fd in os.listdir(f"/proc/{pool.pid}/fd")}
+        resource.prlimit(pool.pid, resource.RLIMIT_NOFILE, (min(set(range(200)) - used), 4096))
+        with socket.socket(socket.AF_UNIX) as silent:
+            silent.connect(str(path))  # takes the spare one
+            for _ in range(3):
+                assert ask(path, "status")["ok"]
+        drain(manager)
+        while b"WATCHDOG=1" not in manager.recv(4096):
+            pass
+        resource.prlimit(pool.pid, resource.RLIMIT_NOFILE, (4096, 4096))
+    assert queue.result(queue.put("echo", 1)) == 1
+    assert pool.stop() == 0
+
+
+def drain(manager: socket.socket) -> None:
+    """Forget what was said so far."""
+    manager.setblocking(False)
+    with suppress(BlockingIOError):
+        while True:
+            manager.recv(4096)
+    manager.settimeout(10)
+
+
+def test_f31_nobody_waits_for_a_descriptor_that_does_not_come(tmp_path: Path) -> None:
+    """A listener that is always ready, and can not be served, would keep the parent busy."""
+
+    class Refusing(socket.socket):
+        def accept(self) -> NoReturn:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    with selectors.DefaultSelector() as selector:
+        server = ControlServer(tmp_path / "c.sock", selector)
+        refusing = Refusing(fileno=os.dup(server._listener.fileno()))
+        server._listener, listener = refusing, server._listener
+        selector.unregister(listener)
+        selector.register(refusing, selectors.EVENT_READ, server)
+        listener.close()
+        waiting = socket.socket(socket.AF_UNIX)
+        waiting.connect(str(tmp_path / "c.sock"))
+        server._find_descriptor()  # the spare one is lent already
+        server.accept(now=100.0)
+        assert not selector.get_map()
+        server.drop_idle(now=100.1)
+        assert not selector.get_map()
+        server.drop_idle(now=101.0)
+        assert selector.get_map()
+        server.close()
+        waiting.close()
 
 
 def test_f30_a_fork_that_fails_is_tried_again(pool: Pool, queue: Queue) -> None:
