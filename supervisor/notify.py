@@ -2,6 +2,7 @@
 
 import os
 import socket
+import weakref
 from collections.abc import MutableMapping
 from contextlib import suppress
 
@@ -26,6 +27,7 @@ class Notifier:
         if self._address:  # kept: pings must not stop when the process runs out of descriptors
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._socket.setblocking(False)
+            weakref.finalize(self, self._socket.close)
         is_for_us = taken["WATCHDOG_PID"] in ("", str(pid))
         usec = taken["WATCHDOG_USEC"] if is_for_us and self._address else ""
         self.watchdog_s: float | None = int(usec) / 2_000_000 if usec.isdigit() and int(usec) else None
