@@ -187,6 +187,9 @@ class Worker(JobRunner, Duties, Stopping):
         pause_s = backoff.next_s()
         logger.warning("redis trouble, next try in %0.1fs: %s: %s", pause_s, exc.__class__.__name__, exc)
         self._more = True
+        # What is open may hang as well, and a sentinel may know a new master by now.
+        await self._get_pump().close()
+        await self.pool.connection_pool.disconnect(inuse_connections=False)
         await asyncio.sleep(pause_s)
 
     async def _pause(self) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from time import time
 
 from .._health import Tally, format_line
+from .._link import REPLY_TIMEOUT_S
 from ..utils import to_ms
 from . import schedule
 from .options import local_timezone
@@ -19,7 +20,7 @@ logger = logging.getLogger("arq.worker")
 #: Seconds between two looks for workers that died elsewhere.
 _SWEEP_S = 15.0
 #: Seconds until a worker that steps over jobs which plain arq workers hold looks at the head of the queue again.
-_START_OVER_BUSY_S, _START_OVER_IDLE_S = 0.5, 5.0
+_START_OVER_BUSY_S, _START_OVER_IDLE_S = 0.5, 8.0
 #: Seconds after which a job that was to be aborted and still runs is cancelled again.
 _CANCEL_AGAIN_S = 5.0
 #: Seconds for which a worker counts among those that look at its queue.
@@ -51,7 +52,9 @@ class Duties(WorkerState):
             self._beat_at_s = now_s + self.poll_delay_s
             if self.allow_abort_jobs:
                 await self._cancel_aborted_jobs()
-            await self.heart_beat()
+            # goes by way of the pool, where redis-py before 8 waits for ever
+            async with asyncio.timeout(REPLY_TIMEOUT_S):
+                await self.heart_beat()
         if now_s >= self._start_over_at_s:
             self._start_over_at_s = now_s + (_START_OVER_BUSY_S if self._more else _START_OVER_IDLE_S)
             self._get_pump().start_over()

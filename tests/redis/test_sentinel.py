@@ -134,6 +134,25 @@ async def test_no_replicated_job_is_lost(
     assert len(again) < 100, again
 
 
+async def test_a_worker_leaves_a_master_that_hangs(
+    fleet: Fleet, pool: ArqRedis, settings: RedisSettings, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while it writes its health line, and with versions of redis-py that wait for ever."""
+    monkeypatch.setattr("arq._worker.duties.REPLY_TIMEOUT_S", 0.3)
+    counted = Counted(settings, max_jobs=10, health_check_interval=0.01)
+    job_ids = [f"job-{number}" for number in range(100)]
+    await pool.enqueue_jobs([JobCall("work", _job_id=job_id) for job_id in job_ids])
+    fleet.wait_replicated()
+    async with running(counted.worker):
+        await wait_until_async(lambda: len(counted.runs) >= 20, what="work is under way")
+        fleet.first.pause()
+        await asyncio.to_thread(fleet.wait_failed_over)
+        await wait_until_async(lambda: len(counted.runs) == 100, what="every job has run")
+        fresh = await create_pool(settings)  # one of its own: the other one hangs
+        await wait_until_async(lambda: all_finished(fresh, job_ids), what="every job has a result")
+        await fresh.aclose()
+
+
 async def all_finished(pool: ArqRedis, job_ids: list[str]) -> bool:
     return await finished(pool, job_ids) == len(job_ids)
 
