@@ -169,7 +169,7 @@ class Pool:
     boot_failures: int = 0
     last_trace: str = ""
     restarts_total: int = 0
-    exits: dict[str, int] = field(default_factory=dict)
+    exits: dict[str, int] = field(default_factory=lambda: dict.fromkeys(map(str, Outcome), 0))
     tempfail_since_s: float | None = None
     extend_at_s: float = 0.0
     redis_error: str = ""

@@ -75,7 +75,7 @@ def _conclude(
 
 def _settle(pool: Pool, child: Child, outcome: Outcome) -> None:
     """Its counts stay in the sum; its jobs are to be given back unless it did that itself."""
-    pool.exits[outcome.value] = pool.exits.get(outcome.value, 0) + 1
+    pool.exits[outcome.value] += 1
     if child.role is not Role.WORKER:
         return
     pool.past = add(pool.past, replace(child.tally, ongoing=0))
