@@ -163,7 +163,7 @@ def said_in_the_source() -> set[str]:
 
 
 def test_events_exist() -> None:
-    kinds = "supervisor|pool|child|jobs|lease|redis|metrics|stop|intensity|reload"
+    kinds = "supervisor|pool|child|jobs|lease|redis|metrics|stop|intensity|reload|hang|fork"
     named = {code for code in codes(PAGE) if re.fullmatch(rf"(?:{kinds})\.[a-z_]+", code)}
     assert len(named) >= 12
     assert named <= said_in_the_source()
