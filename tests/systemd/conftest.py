@@ -1,6 +1,7 @@
 """One booted system for all tests of this folder, which `make test-systemd` runs and `make test` leaves out."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,21 +35,27 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         base = tree.prepared_tree()
     except tree.CannotMakeTreeError as error:
         pytest.skip(str(error))
-    root = folder / "root"
-    root.mkdir()
-    tree.copy_tree(base, root)
-    tree.install(root)
-    install_units(root)
+    root = tree.copy_of(base, folder)
     try:
-        booted = Machine(root, folder / "console.log")
+        tree.install(root)
+        install_units(root)
+        with booted(root, folder / "console.log") as one:
+            one.run("systemd-sysusers")
+            yield one
+    finally:
+        tree.remove(root)
+
+
+@contextmanager
+def booted(root: Path, log: Path) -> Iterator[Machine]:
+    try:
+        machine = Machine(root, log)
     except CannotBootError as error:
         pytest.skip(str(error))
     try:
-        booted.run("systemd-sysusers")
-        yield booted
+        yield machine
     finally:
-        booted.close()
-        tree.remove(root)
+        machine.close()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.support.eventually import wait_until
 from tests.systemd.tree import PATH
 
 CGROUPS = Path("/sys/fs/cgroup")
-TOOLS = ("debootstrap", "systemd-nspawn", "nsenter", "unshare", "chroot")
+TOOLS = ("apt-get", "debootstrap", "systemd-nspawn", "nsenter", "unshare", "chroot")
 # those that systemd in the machine makes groups in
 HIERARCHIES = ("", "name=systemd", "memory", "pids")
 LAST_WITH_FIRST_VERSION = 256

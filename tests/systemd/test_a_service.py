@@ -3,6 +3,7 @@
 import pytest
 
 from tests.support.eventually import wait_until
+from tests.support.programs import ROOT
 from tests.systemd.machine import Machine
 from tests.systemd.pools import Pool
 
@@ -134,13 +135,18 @@ def test_redis_may_come_later_than_the_pool(pool: Pool, machine: Machine) -> Non
     assert pool.show("NRestarts") == "0"
 
 
-@pytest.mark.parametrize("kind", ["notify-reload"])
-def test_reload_by_signal_where_systemd_knows_it(pool: Pool, machine: Machine, kind: str) -> None:
+def test_reload_by_signal_where_systemd_knows_it(pool: Pool, machine: Machine) -> None:
+    """With the drop-in of systemd/."""
     if machine.systemd_version < 253:
-        pytest.skip(f"systemd {machine.systemd_version} does not know Type={kind}")
-    pool.override(f"Type={kind}", "ExecReload=")
+        pytest.skip(f"systemd {machine.systemd_version} does not know Type=notify-reload")
+    pool.override(*(ROOT / "systemd/notify-reload.conf").read_text().splitlines())
+    assert machine.run("systemd-analyze", "verify", pool.unit).stderr == ""
     pool.start()
     pool.write_code(version=2)
     pool.systemctl("reload")
     assert {pool.queue.call("version") for _ in range(6)} == {"2"}
+    pool.write_code(version=3, also="\nthis is no Python\n")
+    pool.systemctl("reload")  # systemd waits for READY=1, and is not told that it failed
+    assert pool.queue.call("version") == "2"
+    wait_until(lambda: "last reload failed: SyntaxError" in pool.show("StatusText"), what="the status line")
     assert pool.state == ("active", "running")

@@ -12,9 +12,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tests.support.programs import ROOT
 
@@ -76,24 +75,21 @@ def prepared_tree() -> Path:
     Raises:
         CannotMakeTreeError: there is none, and none can be made here.
     """
-    base = _kept("tree", [suite(), platform.machine(), PACKAGES], _bootstrap)
-    return _kept("ready", [base.name, _requirements()], lambda tree: _add_environment(base, tree))
-
-
-def _kept(kind: str, contents: list[Any], make: Callable[[Path], None]) -> Path:
-    """A directory of the cache, made when it is not there."""
-    key = hashlib.sha256(json.dumps([LAYOUT, *contents]).encode()).hexdigest()[:12]
-    folder = cache_directory() / f"{kind}-{key}"
-    if folder.exists():
-        return folder
-    half = folder.with_name(f"{folder.name}.{os.getpid()}")
+    contents = [LAYOUT, suite(), platform.machine(), PACKAGES, _requirements()]
+    key = hashlib.sha256(json.dumps(contents).encode()).hexdigest()[:12]
+    tree = cache_directory() / f"{suite()}-{key}"
+    if tree.exists():
+        return tree
+    half = tree.with_name(f"{tree.name}.{os.getpid()}")
     half.mkdir(parents=True)
     try:
-        make(half)
-        half.rename(folder)  # the last step: what is half made is never taken for a whole
+        _bootstrap(half)
+        _add_environment(half)
+        if not tree.exists():  # somebody else was faster
+            half.rename(tree)  # the last step: what is half made is never taken for a whole
     finally:
         remove(half)
-    return folder
+    return tree
 
 
 def _bootstrap(tree: Path) -> None:
@@ -117,16 +113,30 @@ def _bootstrap(tree: Path) -> None:
         leftover.unlink()
 
 
-def copy_tree(base: Path, target: Path) -> None:
-    """A copy to play with; `target` may be there already, empty."""
-    _run(["cp", "--archive", "--reflink=auto", f"{base}/.", str(target)])
+def copy_of(tree: Path, folder: Path) -> Path:
+    """A copy to play with, in this folder; one that costs nothing where the kernel can lay a directory over another."""
+    root, changes, work = (folder / name for name in ("root", "changes", "work"))
+    for path in (root, changes, work):
+        path.mkdir()
+    options = f"lowerdir={tree},upperdir={changes},workdir={work}"
+    command = ["mount", "-t", "overlay", "overlay", "-o", options, str(root)]
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        _run(["cp", "--archive", "--reflink=auto", f"{tree}/.", str(root)])
+    return root
+
+
+def remove(root: Path) -> None:
+    """Take away a tree, or a copy and what belongs to it."""
+    if root.is_mount():
+        _run(["umount", str(root)])
+    for path in (root, root.with_name("changes"), root.with_name("work")):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 # --- what is installed in it ----------------------------------------------------------------------------------
 
 
-def _add_environment(base: Path, tree: Path) -> None:
-    copy_tree(base, tree)
+def _add_environment(tree: Path) -> None:
     _run(["chroot", str(tree), "python3", "-m", "venv", f"/{VENV}"])
     version = _run(["chroot", str(tree), f"/{VENV}/bin/python", "-c", VERSION_OF]).strip()
     wheels = tree / WHEELS
@@ -209,8 +219,3 @@ def _run(command: Sequence[str]) -> str:
     if done.returncode != 0:
         raise AssertionError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
-
-
-def remove(tree: Path) -> None:
-    """Nothing may be mounted in it any more."""
-    shutil.rmtree(tree, ignore_errors=True)
