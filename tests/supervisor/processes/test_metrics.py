@@ -110,6 +110,15 @@ def test_counts_survive_the_end_of_a_worker(pool: Pool, queue: Queue) -> None:
     assert pool.stop() == 0
 
 
+def test_counts_do_not_wait_for_a_beat(pool: Pool, queue: Queue) -> None:
+    """A worker that is killed takes hardly any of them with it."""
+    address = start(pool, "--heartbeat", "30")
+    for job_id in queue.put_many("echo", 20):
+        queue.result(job_id)
+    wait_until(lambda: value(scrape(address), "arq_jobs_total", function="echo", outcome="complete") == 20)
+    assert pool.stop() == 0
+
+
 def test_live_and_ready(pool: Pool, queue: Queue) -> None:
     address = start(pool)
     wait_until(lambda: get(address, "/readyz")[0] == 200, what="ready")
