@@ -105,7 +105,7 @@ PEERS = {
             "ours-supervised", _OURS,
             ("-m", "supervisor", "arq_peer.WorkerSettings", "--procs", "{procs}", "--name", "bench-{host}"),
             "arq_peer.py", "none: as it comes, INFO log on", "processors", environment="ours", many_processes=True,
-            expected_per_s=20000, can=(*_OURS_CAN, "supervised"), wire="arq", main=True,
+            expected_per_s=26000, can=(*_OURS_CAN, "supervised"), wire="arq", main=True,
         ),
         Peer(
             "arq", _ARQ, ("-m", "arq", "arq_peer.WorkerSettings"), "arq_peer.py", "none: as it comes",
