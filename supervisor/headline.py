@@ -88,8 +88,10 @@ def _prefix(pool: Pool) -> str:
 
 def _asides(pool: Pool) -> list[str]:
     found = []
-    if pool.queue_state is not None and pool.report is not None and not pool.redis_error:
-        found.append(f"{pool.report.queue}: {_count(pool.queue_state.depth, 'job')}")
+    if pool.report is not None:
+        state = None if pool.redis_error else pool.queue_state
+        depth = f": {_count(state.depth, 'job')}" if state is not None else ""
+        found.append(f"queue {_short(pool.report.queue)}{depth}")
     if pool.redis_error:
         found.append(f"Redis is away: {_short(pool.redis_error)}")
     if pool.last_reload is not None and not pool.last_reload[0]:

@@ -25,13 +25,13 @@ def test_the_line_says_how_many_workers_are_ready() -> None:
     play = Play(Options("app.Settings", procs=2))
     assert line_of(play) == "starting: 0/2 workers ready"
     play.all_up()
-    assert line_of(play) == "2/2 workers ready, 0.0 jobs/s, 0 running"
+    assert line_of(play) == "2/2 workers ready, 0.0 jobs/s, 0 running, queue q"
 
 
 def test_the_line_knows_the_queue_and_what_runs() -> None:
     play = booted(2)
     play.beat(play.of_slot(0), ongoing=3).feed(QueueState(depth=17, oldest_due_s=0.0))
-    assert line_of(play) == "2/2 workers ready, 0.0 jobs/s, 3 running, q: 17 jobs"
+    assert line_of(play) == "2/2 workers ready, 0.0 jobs/s, 3 running, queue q: 17 jobs"
 
 
 def test_the_rate_is_that_of_the_last_ten_seconds_and_outlives_a_worker() -> None:
@@ -73,7 +73,7 @@ def test_the_line_names_what_is_out_of_the_ordinary() -> None:
     play.feed(RedisState("ConnectionError: refused"))
     assert line_of(play).endswith(", Redis is away: ConnectionError: refused")
     play.feed(RedisState(""), Quiet())
-    assert line_of(play) == "quiet: 1/1 workers ready, 0.0 jobs/s, 0 running"
+    assert line_of(play) == "quiet: 1/1 workers ready, 0.0 jobs/s, 0 running, queue q"
     play.feed(Reload("SIGHUP"))
     assert line_of(play).startswith("reloading: ")
 
