@@ -187,9 +187,20 @@ class Machine:
                 child.deadline_s = ladder.next_look_s(self.pool, child)
 
     def _dump(self, slot: int | None) -> None:
+        if slot is None:
+            self._say_state()
         for child in self.pool.workers():
             if slot is None or child.slot == slot:
                 self.pool.order(Kill(child.key, "USR1"))
+
+    def _say_state(self) -> None:
+        """What the decisions know, for the log."""
+        pool = self.pool
+        children = [f"{child.role.value}/{child.slot}:{child.phase.name.lower()}:{child.pid}:gen{child.generation}"
+                    for child in pool.children.values()]  # fmt: skip
+        pool.say("supervisor.state", gen=pool.generation, procs=pool.target, ready=pool.ready_count(),
+                 quiet=pool.is_quiet, reloading=pool.rollout is not None, stopping=pool.stopping is not None,
+                 restarts=f"{pool.limit.within(self._now)}/{pool.limit.most}", children=children)  # fmt: skip
 
     def _released(self, event: Released | ReleaseFailed) -> None:
         pool = self.pool

@@ -239,6 +239,11 @@ def test_usr1_dumps_every_worker(pool: Pool) -> None:
     pool.start("--procs", "2").ready()
     pool.signal(signal.SIGUSR1)
     pool.wait_event("child.dump", n=2)
+    (state,) = pool.events("supervisor.state")
+    assert (state["ready"], state["procs"], state["restarts"]) == (2, 2, "0/10")
+    assert {f"worker/{slot}:ready:{pid}:gen1" for slot, pid in pool.workers().items()} <= set(
+        state["children"]
+    )
     assert "most recent call first" in pool.text()
     assert pool.stop() == 0
 
