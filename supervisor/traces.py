@@ -1,5 +1,6 @@
 """What a user should see of an exception: the frames of their own code, without the way that led there."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from traceback import StackSummary, TracebackException
@@ -7,9 +8,13 @@ from traceback import StackSummary, TracebackException
 LONGEST = 30_000
 HEAD = "Traceback (most recent call last):\n"
 # what calls user code; it says nothing about what is wrong with it
-CALLERS = tuple(
-    os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), package, "")
-    for package in ("arq", "supervisor")
+CALLERS = (
+    *(
+        os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), package, "")
+        for package in ("arq", "supervisor")
+    ),
+    os.path.join(os.path.dirname(asyncio.__file__), ""),
+    "uvloop/",
 )
 
 

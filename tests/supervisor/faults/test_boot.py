@@ -69,6 +69,9 @@ def test_f22_a_settings_path_that_leads_nowhere(pool: Pool, path: str) -> None:
 
 def test_f23_a_start_hook_that_raises(pool: Pool) -> None:
     assert pool.start("--procs", "2", TEST_STARTUP="raise").wait() == 3
+    assert pool.text().count("Traceback (most recent call last)") == 1
+    first = pool.text().partition("Traceback (most recent call last)")[2].splitlines()[1]
+    assert "app.py" in first  # not how we came to call it
     assert "the start hook is broken" in pool.events("boot.failed")[0]["error"]
     assert len(pool.events("child.spawn")) == 2
 
