@@ -81,11 +81,12 @@ def test_the_image_holds_the_application_and_its_environment(image: Stage) -> No
 
 
 def test_a_life_under_docker(shop: Shop, queue: Queue) -> None:
-    shop.up(*IMAGE_COMMAND).ready()
+    shop.up(*IMAGE_COMMAND, "--procs", "2").ready()
     assert set(psutil.Process(shop.first).uids()) == {10001}
     assert not shop.events("control.unavailable")
     outcome = shop.execute(*health_command())
     assert outcome.returncode == 0, outcome.stderr
+    assert "2/2 ready" in shop.execute("arq-supervise", "--ctl", "status", "--name", "shop").stdout
     producer = COMPOSE["services"]["producer"]
     made = shop.execute(*producer["entrypoint"], *producer["command"])
     assert made.stdout == "100 orders\n", made.stderr
