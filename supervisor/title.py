@@ -2,10 +2,13 @@
 
 import ctypes
 from contextlib import suppress
+from importlib import import_module
+from importlib.util import find_spec
 
 from .childenv import Brief
 
 NAME_BYTES = 15
+PACKAGE = "setproctitle"
 # in /proc/<pid>/stat, counted from the first field after the program's name
 ARGUMENTS_START, ARGUMENTS_END = 45, 46
 
@@ -28,7 +31,12 @@ def set_title(title: str) -> None:
     """The command line (`ps -f`, `pgrep -f`), cut to the length of the one that the process was started with.
 
     It lies in our own memory, and Python has made its copy long ago. Where the system does not tell, nothing happens.
+    The package setproctitle would not find it again: where user code may want that, it is used from the start.
     """
+    if find_spec(PACKAGE) is not None:
+        with suppress(Exception):  # it is not ours
+            import_module(PACKAGE).setproctitle(title)
+        return
     with suppress(OSError, ValueError, IndexError):
         with open("/proc/self/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()

@@ -104,3 +104,15 @@ def test_ps_shows_who_is_who(pool: Pool, method: str) -> None:
     assert psutil.Process(pool.workers()[0]).name() == "arq:0:shop"
     assert "supervisor app.Settings" in title(pool.pid)
     assert pool.stop() == 0
+
+
+def test_a_package_that_changes_titles_goes_on_to_work(pool: Pool) -> None:
+    """It keeps where the command line was, and would not find it when somebody else has written there."""
+    (pool.directory / "setproctitle.py").write_text(
+        "def setproctitle(title): open('title', 'w').write(title)\n"
+    )
+    pool.start("--procs", "1", "--name", "shop").ready()
+    pid = pool.workers()[0]
+    assert (pool.directory / "title").read_text().startswith("arq-supervise: ")
+    assert "app.Settings" in " ".join(psutil.Process(pid).cmdline())  # left alone by us
+    assert pool.stop() == 0
