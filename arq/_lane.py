@@ -21,8 +21,8 @@ from ._link import read_answer
 from ._patience import Patience
 from ._scripts import Call, run_all
 
-#: Seconds that an unused connection is kept. To take one from the pool, which asks first whether it still lives, costs a
-#: tenth of a millisecond. Other commands of the same client get it back at once, and small pools always.
+#: Seconds that an unused connection is kept. To take one from the pool, which asks first whether it still lives, costs
+#: a tenth of a millisecond. Other commands of the same client get it back at once, and small pools always.
 _KEEP_S = 1.0
 #: A pool with fewer connections than this gets each one back at once: its owner may have counted them.
 _SMALL_POOL = 1000
