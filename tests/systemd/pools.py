@@ -120,8 +120,10 @@ class Pool:
         )
         return {int(pid) for pid in processes.stdout.split()}
 
-    def kill(self, pid: int, number: str = "KILL") -> None:
-        self.machine.run("sh", "-c", f"kill -{number} {pid}")  # the shell's own: a small tree has no other
+    def kill(self, *pids: int, number: str = "KILL") -> None:
+        """All at once."""
+        words = " ".join(map(str, pids))
+        self.machine.run("sh", "-c", f"kill -{number} {words}")  # the shell's own: a small tree has no other
 
     # --- its log ----------------------------------------------------------------------------------------------
 
