@@ -233,7 +233,7 @@ class Queue:
     """The producer's side, without a loop of one's own in each test."""
 
     def __init__(self, port: int) -> None:
-        self._settings = RedisSettings(port=port, conn_retries=0)
+        self._settings = RedisSettings(port=port, conn_timeout=10, conn_retries=0)
 
     async def _with(self, use: Any) -> Any:
         redis = await create_pool(self._settings)
