@@ -26,8 +26,6 @@ from benchmarks.server import Server
 from benchmarks.targets import judge
 
 USUAL_PEERS = ("ours", "ours-quiet", "arq", "arq-tuned")
-#: Rounds of peers that are far from the top.
-OTHERS_ROUNDS = 2
 #: Share of the processors that other programs may use before a run counts as disturbed.
 QUIET_PERCENT = 15
 
@@ -115,7 +113,7 @@ class Session:
         for number in range(self.options.rounds):
             for scenario in scenarios:
                 for peer in self.peers(scenario)[:: 1 - number % 2 * 2]:
-                    rounds = scenario.rounds if peer.main else min(scenario.rounds, OTHERS_ROUNDS)
+                    rounds = scenario.rounds if peer.main else min(scenario.rounds, scenario.others_rounds)
                     if number < rounds and (scenario.name, peer.name) not in self._broken:
                         self._say(f"{scenario.name} round {number + 1}: {peer.name}")
                         measure = lambda s=scenario, p=peer: self._quietest(s, p)  # noqa: E731

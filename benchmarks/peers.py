@@ -31,7 +31,7 @@ class Peer:
         expected_per_s: no-op jobs a second, roughly: how many a run gets.
         can: the abilities that scenarios ask for.
         wire: "arq" if its queue is in arq's format.
-        main: whether it takes part in every round; the others are measured twice.
+        main: whether it takes part in every round; the others in one or two.
     """
 
     name: str
@@ -156,7 +156,7 @@ PEERS = {
             "huey", ("huey[redis]==3.5.4", "hiredis"),
             ("-m", "huey.bin.huey_consumer", "huey_peer.huey", "-w", "{jobs}", "-q"), "huey_peer.py",
             "`-w` = max_jobs threads, quiet", "threads that take one job a round trip", expected_per_s=1800,
-            can=(*_SYNC, "lateness"),
+            can=(*_SYNC, "lateness"), main=True,
         ),
         Peer(
             "rq", ("rq==3.0.0", "hiredis"),

@@ -30,6 +30,7 @@ class Scenario:
         run: measures one peer once.
         group: scenarios of a group take turns, too: their ratios mean something.
         rounds: rounds at most; what is counted needs no more than two.
+        others_rounds: the same for the peers that are far from the top.
         without: peers for which it says nothing new.
         together: it is mostly waiting: all peers at the same time, each on a server of its own.
         less_is_better: whether a smaller headline is the better one.
@@ -41,6 +42,7 @@ class Scenario:
     run: Callable[[Peer, Server], Numbers]
     group: str
     rounds: int = 99
+    others_rounds: int = 2
     without: tuple[str, ...] = ()
     together: bool = False
     less_is_better: bool = False
@@ -56,27 +58,27 @@ SCENARIOS = {
     one.name: one
     for one in (
         Scenario("noop100", "noop", "jobs/s", noop(100, 1), "no-op", without=_ONE),
-        Scenario("noop100x2", "many", "jobs/s", noop(100, 2), "no-op", without=_MANY),
-        Scenario("noop100x4", "many", "jobs/s", noop(100, 4), "no-op", without=_MANY),
+        Scenario("noop100x2", "many", "jobs/s", noop(100, 2), "no-op", 3, 1, without=_MANY),
+        Scenario("noop100x4", "many", "jobs/s", noop(100, 4), "no-op", 2, 1, without=_MANY),
         Scenario("noop10", "noop10", "jobs/s", noop(10, 1), "no-op, 10", without=_SAME),
         Scenario("noop10x2", "few", "jobs/s", noop(10, 2), "no-op, 10", 1, without=_MANY),
         Scenario("noop10x4", "few", "jobs/s", noop(10, 4), "no-op, 10", 1, without=_MANY),
-        Scenario("sleep10", "sleep10", "jobs/s", sleeping(10_000, 100), "sleep", without=_SAME),
+        Scenario("sleep10", "sleep10", "jobs/s", sleeping(10_000, 100), "sleep", 2, 1, without=_SAME),
         Scenario("held0", "held", "jobs/s", held(0, 100), "held", without=_TUNED),
         Scenario("held500", "held", "jobs/s", held(500, 100), "held", without=_TUNED),
         Scenario("held2000", "held", "jobs/s", held(2000, 100), "held", without=_TUNED),
         Scenario("depth1k", "depth", "jobs/s", depth(1000), "depth", without=_TUNED),
-        Scenario("depth10k", "depth", "jobs/s", depth(10_000), "depth", without=_TUNED),
-        Scenario("depth100k", "depth", "jobs/s", depth(100_000), "depth", without=_TUNED),
+        Scenario("depth10k", "depth", "jobs/s", depth(10_000), "depth", 2, without=_TUNED),
+        Scenario("depth100k", "depth", "jobs/s", depth(100_000), "depth", 2, without=_TUNED),
         Scenario("depth1m", "depth", "jobs/s", depth(1_000_000), "depth", without=_TUNED),
         Scenario("enqueue-one", "enqueue", "jobs/s", enqueue("one"), "enqueue", without=_SAME),
         Scenario("enqueue-gather", "gather", "jobs/s", enqueue("gather"), "enqueue", without=_SAME),
         Scenario("enqueue-bulk", "bulk", "jobs/s", enqueue("bulk"), "enqueue", without=_SAME),
         Scenario(
-            "pickup", "pickup", "ms median", latency("pickup", 14), "latency", 3, without=_SAME, less_is_better=True
+            "pickup", "pickup", "ms median", latency("pickup", 14), "latency", 3, 1, without=_SAME, less_is_better=True
         ),
         Scenario(
-            "roundtrip", "roundtrip", "ms median", latency("roundtrip", 15), "latency", 3,
+            "roundtrip", "roundtrip", "ms median", latency("roundtrip", 12), "latency", 3, 1,
             without=(*_SAME, "arq-tuned"), less_is_better=True,
         ),
         Scenario(
@@ -93,7 +95,7 @@ SCENARIOS = {
             less_is_better=True,
         ),
         Scenario(
-            "memory4", "many", "PSS MB", idle(0, 4, settle_s=5.0, seconds=1.0), "memory", 1,
+            "memory4", "many", "PSS MB", idle(0, 4, settle_s=4.0, seconds=1.0), "memory", 1,
             without=("ours-quiet", "arq-tuned"), less_is_better=True,
         ),
         Scenario("recovery", "supervised", "s", killed_process(5), "recovery", 2, less_is_better=True),

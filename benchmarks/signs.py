@@ -20,7 +20,7 @@ STARTS = "bench:starts"
 #: Seconds after which a job that does not come back is given up.
 RECOVERY_LIMIT_S = 90
 #: Dozens of programs that start at once would not be there before the job is over.
-_FEW_AT_A_TIME = threading.Semaphore(2)
+_FEW_AT_A_TIME = threading.Semaphore(3)
 #: Seconds until all processes of a pool are there: one that starts later may find the job by chance.
 _SETTLE_S = 2.5
 

@@ -78,7 +78,7 @@ def steady(samples: list[Sample], count: int) -> float:
     return (inside[-1][1] - inside[0][1]) / (inside[-1][0] - inside[0][0])
 
 
-def noop(max_jobs: int, processes: int, seconds: float = 1.6, **extra: Any) -> Measure:
+def noop(max_jobs: int, processes: int, seconds: float = 1.0, **extra: Any) -> Measure:
     """Jobs from a full queue; as many as the peer may be expected to do in `seconds`. `extra` are settings."""
 
     def measure(peer: Peer, server: Server) -> Numbers:
@@ -95,7 +95,7 @@ def sleeping(limit_per_s: int, max_jobs: int) -> Measure:
     """Jobs that sleep: so many a second are possible at best."""
 
     def measure(peer: Peer, server: Server) -> Numbers:
-        count = min(int(peer.expected_per_s * 1.6), 2 * limit_per_s)
+        count = min(peer.expected_per_s, 2 * limit_per_s)
         with running(peer, server, max_jobs) as run:
             run.fill("sleep10", count)
             return drain(run, count)
@@ -107,7 +107,7 @@ def held(elsewhere: int, max_jobs: int) -> Measure:
     """No-op jobs while `elsewhere` jobs are running under workers of the original."""
 
     def measure(peer: Peer, server: Server) -> Numbers:
-        count = int(peer.expected_per_s * 1.6)
+        count = peer.expected_per_s
         with running(peer, server, max_jobs) as run:
             run.queue.hold(elsewhere)
             run.fill("noop", count)
@@ -120,7 +120,7 @@ def depth(queued: int) -> Measure:
     """No-op jobs at the head of a queue that stays `queued` jobs long."""
 
     def measure(peer: Peer, server: Server) -> Numbers:
-        count = int(peer.expected_per_s * 1.6)
+        count = peer.expected_per_s
         with running(peer, server, 100) as run:
             run.fill("noop", queued)
             return drain(run, count, top_up="noop")
