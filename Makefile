@@ -10,10 +10,10 @@ CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
 SUITABLE := import sys; sys.version_info >= (3, 11) or sys.exit(1); import ensurepip, venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast check format bench bench-all clean
+.PHONY: help demo test test-systemd fast check format bench bench-all clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(EMBEDDED) ## four supervised workers do real work on an embedded Valkey (under 20 seconds)
 	@$(RUN) -m examples.demo
