@@ -17,6 +17,8 @@ import pytest
 from arq.version import VERSION
 from tests.support.programs import ROOT
 
+pytestmark = pytest.mark.slow
+
 PACKAGES = ("arq", "supervisor")
 ENTRY = "_arq_supervise.py"  # belongs to no package, see there
 

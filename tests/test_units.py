@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from supervisor.unitfile import EXAMPLE, Unit, exec_word, literal, owner, program_word, render
 from tests.support.programs import ROOT
 
+pytestmark = pytest.mark.slow  # a whole process for most of them
+
 FOLDER = ROOT / "systemd"
 SETTINGS = """
 async def job(ctx): pass

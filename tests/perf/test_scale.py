@@ -17,6 +17,8 @@ from tests.perf.elements import WholeCollectionError, elements, watching
 from tests.perf.measure import Calls, noop
 from tests.support.servers import HOST, RedisServer, running_server
 
+pytestmark = pytest.mark.slow
+
 QUEUE = "arq:queue"
 JOBS = 2000
 SHALLOW, DEEP = 1000, 1_000_000
