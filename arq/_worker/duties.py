@@ -13,7 +13,7 @@ from .._link import REPLY_TIMEOUT_S
 from ..utils import to_ms
 from . import schedule
 from .options import local_timezone
-from .state import WorkerState
+from .state import CANCEL_AGAIN_S, WorkerState
 
 logger = logging.getLogger("arq.worker")
 
@@ -21,8 +21,6 @@ logger = logging.getLogger("arq.worker")
 _SWEEP_S = 15.0
 #: Seconds until a worker that steps over jobs which plain arq workers hold looks at the head of the queue again.
 _START_OVER_BUSY_S, _START_OVER_IDLE_S = 0.5, 8.0
-#: Seconds after which a job that was to be aborted and still runs is cancelled again.
-_CANCEL_AGAIN_S = 5.0
 #: Seconds for which a worker counts among those that look at its queue.
 _PRESENCE_S = 60.0
 
@@ -75,7 +73,7 @@ class Duties(WorkerState):
             now_s = self._clock()
             if task is not None and now_s >= self._abort_again_at_s.get(job_id, 0.0):
                 self.aborting_tasks.add(job_id)
-                self._abort_again_at_s[job_id] = now_s + _CANCEL_AGAIN_S
+                self._abort_again_at_s[job_id] = now_s + CANCEL_AGAIN_S
                 task.cancel()
 
     async def heart_beat(self) -> None:

@@ -14,6 +14,8 @@ from .options import WorkerOptions
 from .pump import Pump
 from .wake import Listener
 
+#: Seconds after which a job that was cancelled and still runs is cancelled again.
+CANCEL_AGAIN_S = 5.0
 #: Seconds for which a supervised worker announces itself; its supervisor keeps it alive from then on.
 _SUPERVISED_LEASE_S = 30
 

@@ -9,13 +9,11 @@ from signal import Signals
 from redis.exceptions import RedisError
 
 from .signals import SignalHandlers
-from .state import WorkerState
+from .state import CANCEL_AGAIN_S, WorkerState
 from .trouble import Backoff
 
 logger = logging.getLogger("arq.worker")
 
-#: Seconds after which a job that was cancelled and still runs is cancelled again.
-_CANCEL_AGAIN_S = 5.0
 #: Seconds to go on trying to write the last endings when Redis is away while the worker stops.
 _LAST_WRITES_S = 5.0
 #: The same when nothing is left to write but that the worker is gone.
@@ -120,7 +118,7 @@ class Stopping(WorkerState):
     async def _cancelled_jobs_end(self) -> None:
         """Wait for the cancelled jobs; what still runs after a while is told again, it may have lost the first word."""
         while self.tasks:
-            _, running = await asyncio.wait(list(self.tasks.values()), timeout=_CANCEL_AGAIN_S)
+            _, running = await asyncio.wait(list(self.tasks.values()), timeout=CANCEL_AGAIN_S)
             for task in running:
                 task.cancel()
 
