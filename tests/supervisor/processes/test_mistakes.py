@@ -183,6 +183,18 @@ def test_a_check_does_not_wait_for_slow_settings(pool: Pool) -> None:
     assert "the import took longer than" in done.stderr
 
 
+def in_shell(pool: Pool, command: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of shell in the pool's directory."""
+    return subprocess.run(
+        ["bash", "-c", command],
+        env=pool.environ,
+        cwd=pool.directory,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.mark.processes
 @pytest.mark.parametrize("redirection", [">/dev/full", "| true", ">&-", "2>&-"])
 def test_wherever_the_answer_goes_there_is_no_traceback(pool: Pool, redirection: str) -> None:
@@ -195,14 +207,7 @@ def test_wherever_the_answer_goes_there_is_no_traceback(pool: Pool, redirection:
         command = (
             f"{sys.executable} -m supervisor app.Settings --control control/c.sock {question} {redirection}"
         )
-        done = subprocess.run(
-            ["bash", "-c", command],
-            env=pool.environ,
-            cwd=pool.directory,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = in_shell(pool, command)
         assert "Traceback" not in done.stderr
         assert "Exception ignored" not in done.stderr
         assert code is None or done.returncode == code
@@ -212,13 +217,6 @@ def test_wherever_the_answer_goes_there_is_no_traceback(pool: Pool, redirection:
 @pytest.mark.processes
 def test_an_answer_that_can_not_be_written_is_no_answer(pool: Pool) -> None:
     command = f"{sys.executable} -m supervisor app.Settings --print-unit >/dev/full"
-    done = subprocess.run(
-        ["bash", "-c", command],
-        env=pool.environ,
-        cwd=pool.directory,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = in_shell(pool, command)
     assert done.returncode == 1
     assert done.stderr.endswith("arq-supervise: can not write the answer: No space left on device\n")
