@@ -103,7 +103,8 @@ def _worker(slot: SlotFacts) -> dict[str, Any]:
     local = slot.local or {}
     tally = slot.tally
     jobs = local.get("jobs")
-    if jobs is None and tally is not None:
+    # a key outlives its process for a moment: where the supervisor answers, it knows better
+    if slot.local is None and tally is not None:
         jobs = {
             "complete": tally.complete,
             "failed": tally.failed,

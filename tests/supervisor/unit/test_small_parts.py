@@ -175,6 +175,22 @@ def test_verdicts(facts: Facts, min_healthy: int, strict: bool, expected: tuple[
     json.dumps(report)
 
 
+def test_the_key_that_a_dead_process_left_is_not_taken_for_the_process() -> None:
+    facts = _facts(True, False)
+    facts.slots[1].take_key("arq:queue:health-check:p:h:1", Tally(complete=7))
+    report = judge_check(facts, 1, strict=False)
+    assert report["workers"][1]["jobs"] is None
+    assert report["totals"]["complete"] == 0
+
+
+def test_without_the_supervisor_the_key_speaks() -> None:
+    slot = SlotFacts(0)
+    slot.take_key("arq:queue:health-check:p:h:0", Tally(complete=7))
+    facts = Facts("p", "h", slots={0: slot}, redis_checked=True, redis_reachable=True)
+    report = judge_check(facts, 1, strict=False)
+    assert report["workers"][0]["jobs"]["complete"] == report["totals"]["complete"] == 7
+
+
 # --- the rest -----------------------------------------------------------------------------------------------------
 
 
