@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 _CLOCK, _MESSAGE = "%(asctime)s", "%(message)s"
@@ -17,27 +18,70 @@ class LineFormatter(logging.Formatter):
     def __init__(self, fmt: str | None = None, datefmt: str | None = None, *args: Any, **kwargs: Any) -> None:
         super().__init__(fmt, datefmt, *args, **kwargs)
         self._second = -1
-        self._text = ""
+        self._clock = ""
         fixed = (fmt or "").removeprefix(_CLOCK).removesuffix(_MESSAGE)
-        #: what stands between clock and message; None: the format is not of that kind
-        self._between = fixed if fmt == f"{_CLOCK}{fixed}{_MESSAGE}" and "%" not in fixed else None
+        self._between = fixed
+        #: whether a line is no more than clock, fixed text and message
+        self.is_plain = bool(datefmt) and fmt == f"{_CLOCK}{fixed}{_MESSAGE}" and "%" not in fixed
 
     def format(self, record: logging.LogRecord) -> str:
         """A record as text."""
-        if self._between is None or record.exc_info or record.exc_text or record.stack_info:
+        if not self.is_plain or record.exc_info or record.exc_text or record.stack_info:
             return super().format(record)
-        return f"{self.formatTime(record, self.datefmt)}{self._between}{record.getMessage()}"
+        return self.line(record.created, record.getMessage())
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
-        """The time of a record as text."""
-        second = int(record.created)
+    def line(self, created_s: float, message: str) -> str:
+        """Clock, fixed text and message. Only if `is_plain`.
+
+        Args:
+            created_s: unix s.
+            message: text of the line.
+        """
+        second = int(created_s)
         if second != self._second:
-            self._text = super().formatTime(record, datefmt)
+            self._clock = time.strftime(self.datefmt or "", self.converter(second))
             self._second = second
-        return self._text
+        return f"{self._clock}{self._between}{message}"
 
 
-class LineHandler(logging.StreamHandler[Any]):
+class LineWriter(logging.Handler):
+    """A handler that can do without records: whoever has nothing but a text may give it that."""
+
+    def takes_lines(self) -> bool:
+        """Whether a text at INFO level comes out as its record would."""
+        formatter = self.formatter
+        return (
+            not self.filters
+            and self.level <= logging.INFO
+            and isinstance(formatter, LineFormatter)
+            and formatter.is_plain
+        )
+
+    def write_line(self, created_s: float, message: str) -> None:
+        """Write a text as if it had come in a record.
+
+        Args:
+            created_s: unix s.
+            message: the text.
+        """
+        assert isinstance(self.formatter, LineFormatter)
+        assert self.lock is not None
+        with self.lock:
+            self.put(self.formatter.line(created_s, message))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        try:
+            self.put(self.format(record))
+        except Exception:  # noqa: BLE001  (a full disk must not end a worker)
+            self.handleError(record)
+
+    def put(self, line: str) -> None:
+        """Write one line."""
+        raise NotImplementedError
+
+
+class LineHandler(LineWriter, logging.StreamHandler[Any]):
     """Writes each record in one `write()` and does not flush: stderr does that by itself."""
 
     def handle(self, record: logging.LogRecord) -> bool:
@@ -48,12 +92,9 @@ class LineHandler(logging.StreamHandler[Any]):
             self.emit(record)
         return True
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write a record."""
-        try:
-            self.stream.write(self.format(record) + self.terminator)
-        except Exception:  # noqa: BLE001  (a full disk must not end a worker)
-            self.handleError(record)
+    def put(self, line: str) -> None:
+        """Write one line."""
+        self.stream.write(line + self.terminator)
 
 
 def default_log_config(verbose: bool) -> dict[str, Any]:

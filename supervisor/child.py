@@ -19,11 +19,11 @@ from arq.connections import RedisSettings
 
 from .beat import BeatLine, beat, new_loop
 from .bytecode import distrust_young_sources
+from .child_log import configure_child_log
 from .childenv import Brief
 from .codes import ChildCode
 from .handover import pack
 from .jobstats import JobStats
-from .logs import configure_child_log
 from .messages import brief_jobs, encode
 from .spawn import Pipes
 from .title import present_as

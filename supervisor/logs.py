@@ -1,14 +1,12 @@
-"""The supervisor's own records, and the format of its children's. One `write()` for each record."""
+"""The supervisor's own records. One `write()` for each."""
 
 import datetime
 import json
-import logging
 import os
 import select
 import socket
 import stat
 import sys
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -109,53 +107,6 @@ def _shown(value: object) -> str:
         return "[" + ",".join(map(str, value)) + "]"
     text = str(value)
     return json.dumps(text, ensure_ascii=False) if " " in text or '"' in text or "\n" in text else text
-
-
-class OneWriteHandler(logging.Handler):
-    """Writes each record of a child to stderr at once and whole."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Format and write; a full device is no reason to fail a job."""
-        try:
-            os.write(STDERR_FD, (self.format(record) + "\n").encode(errors="replace"))
-        except OSError:
-            pass
-        except Exception:  # noqa: BLE001  # a record that can not be formatted is the caller's mistake: show it
-            self.handleError(record)
-
-
-class JsonFormatter(logging.Formatter):
-    """Records of a child, with the same head as the parent's."""
-
-    def __init__(self, pool: str, slot: str) -> None:
-        super().__init__()
-        self._pool = pool
-        self._slot: int | str = int(slot) if slot.isdigit() else slot
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One JSON object on one line."""
-        fields: dict[str, Any] = {"slot": self._slot, "logger": record.name, "message": record.getMessage()}
-        if record.exc_info:
-            fields["exc"] = "".join(traceback.format_exception(*record.exc_info))
-        return json_record(record.levelname.lower(), self._pool, "log", fields).rstrip("\n")
-
-
-def configure_child_log(pool: str, slot: str, log_format: str, level: str) -> None:
-    """Let arq's loggers write to stderr, each line with its slot.
-
-    By hand: `logging.config.dictConfig` takes 1.5 MB of pages that children would share.
-    """
-    from arq.logs import LineFormatter  # arq brings redis along, which `--check` and `--ctl` do without
-
-    handler = OneWriteHandler(level.upper())
-    if log_format == "json":
-        handler.setFormatter(JsonFormatter(pool, slot))
-    else:
-        prefix = f"{pool}/{slot}".replace("%", "%%")
-        handler.setFormatter(LineFormatter(f"%(asctime)s: [{prefix}] %(message)s", "%H:%M:%S"))
-    logger = logging.getLogger("arq")
-    logger.handlers = [handler]
-    logger.setLevel(level.upper())
 
 
 def plain_line(text: str, write: Callable[[str], object] | None = None) -> None:

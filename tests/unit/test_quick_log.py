@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import io
 import logging
 import os
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from arq._worker.quick_log import QuickLog
+from arq.logs import LineFormatter, LineHandler
 
 #: the caller's place is not looked up
 ORIGIN = {"pathname", "filename", "module", "lineno", "funcName"}
@@ -124,3 +128,113 @@ def test_a_forked_child_says_its_own_pid(log: tuple[logging.Logger, Kept, QuickL
         said = pipe.read()
     os.waitpid(pid, 0)
     assert said == str(pid)
+
+
+# --- plain lines ------------------------------------------------------------------------------------------------------
+
+
+Lines = tuple[logging.Logger, LineHandler, io.StringIO]
+
+
+@pytest.fixture
+def lines() -> Lines:
+    """A logger whose only reader is the handler of the command line. Not a registered one: pytest would listen, too."""
+    logger = logging.Logger("arq.test_plain_lines", logging.INFO)  # noqa: LOG001
+    stream = io.StringIO()
+    handler = LineHandler(stream)
+    handler.setFormatter(LineFormatter("%(asctime)s: [p] %(message)s", "%H:%M:%S"))
+    logger.addHandler(handler)
+    return logger, handler, stream
+
+
+@pytest.fixture
+def makes_no_records(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts of records that were made all the same."""
+    made: list[str] = []
+    make = QuickLog._record
+
+    def noting(quick: QuickLog, text: str, args: tuple[object, ...]) -> logging.LogRecord:
+        made.append(text)
+        return make(quick, text, args)
+
+    monkeypatch.setattr(QuickLog, "_record", noting)
+    return made
+
+
+def test_a_plain_line_is_what_the_record_would_have_been(lines: Lines, makes_no_records: list[str]) -> None:
+    logger, _, stream = lines
+    quick = QuickLog(logger, __file__, "origin")
+    quick.info("%6.2fs → %s", 1.5, "job")
+    logger.info("%6.2fs → %s", 1.5, "job")
+    first, second = stream.getvalue().splitlines()
+    assert makes_no_records == []
+    assert first[8:] == second[8:] == ": [p]   1.50s → job"
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", first[:8])
+
+
+def test_whoever_comes_later_gets_records(lines: Lines, makes_no_records: list[str]) -> None:
+    logger, _, stream = lines
+    quick = QuickLog(logger, __file__, "origin")
+    quick.info("%s", "first")
+    late = Kept()
+    logger.addHandler(late)
+    quick.info("%s", "second")
+    logger.removeHandler(late)
+    quick.info("%s", "third")
+    assert [record.getMessage() for record in late.records] == ["second"]
+    assert [line[13:] for line in stream.getvalue().splitlines()] == [" first", " second", " third"]
+    assert makes_no_records == ["%s"]
+
+
+def test_a_filter_that_comes_later_is_asked(lines: Lines) -> None:
+    logger, _, stream = lines
+    quick = QuickLog(logger, __file__, "origin")
+    quick.info("%s", "first")
+    logger.addFilter(lambda record: "second" not in record.getMessage())
+    quick.info("%s", "second")
+    quick.info("%s", "third")
+    assert [line[14:] for line in stream.getvalue().splitlines()] == ["first", "third"]
+
+
+@pytest.mark.parametrize("kind", ["filter", "formatter", "level", "second handler", "other handler"])
+def test_handlers_that_want_more_than_the_text(lines: Lines, makes_no_records: list[str], kind: str) -> None:
+    logger, handler, stream = lines
+    if kind == "filter":
+        handler.addFilter(lambda _: True)
+    elif kind == "formatter":
+        handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    elif kind == "level":
+        handler.setLevel(logging.WARNING)
+    elif kind == "second handler":
+        logger.addHandler(Kept())
+    else:
+        logger.handlers[:] = [logging.StreamHandler(stream)]
+    QuickLog(logger, __file__, "origin").info("%s", "text")
+    assert makes_no_records == ["%s"]
+    assert stream.getvalue().endswith("" if kind == "level" else "text\n")
+
+
+@pytest.mark.parametrize("name", ["handle", "callHandlers", "makeRecord"])
+def test_tools_that_watch_logging_see_each_record(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    logger, _, stream = lines
+    own = getattr(logging.Logger, name)
+    seen: list[object] = []
+
+    @functools.wraps(own)
+    def watching(self: logging.Logger, *args: object, **kwargs: object) -> object:
+        seen.append(args)
+        return own(self, *args, **kwargs)
+
+    monkeypatch.setattr(logging.Logger, name, watching)
+    QuickLog(logger, __file__, "origin").info("%s", "text")
+    assert len(seen) == 1
+    assert stream.getvalue().endswith(": [p] text\n")
+
+
+def test_a_stream_that_fails_is_no_error_of_the_job(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
+    logger, _, stream = lines
+    stream.close()
+    QuickLog(logger, __file__, "origin").info("%s", "text")
+    assert "I/O operation on closed file" in capsys.readouterr().err
