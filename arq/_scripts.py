@@ -138,9 +138,10 @@ def claim(
     begin_at: str = "",
     look_at_aborts: bool = False,
     fair: bool = False,
+    epoch: int = 0,
     job_ids: Sequence[str] = (),
 ) -> Call:
-    """Take up to `limit` due jobs, or exactly those of `job_ids` that are due and free."""
+    """Take up to `limit` due jobs, or exactly those of `job_ids` that are due and free; `epoch`: see `reclaim`."""
     keys = (
         queue_name,
         wake_key(queue_name),
@@ -149,21 +150,38 @@ def claim(
         abort_jobs_ss,
         WORKERS_KEY,
     )
-    options = (begin_at or "-inf", int(look_at_aborts), int(fair))
+    options = (begin_at or "-inf", int(look_at_aborts), int(fair), epoch)
     return Call(_CLAIM, keys, (PREFIX, worker_id, limit, lock_ms, RETRY_TTL_S, *options, *job_ids))
 
 
-def read_claim(answer: Any) -> ClaimAnswer | None:
-    """The answer of `claim`; None if the worker is not presumed alive and must announce itself first."""
-    if not answer:
-        return None
+class Refusal(NamedTuple):
+    """Why a claim was not carried out.
+
+    Attributes:
+        why: `unknown`: the worker is not presumed alive and must announce itself first. `late`: it has asked
+            meanwhile, by `reclaim`, what it holds.
+        epoch: which claims count when this one was late.
+    """
+
+    why: str
+    epoch: int
+
+
+def read_claim(answer: Any) -> ClaimAnswer | Refusal:
+    """The answer of `claim`."""
+    if len(answer) == len(Refusal._fields):
+        why, epoch = answer
+        return Refusal(why.decode(), epoch)
     now_ms, wait_ms, begin_at, shared, jobs = answer
     return ClaimAnswer(now_ms, wait_ms, begin_at.decode(), shared == 1, read_jobs(jobs))
 
 
-def reclaim(worker_id: str) -> Call:
-    """Ask which jobs the worker holds; for the answer see `read_jobs`."""
-    return Call(_RECLAIM, (claims_key(worker_id), abort_jobs_ss), (PREFIX, worker_id))
+def reclaim(worker_id: str, epoch: int) -> Call:
+    """Ask which jobs the worker holds, and let no claim of an epoch before `epoch` add to them any more.
+
+    For the answer see `read_jobs`.
+    """
+    return Call(_RECLAIM, (claims_key(worker_id), abort_jobs_ss), (PREFIX, worker_id, epoch))
 
 
 def read_jobs(answer: Any) -> list[ClaimedJob]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import _scripts
 from .._link import Link
-from .._scripts import Call, ClaimAnswer, Ending
+from .._scripts import Call, ClaimAnswer, Ending, Refusal
 from . import report
 
 #: Endings in one write at most: a script that handles 500 keeps Redis from others for some 5 ms.
@@ -46,6 +46,8 @@ class Pump:
         self._repeated: set[str] = set()
         self._written: asyncio.Future[None] | None = None
         self._claim_lost = False
+        #: goes up with each `reclaim`: claims that were given up before and arrive after it are refused
+        self._epoch = 0
         self._begin_at = ""
         self._turn = asyncio.Lock()
 
@@ -106,7 +108,9 @@ class Pump:
             _resolve(written)
         if want == 0:
             return None
-        return self._recovered(answers[0]) if recover else await self._claimed(answers[0], calls[-1])
+        return (
+            self._recovered(answers[0]) if recover else await self._claimed(answers[0], want, fair, job_ids)
+        )
 
     def _calls(
         self, endings: list[Ending], recover: bool, want: int, fair: bool, job_ids: Sequence[str]
@@ -115,21 +119,27 @@ class Pump:
         if endings:
             calls.append(_scripts.finish(self._queue_name, self._worker_id, endings))
         if recover:  # first what is ours already: it takes the places that were free
-            calls.append(_scripts.reclaim(self._worker_id))
+            calls.append(self._reclaim())
         elif want > 0:
-            calls.append(
-                _scripts.claim(
-                    self._queue_name,
-                    self._worker_id,
-                    limit=want,
-                    lock_ms=self._lock_ms,
-                    begin_at=self._begin_at,
-                    look_at_aborts=self._look_at_aborts,
-                    fair=fair,
-                    job_ids=job_ids,
-                )
-            )
+            calls.append(self._claim(want, fair, job_ids))
         return calls
+
+    def _reclaim(self) -> Call:
+        self._epoch += 1
+        return _scripts.reclaim(self._worker_id, self._epoch)
+
+    def _claim(self, want: int, fair: bool, job_ids: Sequence[str]) -> Call:
+        return _scripts.claim(
+            self._queue_name,
+            self._worker_id,
+            limit=want,
+            lock_ms=self._lock_ms,
+            begin_at=self._begin_at,
+            look_at_aborts=self._look_at_aborts,
+            fair=fair,
+            epoch=self._epoch,
+            job_ids=job_ids,
+        )
 
     def _put_back(self, endings: list[Ending], written: asyncio.Future[None] | None) -> None:
         self._endings[:0] = endings
@@ -149,15 +159,24 @@ class Pump:
             self._repeated.difference_update(ending.job_id for ending in endings)
 
     def _recovered(self, answer: Any) -> ClaimAnswer:
-        pending = {ending.job_id for ending in self._endings}
-        held = [job for job in _scripts.read_jobs(answer) if job.job_id not in pending]
+        pending = {(ending.job_id, ending.stamp) for ending in self._endings}
+        held = [job for job in _scripts.read_jobs(answer) if (job.job_id, job.stamp) not in pending]
         return ClaimAnswer(now_ms=0, wait_ms=0, begin_at="", shared=False, jobs=held, recovered=True)
 
-    async def _claimed(self, raw: Any, call: Call) -> ClaimAnswer:
+    async def _claimed(self, raw: Any, want: int, fair: bool, job_ids: Sequence[str]) -> ClaimAnswer:
         answer = _scripts.read_claim(raw)
-        while answer is None:  # presumed dead, or Redis has lost its data: announce ourselves and ask again
+        while isinstance(answer, Refusal):
             self._claim_lost = True
-            _, raw = await self._link.call([_scripts.lease([self._worker_id], self._lease_ms), call])
+            if answer.why == "late":  # the worker ran before, and Redis was away when it left
+                self._epoch = answer.epoch
+                (raw,) = await self._link.call([self._reclaim()])
+                self._claim_lost = False
+                return self._recovered(raw)
+            # presumed dead, or Redis has lost its data: announce ourselves and ask again
+            calls = [_scripts.lease([self._worker_id], self._lease_ms)]
+            if self._epoch:  # was forgotten with the worker, and counts again
+                calls.append(self._reclaim())
+            raw = (await self._link.call([*calls, self._claim(want, fair, job_ids)]))[-1]
             self._claim_lost = False
             answer = _scripts.read_claim(raw)
         self._begin_at = answer.begin_at or self._begin_at

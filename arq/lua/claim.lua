@@ -5,16 +5,22 @@
 --       5 requests to abort (zset)   6 workers that are presumed alive (zset)
 -- ARGV  1 prefix   2 worker id   3 most jobs to take   4 ms until the locks lapse   5 s until the start counters expire
 --       6 score to begin at: '-inf', or what the last claim said   7 '1': look at the requests to abort
---       8 '1': leave a fair share to the other workers   9.. ids: take exactly these instead
+--       8 '1': leave a fair share to the other workers   9 epoch of this claim   10.. ids: take exactly these instead
 -- Result  {now in ms, ms until the next job is due (0: more are due now, -1: none), score to begin at next time ('' from the
 --         start), 1 if a fair share was left to others, jobs}; a job: see include/claimed.lua
---         {} if this worker is not presumed alive: whoever released its jobs would not know of new ones
+--         {'unknown', 0} if this worker is not presumed alive: whoever released its jobs would not know of new ones
+--         {'late', E} if the worker has given this claim up: only those of epoch E and later count (reclaim.lua)
 --!include keys
 --!include wake
 --!include claimed
 local queue, wake, claims, workers, aborts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local EXACTLY = 10
 if not redis.call('ZSCORE', KEYS[6], ARGV[2]) then
-  return {}
+  return {'unknown', 0}
+end
+local epoch = tonumber(redis.call('GET', EPOCH .. ARGV[2])) or 0
+if epoch > tonumber(ARGV[9]) then
+  return {'late', epoch}
 end
 local worker, limit, lock_ms, retry_ttl_s = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local begin_at, look_at_aborts, fair = ARGV[6], ARGV[7] == '1', ARGV[8] == '1'
@@ -86,8 +92,8 @@ local function take_due(most)
 end
 
 local more, held, last, shared = false, 0, nil, 0
-if #ARGV > 8 then
-  for i = 9, #ARGV do
+if #ARGV >= EXACTLY then
+  for i = EXACTLY, #ARGV do
     local score = redis.call('ZSCORE', queue, ARGV[i])
     if score and tonumber(score) <= now then
       take(ARGV[i], score)
@@ -112,7 +118,7 @@ local wait_ms = -1
 if more then
   wait_ms = 0
 else
-  if begin_at == '-inf' and #ARGV == 8 then
+  if begin_at == '-inf' and #ARGV < EXACTLY then
     redis.call('DEL', wake) -- everything due is taken: tokens would wake others for nothing
   end
   local next_due = redis.call('ZRANGEBYSCORE', queue, '(' .. whole(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)

@@ -1,10 +1,17 @@
--- What a worker holds already: after a claim whose answer was lost, the worker asks what it was given.
+-- What a worker holds already: after a claim whose answer was lost, the worker asks what it was given. From now on its claims of
+-- earlier epochs are refused: one that was held up on its way must not take jobs of which nobody would ever know.
 --
 -- KEYS  1 claims of this worker (hash)   2 requests to abort (zset)
--- ARGV  1 prefix   2 worker id
+-- ARGV  1 prefix   2 worker id   3 epoch of the claims that follow
 -- Result  jobs, see include/claimed.lua; starts are not counted again
 --!include keys
 --!include claimed
+-- Longer than any network keeps a command: TCP gives up after a quarter of an hour.
+local EPOCH_TTL_MS = 3600000
+local epoch = EPOCH .. ARGV[2]
+if tonumber(ARGV[3]) > (tonumber(redis.call('GET', epoch)) or 0) then
+  redis.call('SET', epoch, ARGV[3], 'PX', EPOCH_TTL_MS)
+end
 local jobs = {}
 local held = redis.call('HGETALL', KEYS[1])
 for i = 1, #held, 2 do

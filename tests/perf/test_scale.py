@@ -104,7 +104,7 @@ async def hold(settings: RedisSettings, count: int) -> None:
     for _ in range(count // 500):
         call = _scripts.claim(QUEUE, "elsewhere", limit=500, lock_ms=60_000, fair=False)
         answer = _scripts.read_claim(await _scripts.run(pool, call))
-        assert answer is not None
+        assert isinstance(answer, _scripts.ClaimAnswer)
         assert len(answer.jobs) == 500
     await pool.close(close_connection_pool=True)
 

@@ -10,7 +10,7 @@ from typing import Any
 import redis
 
 from arq import _leases, _scripts
-from arq._scripts import ClaimAnswer, ClaimedJob
+from arq._scripts import ClaimAnswer, ClaimedJob, Refusal
 from arq.connections import ArqRedis
 from arq.jobs import Job, JobResult, serialize_job
 from arq.utils import timestamp_ms
@@ -58,7 +58,7 @@ async def claim(
     options = {"lock_ms": 60_000, "fair": False} | options
     call = _scripts.claim(queue_name, worker_id, limit=limit, **options)
     answer = _scripts.read_claim(await _scripts.run(pool, call))
-    assert answer is not None
+    assert not isinstance(answer, Refusal), answer
     return answer
 
 

@@ -18,7 +18,7 @@ local function release_worker(workers, worker, forgive, retry_ttl_s)
       queues[queue] = true
     end
   end
-  redis.call('DEL', claims)
+  redis.call('DEL', claims, EPOCH .. worker) -- no member: all its claims are refused from now on
   redis.call('ZREM', workers, worker)
   for queue in pairs(queues) do
     wake_one(queue .. ':wake')
