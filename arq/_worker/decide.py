@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Protocol, cast
+from typing import Protocol
 
 from .._errors import DeserializationError, JobExecutionFailed, Retry, RetryJob
 from .._function import Function
@@ -58,7 +58,7 @@ def _check_types(name: object, args: object, kwargs: object, first_try: object, 
         and isinstance(first_try, _TRY_TYPES)
         and isinstance(enqueue_ms, _TIME_TYPES)
     )
-    if not (fit and 0 <= cast(float, enqueue_ms) < _LAST_MS):
+    if not (fit and 0 <= enqueue_ms < _LAST_MS):  # type: ignore[operator]
         raise DeserializationError("unable to deserialize job")
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from redis.exceptions import RedisError
 
@@ -16,12 +15,18 @@ from . import decide, report, run
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
 from .pump import Pump
 from .state import WorkerState
+from .timelimit import TimeLimit
 
 logger = logging.getLogger("arq.worker")
 
 
 class JobRunner(WorkerState):
     """The part of a worker that a job goes through, from the claim to the written outcome."""
+
+    def _start_state(self) -> None:
+        super()._start_state()
+        #: by their seconds; as many as there are different time limits
+        self._time_limits: dict[float, TimeLimit] = {}
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """Claim exactly these jobs, as far as they are due, free, and there is room, and start them.
@@ -64,18 +69,19 @@ class JobRunner(WorkerState):
         if answer.jobs and not self._started:
             self._amend_health = True
         if not self._stopping:  # else it is given back when the worker leaves
+            loop = asyncio.get_running_loop()
             for job in answer.jobs:
                 if job.job_id not in self._claimed:  # after a lost answer we are told of all that is ours
-                    self._start(job)
+                    self._start(job, loop)
 
     def _look_again(self, wait_ms: int) -> None:
         longest_s = self.poll_delay_s
         self._look_at_s = self._clock() + (min(longest_s, wait_ms / 1000) if wait_ms > 0 else longest_s)
 
-    def _start(self, job: ClaimedJob) -> None:
+    def _start(self, job: ClaimedJob, loop: asyncio.AbstractEventLoop) -> None:
         self._started += 1
         self._claimed[job.job_id] = job
-        task = asyncio.create_task(self.run_job(job.job_id, job.score))
+        task = loop.create_task(self.run_job(job.job_id, job.score))
         self._slots.add(task)
         self.tasks[job.job_id] = task
         task.add_done_callback(functools.partial(self._task_ended, job))
@@ -93,7 +99,7 @@ class JobRunner(WorkerState):
             if not task.cancelled() and (exc := task.exception()) is not None:
                 logger.error("running job %s failed", job.job_id, exc_info=exc)
                 outcome = Outcome(attempt, Verdict.FAILED, exc, finish_ms=attempt.start_ms)
-            self._record(outcome)
+            self._record(outcome, task)
         self._activity.set()
 
     async def run_job(self, job_id: str, score: int) -> None:
@@ -106,72 +112,80 @@ class JobRunner(WorkerState):
         job = self._claimed.get(job_id) or await self._claim_one(job_id)
         if job is None:
             return
+        task = _this_task()
         attempt = decide.read(job, self.functions, self.job_deserializer)
         attempt.start_ms = timestamp_ms()
         outcome = decide.refuse(attempt, self, attempt.start_ms)
         if outcome is not None:
             report.refused(outcome)
-            self._record(outcome)
+            self._record(outcome, task)
             return
         ctx = attempt.context(self.ctx)
-        outcome = await self._execute(attempt, ctx)
+        ended = None if self.on_job_start is None else await self._start_hook(attempt, ctx, task)
+        if ended is None:
+            report.started(attempt)
+            ended = await self._run_body(attempt, ctx, task)
+        outcome = decide.decide(attempt, ended, retry_jobs=self.retry_jobs, now_ms=timestamp_ms())
+        report.ended(outcome, self.log_results)
         if self.on_job_end is not None:
-            outcome = await self._end_hook(ctx, outcome)
-        self._record(outcome)
+            outcome = await self._end_hook(ctx, outcome, task)
+        self._record(outcome, task)
         if self.after_job_end is not None:
             await self._after_job_end(ctx, job_id)
 
-    async def _execute(self, attempt: Attempt, ctx: dict[Any, Any]) -> Outcome:
-        """Run the start hook and the job; whatever happens becomes an outcome."""
-        job_id = attempt.job.job_id
-        who_cancelled = functools.partial(self._who_cancelled, job_id)
-        ended = None
-        if self.on_job_start is not None:
-            ended = await run.watch(self.on_job_start(ctx), None, who_cancelled)
-            if ended.raised is None:
-                attempt.start_ms = timestamp_ms()  # the hook's time is not the job's
-        if ended is None or ended.raised is None:
-            report.started(attempt)
-            ended = await self._run_body(attempt, ctx, who_cancelled)
-        outcome = decide.decide(attempt, ended, retry_jobs=self.retry_jobs, now_ms=timestamp_ms())
-        report.ended(outcome, self.log_results)
-        return outcome
+    async def _start_hook(
+        self, attempt: Attempt, ctx: dict[Any, Any], task: asyncio.Task[Any]
+    ) -> Ended | None:
+        """Run on_job_start; if it raises, that is how the job has ended."""
+        assert self.on_job_start is not None
+        who_cancelled = functools.partial(self._who_cancelled, attempt.job.job_id)
+        ended = await run.watch(self.on_job_start(ctx), task, None, who_cancelled)
+        if ended.raised is not None:
+            return ended
+        attempt.start_ms = timestamp_ms()  # the hook's time is not the job's
+        return None
 
-    async def _run_body(
-        self, attempt: Attempt, ctx: dict[Any, Any], who_cancelled: Callable[[], Cause]
-    ) -> Ended:
+    async def _run_body(self, attempt: Attempt, ctx: dict[Any, Any], task: asyncio.Task[Any]) -> Ended:
         function, job_id = attempt.function, attempt.job.job_id
         assert function is not None
-        timeout_s = self.job_timeout_s if function.timeout_s is None else function.timeout_s
-        self.job_tasks[job_id] = cast("asyncio.Task[Any]", asyncio.current_task())
+        limit = self._time_limit(self.job_timeout_s if function.timeout_s is None else function.timeout_s)
+        self.job_tasks[job_id] = task
         self._names[job_id] = attempt.function_name
         try:
             body = function.coroutine(ctx, *attempt.args, **attempt.kwargs)
         except Exception as exc:  # noqa: BLE001  (the arguments do not fit)
             return Ended(raised=exc)
         else:
-            return await run.watch(body, timeout_s, who_cancelled)
+            return await run.watch(body, task, limit, functools.partial(self._who_cancelled, job_id))
         finally:
             del self.job_tasks[job_id], self._names[job_id]
             self.aborting_tasks.discard(job_id)
             self._abort_again_at_s.pop(job_id, None)
+
+    def _time_limit(self, limit_s: float | None) -> TimeLimit | None:
+        if limit_s is None:
+            return None
+        limit = self._time_limits.get(limit_s)
+        if limit is None:
+            limit = self._time_limits[limit_s] = TimeLimit(limit_s)
+        return limit
 
     def _who_cancelled(self, job_id: str) -> Cause:
         if job_id in self.aborting_tasks:
             return Cause.ABORT
         return Cause.SHUTDOWN if self._stopping else Cause.NOBODY
 
-    async def _end_hook(self, ctx: dict[Any, Any], outcome: Outcome) -> Outcome:
+    async def _end_hook(self, ctx: dict[Any, Any], outcome: Outcome, task: asyncio.Task[Any]) -> Outcome:
         """Run on_job_end; if it raises, the job has failed."""
         assert self.on_job_end is not None
-        ended = await run.watch(self.on_job_end(ctx), None, lambda: Cause.NOBODY)
+        ended = await run.watch(self.on_job_end(ctx), task, None, lambda: Cause.NOBODY)
         if ended.raised is None or isinstance(ended.raised, asyncio.CancelledError):
             return outcome  # a shutdown must not undo what the job has done
         failed = Outcome(outcome.attempt, Verdict.FAILED, ended.raised, finish_ms=timestamp_ms())
         report.ended(failed, self.log_results)
         return failed
 
-    def _record(self, outcome: Outcome) -> None:
+    def _record(self, outcome: Outcome, task: asyncio.Task[Any]) -> None:
         """Count an outcome and have it written; a group of them goes out together."""
         if outcome.verdict is Verdict.COMPLETE:
             self.jobs_complete += 1
@@ -188,9 +202,10 @@ class JobRunner(WorkerState):
         self._get_pump().record(ending)
         self._claimed.pop(job_id, None)
         if self.after_job_end is None:  # else the place is taken until that hook is through
-            self._slots.discard(cast("asyncio.Task[Any]", asyncio.current_task()))
+            self._slots.discard(task)
         self._activity.set()
-        self._flush_beside()
+        if not self._in_main:
+            self._flush_beside()
 
     async def _after_job_end(self, ctx: dict[Any, Any], job_id: str) -> None:
         assert self.after_job_end is not None
@@ -233,3 +248,9 @@ class JobRunner(WorkerState):
         ready, self.on_ready = self.on_ready, None
         if ready is not None:
             ready()
+
+
+def _this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task

@@ -10,6 +10,7 @@ import pytest
 
 from arq._worker.attempt import Cause, Ended
 from arq._worker.run import watch
+from arq._worker.timelimit import TimeLimit
 from arq.worker import JobExecutionFailed, Retry
 
 Body = Callable[[], Coroutine[Any, Any, Any]]
@@ -17,6 +18,12 @@ Body = Callable[[], Coroutine[Any, Any, Any]]
 
 def nobody() -> Cause:
     return Cause.NOBODY
+
+
+def this_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 async def for_ever() -> None:
@@ -27,7 +34,8 @@ async def watched(body: Body, *, timeout_s: float | None = None, cause: Cause = 
     """Run in a task of its own, which must not be left cancelled."""
 
     async def run() -> Ended:
-        ended = await watch(body(), timeout_s, lambda: cause)
+        limit = None if timeout_s is None else TimeLimit(timeout_s)
+        ended = await watch(body(), this_task(), limit, lambda: cause)
         await asyncio.sleep(0)  # what comes after a job is not cancelled with it
         return ended
 
@@ -85,7 +93,7 @@ async def test_a_cancellation_from_outside(cause: Cause) -> None:
         await for_ever()
 
     async def run() -> Ended:
-        return await watch(body(), 30, lambda: cause)
+        return await watch(body(), this_task(), TimeLimit(30), lambda: cause)
 
     task = asyncio.create_task(run())
     await started.wait()

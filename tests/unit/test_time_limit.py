@@ -1,0 +1,107 @@
+"""One timer for the time limit of many tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arq._worker.timelimit import TimeLimit
+from tests.support.eventually import wait_until_async
+
+
+class Clock:
+    """A loop whose time is set by hand: it has what TimeLimit uses of loops and tasks."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+
+    def time(self) -> float:
+        return self.now_s
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> object:
+        self.timers.append((self.now_s + delay_s, callback))
+        return callback
+
+    def advance(self, until_s: float) -> None:
+        while due := [timer for timer in self.timers if timer[0] <= until_s]:
+            timer = min(due, key=lambda timer: timer[0])
+            self.timers.remove(timer)
+            self.now_s = max(self.now_s, timer[0])
+            timer[1]()
+        self.now_s = until_s
+
+
+class Told:
+    """A task that notes when it is cancelled."""
+
+    def __init__(self, loop: Clock) -> None:
+        self.loop = loop
+        self.cancelled_s: float | None = None
+
+    def get_loop(self) -> Clock:
+        return self.loop
+
+    def cancel(self) -> None:
+        self.cancelled_s = self.loop.now_s
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 3), st.floats(0, 8)), max_size=12))
+def test_each_is_told_at_its_own_time(runs: list[tuple[float, float]]) -> None:
+    """Pauses between the starts, and how long each would run: whoever needs more than 5 s is told after 5 s."""
+    clock = Clock()
+    limit = TimeLimit(5)
+    tasks: list[Any] = []
+    moments: list[tuple[float, int, bool]] = []
+    start_s = 0.0
+    for number, (pause_s, takes_s) in enumerate(runs):
+        start_s += pause_s
+        tasks.append(Told(clock))
+        moments += [(start_s, number, True), (start_s + takes_s, number, False)]
+    ran_out = {}
+    for at_s, number, begins in sorted(moments, key=lambda moment: (moment[0], not moment[2])):
+        clock.advance(at_s)
+        if begins:
+            limit.begin(tasks[number])
+        else:
+            ran_out[number] = limit.end(tasks[number])
+    for number, (_, takes_s) in enumerate(runs):
+        if takes_s < 4.999:
+            assert not ran_out[number]
+        if takes_s > 5.001:
+            assert ran_out[number]
+        assert (tasks[number].cancelled_s is not None) == ran_out[number]
+    starts = {number: at_s for at_s, number, begins in moments if begins}
+    told = {number: task.cancelled_s for number, task in enumerate(tasks) if task.cancelled_s is not None}
+    assert all(at_s == pytest.approx(starts[number] + 5) for number, at_s in told.items())
+    clock.advance(clock.now_s + 6)
+    assert clock.timers == []  # nothing goes on for nobody
+
+
+def test_tasks_of_a_real_loop() -> None:
+    """Also when the loop is another one than the last time, whose timer will never ring."""
+    limit = TimeLimit(0.05)
+
+    async def for_ever() -> bool:
+        task = asyncio.current_task()
+        assert task is not None
+        limit.begin(task)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return limit.end(task)
+        return False
+
+    async def several() -> None:
+        tasks = [asyncio.create_task(for_ever()) for _ in range(3)]
+        await wait_until_async(lambda: all(task.done() for task in tasks), what="all are told")
+        assert all(task.result() for task in tasks)
+
+    for _ in range(2):
+        asyncio.run(several())
