@@ -61,6 +61,23 @@ class Link:
                 await self._disconnect()
                 raise
 
+    async def open(self) -> None:
+        """Connect, if need be. Where answers take as long as they take, `send` and `read` are used, not `commands`."""
+        await self._connected()
+
+    async def send(self, commands: Sequence[tuple[Any, ...]]) -> None:
+        """Send commands over the open connection, before the answers to earlier ones are here. Written at once."""
+        if self._connection is None:
+            raise ConnectionError("the connection is closed")
+        packed = [pack_command(command) for command in commands]
+        await self._connection.send_packed_command(packed, check_health=False)
+
+    async def read(self) -> Any:
+        """The next answer; what Redis refused as an exception, not raised."""
+        if self._connection is None:
+            raise ConnectionError("the connection is closed")
+        return await read_answer(self._connection)
+
     async def _connected(self) -> Connection:
         if self._connection is None:
             connection = cast(Connection, self._pool.make_connection())  # type: ignore[no-untyped-call]

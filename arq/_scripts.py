@@ -139,9 +139,13 @@ def claim(
     look_at_aborts: bool = False,
     fair: bool = False,
     epoch: int = 0,
+    waited: bool = False,
     job_ids: Sequence[str] = (),
 ) -> Call:
-    """Take up to `limit` due jobs, or exactly those of `job_ids` that are due and free; `epoch`: see `reclaim`."""
+    """Take up to `limit` due jobs, or exactly those of `job_ids` that are due and free.
+
+    `epoch`: see `reclaim`. `waited`: it is sent behind a wait for a token, and refused if the worker holds jobs.
+    """
     keys = (
         queue_name,
         wake_key(queue_name),
@@ -150,7 +154,7 @@ def claim(
         abort_jobs_ss,
         WORKERS_KEY,
     )
-    options = (begin_at or "-inf", int(look_at_aborts), int(fair), epoch)
+    options = (begin_at or "-inf", int(look_at_aborts), int(fair), epoch, int(waited))
     return Call(_CLAIM, keys, (PREFIX, worker_id, limit, lock_ms, RETRY_TTL_S, *options, *job_ids))
 
 
@@ -159,7 +163,7 @@ class Refusal(NamedTuple):
 
     Attributes:
         why: `unknown`: the worker is not presumed alive and must announce itself first. `late`: it has asked
-            meanwhile, by `reclaim`, what it holds.
+            meanwhile, by `reclaim`, what it holds. `busy`: it holds jobs, and was to have one only if it holds none.
         epoch: which claims count when this one was late.
     """
 

@@ -9,16 +9,13 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from . import _scripts
 from ._errors import FailedJobs, JobExecutionFailed, Retry, RetryJob
 from ._function import Function, func
-from ._keys import health_key, wake_key
-from ._worker.duties import Duties
-from ._worker.jobs import JobRunner
+from ._keys import health_key
 from ._worker.settings import read_options
 from ._worker.stopping import Stopping
 from ._worker.trouble import Backoff, passes
-from ._worker.wake import Listener
+from ._worker.waiting import Waiting
 from .connections import ArqRedis, RedisSettings, create_pool, log_redis_info
 from .constants import default_queue_name, keep_cronjob_progress
 from .jobs import JobResult
@@ -46,20 +43,13 @@ logger = logging.getLogger("arq.worker")
 #: A note on exceptions that say that Redis could not be reached when the worker started.
 CONNECTING = "while connecting to redis"
 
-#: The shortest pause between two looks at an idle queue, in s, whatever poll_delay says: 0 must not burn a core.
-_SHORTEST_PAUSE_S = 0.005
 
-
-class Worker(JobRunner, Duties, Stopping):
+class Worker(Waiting, Stopping):
     """Runs jobs. The arguments are those of `WorkerOptions`, see there.
 
-    Here is the main loop; `JobRunner` has what a job goes through, `Duties` what goes by the clock, `Stopping` the end.
+    Here is the main loop; `JobRunner` has what a job goes through, `Duties` what goes by the clock, `Waiting` the
+    time in between, `Stopping` the end.
     """
-
-    def _start_state(self) -> None:
-        super()._start_state()
-        #: what is done beside the main loop and may fail without harm
-        self._beside: set[asyncio.Future[Any]] = set()
 
     def run(self) -> None:
         """Run the worker until it is stopped (or, in burst mode, done), then close it."""
@@ -144,7 +134,7 @@ class Worker(JobRunner, Duties, Stopping):
         await self._get_pump().keep([], self._lease_ms())
         self._keep_at_s = self._clock() + self.in_progress_timeout_s / 3
         if not self.burst:
-            self._listener = Listener(self.pool.connection_pool, wake_key(self.queue_name), self._on_token)
+            self._listener = self._make_listener()
 
     async def _connect(self) -> ArqRedis:
         try:
@@ -192,55 +182,31 @@ class Worker(JobRunner, Duties, Stopping):
         await self.pool.connection_pool.disconnect(inuse_connections=False)
         await asyncio.sleep(pause_s)
 
-    async def _pause(self) -> None:
-        """Wait until there is something to do: a token, an ending to write, a due job, or the next look."""
-        free = self._free_slots() > 0
-        if self._get_pump().has_endings or (free and self._more):
-            return
-        if free and self._listener is not None:
-            self._listener.arm()
-        wait_s = max(_SHORTEST_PAUSE_S, self._next_duty_s(free) - self._clock())
-        timer = self.loop.call_later(wait_s, self._activity.set)
-        try:
-            await self._activity.wait()
-        finally:
-            timer.cancel()
-            self._activity.clear()
-
-    def _on_token(self) -> None:
-        if self._free_slots() > 0:
-            self._get_pump().start_over()
-            self._more = True
-            self._activity.set()
-        else:  # all places were taken meanwhile: the token is somebody else's
-            self._later(_scripts.run(self.pool, _scripts.pass_on(self.queue_name)))
-
-    def _later(self, doing: Any) -> None:
-        """Do something beside the main loop that may fail without harm."""
-        task = asyncio.ensure_future(doing)
-        self._beside.add(task)
-        task.add_done_callback(self._done_beside)
-
-    def _done_beside(self, task: asyncio.Future[Any]) -> None:
-        self._beside.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.debug("not done: %r", task.exception())
-
     async def _poll_iteration(self) -> None:
         """Do what is regular, write how jobs ended, and take new ones if there is room and something may be due."""
         await self._do_what_is_regular()
-        # Half of the places at a time: one half runs while Redis writes the endings of the other and fills it anew.
-        want = min(self._free_slots(), self.queue_read_limit, (self.max_jobs + 1) // 2)
-        if self.burst and self.max_burst_jobs >= 0:
-            want = min(want, self.max_burst_jobs - self._started)
-        if want > 0 and not self._more:
-            want = want if await self._may_be_due() else 0
+        if not self.allow_pick_jobs and self._listener is not None:
+            self._listener.disarm()
+        want = await self._how_many()
         pump = self._get_pump()
-        if want > 0 or pump.has_endings:
-            answer = await pump.exchange(max(0, want), fair=not self.burst)
+        if want > 0 or pump.has_endings or pump.claim_lost:
+            answer = await pump.exchange(want, fair=not self.burst, recover=True)
             if answer is not None:
                 self._take(answer)
         await self._let_go_outside_main()
+
+    async def _how_many(self) -> int:
+        """How many jobs to ask for. What is free is counted last: a claim that waits may bring a job at any time."""
+        left = (
+            self.max_burst_jobs - self._started if self.burst and self.max_burst_jobs >= 0 else self.max_jobs
+        )
+        if left <= 0 or self._room() <= 0 or not (self._more or await self._may_be_due()):
+            return 0
+        if self._room() > 0 and self._free_slots() == 0:
+            await self._leave_to_who_waits()
+            return 0
+        # Half of the places at a time: one half runs while Redis writes the endings of the other and fills it anew.
+        return min(left, self._free_slots(), self.queue_read_limit, (self.max_jobs + 1) // 2)
 
     async def _may_be_due(self) -> bool:
         """Whether it is time to look at the queue, and if so, whether its first job is due."""

@@ -7,6 +7,8 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from redis.exceptions import NoScriptError
+
 from .. import _scripts
 from .._link import Link
 from .._scripts import Call, ClaimAnswer, Ending, Refusal
@@ -45,9 +47,9 @@ class Pump:
         self._endings: list[Ending] = []
         self._repeated: set[str] = set()
         self._written: asyncio.Future[None] | None = None
-        self._claim_lost = False
+        self._claim_lost = self._stray = False
         #: goes up with each `reclaim`: claims that were given up before and arrive after it are refused
-        self._epoch = 0
+        self._epoch = self._waiting_epoch = 0
         self._begin_at = ""
         self._turn = asyncio.Lock()
 
@@ -55,6 +57,11 @@ class Pump:
     def has_endings(self) -> bool:
         """Whether endings wait to be written."""
         return bool(self._endings)
+
+    @property
+    def claim_lost(self) -> bool:
+        """Whether jobs may be ours of which we do not know: an answer was lost, or is not here yet."""
+        return self._claim_lost or self._stray
 
     def record(self, ending: Ending) -> None:
         """Note how a job ended; the next exchange writes it."""
@@ -71,9 +78,12 @@ class Pump:
         self._begin_at = ""
 
     async def exchange(
-        self, want: int = 0, *, fair: bool = True, job_ids: Sequence[str] = ()
+        self, want: int = 0, *, fair: bool = True, job_ids: Sequence[str] = (), recover: bool = False
     ) -> ClaimAnswer | None:
         """Write the endings noted so far and claim up to `want` jobs; None if nothing was claimed.
+
+        After a claim whose answer was lost the answer is what we hold, and nothing is claimed; with `recover` also if
+        `want` is 0.
 
         Nothing is awaited before the commands are on their way: jobs that were started just before run while Redis
         works on them.
@@ -83,34 +93,32 @@ class Pump:
                 same holds for a cancellation.
         """
         async with self._turn:
-            return await self._talk(want, fair, job_ids)
+            return await self._talk(want, fair, job_ids, recover)
 
-    async def _talk(self, want: int, fair: bool, job_ids: Sequence[str]) -> ClaimAnswer | None:
+    async def _talk(self, want: int, fair: bool, job_ids: Sequence[str], recover: bool) -> ClaimAnswer | None:
         endings, self._endings = self._endings[:_MOST_ENDINGS], self._endings[_MOST_ENDINGS:]
         written = None
         if not self._endings:
             written, self._written = self._written, None
-        recover = self._claim_lost and want > 0
+        recover = self.claim_lost and (want > 0 or recover)
         calls = self._calls(endings, recover, want, fair, job_ids)
         if not calls:
             return None
-        self._claim_lost = self._claim_lost or want > 0  # until the answer is here
+        asks = recover or want > 0
+        if asks:  # until the answer is here
+            self._claim_lost, self._stray = True, self._stray and not recover
         try:
             answers = await self._link.call(calls)
         except BaseException:
             self._put_back(endings, written)
             raise
-        if want > 0:
-            self._claim_lost = False
-        if endings:
-            self._check(endings, answers.pop(0))
-        if written is not None:
-            _resolve(written)
-        if want == 0:
+        self._written_now(endings, written, answers)
+        if not asks:
             return None
-        return (
-            self._recovered(answers[0]) if recover else await self._claimed(answers[0], want, fair, job_ids)
-        )
+        self._claim_lost = False
+        if recover:
+            return self._recovered(answers[-1])
+        return await self._claimed(answers[-1], want, fair, job_ids)
 
     def _calls(
         self, endings: list[Ending], recover: bool, want: int, fair: bool, job_ids: Sequence[str]
@@ -150,6 +158,14 @@ class Pump:
             else:  # somebody asked anew meanwhile: both are answered by the same write
                 self._written.add_done_callback(functools.partial(_resolve, written))
 
+    def _written_now(
+        self, endings: list[Ending], written: asyncio.Future[None] | None, answers: list[Any]
+    ) -> None:
+        if endings:
+            self._check(endings, answers[0])
+        if written is not None:
+            _resolve(written)
+
     def _check(self, endings: list[Ending], answers: list[int]) -> None:
         """Say which endings came too late. One that was sent twice may have been written the first time."""
         for ending, answer in zip(endings, answers, strict=True):
@@ -181,6 +197,47 @@ class Pump:
             answer = _scripts.read_claim(raw)
         self._begin_at = answer.begin_at or self._begin_at
         return answer
+
+    def waiting_claim(self) -> tuple[Any, ...] | None:
+        """A command that claims one job when a token arrives, to be sent behind a wait for it; None: not now.
+
+        Its answer goes to `waited`; if none comes, `stray` must be told.
+        """
+        if self.claim_lost or self._endings:
+            return None
+        self._waiting_epoch = self._epoch
+        call = _scripts.claim(
+            self._queue_name,
+            self._worker_id,
+            limit=1,
+            lock_ms=self._lock_ms,
+            look_at_aborts=self._look_at_aborts,
+            epoch=self._epoch,
+            waited=True,
+        )
+        return call.by_sha()
+
+    def waited(self, raw: Any) -> ClaimAnswer | None:
+        """The answer of a `waiting_claim`; None: it was refused or does not count, an ordinary exchange must ask."""
+        if isinstance(raw, NoScriptError):
+            return None
+        if isinstance(raw, Exception):
+            self._stray = True
+            return None
+        answer = _scripts.read_claim(raw)
+        # If we have asked since what is ours, the answer to that has this job, too, or it is over already.
+        if isinstance(answer, Refusal) or self._waiting_epoch != self._epoch:
+            return None
+        self._begin_at = answer.begin_at
+        return answer
+
+    def stray(self) -> None:
+        """The answer of a `waiting_claim` is lost: the next exchange asks what is ours."""
+        self._stray = True
+
+    async def pass_on(self) -> None:
+        """Leave a token for whoever waits for one, this worker or another."""
+        await self._link.call([_scripts.pass_on(self._queue_name)])
 
     async def earliest_ms(self) -> int | None:
         """The score of the first entry that may be free: one cheap command."""

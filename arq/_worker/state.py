@@ -64,6 +64,8 @@ class WorkerState(WorkerOptions):
     @allow_pick_jobs.setter
     def allow_pick_jobs(self, allow: bool) -> None:
         self._may_pick_jobs = allow
+        if not allow and self._listener is not None:
+            self._listener.disarm()
         self._activity.set()  # the loop may be asleep
 
     @property
@@ -104,8 +106,14 @@ class WorkerState(WorkerOptions):
     def _clock(self) -> float:
         return asyncio.get_running_loop().time()
 
-    def _free_slots(self) -> int:
+    def _room(self) -> int:
+        """Places for jobs, if any may be taken."""
         return self.max_jobs - len(self._slots) if self.allow_pick_jobs and not self._stopping else 0
+
+    def _free_slots(self) -> int:
+        """Places for jobs without the one that is kept for a claim that waits."""
+        kept = self._listener is not None and self._listener.has_claim
+        return max(0, self._room() - kept)
 
     def _counts(self) -> str:
         return f"{self.jobs_complete} jobs complete ◆ {self.jobs_failed} failed ◆ {self.jobs_retried} retries"

@@ -1,62 +1,143 @@
-"""Wait for wake-up tokens: Redis wakes one idle worker for each."""
+"""Wait for wake-up tokens: Redis wakes one idle worker for each, and may give it a job at the same time."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable
+from enum import Enum, auto
+from typing import Any
 
 from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 from .._link import Link
+from .._patience import Patience
 
 logger = logging.getLogger("arq.worker")
 
 #: Seconds that Redis holds one wait. A new one costs a command; a connection that died is noticed after this.
-BLOCK_S = 30
+BLOCK_S = 10
+#: Seconds beyond that until the answer is taken for lost.
+_GRACE_S = 5.0
 #: Seconds between tries while Redis is away. The worker polls meanwhile.
 _RETRY_S = 1.0
 
 
+class _Stage(Enum):
+    """How far a wait is."""
+
+    NONE = auto()
+    #: nothing is sent yet
+    OPENING = auto()
+    WAITING = auto()
+    #: it failed, the next one must not follow at once
+    RESTING = auto()
+
+
 class Listener:
-    """Takes at most one token each time it is armed.
+    """Waits for one token each time it is armed.
+
+    A claim may be sent behind the wait: Redis carries it out at the moment at which the token comes, or the wait runs
+    off. So the job comes with the token, without a further round trip.
 
     Args:
         pool: the pool whose settings the listener's own connection shares.
         key: list of tokens.
-        on_token: called when a token was taken.
+        hear: called when a wait is over, with whether there was a token, and with the answer of the claim, if one was
+            sent. The listener has to be armed again.
+        lost: called when a claim was sent and its answer will not come.
     """
 
-    def __init__(self, pool: ConnectionPool, key: str, on_token: Callable[[], None]) -> None:
-        self._link = Link(pool, BLOCK_S + 5)
+    def __init__(
+        self, pool: ConnectionPool, key: str, hear: Callable[[bool, Any], None], lost: Callable[[], None]
+    ) -> None:
+        self._link = Link(pool)
+        self._patience = Patience(BLOCK_S + _GRACE_S)
         self._key = key
-        self._on_token = on_token
-        self._armed = asyncio.Event()
-        self._task = asyncio.create_task(self._listen())
+        self._hear = hear
+        self._lost = lost
+        self._stage = _Stage.NONE
+        self._claim: tuple[Any, ...] | None = None
+        self._task: asyncio.Task[None] | None = None
 
-    def arm(self) -> None:
-        """Take the next token."""
-        self._armed.set()
+    @property
+    def has_claim(self) -> bool:
+        """Whether a claim waits for a token."""
+        return self._claim is not None
+
+    async def arm(self, claim: tuple[Any, ...] | None = None) -> None:
+        """Wait for the next token, unless that is under way; with a claim if one is given and none waits.
+
+        Args:
+            claim: the command. From now on it has to be reckoned with.
+        """
+        if self._stage is _Stage.NONE:
+            self._stage, self._claim = _Stage.OPENING, claim
+            self._task = asyncio.create_task(self._wait())
+        elif claim is not None and self._claim is None and self._stage is not _Stage.RESTING:
+            self._claim = claim
+            if self._stage is _Stage.WAITING:
+                await self._send_behind(claim)
+
+    async def _send_behind(self, claim: tuple[Any, ...]) -> None:
+        try:
+            await self._link.send([claim])
+        except (RedisError, OSError):
+            self.disarm()
+
+    def disarm(self) -> None:
+        """Let no claim wait any more. If one has been sent, it is lost."""
+        if self._stage is _Stage.OPENING:
+            self._claim = None
+        elif self._claim is not None and self._task is not None:
+            self._task.cancel()
 
     async def stop(self) -> None:
         """Stop listening and close the connection."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        while self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=1.0)
+        self._patience.stop()
         await self._link.drop()
 
-    async def _listen(self) -> None:
-        while True:
-            await self._armed.wait()
-            try:
-                (answer,) = await self._link.commands([("BLPOP", self._key, BLOCK_S)])
-            except (RedisError, OSError, TimeoutError) as exc:
-                logger.debug("no wake-up tokens while redis is away: %r", exc)
-                await asyncio.sleep(_RETRY_S)
-                continue
-            if isinstance(answer, Exception):
-                logger.debug("no wake-up tokens: %r", answer)
-                await asyncio.sleep(_RETRY_S)
-            elif answer is not None:
-                self._armed.clear()
-                self._on_token()
+    async def _wait(self) -> None:
+        try:
+            with self._patience:
+                token, claimed = await self._ask()
+        except BaseException as exc:
+            await self._failed()
+            if not isinstance(exc, RedisError | OSError):
+                self._stage = _Stage.NONE
+                raise
+            logger.debug("no wake-up tokens while redis is away: %r", exc)
+            await self._rest()
+            return
+        self._claim = None
+        refused = isinstance(token, Exception)
+        self._stage = _Stage.RESTING if refused else _Stage.NONE
+        self._hear(token is not None and not refused, claimed)
+        if refused:
+            logger.debug("no wake-up tokens: %r", token)
+            await self._rest()
+
+    async def _ask(self) -> tuple[Any, Any]:
+        await self._link.open()
+        self._stage = _Stage.WAITING  # nothing is awaited until it is written: a claim may follow it
+        wait = ("BLPOP", self._key, BLOCK_S)
+        await self._link.send([wait] if self._claim is None else [wait, self._claim])
+        token = await self._link.read()
+        return token, None if self._claim is None else await self._link.read()
+
+    async def _failed(self) -> None:
+        was_sent = self._claim is not None and self._stage is _Stage.WAITING
+        self._claim, self._stage = None, _Stage.RESTING
+        if was_sent:
+            self._lost()
+        self._patience.stop()
+        await self._link.drop()
+
+    async def _rest(self) -> None:
+        await asyncio.sleep(_RETRY_S)
+        self._stage = _Stage.NONE
+        self._hear(False, None)

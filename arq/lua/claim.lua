@@ -5,22 +5,37 @@
 --       5 requests to abort (zset)   6 workers that are presumed alive (zset)
 -- ARGV  1 prefix   2 worker id   3 most jobs to take   4 ms until the locks lapse   5 s until the start counters expire
 --       6 score to begin at: '-inf', or what the last claim said   7 '1': look at the requests to abort
---       8 '1': leave a fair share to the other workers   9 epoch of this claim   10.. ids: take exactly these instead
+--       8 '1': leave a fair share to the other workers   9 epoch of this claim   10 '1': it waited behind BLPOP for a token and
+--       counts only if this worker holds nothing   11.. ids: take exactly these instead
 -- Result  {now in ms, ms until the next job is due (0: more are due now, -1: none), score to begin at next time ('' from the
 --         start), 1 if a fair share was left to others, jobs}; a job: see include/claimed.lua
 --         {'unknown', 0} if this worker is not presumed alive: whoever released its jobs would not know of new ones
+--         {'busy', 0} if it may only have jobs when it holds none, and holds some
 --         {'late', E} if the worker has given this claim up: only those of epoch E and later count (reclaim.lua)
 --!include keys
 --!include wake
 --!include claimed
 local queue, wake, claims, workers, aborts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local EXACTLY = 10
+local EXACTLY = 11
+local waited = ARGV[10] == '1'
+
+-- The token that went before may not be lost: somebody must see what it was left for.
+local function refuse(why, epoch)
+  if waited and redis.call('ZCARD', workers) > 0 and redis.call('ZCARD', queue) > 0 then
+    wake_one(wake)
+  end
+  return {why, epoch}
+end
+
 if not redis.call('ZSCORE', KEYS[6], ARGV[2]) then
-  return {'unknown', 0}
+  return refuse('unknown', 0)
 end
 local epoch = tonumber(redis.call('GET', EPOCH .. ARGV[2])) or 0
 if epoch > tonumber(ARGV[9]) then
-  return {'late', epoch}
+  return refuse('late', epoch)
+end
+if waited and redis.call('EXISTS', claims) == 1 then
+  return refuse('busy', 0)
 end
 local worker, limit, lock_ms, retry_ttl_s = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local begin_at, look_at_aborts, fair = ARGV[6], ARGV[7] == '1', ARGV[8] == '1'
@@ -127,7 +142,7 @@ else
   end
 end
 -- The next worker's turn: more is due, or we have taken all we can and somebody else must know when the next job is due.
-if (more or (wait_ms > 0 and #jobs == limit)) and redis.call('ZCARD', workers) > 1 then
+if (more or (wait_ms > 0 and #jobs == limit and not waited)) and redis.call('ZCARD', workers) > 1 then
   wake_one(wake)
 end
 return {now, wait_ms, held >= MANY_HELD and last or '', more and shared or 0, jobs}

@@ -83,6 +83,9 @@ for n, id in ipairs(ids) do
     settled[#settled + 1] = id
     answers[n] = 1
   else
+    if notes[n] and select(3, recall(notes[n])) == ARGV[i + 1] then -- this claim was lost to another worker
+      settled[#settled + 1] = id
+    end
     answers[n] = 0
   end
 end

@@ -50,6 +50,30 @@ async def idle(*workers: Worker) -> None:
     await wait_until_async(waiting, what="workers wait for tokens")
 
 
+async def armed(*workers: Worker) -> None:
+    """Wait until all workers are idle and a claim waits with each for a token."""
+
+    async def waiting() -> bool:
+        return all(worker._listener is not None and worker._listener.has_claim for worker in workers)
+
+    await wait_until_async(waiting, what="claims wait")
+    await idle(*workers)
+
+
+async def quiet(*workers: Worker) -> None:
+    """Let workers take no more jobs, and wait until no claim of theirs is on its way any more."""
+    for worker in workers:
+        worker.allow_pick_jobs = False
+
+    def settled() -> bool:
+        return not any(
+            worker._get_pump().claim_lost or worker._listener is None or worker._listener.has_claim
+            for worker in workers
+        )
+
+    await wait_until_async(settled, what="workers are quiet")
+
+
 async def claim(
     pool: ArqRedis, worker_id: str, limit: int = 10, *, queue_name: str = QUEUE, **options: Any
 ) -> ClaimAnswer:

@@ -13,7 +13,7 @@ from arq._scripts import ClaimAnswer, Refusal
 from arq._worker.pump import Pump
 from arq.connections import ArqRedis, JobCall, RedisSettings
 from arq.worker import Worker, func
-from tests.redis.harness import QUEUE, Ctx, ids, keys, nothing_held, quick, running
+from tests.redis.harness import QUEUE, Ctx, ids, keys, nothing_held, quick, quiet, running
 from tests.support.eventually import wait_until_async
 from tests.support.flaky import Fault, FlakyProxy
 
@@ -136,7 +136,7 @@ async def test_a_claim_held_up_in_the_network(
     worker.on_startup = on_startup
     async with running(worker):
         await wait_until_async(lambda: arq_redis.exists(f"arq:epoch:{worker.worker_id}"))
-        worker.allow_pick_jobs = False
+        await quiet(worker)
         await arq_redis.enqueue_job("quick", _job_id="a")
         answer = _scripts.read_claim(await arq_redis.execute_command(*claims[0]))
         assert isinstance(answer, Refusal)

@@ -12,7 +12,7 @@ from arq.connections import ArqRedis, JobCall, RedisSettings
 from arq.jobs import Job
 from arq.utils import timestamp_ms
 from arq.worker import Retry, Worker, func
-from tests.redis.harness import QUEUE, idle, keys, old_enqueue, running
+from tests.redis.harness import QUEUE, idle, keys, old_enqueue, quiet, running
 from tests.support.eventually import wait_until_async
 
 Ctx = dict[Any, Any]
@@ -110,7 +110,7 @@ async def test_a_deferred_job_starts_on_time_though_the_worker_that_knew_of_it_i
     first, second = lazy(redis_settings, starts), lazy(redis_settings, starts)
     async with running(second):
         await idle(second)
-        second.allow_pick_jobs = False  # the first takes the token
+        await quiet(second)  # the first takes the token
         async with running(first):
             await idle(first)
             await arq_redis.enqueue_job("quick", _job_id="a", _defer_by=0.5)
@@ -139,7 +139,7 @@ async def test_a_stopped_workers_jobs_go_to_another_at_once(
     async with running(second):
         async with running(first):
             await idle(first, second)
-            second.allow_pick_jobs = False
+            await quiet(second)
             await arq_redis.enqueue_job("for_ever")
             await wait_until_async(lambda: first.job_tasks)
             second.allow_pick_jobs = True
