@@ -1,8 +1,8 @@
 """How a child is made to end: TERM, QUIT, ABRT, KILL, each with one absolute deadline for the next."""
 
 from .codes import Outcome
-from .events import Kill, Role
-from .model import Child, Phase, Pool
+from .events import Kill
+from .model import BEATING, Child, Phase, Pool
 
 DUMP_PAUSE_S = 1.0
 
@@ -77,7 +77,7 @@ def look(pool: Pool, child: Child, now: float) -> None:
 
 def next_look_s(pool: Pool, child: Child) -> float | None:
     """When silence of a ready child would mean something."""
-    if child.last_beat_s is None or child.role is Role.REDIS:
+    if child.last_beat_s is None or child.role not in BEATING:
         return None
     if not child.is_stalled:
         return child.last_beat_s + child.stall_limit_s(pool.options)

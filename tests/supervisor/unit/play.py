@@ -48,7 +48,7 @@ class Play:
         return self
 
     def pass_time(self, seconds: float, *, beating: bool = True) -> "Play":
-        """Let time pass in steps, with a tick at each deadline and, if wanted, a beat of everybody each second."""
+        """Let time pass in steps, with a tick at each deadline and, if wanted, a beat of all that beat."""
         end = self.now + seconds
         while self.now < end and not self.machine.done:
             due = self.machine.deadline()
@@ -59,7 +59,7 @@ class Play:
             )
             self.now = step
             if beating:
-                for key in self.ready_keys():
+                for key in self.beating_keys():
                     self.beat(key)
             self.feed(Tick())
         return self
@@ -106,6 +106,10 @@ class Play:
 
     def ready_keys(self) -> list[int]:
         return [child.key for child in self.machine.pool.children.values() if child.ready_s is not None]
+
+    def beating_keys(self) -> list[int]:
+        children = self.machine.pool.children
+        return [key for key in self.ready_keys() if children[key].role in (Role.WORKER, Role.STEWARD)]
 
     def workers(self) -> list[int]:
         return [key for key, fork in self.alive.items() if fork.role is Role.WORKER]

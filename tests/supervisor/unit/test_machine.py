@@ -278,6 +278,15 @@ def test_a_silent_steward_is_replaced_before_leases_run_out() -> None:
     assert not play.machine.done
 
 
+def test_helpers_that_do_not_beat_are_never_silent() -> None:
+    play = booted(1, watch=("src",), embedded_redis=True)
+    helpers = [key for key, fork in play.alive.items() if fork.role in (Role.REDIS, Role.WATCHER)]
+    assert len(helpers) == 2
+    play.pass_time(1000)
+    assert not play.said("child.stall")
+    assert all(play.signals_to(key) == [] for key in helpers)
+
+
 def test_r41_own_absence_excuses_everybody() -> None:
     play = booted(2, hang_timeout_s=6)
     play.now += 100
