@@ -64,8 +64,9 @@ class Steward:
         self._tasks: set[asyncio.Task[None]] = set()
         self._heard = asyncio.Event()
         self._ending = asyncio.Event()
-        self._written: dict[tuple[str, str], bytes] = {}
+        self._written: dict[tuple[str, str], tuple[bytes, ...]] = {}
         self._is_lost = False
+        self._lost_at_s = 0.0
         self._metrics: MetricsServer | None = None
 
     async def run(self) -> int:
@@ -129,18 +130,27 @@ class Steward:
     async def _keep(self, period_s: float, duty: Any) -> None:
         """Do it now and then every `period_s`; Redis being away is said once, and no reason to stop."""
         await self._heard.wait()
+        loop = asyncio.get_running_loop()
         while True:
+            begun_s = loop.time()
             try:
                 await asyncio.wait_for(duty(), COMMAND_S)
-                self._note_lost(None)
+                self._note_reached(begun_s)
             except Exception as error:  # noqa: BLE001  # the next round tries again
-                self._note_lost(error)
+                self._note_lost(error, loop.time())
             await asyncio.sleep(period_s)
 
-    def _note_lost(self, error: Exception | None) -> None:
-        if (error is not None) != self._is_lost:
-            self._is_lost = error is not None
-            self._line.send("redis_state", error=short(error) if error else "")
+    def _note_lost(self, error: Exception, now_s: float) -> None:
+        self._lost_at_s = now_s
+        if not self._is_lost:
+            self._is_lost = True
+            self._line.send("redis_state", error=short(error))
+
+    def _note_reached(self, begun_s: float) -> None:
+        """What was asked before Redis was lost says nothing of now."""
+        if self._is_lost and begun_s > self._lost_at_s:
+            self._is_lost = False
+            self._line.send("redis_state", error="")
 
     async def _renew(self) -> None:
         """Leases of ours, then a look for workers, on any host, that nobody has renewed."""
@@ -220,7 +230,8 @@ class Steward:
             for key, tally in lines.items():
                 text = format_line(tally, now).encode()
                 pipe.set(key, text, px=life_ms)
-                self._written[name, key] = text
+                # the one before stays known: nobody tells whether a write that is cut off was carried out
+                self._written[name, key] = (text, *self._written.get((name, key), ())[:1])
             await pipe.execute()
         facts = await self._ask_queue()
         if facts.is_up:
@@ -233,9 +244,9 @@ class Steward:
         """What a clean end owes: jobs given back, our keys gone (the plain key only if nobody else writes it)."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
-        for (name, key), text in self._written.items():
+        for (name, key), texts in self._written.items():
             pool = await self._pool(name)
-            if await pool.get(key) == text:
+            if await pool.get(key) in texts:
                 await pool.delete(key)
         for pool in self._pools.values():
             await pool.aclose()
