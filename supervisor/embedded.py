@@ -88,7 +88,7 @@ class Guardian:
 
     def __init__(self, line: BeatLine, directory: Path, is_kept: bool, dsn: str) -> None:
         self._line = line
-        self._directory = directory
+        self._directory = directory.absolute()  # the server looks for it from inside
         self._is_kept = is_kept
         self._dsn = dsn
         self._port = int(dsn.rsplit(":", 1)[1])
