@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterable
 from fnmatch import fnmatch
 
@@ -13,6 +14,8 @@ from .title import present_as
 
 LONGEST_BURST_MS = 10_000
 MOST_PATHS = 20
+# who looks at the times of files has seen them all by then
+FIRST_LOOK_S = 1.0
 
 
 def main(brief: Brief, pipes: Pipes) -> int:
@@ -27,6 +30,7 @@ def main(brief: Brief, pipes: Pipes) -> int:
     line.on_broken = lambda: os._exit(0)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     sources = Sources(options.watch)
+    # nothing is watched before the first question for a change
     changes = watch(
         *sources.watched,
         watch_filter=sources,
@@ -35,8 +39,8 @@ def main(brief: Brief, pipes: Pipes) -> int:
         step=max(10, round(options.watch_debounce_s * 1000)),
         force_polling=options.watch_poll or None,
         raise_interrupt=False,
+        stop_event=Announcement(line, FIRST_LOOK_S if options.watch_poll else 0.0),
     )
-    line.send_surely("ready")
     try:
         for found in changes:
             if paths := relevant((path for _, path in found), options.watch_ignore):
@@ -44,6 +48,31 @@ def main(brief: Brief, pipes: Pipes) -> int:
     except OSError as error:
         line.send_surely("fatal", kind="boot", exc=f"--watch: {error}", trace="")
     return ChildCode.BOOT
+
+
+class Announcement:
+    """Says READY `after_s` seconds after it was asked for the first time: from then on no change is missed.
+
+    Stands in for the event that ends the watching: that is looked at again and again, once the watching has begun.
+    """
+
+    def __init__(self, line: BeatLine, after_s: float) -> None:
+        self._line = line
+        self._after_s = after_s
+        self._due_s: float | None = None
+        self._is_said = False
+
+    def is_set(self) -> bool:
+        """Never: the process is ended by a signal."""
+        if self._is_said:
+            return False
+        now_s = time.monotonic()
+        if self._due_s is None:
+            self._due_s = now_s + self._after_s
+        if now_s >= self._due_s:
+            self._is_said = True
+            self._line.send_surely("ready")
+        return False
 
 
 def relevant(paths: Iterable[str], ignored: Iterable[str]) -> list[str]:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from arq.connections import RedisSettings
@@ -24,6 +25,13 @@ async def who(ctx: Ctx) -> int:
 
 async def slow(ctx: Ctx, seconds: float) -> int:
     await asyncio.sleep(seconds)
+    return os.getpid()
+
+
+async def until(ctx: Ctx, name: str) -> int:
+    """Goes on until there is a file of this name in the pool's directory: the test decides when that is."""
+    while not Path(name).exists():  # noqa: ASYNC110, ASYNC240  # who opens the gate is another process
+        await asyncio.sleep(0.02)
     return os.getpid()
 
 
@@ -116,7 +124,7 @@ if os.environ.get("TEST_IMPORT") == "crash_soon":
 class Settings:
     functions = [  # as every user writes it
         echo, who, slow, block, hold_the_gil, stubborn, deaf, poison, leave, spawn, signal_state, environment,
-        count, grow,
+        count, grow, until,
     ]  # fmt: skip
     redis_settings = RedisSettings(port=int(os.environ.get("TEST_PORT", "6379")), conn_retries=0)
     on_startup = startup

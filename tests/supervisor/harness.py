@@ -18,7 +18,7 @@ import psutil
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.jobs import Job
 from tests.supervisor.tidy import left_behind, untidy
-from tests.support.eventually import wait_until
+from tests.support.eventually import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "ARQ_TEST_POOL"
@@ -99,7 +99,9 @@ os.execv({words[0]!r}, {words!r})"""
                     found.append(record)
         return found
 
-    def wait_event(self, name: str, n: int = 1, timeout_s: float = 15, **where: Any) -> dict[str, Any]:
+    def wait_event(
+        self, name: str, n: int = 1, timeout_s: float = PATIENCE_S, **where: Any
+    ) -> dict[str, Any]:
         """Wait for the n-th such record and return it."""
         try:
             wait_until(
@@ -122,6 +124,10 @@ os.execv({words[0]!r}, {words!r})"""
             what=f"{job_id} runs",
         )
 
+    def open_gate(self, name: str = "gate") -> None:
+        """The jobs `until` that wait for this name may end."""
+        (self.directory / name).touch()
+
     def _is_over(self) -> bool:
         return self.process is not None and self.process.poll() is not None
 
@@ -139,6 +145,8 @@ os.execv({words[0]!r}, {words!r})"""
         return {record["slot"]: record["pid"] for record in ready if record["pid"] not in gone}
 
     def steward(self) -> int:
+        """The pid of the steward, which comes after the first worker, and may be ready after all of them."""
+        self.wait_event("child.ready", role="steward")
         pid: int = self.events("child.ready", role="steward")[-1]["pid"]
         return pid
 
@@ -166,14 +174,14 @@ os.execv({words[0]!r}, {words!r})"""
 
     # --- its end --------------------------------------------------------------------------------------------------
 
-    def wait(self, timeout_s: float = 20) -> int:
+    def wait(self, timeout_s: float = 40) -> int:
         assert self.process is not None
         try:
             return self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running after {timeout_s} s:\n{self.text()[-6000:]}") from None
 
-    def stop(self, timeout_s: float = 20) -> int:
+    def stop(self, timeout_s: float = 40) -> int:
         """TERM, and the exit code. Whatever has happened before, it must have cleaned up after it by now."""
         self.check_tidy()
         self.signal(signal.SIGTERM)
@@ -188,11 +196,11 @@ os.execv({words[0]!r}, {words!r})"""
             return not untidied or self._is_over()
 
         try:
-            wait_until(is_tidy, 10, "a tidy supervisor")
+            wait_until(is_tidy, what="a tidy supervisor")
         except AssertionError:
             raise AssertionError(f"left behind: {untidied}\n{self.text()[-3000:]}") from None
 
-    def wait_gone(self, timeout_s: float = 10) -> None:
+    def wait_gone(self, timeout_s: float = PATIENCE_S) -> None:
         """Nobody is left."""
         wait_until(lambda: not self.survivors(), timeout_s, "every process gone")
 
@@ -202,14 +210,14 @@ os.execv({words[0]!r}, {words!r})"""
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
             with suppress(subprocess.TimeoutExpired):
-                self.process.wait(15)
+                self.process.wait(20)
             if self.process.poll() is None:
                 self.process.kill()
                 self.process.wait()
         if self.terminal is not None:
             os.close(self.terminal)
         with suppress(AssertionError):
-            self.wait_gone(5)
+            self.wait_gone(10)
         left = self.survivors()
         for pid in left:
             with suppress(OSError):
@@ -267,13 +275,21 @@ class Queue:
 
         asyncio.run(self._with(use))
 
-    def result(self, job_id: str, timeout_s: float = 15) -> Any:
+    def result(self, job_id: str, timeout_s: float = PATIENCE_S) -> Any:
         """What the job returned; raises what it raised."""
 
         async def use(redis: ArqRedis) -> Any:
             return await Job(job_id, redis).result(timeout=timeout_s, poll_delay=0.02)
 
         return asyncio.run(self._with(use))
+
+    def results(self, job_ids: Iterable[str]) -> list[Any]:
+        """What they returned."""
+
+        async def use(redis: ArqRedis) -> list[Any]:
+            return [await Job(one, redis).result(timeout=PATIENCE_S, poll_delay=0.02) for one in job_ids]
+
+        return list(asyncio.run(self._with(use)))
 
     def tries(self, job_id: str) -> int:
         async def use(redis: ArqRedis) -> int:

@@ -8,6 +8,8 @@ from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
+# what takes a tenth of a second may take a hundred times as long on a machine that is busy with other things
+PATIENCE_S = 30.0
 FIRST_PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.05
 
@@ -16,7 +18,7 @@ class NeverHappenedError(AssertionError):
     """The condition did not hold before the limit."""
 
 
-def wait_until(predicate: Callable[[], T], timeout_s: float = 10.0, what: str = "") -> T:
+def wait_until(predicate: Callable[[], T], timeout_s: float = PATIENCE_S, what: str = "") -> T:
     """Call `predicate` until it returns something true, and return that.
 
     `timeout_s` is generous on purpose: it is spent only when the test fails. `what` names the condition in
@@ -34,11 +36,15 @@ def wait_until(predicate: Callable[[], T], timeout_s: float = 10.0, what: str = 
 
 @overload
 async def wait_until_async(
-    predicate: Callable[[], Awaitable[T]], timeout_s: float = 10.0, what: str = ""
+    predicate: Callable[[], Awaitable[T]], timeout_s: float = PATIENCE_S, what: str = ""
 ) -> T: ...
 @overload
-async def wait_until_async(predicate: Callable[[], T], timeout_s: float = 10.0, what: str = "") -> T: ...
-async def wait_until_async(predicate: Callable[[], Any], timeout_s: float = 10.0, what: str = "") -> Any:
+async def wait_until_async(
+    predicate: Callable[[], T], timeout_s: float = PATIENCE_S, what: str = ""
+) -> T: ...
+async def wait_until_async(
+    predicate: Callable[[], Any], timeout_s: float = PATIENCE_S, what: str = ""
+) -> Any:
     """As `wait_until`, leaving the event loop free; `predicate` may be a coroutine function."""
     deadline = time.monotonic() + timeout_s
     pause_s = FIRST_PAUSE_S

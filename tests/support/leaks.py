@@ -37,7 +37,7 @@ def child_pids() -> set[int]:
     return {child.pid for child in psutil.Process().children(recursive=True) if not _is_helper(child)}
 
 
-def leftover_children(before: set[int], patience_s: float = 2) -> list[str]:
+def leftover_children(before: set[int], patience_s: float = 10) -> list[str]:
     """Children that are still there a moment after the test; zombies count."""
     try:
         wait_until(lambda: child_pids() <= before, patience_s, "children gone")

@@ -50,9 +50,9 @@ class Program:
             assert found or not over, f"ended without printing {text!r}:\n{self.stdout}\n{self.stderr}"
             return found
 
-        wait_until(seen, 30, f"{text!r} printed")
+        wait_until(seen, 60, f"{text!r} printed")
 
-    def ended(self, timeout_s: float = 30) -> int:
+    def ended(self, timeout_s: float = 60) -> int:
         """Wait for the end; the exit code."""
         return self.process.wait(timeout_s)
 

@@ -7,6 +7,7 @@ or `redis` (`redis-server` on the PATH). Unset: valkey if that wheel is installe
 import contextlib
 import importlib.util
 import os
+import random
 import shutil
 import signal
 import socket
@@ -19,6 +20,8 @@ from pathlib import Path
 from tests.support.eventually import wait_until
 
 HOST = "127.0.0.1"
+# below those that Linux (from 32768) and others (from 49152) give to clients
+PORTS = (12_000, 32_000)
 # Started through this so that, on Linux, the server dies with the process that asked for it, in any case.
 _DIE_WITH_PARENT = """
 import ctypes, os, signal, sys
@@ -67,7 +70,10 @@ class RedisServer:
         had_data = self._process is not None
         for _ in range(1 if had_data else 5):
             self._process = self._spawn()
-            if wait_until(lambda: self._answers() or self._died(), 20, "server answers") and not self._died():
+            if (
+                wait_until(lambda: self._answers() or self._died(), what="server answers")
+                and not self._died()
+            ):
                 return self
             if "Address already in use" not in self.log():
                 break
@@ -181,7 +187,12 @@ def _wheel_binary() -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody uses now, and that the system gives to nobody who does not ask for it by its number.
+
+    A server that is away for a moment comes back to its port: no client may have got it meanwhile.
+    """
+    while True:
+        port = random.randrange(*PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
