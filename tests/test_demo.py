@@ -92,7 +92,7 @@ def start_demo(tmp_path: Path) -> Iterator[Callable[..., Program]]:
     marker = {"ARQ_TEST_DEMO": str(tmp_path), "TMPDIR": str(tmp_path)}
     with program_starter(tmp_path, marker) as start:
         yield lambda *options: start("-m", "examples.demo", *options)
-    wait_until(lambda: not survivors(str(tmp_path)), 10, "every process of the demonstration has ended")
+    wait_until(lambda: not survivors(str(tmp_path)), what="every process of the demonstration has ended")
 
 
 def survivors(marker: str) -> list[psutil.Process]:
@@ -110,7 +110,7 @@ def survivors(marker: str) -> list[psutil.Process]:
 @pytest.mark.processes
 def test_demo(start_demo: Callable[..., Program]) -> None:
     demo = start_demo("--procs", "2", "--files", "400")
-    assert demo.ended(60) == 0, demo.stderr
+    assert demo.ended(150) == 0, demo.stderr
     assert "400 files with" in demo.stdout
     assert "kill -9" in demo.stdout
     assert "; none lost" in demo.stdout

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import redis
 
-from tests.support.eventually import wait_until
+from tests.support.eventually import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = Path(__file__).resolve().parent / "peers"
@@ -104,6 +104,10 @@ class Place:
             str(key).removeprefix("arq:in-progress:") for key in self.redis.scan_iter("arq:in-progress:*")
         ]
 
+    def open_gate(self) -> None:
+        """The jobs `until_told` may end."""
+        self.redis.set(f"gate:{self.queue}", 1, ex=600)
+
     def queued(self) -> int:
         """Length of the queue, with deferred and running jobs."""
         return int(self.redis.zcard(self.queue))
@@ -154,14 +158,14 @@ class Client:
         kwargs = {k: options.pop(k) for k in list(options) if not k.startswith("_")}
         return self.ask("enqueue", function=function, args=args, kwargs=kwargs, options=options).value
 
-    def result(self, job_id: str, timeout: float = 10) -> Answer:
+    def result(self, job_id: str, timeout: float = PATIENCE_S) -> Answer:
         """The result as the client sees it."""
         return self.ask("result", job_id=job_id, timeout=timeout)
 
     def close(self) -> None:
         """End the process."""
         self._pipe(self.process.stdin).close()
-        self.process.wait(10)
+        self.process.wait(PATIENCE_S)
         self._pipe(self.process.stdout).close()
 
     @staticmethod
@@ -209,7 +213,7 @@ class Worker:
 
     def wait_ready(self) -> None:
         """Return when the worker polls its queue."""
-        wait_until(self._polls, 20, f"worker {self.name} polls:\n{self.log.read_text()}")
+        wait_until(self._polls, 2 * PATIENCE_S, f"worker {self.name} polls:\n{self.log.read_text()}")
 
     def _polls(self) -> bool:
         assert self.process.poll() is None, (
@@ -217,7 +221,7 @@ class Worker:
         )
         return bool(self.place.redis.exists(self.health_key))
 
-    def stop(self, signum: int = signal.SIGTERM, timeout_s: float = 20) -> int:
+    def stop(self, signum: int = signal.SIGTERM, timeout_s: float = PATIENCE_S) -> int:
         """Send a signal and return the exit status."""
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(signum)
@@ -227,7 +231,7 @@ class Worker:
         """End it in any case."""
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(10)
+        self.process.wait(PATIENCE_S)
 
 
 @contextlib.contextmanager

@@ -377,7 +377,7 @@ async def test_a_job_put_in_by_hand_is_found_by_an_idle_worker(
     payload: dict[str, Any] = {"t": None, "f": "double", "a": (1,), "k": {}, "et": int(time.time() * 1000)}
     await arq_redis.set("arq:job:by-hand", pickle.dumps(payload), px=60_000)
     await arq_redis.zadd("arq:queue", {"by-hand": int(time.time() * 1000)})
-    await wait_until_async(lambda: one.jobs_complete == 1, 5, "ran")
+    await wait_until_async(lambda: one.jobs_complete == 1, what="ran")
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
@@ -472,7 +472,7 @@ async def test_fastapi_arq_subclasses_the_pool_and_runs_main_as_a_task(redis_set
     task = asyncio.create_task(one.main())
     job = await pool.enqueue_job("double", 4)
     assert job is not None
-    assert await job.result(timeout=10, poll_delay=0.01) == 8
+    assert await job.result(timeout=30, poll_delay=0.01) == 8
     assert registry == ["double"]
     await one.close()
     task.cancel()
@@ -514,7 +514,7 @@ async def test_tai42_drains_by_calling_the_signal_handlers(arq_redis: ArqRedis) 
     one.handle_sig_wait_for_completion(signal.SIGTERM)
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, 10)
-    assert await job.result(timeout=5) == "finished"
+    assert await job.result(timeout=30) == "finished"
     assert one.jobs_complete == 1
     await one.close()
 

@@ -40,7 +40,7 @@ def clients(implementations: dict[str, Implementation], place: Place) -> Iterato
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_every_job_runs_exactly_as_often_as_it_should(
     fleet: Fleet, clients: dict[str, Client], place: Place
 ) -> None:
@@ -59,7 +59,7 @@ def test_every_job_runs_exactly_as_often_as_it_should(
             answer = client.ask("abort", job_id=f"{name}-abort-{number}", timeout=60)
             assert answer.value is True, answer
 
-    wait_until(lambda: place.queued() == 0, 90, "queue empty")
+    wait_until(lambda: place.queued() == 0, 240, "queue empty")
     runs = place.runs()
     seen = Counter((job, tried) for job, tried, _worker, _what in runs)
     assert [twice for twice, times in seen.items() if times > 1] == []
@@ -104,13 +104,14 @@ def test_job_of_a_stopped_worker_goes_to_the_other(
 ) -> None:
     """A SIGTERM cancels the job; a worker of the other implementation runs it again, once."""
     (stopped,) = fleet(first)
-    job_id = clients[first].enqueue("nap", 3.0)
+    job_id = clients[first].enqueue("until_told")
     wait_until(place.runs, what="started")
     assert stopped.stop() == 0
     assert place.redis.exists(f"stopped:{stopped.name}")
     assert not place.locks()
     fleet(second)
-    assert clients[second].result(job_id, timeout=20).value == "rested"
+    place.open_gate()
+    assert clients[second].result(job_id).value == "rested"
     assert [(job, tried) for job, tried, *_ in place.runs()] == [(job_id, 1), (job_id, 2)]
 
 
@@ -120,12 +121,13 @@ def test_a_running_job_is_not_taken_by_the_other(
 ) -> None:
     """While one implementation runs a job, the other works through later ones and leaves it alone."""
     fleet(holder, max_jobs=1)
-    held = clients[holder].enqueue("nap", 3)
+    held = clients[holder].enqueue("until_told")
     wait_until(place.runs, what="held job started")
     (worker,) = fleet(other)
     later = [clients[other].enqueue("add", n) for n in range(20)]
     for job_id in later:
         clients[holder].result(job_id)
+    place.open_gate()
     assert clients[other].result(held).value == "rested"
     assert Counter(job for job, *_ in place.runs()) == Counter([held, *later])
     assert {who for job, _try, who, _what in place.runs() if job in later} == {worker.name}
@@ -173,12 +175,23 @@ def test_cron_ticks_run_once_in_a_mixed_fleet(fleet: Fleet, place: Place) -> Non
     def ticked() -> list[str]:
         return [job for job, _try, _worker, what in place.runs() if what == "tick"]
 
-    wait_until(lambda: len(set(ticked())) >= 4, 20, "four ticks")
+    # a machine that stands still for seconds makes none for these seconds
+    wait_until(lambda: most_in_a_row(ticked()) >= 4, what="four ticks, one each second")
     ids = ticked()
     assert len(ids) == len(set(ids))
     assert all(re.fullmatch(r"cron:tick:\d{10}123", job_id) for job_id in ids)
-    moments_ms = sorted(int(job_id.rsplit(":", 1)[1]) for job_id in ids)
-    assert moments_ms == list(range(moments_ms[0], moments_ms[0] + 1000 * len(ids), 1000))
+
+
+def most_in_a_row(ids: list[str]) -> int:
+    """The longest series of ticks that follow each other by a second."""
+    moments_ms = {int(job_id.rsplit(":", 1)[1]) for job_id in ids}
+    most = 0
+    for start_ms in moments_ms:
+        n = 1
+        while start_ms + 1000 * n in moments_ms:
+            n += 1
+        most = max(most, n)
+    return most
 
 
 def test_cron_at_startup_with_an_id_runs_once(fleet: Fleet, place: Place) -> None:
@@ -195,7 +208,7 @@ def test_check_command_reads_the_line(
     implementations: dict[str, Implementation], fleet: Fleet, place: Place, worker: str, checker: str
 ) -> None:
     """`arq --check` of either finds the line of either, and misses it when the worker has gone."""
-    (process,) = fleet(worker, name=f"checked-{worker}", health_check_interval=1)
+    (process,) = fleet(worker, name=f"checked-{worker}", health_check_interval=10)
     healthy = _check(implementations[checker], place, process.name)
     assert healthy.returncode == 0
     assert re.search(rf"Health check successful: b'{HEALTH_LINE}'", healthy.stderr)
@@ -213,5 +226,5 @@ def _check(implementation: Implementation, place: Place, name: str) -> "subproce
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=60,
     )

@@ -11,10 +11,11 @@ from supervisor.codes import ExitCode
 from tests.deploy.container import Container, handles, wait_first, why_not
 from tests.supervisor.harness import Queue
 from tests.support.eventually import wait_until
-from tests.support.servers import free_port
 
 pytestmark = [pytest.mark.processes, pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")]
 
+# a port at which nobody listens, also while other servers come and go
+NOBODY = "1"
 ORPHANS = """
 import asyncio, os, subprocess
 from app import Settings as Base, slow, stubborn
@@ -94,7 +95,7 @@ def test_a_stop_is_heard_as_soon_as_the_interpreter_runs(container: Container) -
         (ExitCode.BOOT, ("--boot-retries", "0"), {"TEST_STARTUP": "raise"}),
         (ExitCode.SETTINGS, ("--procs", "1"), {"settings": "nowhere.Settings"}),
         (ExitCode.INTENSITY, ("--max-restarts", "1"), {"TEST_IMPORT": "crash_soon"}),
-        (ExitCode.UNAVAILABLE, ("--exit-on-tempfail", "0.5"), {"TEST_PORT": str(free_port())}),
+        (ExitCode.UNAVAILABLE, ("--exit-on-tempfail", "0.5"), {"TEST_PORT": NOBODY}),
     ],
 )
 def test_exit_codes_reach_the_engine(
@@ -142,7 +143,7 @@ def test_the_health_check_beside_pid_1(container: Container, redis_client: redis
 
 
 def test_no_worker_is_not_healthy(container: Container) -> None:
-    container.boot("--procs", "1", TEST_PORT=str(free_port()))
+    container.boot("--procs", "1", TEST_PORT=NOBODY)
     container.wait_event("tempfail")
     assert healthy(container) == 1
     assert container.stop() == 0

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -51,7 +51,7 @@ def pods(
 def is_ready(pod: Container) -> bool:
     address = pod.wait_event("metrics.listening")["address"]
     try:
-        with urllib.request.urlopen(f"http://{address}/readyz", timeout=5):
+        with urllib.request.urlopen(f"http://{address}/readyz", timeout=20):
             return True
     except OSError:
         return False
@@ -60,6 +60,11 @@ def is_ready(pod: Container) -> bool:
 def start(pod: Container, version: str) -> None:
     (pod.directory / "rolling.py").write_text(APPLICATION.replace("VERSION", version))
     pod.boot("--procs", "2", "--name", "shop", "--metrics", "127.0.0.1:0", settings="rolling.Settings")
+
+
+def are_registered(redis_client: redis.Redis, pods: Iterable[Container]) -> bool:
+    register = str(redis_client.zrange("arq:workers", 0, -1))
+    return all(f"shop:{pod.host}:" in register for pod in pods)
 
 
 async def all_results(settings: RedisSettings) -> list[JobResult]:
@@ -79,8 +84,7 @@ def test_every_job_runs_once(
     queue.put_numbered("work", range(JOBS // 2))
     start(new, "new")
     wait_until(lambda: is_ready(new), what="the new pod is ready")
-    register = str(redis_client.zrange("arq:workers", 0, -1))
-    assert all(f"shop:{pod.host}:" in register for pod in pods.values())
+    wait_until(lambda: are_registered(redis_client, pods.values()), what="both pods have their leases")
     queue.put_numbered("work", range(JOBS // 2, JOBS))
     old.signal(signal.SIGTERM)
     assert old.wait() == ExitCode.OK

@@ -66,7 +66,7 @@ class Client:
         made = [self.pool.enqueue_job(function, *args, _job_id=f"{prefix}-{n}") for n in range(count)]
         return sum([await one is not None for one in made])
 
-    async def result(self, job_id: str, timeout: float = 10) -> Any:
+    async def result(self, job_id: str, timeout: float = 30) -> Any:
         return await self.job(job_id).result(timeout=timeout, poll_delay=0.02)
 
     async def status(self, job_id: str) -> str:
@@ -78,7 +78,7 @@ class Client:
     async def result_info(self, job_id: str) -> Any:
         return await self.job(job_id).result_info()
 
-    async def abort(self, job_id: str, timeout: float = 10) -> bool:
+    async def abort(self, job_id: str, timeout: float = 30) -> bool:
         return bool(await self.job(job_id).abort(timeout=timeout, poll_delay=0.02))
 
     async def queued_jobs(self) -> Any:

@@ -73,6 +73,14 @@ async def nap(ctx: Ctx, seconds: float) -> str:
     return "rested"
 
 
+async def until_told(ctx: Ctx) -> str:
+    """Go on until the test opens the gate."""
+    await note(ctx, "until_told")
+    while not await ctx["redis"].exists(f"gate:{QUEUE}"):  # noqa: ASYNC110  # another process opens it
+        await asyncio.sleep(0.02)
+    return "rested"
+
+
 async def tick(ctx: Ctx) -> None:
     """What the cron jobs run."""
     await note(ctx, "tick")
@@ -107,6 +115,7 @@ def _settings() -> dict[str, Any]:
             unpicklable,
             func(again, max_tries=4),
             nap,
+            until_told,
             func(nap, name="short_nap", timeout=0.2),
             func(add, name="forgotten_add", keep_result=0),
             func(add, name="eternal_add", keep_result_forever=True),

@@ -34,11 +34,12 @@ def test_f18_redis_restarts(away: Pool, server: RedisServer) -> None:
     away.start("--procs", "2").ready()
     before = away.workers()
     with redis.Redis(port=server.port) as client:
-        ids = [queue.put("slow", 0.3) for _ in range(4)]
+        ids = [queue.put("until", "gate") for _ in range(4)]
         for job_id in ids:
             owner_of(client, job_id)
     server.stop()
     away.wait_event("redis.lost")
+    away.open_gate()
     server.start()
     away.wait_event("redis.back")
     assert all(queue.result(job_id, 30) for job_id in ids)
@@ -50,15 +51,16 @@ def test_f18_redis_restarts(away: Pool, server: RedisServer) -> None:
 def test_f55_a_release_that_has_to_wait_for_redis(away: Pool, server: RedisServer) -> None:
     queue = Queue(server.port)
     away.start("--procs", "2").ready()
-    job_id = queue.put("slow", 1)
+    job_id = queue.put("until", "gate")
     with redis.Redis(port=server.port) as client:
         owner = owner_of(client, job_id)
     server.stop()
     away.kill(away.worker_of(owner))
     away.wait_event("jobs.release_failed", worker=owner)
-    assert away.events("child.spawn", reason="crash")
+    away.wait_event("child.spawn", reason="crash")
     server.start()
     assert away.wait_event("jobs.released", worker=owner)["ids"] == [job_id]
+    away.open_gate()
     assert queue.result(job_id, 30)
     assert away.stop() == 0
 
@@ -70,10 +72,10 @@ def test_f19_redis_answers_nothing_for_a_while(away: Pool, server: RedisServer) 
     before = away.workers()
     server.pause()
     try:
-        away.wait_event("redis.lost", timeout_s=20)
+        away.wait_event("redis.lost")
     finally:
         server.resume()
-    away.wait_event("redis.back", timeout_s=20)
+    away.wait_event("redis.back")
     assert queue.result(queue.put("echo", 1)) == 1
     assert away.workers() == before
     assert away.stop() == 0
@@ -115,5 +117,5 @@ def test_a_stop_while_redis_is_away(away: Pool, server: RedisServer) -> None:
     away.start("--procs", "2").ready()
     server.stop()
     away.wait_event("redis.lost")
-    assert away.stop(15) in (0, 6)
+    assert away.stop() in (0, 6)
     wait_until(lambda: not away.survivors(), what="nobody left")

@@ -20,7 +20,7 @@ def test_f07_a_stopped_worker_is_replaced_and_then_released(
     pool: Pool, queue: Queue, redis_client: redis.Redis
 ) -> None:
     pool.start("--procs", "2", *HANG).ready()
-    job_id = queue.put("slow", 0.5)
+    job_id = queue.put("until", "gate")
     owner = owner_of(redis_client, job_id)
     pid = pool.worker_of(owner)
     os.kill(pid, signal.SIGSTOP)
@@ -28,6 +28,7 @@ def test_f07_a_stopped_worker_is_replaced_and_then_released(
     pool.wait_event("child.hung", pid=pid)
     assert owner_of(redis_client, job_id) == owner
     assert pool.wait_event("child.exit", pid=pid)["outcome"] == "hung"
+    pool.open_gate()
     assert queue.result(job_id)
     assert queue.tries(job_id) == 2
     assert pool.stop() == 0
@@ -36,7 +37,7 @@ def test_f07_a_stopped_worker_is_replaced_and_then_released(
 def test_f08_a_stopped_worker_does_not_hold_up_the_stop(pool: Pool) -> None:
     pool.start("--procs", "2").ready()
     os.kill(pool.workers()[1], signal.SIGSTOP)
-    assert pool.stop(5) == 0
+    assert pool.stop() == 0  # not 6: nobody had to be forced
 
 
 @pytest.mark.slow
@@ -101,7 +102,8 @@ def test_f13_a_busy_thread_is_no_hang(pool: Pool, queue: Queue) -> None:
         "    return 'done'\n"
         "class Settings(Base): functions = [busy]\n"
     )
-    pool.start("--procs", "1", *HANG, settings="busy.Settings").ready()
+    # it may be silent for two of the four seconds: other things happen on this machine, too
+    pool.start("--procs", "1", "--hang-timeout", "4", settings="busy.Settings").ready()
     assert queue.result(queue.put("busy")) == "done"
     assert not pool.events("child.stall")
     assert pool.stop() == 0
@@ -114,13 +116,13 @@ def test_f14_f16_a_worker_that_does_not_end(
     pool.start("--procs", "2", *SHORT, TEST_WAIT="0").ready()
     job_id = queue.put(job, 60)
     pool.wait_started(job_id)
-    assert pool.stop(8) == 6
+    assert pool.stop() == 6
     assert not redis_client.exists(f"arq:in-progress:{job_id}")
 
 
 def test_f15_a_shutdown_hook_that_hangs(pool: Pool) -> None:
     pool.start("--procs", "2", *SHORT, TEST_SHUTDOWN="hang").ready()
-    assert pool.stop(6) == 6
+    assert pool.stop() == 6
 
 
 def test_f35_harder_each_time(pool: Pool, queue: Queue) -> None:
@@ -133,7 +135,7 @@ def test_f35_harder_each_time(pool: Pool, queue: Queue) -> None:
     pool.wait_event("child.signal", sig="SIGQUIT")
     wait_for_clock(0.6)
     pool.signal(signal.SIGTERM)
-    assert pool.wait(5) == 6
+    assert pool.wait() == 6  # the job would take a minute
     assert [record["n"] for record in pool.events("stop.stage")] == [2, 3]
 
 
@@ -163,7 +165,7 @@ def test_f33_nobody_reads_the_log(pool: Pool, queue: Queue, redis_client: redis.
                 break
         os.set_blocking(write_fd, True)
         pool.signal(signal.SIGTERM)
-        assert pool.wait(10) in (0, 6)
+        assert pool.wait() in (0, 6)
     finally:
         os.close(read_fd)
         os.close(write_fd)

@@ -24,6 +24,8 @@ from tests.support.servers import running_server
 pytestmark = pytest.mark.processes
 
 ON = ("--control", "control/c.sock")
+# keys live for three times as long: until somebody has looked at them
+LASTING = ("--health-interval", "2")
 
 
 def run(pool: Pool, *words: str) -> subprocess.CompletedProcess[str]:
@@ -49,7 +51,7 @@ def workers(pool: Pool) -> list[dict[str, Any]]:
 
 
 def test_a_healthy_pool_and_one_with_a_dead_worker(pool: Pool, queue: Queue) -> None:
-    pool.start("--procs", "2", *ON, "--backoff-base", "20", "--backoff-max", "20").ready()
+    pool.start("--procs", "2", *ON, "--backoff-base", "600", "--backoff-max", "600").ready()
     queue.result(queue.put("echo"))
     wait_until(
         lambda: sum(worker["jobs"]["complete"] for worker in workers(pool)) == 1, what="the job is counted"
@@ -80,7 +82,7 @@ def test_a_healthy_pool_and_one_with_a_dead_worker(pool: Pool, queue: Queue) -> 
 
 
 def test_from_another_host_without_the_application(pool: Pool, redis_client: redis.Redis) -> None:
-    pool.start("--procs", "2", "--name", "shop").ready()
+    pool.start("--procs", "2", "--name", "shop", *LASTING).ready()
     wait_until(lambda: len(redis_client.keys("arq:queue:health-check:shop:*")) == 2, what="both keys")
     url = f"redis://127.0.0.1:{pool.port}"
     (pool.directory / "app.py").write_text("raise SystemExit('must not be imported')\n")
@@ -142,7 +144,7 @@ def test_a_place_that_can_not_be_written(pool: Pool, option: str) -> None:
 
 
 def test_the_fleet(pool: Pool, redis_client: redis.Redis) -> None:
-    pool.start("--procs", "2", "--name", "shop").ready()
+    pool.start("--procs", "2", "--name", "shop", *LASTING).ready()
     url = f"redis://127.0.0.1:{pool.port}"
     redis_client.zadd("arq:workers", {"shop:far:0:00000000": 1, "a-plain-worker:1:x": 9e15})
     redis_client.set("arq:queue:health-check:shop:far:0", "no health line", ex=60)

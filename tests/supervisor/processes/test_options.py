@@ -93,5 +93,5 @@ def test_json_records_of_jobs(pool: Pool, queue: Queue) -> None:
     )
     assert "Traceback" in failed[0]["exc"]
     assert failed[0]["slot"] == 0
-    assert all(json.loads(line) for line in pool.text().splitlines() if line.startswith("{"))
     assert pool.stop() == 0
+    assert all(json.loads(line) for line in pool.text().splitlines() if line.startswith("{"))

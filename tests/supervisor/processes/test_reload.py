@@ -50,8 +50,7 @@ def test_f39_reload_under_load_new_code_and_no_job_lost(
     assert pool.events("reload.done")
     assert set(before.values()).isdisjoint(pool.workers().values())
     assert queue.result(queue.put("echo", 1)) == ("new", 1)
-    for job_id in ids:
-        queue.result(job_id)
+    queue.results(ids)
     assert {queue.tries(job_id) for job_id in ids[::20]} == {1}
     assert pool.stop() == 0
 
@@ -89,13 +88,16 @@ def test_f37_a_stop_during_a_reload(pool: Pool) -> None:
 
 
 def test_f37_a_reload_during_a_stop(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
-    pool.start("--procs", "2").ready()
-    job_id = queue.put("slow", 1)
+    pool.start("--procs", "2", TEST_WAIT="30").ready()
+    job_id = queue.put("until", "gate")
     pool.wait_started(job_id)
     pool.signal(signal.SIGTERM)
     pool.wait_event("stop.start")
     for number in (signal.SIGHUP, signal.SIGTTIN, signal.SIGUSR2):
         pool.signal(number)
+    for request in ("reload", "scale", "quiet"):
+        pool.wait_event("ignored", request=request)
+    pool.open_gate()
     assert pool.wait() == 0
     assert {record["request"] for record in pool.events("ignored")} == {"reload", "scale", "quiet"}
     assert len(pool.events("child.spawn", role="worker")) == 2
@@ -103,6 +105,7 @@ def test_f37_a_reload_during_a_stop(pool: Pool, queue: Queue, redis_client: redi
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_r14_fifty_reloads_leave_no_descriptor(pool: Pool) -> None:
     pool.start("--procs", "1", *ON).ready()
     before = len(os.listdir(f"/proc/{pool.pid}/fd"))
@@ -147,8 +150,7 @@ def test_quiet_until_the_next_reload(pool: Pool, queue: Queue, redis_client: red
 def test_recycling_by_number_of_jobs(pool: Pool, queue: Queue) -> None:
     pool.start("--procs", "2", "--max-jobs-per-child", "30").ready()
     ids = queue.put_many("slow", 200, 0.01)
-    for job_id in ids:
-        queue.result(job_id)
+    queue.results(ids)
     pool.wait_event("child.recycle", why="jobs")
     assert not pool.events("child.exit", outcome="crash")
     assert {queue.tries(job_id) for job_id in ids[::20]} == {1}
