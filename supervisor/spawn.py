@@ -7,7 +7,6 @@ child has its own process group (Ctrl-C reaches the parent alone), dies with its
 import ctypes
 import errno
 import faulthandler
-import gc
 import os
 import signal
 import sys
@@ -55,37 +54,6 @@ def hold_standard_descriptors() -> None:
             os.fstat(fd)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
-
-
-def share_pages() -> None:
-    """Import what every child will need and keep the collector off it: the pages stay shared."""
-    for name in (
-        "uvloop",
-        "redis.asyncio",
-        "hiredis",
-        "encodings.idna",
-        "importlib.metadata",
-        "logging.config",
-    ):
-        with suppress(ImportError):
-            __import__(name)
-    _rehearse()
-    gc.collect()
-    with suppress(AttributeError):  # glibc's alone
-        _libc().malloc_trim(0)
-    gc.freeze()
-
-
-def _rehearse() -> None:
-    """Make clients as each child will: code that is run is adapted by the interpreter, in place.
-
-    With the trimmed heap that is 1.3 MB less for a pool of four (Python 3.11).
-    """
-    from arq._redis_settings import client_options
-    from arq.connections import ArqRedis, RedisSettings
-
-    for _ in range(10):  # code is adapted when it is run for the eighth time
-        ArqRedis(**client_options(RedisSettings()))
 
 
 def thread_count() -> int:

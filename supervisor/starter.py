@@ -5,7 +5,8 @@ from .bodies import BODIES
 from .childenv import Brief
 from .events import Role
 from .logs import Journal
-from .spawn import Pipes, UnsafeForkError, fork, share_pages
+from .pages import share_pages
+from .spawn import Pipes, UnsafeForkError, fork
 
 
 class Starter:

@@ -9,6 +9,8 @@ from .childenv import Brief
 
 NAME_BYTES = 15
 PACKAGE = "setproctitle"
+# looked for by the parent, once: each child that looks for itself writes to 0.3 MB of pages that it would share
+HAS_PACKAGE = find_spec(PACKAGE) is not None
 # in /proc/<pid>/stat, counted from the first field after the program's name
 ARGUMENTS_START, ARGUMENTS_END = 45, 46
 
@@ -33,7 +35,7 @@ def set_title(title: str) -> None:
     It lies in our own memory, and Python has made its copy long ago. Where the system does not tell, nothing happens.
     The package setproctitle would not find it again: where user code may want that, it is used from the start.
     """
-    if find_spec(PACKAGE) is not None:
+    if HAS_PACKAGE:
         with suppress(Exception):  # it is not ours
             import_module(PACKAGE).setproctitle(title)
         return
