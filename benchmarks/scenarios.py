@@ -59,7 +59,7 @@ SCENARIOS = {
     for one in (
         Scenario("noop100", "noop", "jobs/s", noop(100, 1), "no-op", without=_ONE),
         Scenario("noop100x2", "many", "jobs/s", noop(100, 2), "no-op", 3, 1, without=_MANY),
-        Scenario("noop100x4", "many", "jobs/s", noop(100, 4), "no-op", 2, 1, without=_MANY),
+        Scenario("noop100x4", "many", "jobs/s", noop(100, 4), "no-op", 3, 1, without=_MANY),
         Scenario("noop10", "noop10", "jobs/s", noop(10, 1), "no-op, 10", without=_SAME),
         Scenario("noop10x2", "few", "jobs/s", noop(10, 2), "no-op, 10", 1, without=_MANY),
         Scenario("noop10x4", "few", "jobs/s", noop(10, 4), "no-op, 10", 1, without=_MANY),
