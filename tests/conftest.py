@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from arq.connections import ArqRedis, RedisSettings
     from arq.worker import Worker
 
+# a socket's path may have 104 bytes, and the directory of a test takes up to 80 of them
+LONGEST_TEMPORARY, SHORT_TEMPORARY = 24, "/tmp"
+
 
 class WorkerFactory(Protocol):
     """Build a Worker on the test's database; it is closed after the test."""
@@ -26,6 +30,8 @@ class WorkerFactory(Protocol):
 def pytest_configure(config: pytest.Config) -> None:
     # examples and children read it: a developer's own address must not reach them
     os.environ.pop("REDIS_DSN", None)
+    if len(tempfile.gettempdir()) > LONGEST_TEMPORARY and os.access(SHORT_TEMPORARY, os.W_OK):
+        os.environ["TMPDIR"] = tempfile.tempdir = SHORT_TEMPORARY
 
 
 @pytest.fixture(scope="session")

@@ -28,8 +28,9 @@ def make_group(name: str) -> Path | None:
         except OSError:
             continue
         try:
-            (group / limit).write_text(str(LIMIT_BYTES))
             (group / "cgroup.procs").read_text()
+            with open(group / limit, "r+") as file:  # where no groups are, a file must not come into being
+                file.write(str(LIMIT_BYTES))
         except OSError:
             group.rmdir()
         else:
