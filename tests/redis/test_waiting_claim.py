@@ -351,8 +351,7 @@ async def test_what_was_given_just_before_is_run(
         await armed(one)
         client = next(client for client in await arq_redis.client_list() if client["cmd"] == "blpop")
         call = _scripts.claim(QUEUE, one.worker_id, limit=1, lock_ms=60_000, waited=True)
-        await arq_redis.zadd(QUEUE, {"a": 1})
-        await old_enqueue(arq_redis, "a", "quick")
+        await old_enqueue(arq_redis, "a", "quick", score=1)
         await _scripts.run(arq_redis, call)  # as if it were the worker's own one
         one.allow_pick_jobs = False
         await wait_until_async(lambda: "a" in jobs)
