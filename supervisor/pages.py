@@ -130,10 +130,10 @@ def endless_count() -> int | None:
 
 
 def _stop_counting(never_freed: int) -> None:
-    """Let nothing that exists now ever be freed: 18 MB less (Python 3.12 and 3.13).
+    """Let nothing that exists now ever be freed: 13 to 16 MB less (Python 3.12 and 3.13).
 
     It would live as long as the parent and its children anyway, and nobody writes to it any more by looking at it.
-    That takes 0.15 s, once.
+    That takes a quarter of a second, once.
     """
     containers = gc.get_objects()
     contents = gc.get_referents(*containers)
