@@ -10,6 +10,7 @@ import pytest
 
 from arq import _scripts
 from arq._link import REPLY_TIMEOUT_S, Link
+from arq._worker import wake
 from arq.connections import ArqRedis, RedisSettings
 from tests.redis.programs import SETTINGS
 from tests.support.flaky import FlakyProxy, flaky_proxy
@@ -51,6 +52,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers take an answer that does not come within 0.3 s for lost."""
     assert Link.__init__.__defaults__ == (REPLY_TIMEOUT_S,)
     monkeypatch.setattr(Link.__init__, "__defaults__", (0.3,))
+    monkeypatch.setattr(wake, "BLOCK_S", 1)
+    monkeypatch.setattr(wake, "_GRACE_S", 0.3)
 
 
 @pytest.fixture
