@@ -9,7 +9,6 @@ import ctypes
 import gc
 import sys
 from contextlib import suppress
-from types import CodeType, CoroutineType, FrameType, GeneratorType
 
 # what every child needs, and would import for itself otherwise
 SHARED_MODULES = (
@@ -31,12 +30,6 @@ C_SIZES = [size for power in range(16, 3, -1) for size in (1 << power, 3 << (pow
 EDGE_BYTES = 100_000
 MOST_FILLERS = 1000  # of one size: many times what there is, and little where another allocator is used
 
-# tried with these; where the object's head looks different nothing is done
-ENDLESS_PYTHONS = ((3, 12), (3, 13))
-ENDLESS_BIT = 1 << 31
-# what ends with the parent's own steps
-_PASSING = (FrameType, GeneratorType, CoroutineType)
-
 _fillers: list[bytes] = []
 
 
@@ -49,9 +42,6 @@ def share_pages() -> None:
     gc.collect()
     with suppress(AttributeError):  # glibc's alone
         ctypes.CDLL(None).malloc_trim(0)
-    never_freed = endless_count()
-    if never_freed is not None:
-        _stop_counting(never_freed)
     _forget_lookups()
     _fill_holes()
     gc.freeze()
@@ -111,50 +101,3 @@ def _fill_heap(libc: ctypes.CDLL) -> None:
                 libc.free(address)
                 break
     libc.free(edge)
-
-
-# --- counts of references -----------------------------------------------------------------------------------------
-
-
-def endless_count() -> int | None:
-    """The count of an object that is never freed, and whose references Python does not count; None if there is none.
-
-    Python 3.12 made such objects of None and its like (PEP 683).
-    """
-    is_known = sys.implementation.name == "cpython" and sys.version_info[:2] in ENDLESS_PYTHONS
-    if not is_known or hasattr(sys, "getobjects") or not getattr(sys, "_is_gil_enabled", lambda: True)():
-        return None
-    usual = object()
-    count = _count_of(None)
-    return count if count & ENDLESS_BIT and 1 <= _count_of(usual) <= 2 else None
-
-
-def _stop_counting(never_freed: int) -> None:
-    """Let nothing that exists now ever be freed: 13 to 16 MB less (Python 3.12 and 3.13).
-
-    It would live as long as the parent and its children anyway, and nobody writes to it any more by looking at it.
-    That takes a quarter of a second, once.
-    """
-    containers = gc.get_objects()
-    contents = gc.get_referents(*containers)
-    addresses = set(map(id, containers))
-    addresses.update(map(id, contents))
-    for code in contents:
-        if isinstance(code, CodeType):  # the collector does not know what it holds
-            _add_parts(code, addresses)
-    addresses.difference_update(id(item) for item in containers if isinstance(item, _PASSING))
-    for address in addresses:
-        ctypes.c_uint32.from_address(address).value = never_freed
-
-
-def _add_parts(code: CodeType, addresses: set[int]) -> None:
-    parts = (code.co_consts, code.co_names, code.co_name, code.co_qualname, *code.co_names, *code.co_consts)
-    addresses.update(map(id, parts))
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            _add_parts(constant, addresses)
-
-
-def _count_of(item: object) -> int:
-    """The head of an object begins with its count."""
-    return ctypes.c_uint32.from_address(id(item)).value
