@@ -269,6 +269,7 @@ class Parent:
 
     def _tell_manager(self, now: float) -> None:
         """Signs of life and the line for people, from this loop and nowhere else."""
+        self._notifier.send_kept()
         if self._notifier.is_heard and (text := self._headline.news(self._machine.pool, now)):
             self._notifier.send(f"STATUS={text}")
         period_s = self._notifier.watchdog_s

@@ -62,7 +62,18 @@ LONGER_MODULES = {
 LONGER_FUNCTIONS = {
     "arq._worker.options.WorkerOptions.__init__": 55,  # 29 parameters, one line each
 }
-KEY_PREFIXES = ("abort", "claims", "epoch", "in-progress", "interrupted", "job", "queue", "result", "retry", "workers")
+KEY_PREFIXES = (
+    "abort",
+    "claims",
+    "epoch",
+    "in-progress",
+    "interrupted",
+    "job",
+    "queue",
+    "result",
+    "retry",
+    "workers",
+)
 
 
 def imported(module: Module, *, lazy: bool = True) -> set[str]:

@@ -141,7 +141,7 @@ from pathlib import Path
 from arq.connections import RedisSettings
 
 async def busy(ctx):
-    await asyncio.sleep(0)
+    await asyncio.sleep(0.01)  # 2,000 a second at most: the queue is not empty before the signal
 
 async def on_shutdown(ctx):
     print("on_shutdown was called", flush=True)
@@ -350,11 +350,11 @@ async def test_B11_a_run_that_outlasts_its_lock_is_not_run_again_meanwhile(
 
     workers = [worker([func(slow, name="slow")], burst=False, poll_delay=0.02) for _ in range(2)]
     for one in workers:
-        one.in_progress_timeout_s = 0.4
+        one.in_progress_timeout_s = 1.0
     job = await enqueued(arq_redis, "slow")
     async with running(*workers):
         await wait_until_async(lambda: started)
-        deadline = time.monotonic() + 1.5  # several times the lock
+        deadline = time.monotonic() + 3.0  # several times the lock
         await wait_until_async(lambda: time.monotonic() > deadline)
         go_on.set()
         await job.result(timeout=10)

@@ -209,3 +209,32 @@ def test_a_manager_that_does_not_read_holds_nobody_up(tmp_path: Path) -> None:
         for _ in range(2000):
             notifier.send("STATUS=" + "x" * 1000)
         assert manager.recv(2000).startswith(b"STATUS=")
+
+
+def test_what_a_slow_manager_has_no_room_for_is_told_later(tmp_path: Path) -> None:
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        manager.setblocking(False)
+        notifier = Notifier({"NOTIFY_SOCKET": address}, 1)
+        for _ in range(2000):
+            notifier.send("WATCHDOG=1")
+        for state in ("READY=1", "WATCHDOG=1", "RELOADING=1", "READY=1", "STOPPING=1"):
+            notifier.send(state)
+        told: list[str] = []
+        while (state := _read(manager)) or told[-1] != "STOPPING=1":
+            told.append(state)
+            notifier.send_kept()
+    assert [state for state in told if state != "WATCHDOG=1"] == [
+        "READY=1",
+        "RELOADING=1",
+        "READY=1",
+        "STOPPING=1",
+    ]
+
+
+def _read(manager: socket.socket) -> str:
+    try:
+        return manager.recv(100).decode()
+    except BlockingIOError:
+        return ""
