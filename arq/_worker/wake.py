@@ -17,7 +17,7 @@ from .._patience import Patience
 logger = logging.getLogger("arq.worker")
 
 #: Seconds that Redis holds one wait. A new one costs a command; a connection that died is noticed after this.
-BLOCK_S = 10
+BLOCK_S = 20
 #: Seconds beyond that until the answer is taken for lost.
 _GRACE_S = 5.0
 #: Seconds between tries while Redis is away. The worker polls meanwhile.

@@ -15,7 +15,7 @@ local now
 
 -- Not if it was finished before and has been claimed anew: a write whose answer was lost is repeated.
 local function still_ours(id, owner, note, stamp)
-  if note and select(3, recall(note)) ~= stamp then
+  if note and not has_stamp(note, stamp) then
     return false
   end
   return is_held_by(worker, id, owner, note)
@@ -83,7 +83,7 @@ for n, id in ipairs(ids) do
     settled[#settled + 1] = id
     answers[n] = 1
   else
-    if notes[n] and select(3, recall(notes[n])) == ARGV[i + 1] then -- this claim was lost to another worker
+    if notes[n] and has_stamp(notes[n], ARGV[i + 1]) then -- this claim was lost to another worker
       settled[#settled + 1] = id
     end
     answers[n] = 0
