@@ -46,6 +46,8 @@ class Run:
         counter.create(self.counter_path)
         self.queue = ArqQueue(server.client)
         self.workers: list[psutil.Process] = []
+        #: all that was ever seen: whose parent was killed is nobody's child any more
+        self._known: set[psutil.Process] = set()
         self._extra = peer.extra | extra
 
     def environment(self) -> dict[str, str]:
@@ -108,6 +110,7 @@ class Run:
         for worker in self.workers:
             with contextlib.suppress(psutil.Error):
                 found += [worker, *worker.children(recursive=True)]
+        self._known.update(found)
         return found
 
     def cpu_s(self) -> float:
@@ -134,11 +137,11 @@ class Run:
 
     def close(self) -> None:
         """End everything that this run started."""
-        family = self.family()
+        self.family()
         for process in self.workers:
             with contextlib.suppress(psutil.Error):
                 process.send_signal(signal.SIGTERM)
-        _gone, alive = psutil.wait_procs(family, timeout=1.5)
+        _gone, alive = psutil.wait_procs(list(self._known), timeout=1.5)
         for process in alive:
             with contextlib.suppress(psutil.Error):
                 process.kill()

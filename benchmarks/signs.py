@@ -149,6 +149,7 @@ def _killed(run: Run, kill: Callable[[int], None]) -> int:
     run.produce("victim")
     until(lambda: client.llen(STARTS) == 1, "the job runs")
     pid = int(client.lindex(STARTS, 0).split()[0])
+    run.family()  # to be ended later, also those whose parent is killed now
     killed_ns = time.monotonic_ns()
     kill(pid)
     return killed_ns
