@@ -23,9 +23,11 @@ class TimeLimit:
     def begin(self, task: asyncio.Task[Any]) -> None:
         """From now on the time of a task runs."""
         loop = task.get_loop()
+        if self._loop is not loop:  # tasks of a loop that has ended can't be cancelled any more
+            self._loop, self._timer = loop, None
+            self._until_s.clear()
         self._until_s[task] = loop.time() + self._limit_s
-        if self._timer is None or self._loop is not loop:
-            self._loop = loop
+        if self._timer is None:
             self._timer = loop.call_later(self._limit_s, self._look)
 
     def end(self, task: asyncio.Task[Any]) -> bool:

@@ -105,3 +105,25 @@ def test_tasks_of_a_real_loop() -> None:
 
     for _ in range(2):
         asyncio.run(several())
+
+
+def test_what_a_closed_loop_left_behind_holds_nobody_up() -> None:
+    limit = TimeLimit(0.05)
+
+    async def for_ever() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        limit.begin(task)
+        await asyncio.Event().wait()
+
+    async def is_told() -> None:
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(asyncio.create_task(for_ever()), 10)
+
+    closed = asyncio.new_event_loop()
+    abandoned = closed.create_task(for_ever())
+    closed.run_until_complete(asyncio.sleep(0))
+    closed.close()
+    asyncio.run(is_told())
+    assert not abandoned.done()
+    abandoned.get_coro().close()
