@@ -126,4 +126,5 @@ def test_what_a_closed_loop_left_behind_holds_nobody_up() -> None:
     closed.close()
     asyncio.run(is_told())
     assert not abandoned.done()
-    abandoned.get_coro().close()
+    coroutine: Any = abandoned.get_coro()
+    coroutine.close()
