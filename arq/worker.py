@@ -131,8 +131,6 @@ class Worker(Waiting, Stopping):
         self.ctx["redis"] = self.pool
         if self.on_startup:
             await self.on_startup(self.ctx)
-        await self._get_pump().keep([], self._lease_ms())
-        self._keep_at_s = self._clock() + self.in_progress_timeout_s / 3
         if not self.burst:
             self._listener = self._make_listener()
 

@@ -27,13 +27,16 @@ async def running(*workers: Worker) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        ended_early = [task for task in tasks if task.done()]
         for task in tasks:
             task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for worker in workers:
             await worker.close()
-    errors = [e for e in ended if isinstance(e, BaseException) and not isinstance(e, asyncio.CancelledError)]
-    assert not errors, errors
+        # said also when the test has failed: that may be why
+        failed = [task for task in tasks if not task.cancelled() and task.exception() is not None]
+        assert not failed, [task.exception() for task in failed]
+        assert not any(task.cancelled() for task in ended_early), "a worker has cancelled itself"
 
 
 async def idle(*workers: Worker) -> None:
