@@ -6,9 +6,15 @@ import asyncio
 from types import TracebackType
 from typing import Any
 
+#: A timer that runs off later than this, in s, was held up: by code that blocks the loop, or by the machine.
+_HELD_UP_S = 0.02
+
 
 class Patience:
     """Limits how long the block of a `with` statement may take; blocks may follow one another, but not overlap.
+
+    When the event loop stood still until after the limit, the block gets as long as that again, at most the limit once
+    more: what is waited for may have come meanwhile, and nobody could see it.
 
     Args:
         limit_s: seconds; None: no limit.
@@ -19,7 +25,7 @@ class Patience:
 
     def __init__(self, limit_s: float | None) -> None:
         self.limit_s = limit_s
-        self._since_s = 0.0
+        self._since_s = self._due_s = self._granted_s = 0.0
         self._task: asyncio.Task[Any] | None = None
         self._cancels_before = 0
         self._ran_out = False
@@ -33,10 +39,10 @@ class Patience:
         assert task is not None
         loop = task.get_loop()
         self._task, self._cancels_before, self._ran_out = task, task.cancelling(), False
-        self._since_s = loop.time()
+        self._since_s, self._granted_s = loop.time(), 0.0
         if self._timer is None or self._loop is not loop:
             self._loop = loop
-            self._timer = loop.call_later(self.limit_s, self._look)
+            self._look_at(self._since_s + self.limit_s)
 
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
@@ -48,14 +54,24 @@ class Patience:
         if was_our_cancellation and kind is asyncio.CancelledError:
             raise TimeoutError(f"no answer within {self.limit_s} s") from exc
 
+    def _look_at(self, due_s: float) -> None:
+        assert self._loop is not None
+        self._due_s = due_s
+        self._timer = self._loop.call_at(due_s, self._look)
+
     def _look(self) -> None:
         """The timer has run off; whoever began later than the timer has time left."""
         self._timer = None
         if self._task is None or self._loop is None or self.limit_s is None:
             return
-        left_s = self._since_s + self.limit_s - self._loop.time()
+        now_s = self._loop.time()
+        left_s = self._since_s + self.limit_s - now_s
+        late_s = now_s - max(self._due_s, self._since_s)
+        if left_s <= 0 and late_s > _HELD_UP_S:
+            left_s = min(late_s, self.limit_s - self._granted_s)
+            self._granted_s += left_s
         if left_s > 0:
-            self._timer = self._loop.call_later(left_s, self._look)
+            self._look_at(now_s + left_s)
         else:
             self._ran_out = True
             self._task.cancel()
