@@ -118,6 +118,7 @@ class Worker(Waiting, Stopping):
             await self._work()
         finally:
             self._in_main = False
+            self._beat_patience.stop()
             self._flush_beside()
             await self._stop_listening()
 

@@ -10,6 +10,7 @@ from time import time
 
 from .._health import Tally, format_line
 from .._link import REPLY_TIMEOUT_S
+from .._patience import Patience
 from ..utils import to_ms
 from . import schedule
 from .options import local_timezone
@@ -33,6 +34,8 @@ class Duties(WorkerState):
         #: when each duty is due, in the loop's time
         self._beat_at_s = self._keep_at_s = self._sweep_at_s = self._present_at_s = 0.0
         self._start_over_at_s = 0.0
+        # a beat goes by way of the pool, where redis-py before 8 waits for ever
+        self._beat_patience = Patience(REPLY_TIMEOUT_S)
         self._last_health: tuple[float, str | None] = (0.0, None)
 
     def _next_duty_s(self, free: bool) -> float:
@@ -50,8 +53,7 @@ class Duties(WorkerState):
             self._beat_at_s = now_s + self.poll_delay_s
             if self.allow_abort_jobs:
                 await self._cancel_aborted_jobs()
-            # goes by way of the pool, where redis-py before 8 waits for ever
-            async with asyncio.timeout(REPLY_TIMEOUT_S):
+            with self._beat_patience:
                 await self.heart_beat()
         if now_s >= self._start_over_at_s:
             self._start_over_at_s = now_s + (_START_OVER_BUSY_S if self._more else _START_OVER_IDLE_S)
