@@ -8,6 +8,7 @@ from signal import Signals
 
 from redis.exceptions import RedisError
 
+from .._link import REPLY_TIMEOUT_S
 from .signals import SignalHandlers
 from .state import CANCEL_AGAIN_S, WorkerState
 from .trouble import Backoff
@@ -18,6 +19,15 @@ logger = logging.getLogger("arq.worker")
 _LAST_WRITES_S = 5.0
 #: The same when nothing is left to write but that the worker is gone.
 _LAST_WORDS_S = 0.7
+#: Tries at least, though that time is over: it may be this process that stood still, not Redis that is away.
+_LEAST_TRIES = 3
+
+
+def _gives_up(tries: int, spent_s: float, lost: list[str]) -> bool:
+    """Whether a worker that leaves has tried long enough to tell Redis; `lost`: jobs whose endings are not written."""
+    if spent_s >= REPLY_TIMEOUT_S:
+        return True
+    return tries >= _LEAST_TRIES and spent_s >= (_LAST_WRITES_S if lost else _LAST_WORDS_S)
 
 
 class Stopping(WorkerState):
@@ -139,7 +149,7 @@ class Stopping(WorkerState):
                 break
             except (RedisError, OSError) as exc:
                 lost = pump.unwritten()
-                if self._clock() - begun_s >= (_LAST_WRITES_S if lost else _LAST_WORDS_S):
+                if _gives_up(backoff.tries + 1, self._clock() - begun_s, lost):
                     logger.warning(
                         "leaving without redis (%r); outcomes not written: %s", exc, lost or "none"
                     )

@@ -183,6 +183,25 @@ async def test_the_last_words_of_a_worker(
     assert await arq_redis.get("arq:interrupted:a") == b"1"
 
 
+async def test_a_worker_that_is_held_up_while_it_stops_still_says_goodbye(
+    proxy: FlakyProxy,
+    proxied: RedisSettings,
+    arq_redis: ArqRedis,
+    runs: Runs,
+    impatient: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All its time is over when the first try has failed: it may have been this machine that stood still."""
+    for limit in ("_LAST_WRITES_S", "_LAST_WORDS_S"):
+        monkeypatch.setattr(f"arq._worker.stopping.{limit}", 0.0)
+    worker = runs.worker(proxied)
+    async with running(worker):
+        await wait_until_async(lambda: arq_redis.zscore("arq:workers", worker.worker_id))
+        proxy.arm(Fault.ANSWER_LOST, marker("release"))
+    assert proxy.struck == 1
+    await nothing_held(arq_redis)
+
+
 async def test_connections_that_break_all_the_time(
     proxy: FlakyProxy, proxied: RedisSettings, arq_redis: ArqRedis, runs: Runs
 ) -> None:
