@@ -149,9 +149,13 @@ async def watch_reload(path: str, command: list[str]) -> int:
     stop = asyncio.Event()
     handlers = SignalHandlers(stop=lambda _: stop.set(), cancel=lambda _: stop.set())
     handlers.install()
+    changes = watchfiles.awatch(path, stop_event=stop)
+    changed = asyncio.ensure_future(anext(changes, None))
+    await asyncio.sleep(0)  # now it watches: what is saved while a worker starts is not missed
     process = await _spawn(command)
     try:
-        async for _ in watchfiles.awatch(path, stop_event=stop):
+        while await changed is not None:
+            changed = asyncio.ensure_future(anext(changes, None))
             print("\nfiles changed, reloading arq worker...", flush=True)
             await _stop(process)
             process = await _spawn(command)

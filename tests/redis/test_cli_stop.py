@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from arq import cli
 from arq.connections import ArqRedis
 from tests.redis.harness import QUEUE, keys, members
 from tests.redis.programs import HEAD, SETTINGS
@@ -181,6 +184,7 @@ async def test_watch_runs_the_new_code_in_a_fresh_process(
     program.printed("quick ran one")
     (source / "watched.py").write_text("VERSION = 'twenty-two'\n")
     program.printed("files changed, reloading arq worker...")
+    program.printed("Starting worker", times=2)  # before that the old one may take the job
     await arq_redis.enqueue_job("quick")
     program.printed("quick ran twenty-two")
     pids = re.findall(r"quick ran \S+ (\d+)", program.stdout)
@@ -189,6 +193,28 @@ async def test_watch_runs_the_new_code_in_a_fresh_process(
     assert program.stop() == 0
     wait_until(lambda: not psutil.pid_exists(int(pids[-1])))
     await nothing_left(arq_redis)
+
+
+async def test_watch_notices_what_is_saved_while_a_worker_starts(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+    spawn = cli._spawn
+
+    async def spawn_slowly(command: list[str]) -> asyncio.subprocess.Process:
+        process = await spawn(command)
+        started.append(process)
+        if len(started) == 1:
+            (source / "app.py").write_text(f"{SETTINGS}# saved\n")
+        return process
+
+    monkeypatch.setattr(cli, "_spawn", spawn_slowly)
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    watching = asyncio.create_task(cli.watch_reload(str(source), command))
+    await wait_until_async(lambda: len(started) == 2)
+    watching.cancel()
+    await asyncio.wait([watching])
+    assert [process.returncode for process in started] == [-signal.SIGTERM] * 2
 
 
 async def test_watch_survives_code_that_is_broken_for_a_while(
