@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -47,16 +48,40 @@ def test_a_later_block_has_its_whole_time() -> None:
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        patience = Patience(0.2)
-        first: asyncio.Future[str] = loop.create_future()
-        loop.call_later(0.15, first.set_result, "first")
-        await wait_under(patience, first)
+        patience = Patience(NEVER_S)
+        with patience:
+            pass
         began_s = loop.time()
-        with pytest.raises(TimeoutError):
-            await wait_under(patience, loop.create_future())
-        assert loop.time() - began_s >= 0.19
+        task = asyncio.create_task(wait_under(patience, loop.create_future()))
+        await asyncio.sleep(0)
+        patience._look()
+        assert patience._timer is not None
+        assert patience._timer.when() >= began_s + NEVER_S
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        patience.stop()
 
     asyncio.run(main())
+
+
+def test_a_loop_that_stands_still_all_the_time_doubles_the_limit_at_most() -> None:
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + 20
+
+        def stand_still() -> None:
+            loop.call_soon(time.sleep, 0.05)
+            if loop.time() < until_s:
+                loop.call_soon(stand_still)
+
+        stand_still()
+        with pytest.raises(TimeoutError):
+            await wait_under(Patience(0.2), loop.create_future())
+        left_s, until_s = until_s - loop.time(), 0.0
+        return left_s
+
+    assert asyncio.run(main()) > 0
 
 
 def test_somebody_elses_cancellation_is_not_a_timeout() -> None:
