@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 
 from tests.support import leaks
 from tests.support.servers import HOST, RedisServer, running_server
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from arq.connections import ArqRedis, RedisSettings
     from arq.worker import Worker
 
+# A machine may be slow, or stand still for seconds: how long one example takes says nothing.
+settings.register_profile("arq", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("arq")
+#: seconds that a connection may take to be opened
+CONNECT_S = 30
 # a socket's path may have 104 bytes, and the directory of a test takes up to 80 of them
 LONGEST_TEMPORARY, SHORT_TEMPORARY = 24, "/tmp"
 
@@ -54,7 +60,7 @@ def redis_settings(redis_server: RedisServer, redis_client: redis.Redis) -> Redi
     """Settings for the session's server, whose databases are all empty."""
     from arq.connections import RedisSettings
 
-    return RedisSettings(host=HOST, port=redis_server.port, conn_retries=0)
+    return RedisSettings(host=HOST, port=redis_server.port, conn_timeout=CONNECT_S, conn_retries=0)
 
 
 @pytest.fixture

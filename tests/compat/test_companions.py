@@ -26,7 +26,7 @@ from arq.constants import default_queue_name
 from arq.cron import CronJob
 from arq.jobs import Job, JobDef, JobResult, JobStatus
 from tests.conftest import WorkerFactory
-from tests.support.eventually import wait_until_async
+from tests.support.eventually import PATIENCE_S, wait_until_async
 
 Ctx = dict[Any, Any]
 
@@ -504,16 +504,16 @@ async def test_tai42_drains_by_calling_the_signal_handlers(arq_redis: ArqRedis) 
         redis_pool=arq_redis,
         handle_signals=False,
         allow_abort_jobs=True,
-        job_completion_wait=5,
+        job_completion_wait=60,
         poll_delay=0.05,
     )
     job = await arq_redis.enqueue_job("slow")
     assert job is not None
     task = asyncio.create_task(one.async_run())
-    await asyncio.wait_for(started.wait(), 10)
+    await asyncio.wait_for(started.wait(), PATIENCE_S)
     one.handle_sig_wait_for_completion(signal.SIGTERM)
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, PATIENCE_S)
     assert await job.result(timeout=30) == "finished"
     assert one.jobs_complete == 1
     await one.close()
@@ -530,7 +530,7 @@ async def test_tai42_cancels_by_calling_the_signal_handler(arq_redis: ArqRedis) 
     one = Worker([func(slow, name="slow")], redis_pool=arq_redis, handle_signals=False, poll_delay=0.05)
     await arq_redis.enqueue_job("slow", _job_id="slow")
     task = asyncio.create_task(one.async_run())
-    await asyncio.wait_for(started.wait(), 10)
+    await asyncio.wait_for(started.wait(), PATIENCE_S)
     assert [key async for key in arq_redis.scan_iter("arq:in-progress:*")] == [b"arq:in-progress:slow"]
     one.handle_sig(signal.SIGTERM)
     await asyncio.gather(task, return_exceptions=True)

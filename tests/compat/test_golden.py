@@ -34,7 +34,7 @@ def observe(implementation: Implementation, server: RedisServer) -> Observation:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert run.returncode == 0, run.stderr[-3000:]
     found: Observation = json.loads(run.stdout)

@@ -208,7 +208,7 @@ def test_check_command_reads_the_line(
     implementations: dict[str, Implementation], fleet: Fleet, place: Place, worker: str, checker: str
 ) -> None:
     """`arq --check` of either finds the line of either, and misses it when the worker has gone."""
-    (process,) = fleet(worker, name=f"checked-{worker}", health_check_interval=10)
+    (process,) = fleet(worker, name=f"checked-{worker}", health_check_interval=100)
     healthy = _check(implementations[checker], place, process.name)
     assert healthy.returncode == 0
     assert re.search(rf"Health check successful: b'{HEALTH_LINE}'", healthy.stderr)
@@ -226,5 +226,5 @@ def _check(implementation: Implementation, place: Place, name: str) -> "subproce
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from arq._batch import Batcher
-from tests.support.eventually import wait_until_async
+from tests.support.eventually import PATIENCE_S, wait_until_async
 
 
 class Sender:
@@ -98,7 +98,7 @@ def test_a_batcher_outlives_its_event_loop() -> None:
     batcher = Batcher(never)
     asyncio.run(cut_off())
     batcher._send = answer_at_once
-    assert asyncio.run(asyncio.wait_for(batcher.submit(3), 5)) == 3
+    assert asyncio.run(asyncio.wait_for(batcher.submit(3), PATIENCE_S)) == 3
 
 
 async def answer_at_once(batch: list[int]) -> list[int]:

@@ -12,6 +12,7 @@ from arq._worker.attempt import Cause, Ended
 from arq._worker.run import watch
 from arq._worker.timelimit import TimeLimit
 from arq.worker import JobExecutionFailed, Retry
+from tests.support.eventually import PATIENCE_S
 
 Body = Callable[[], Coroutine[Any, Any, Any]]
 
@@ -39,7 +40,7 @@ async def watched(body: Body, *, timeout_s: float | None = None, cause: Cause = 
         await asyncio.sleep(0)  # what comes after a job is not cancelled with it
         return ended
 
-    return await asyncio.wait_for(asyncio.create_task(run()), 10)
+    return await asyncio.wait_for(asyncio.create_task(run()), PATIENCE_S)
 
 
 async def test_a_value() -> None:
@@ -81,7 +82,7 @@ async def test_a_job_in_time_is_not_disturbed() -> None:
         await asyncio.sleep(0)
         return "in time"
 
-    assert (await watched(body, timeout_s=5)).value == "in time"
+    assert (await watched(body, timeout_s=30)).value == "in time"
 
 
 @pytest.mark.parametrize("cause", [Cause.ABORT, Cause.SHUTDOWN, Cause.NOBODY])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arq._worker.timelimit import TimeLimit
-from tests.support.eventually import wait_until_async
+from tests.support.eventually import PATIENCE_S, wait_until_async
 
 
 class Clock:
@@ -118,7 +118,7 @@ def test_what_a_closed_loop_left_behind_holds_nobody_up() -> None:
 
     async def is_told() -> None:
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(asyncio.create_task(for_ever()), 10)
+            await asyncio.wait_for(asyncio.create_task(for_ever()), PATIENCE_S)
 
     closed = asyncio.new_event_loop()
     abandoned = closed.create_task(for_ever())

@@ -100,7 +100,9 @@ async def answer(client: Client, line: str) -> dict[str, Any]:
 
 async def main() -> None:
     dsn, queue = sys.argv[1:]
-    pool = await create_pool(RedisSettings.from_dsn(dsn), default_queue_name=queue)
+    settings = RedisSettings.from_dsn(dsn)
+    settings.conn_timeout = 30  # the machine may stand still for longer than the usual second
+    pool = await create_pool(settings, default_queue_name=queue)
     client = Client(pool, queue)
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):

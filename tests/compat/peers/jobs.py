@@ -105,6 +105,12 @@ def _cron_jobs() -> list[Any]:
     return []
 
 
+def _redis_settings() -> RedisSettings:
+    settings = RedisSettings.from_dsn(os.environ["COMPAT_DSN"])
+    settings.conn_timeout = 30  # the machine may stand still for longer than the usual second
+    return settings
+
+
 def _settings() -> dict[str, Any]:
     settings: dict[str, Any] = {
         "functions": [
@@ -121,7 +127,7 @@ def _settings() -> dict[str, Any]:
             func(add, name="eternal_add", keep_result_forever=True),
         ],
         "cron_jobs": _cron_jobs(),
-        "redis_settings": RedisSettings.from_dsn(os.environ["COMPAT_DSN"]),
+        "redis_settings": _redis_settings(),
         "queue_name": QUEUE,
         "health_check_key": f"health:{NAME}",
         "on_startup": startup,

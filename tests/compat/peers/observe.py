@@ -44,6 +44,7 @@ MODULES = [
 # the only keys that the original does not know
 ADDITIONS = re.compile(r":wake$|:workers$|^arq:claims:|^arq:epoch:|^arq:interrupted:")
 DATE = re.compile(r"\b\w{3}-\d\d \d\d:\d\d:\d\d\b")
+CONNECT_S = 30  # the machine may stand still for longer than the usual second
 PROTOCOL = 4  # what pickle.dumps wrote by default on every Python that the original was released for
 
 
@@ -95,10 +96,9 @@ async def snapshot(pool: Any, now_ms: float) -> dict[str, Any]:
             continue
         ttl_ms = await pool.pttl(key)
         kind = (await pool.type(key)).decode()
-        # a moment passes between writing and looking: in steps of 20 s, or 2 s where it is short; no lifetime that arq
-        # sets lies where one step ends and the next begins
-        step_s, shift_s = (20, 5) if ttl_ms > 100_000 else (2, 0)
-        lifetime = None if ttl_ms < 0 else round((ttl_ms / 1000 + shift_s) / step_s) * step_s
+        # time passes between writing and looking: in steps of 20 s; no lifetime that arq sets lies where one step ends
+        # and the next begins
+        lifetime = None if ttl_ms < 0 else round((ttl_ms / 1000 + 5) / 20) * 20
         found[name] = {"type": kind, "ttl_s": lifetime, "value": await _value(pool, key, kind, now_ms)}
     return found
 
@@ -124,7 +124,7 @@ async def _value(pool: Any, key: bytes, kind: str, now_ms: float) -> Any:
 def _score(score: float, now_ms: float) -> Any:
     if score < 10:
         return score
-    return f"now{round((score - now_ms) / 5000) * 5:+d}s"
+    return f"now{round((score - now_ms) / 20_000) * 20:+d}s"
 
 
 async def add(ctx: dict[Any, Any], a: int, b: int = 0) -> int:
@@ -244,7 +244,8 @@ class Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep one line."""
         text = re.sub(r"^ *\d+\.\d\ds", "T", record.getMessage())
-        text = re.sub(r"(delayed|in|defer)(=| )\d+\.\d\ds", r"\1\2T", text)
+        text = re.sub(r" delayed=\d+\.\d\ds", "", text)  # not said but on a machine that stood still
+        text = re.sub(r"(in|defer)(=| )\d+\.\d\ds", r"\1\2T", text)
         text = re.sub(r"(version|usage|connected|keys)=\S+", r"\1=X", text)
         text = re.sub(DATE, "DATE", text)
         text = re.sub(r"0x[0-9a-f]+", "0x", text)
@@ -272,7 +273,8 @@ async def run_once(pool: ArqRedis, lines: Lines, **settings: Any) -> str:
 
 def _pool_settings(pool: ArqRedis) -> RedisSettings:
     connection = pool.connection_pool.connection_kwargs
-    return RedisSettings(host=connection["host"], port=connection["port"], database=connection["db"])
+    address = {"host": connection["host"], "port": connection["port"], "database": connection["db"]}
+    return RedisSettings(**address, conn_timeout=CONNECT_S)
 
 
 async def ran(pool: ArqRedis, lines: Lines) -> dict[str, Any]:
@@ -438,7 +440,9 @@ def methods() -> dict[str, list[list[str]]]:
 
 async def observe(dsn: str) -> dict[str, Any]:
     """Everything that needs Redis."""
-    pool = await create_pool(RedisSettings.from_dsn(dsn))
+    settings = RedisSettings.from_dsn(dsn)
+    settings.conn_timeout = CONNECT_S
+    pool = await create_pool(settings)
     lines = Lines()
     logger = logging.getLogger("arq")
     logger.setLevel(logging.INFO)
