@@ -102,7 +102,9 @@ def _within_limit(question: Coroutine[Any, Any, T]) -> T:
     """What Redis answers, in the time that is left when the supervisor has been asked."""
     import asyncio
 
-    return asyncio.run(asyncio.wait_for(question, LIMIT_S - ASK_S))
+    from .patience import within
+
+    return asyncio.run(within(LIMIT_S - ASK_S, question))
 
 
 def _no_settings(wanted: Wanted, error: Exception) -> int:

@@ -25,6 +25,7 @@ from .codes import ChildCode
 from .handover import pack
 from .jobstats import JobStats
 from .messages import brief_jobs, encode
+from .patience import is_done
 from .spawn import Pipes
 from .title import present_as
 from .traces import trace_of, whole_trace_of
@@ -348,8 +349,8 @@ class Session:
         await asyncio.wait({closing, quitting}, return_when=asyncio.FIRST_COMPLETED)
         quitting.cancel()
         if not closing.done():
-            await asyncio.wait({closing}, timeout=min(CLOSE_S, 0.8 * self._brief.options.kill_timeout_s))
-        if not closing.done():
-            return False
+            limit_s = min(CLOSE_S, 0.8 * self._brief.options.kill_timeout_s)
+            if not await is_done(closing, limit_s):
+                return False
         closing.result()
         return True

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import socket
 import time
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from .tables import status_table
 
 ASK_S = 5.0
 CROWDED_S = 0.02
+STEP_S = 0.25
 UNREACHABLE = 3
 
 
@@ -35,8 +37,8 @@ def ask(
             sock.settimeout(timeout_s)
             _connect(sock, str(path), timeout_s)
             sock.sendall(request)
-            sock.settimeout(None if wait else timeout_s)
-            data = _read_all(sock)
+            sock.settimeout(None)
+            data = _read_all(sock, None if wait else timeout_s)
         answer = json.loads(data)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -46,23 +48,40 @@ def ask(
 
 def _connect(sock: socket.socket, path: str, timeout_s: float) -> None:
     """Get in line; when the line is full, a little later."""
-    deadline_s = time.monotonic() + timeout_s
+    left_s = timeout_s
     while True:
         try:
             sock.connect(path)
         except BlockingIOError:
-            if time.monotonic() >= deadline_s:
+            if left_s <= 0:
                 raise
             time.sleep(CROWDED_S)
+            left_s -= CROWDED_S
         else:
             return
 
 
-def _read_all(sock: socket.socket) -> bytes:
-    parts = []
-    while part := sock.recv(65536):
+def _read_all(sock: socket.socket, limit_s: float | None) -> bytes:
+    """Everything up to the end; None = however long it takes."""
+    parts: list[bytes] = []
+    while True:
+        if limit_s is not None:
+            _wait_readable(sock, limit_s)
+        part = sock.recv(65536)
+        if not part:
+            return b"".join(parts)
         parts.append(part)
-    return b"".join(parts)
+
+
+def _wait_readable(sock: socket.socket, limit_s: float) -> None:
+    """Wait in short steps: when the whole machine stands still, that is one long step, and nobody's silence."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    left_s = limit_s
+    while not poll.poll(min(STEP_S, left_s) * 1000):
+        left_s -= STEP_S
+        if left_s <= 0:
+            raise TimeoutError("timed out")
 
 
 def find_socket(control: str, pool: str, environ: Mapping[str, str]) -> Path:

@@ -204,9 +204,9 @@ class Dump:
 
 @dataclass(frozen=True, slots=True)
 class Amnesty:
-    """The parent itself was stopped for `gap_s`: nobody's silence counts."""
+    """The parent itself stood still, `late_s` longer than it meant to wait: that time counts against nobody."""
 
-    gap_s: float
+    late_s: float
 
 
 @dataclass(frozen=True, slots=True)

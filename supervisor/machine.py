@@ -32,6 +32,7 @@ from .journey import happen
 from .model import Child, Phase, Pool, Slot
 from .options import MOST_PROCS, Options
 from .stop import (
+    SAME_REQUEST_S,
     advance_stop,
     ask_again,
     begin_stop,
@@ -106,6 +107,8 @@ class Machine:
         if needs_patience(pool):
             yield pool.extend_at_s
         if pool.stopping is not None:
+            # whoever means to wake up then can tell whether it was held up
+            yield pool.stopping.asked_s + SAME_REQUEST_S / 2
             return
         if pool.options.exit_on_tempfail_s and pool.tempfail_since_s is not None:
             yield pool.tempfail_since_s + pool.options.exit_on_tempfail_s
@@ -142,7 +145,7 @@ class Machine:
             case Stop():
                 self._stop(event, now)
             case Amnesty():
-                self._forget_silence(event, now)
+                ladder.excuse(self.pool, event.late_s, now)
             case Dump():
                 self._dump(event.slot)
             case Released() | ReleaseFailed() | RedisState() | QueueState() | MetricsState():
@@ -175,16 +178,6 @@ class Machine:
             begin_stop(self.pool, ExitCode.OK, event.cause, now, stage=2 if event.hard else 1)
         else:
             ask_again(self.pool, event.hard, now)
-
-    def _forget_silence(self, event: Amnesty, now: float) -> None:
-        """The parent itself was stopped: what looks late may not be."""
-        self.pool.say("supervisor.gap", "warning", gap_s=round(event.gap_s, 1))
-        for child in self.pool.children.values():
-            if child.phase is Phase.BOOTING:
-                child.deadline_s = now + self.pool.options.boot_timeout_s
-            elif child.phase is Phase.READY and child.last_beat_s is not None:
-                child.last_beat_s = now
-                child.deadline_s = ladder.next_look_s(self.pool, child)
 
     def _dump(self, slot: int | None) -> None:
         if slot is None:

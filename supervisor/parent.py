@@ -55,8 +55,8 @@ from .status import take_status
 from .stop import budget_s
 from .usage import usage_of
 
-GAP_S = 5.0
 TURN_S = 1.0
+LATE_S = 0.05
 WEIGH_EVERY_S = 10.0
 LAST_RESORT_S = 5.0
 
@@ -186,11 +186,12 @@ class Parent:
     # --- one turn -------------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
-        ready = self._selector.select(self._patience_s())
+        patience_s = self._patience_s()
+        ready = self._selector.select(patience_s)
         now = time.monotonic()
-        gap_s, self._turned_s = now - self._turned_s, now
-        if gap_s > GAP_S:
-            self._feed(Amnesty(gap_s))
+        late_s, self._turned_s = now - self._turned_s - patience_s, now
+        if late_s > LATE_S:
+            self._feed(Amnesty(late_s))
         self._take_signals()
         for key, _ in ready:
             self._attend(key.data, now)

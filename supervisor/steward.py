@@ -23,6 +23,7 @@ from .facts import QueueFacts
 from .handover import unpack
 from .messages import Decoder, Message
 from .options import split_address
+from .patience import within
 from .roster import Entry, Roster, merge_by_key, read_roster
 from .spawn import Pipes
 from .title import present_as
@@ -39,6 +40,16 @@ FAREWELL_S = 3.0
 SCRAPE_S = 2.0
 COMMAND_S = 5.0
 KEY_LIFE = 3
+
+
+async def look_at_queue(pool: ArqRedis, queue: str) -> QueueFacts:
+    """What Redis says about it now."""
+    seconds, microseconds = await pool.time()
+    now_ms = seconds * 1000 + microseconds // 1000
+    depth = await pool.zcard(queue)
+    due = await pool.zrangebyscore(queue, "-inf", now_ms, start=0, num=1, withscores=True)
+    oldest_s = (now_ms - float(due[0][1])) / 1000 if due else 0.0
+    return QueueFacts(is_up=True, queue=queue, depth=depth, oldest_due_s=oldest_s)
 
 
 def main(brief: Brief, pipes: Pipes) -> int:
@@ -89,8 +100,8 @@ class Steward:
         for duty in duties:
             duty.cancel()
         self._read()
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._farewell(), FAREWELL_S)
+        with suppress(TimeoutError):
+            await within(FAREWELL_S, self._farewell())
         self._line.send_surely("bye", reason="stop")
         return 0
 
@@ -134,7 +145,7 @@ class Steward:
         while True:
             begun_s = loop.time()
             try:
-                await asyncio.wait_for(duty(), COMMAND_S)
+                await within(COMMAND_S, duty())
                 self._note_reached(begun_s)
             except Exception as error:  # noqa: BLE001  # the next round tries again
                 self._note_lost(error, loop.time())
@@ -182,15 +193,9 @@ class Steward:
         queue = self._roster.queue
         try:
             pool = await self._pool(next(iter(self._roster.by_redis())))
-            async with asyncio.timeout(SCRAPE_S):
-                seconds, microseconds = await pool.time()
-                now_ms = seconds * 1000 + microseconds // 1000
-                depth = await pool.zcard(queue)
-                due = await pool.zrangebyscore(queue, "-inf", now_ms, start=0, num=1, withscores=True)
+            return await within(SCRAPE_S, look_at_queue(pool, queue))
         except Exception:  # noqa: BLE001  # no Redis, or nobody who has told where it is
             return QueueFacts()
-        oldest_s = (now_ms - float(due[0][1])) / 1000 if due else 0.0
-        return QueueFacts(is_up=True, queue=queue, depth=depth, oldest_due_s=oldest_s)
 
     # --- a dead worker's jobs -------------------------------------------------------------------------------------
 
@@ -206,7 +211,7 @@ class Steward:
         while True:
             try:
                 pool = await self._pool(entry.redis)
-                job_ids = await asyncio.wait_for(_leases.release(pool, entry.worker_id), COMMAND_S)
+                job_ids = await within(COMMAND_S, _leases.release(pool, entry.worker_id))
             except Exception as error:  # noqa: BLE001  # Redis is away: the lease or the lock's own end is the fallback
                 self._line.send("release_failed", worker=entry.worker_id, error=short(error))
             else:

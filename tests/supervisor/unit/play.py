@@ -6,6 +6,7 @@ from typing import Any
 from arq._health import Tally
 from supervisor.codes import ExitCode
 from supervisor.events import (
+    Amnesty,
     Beat,
     Bye,
     Command,
@@ -24,6 +25,7 @@ from supervisor.events import (
 )
 from supervisor.machine import Machine
 from supervisor.options import Options
+from supervisor.parent import TURN_S
 
 REPORT = Report(queue="q", health_key="q:health-check", completion_wait_s=3.0, longest_job_s=20.0, redis="r1")
 
@@ -63,6 +65,17 @@ class Play:
                     self.beat(key)
             self.feed(Tick())
         return self
+
+    def stand_still(self, seconds: float) -> "Play":
+        """The whole machine is suspended, and the parent is the first that goes on."""
+        if self.machine.done:
+            return self
+        due = self.machine.deadline()
+        patience_s = min(TURN_S, max(0.0, due - self.now) if due is not None else TURN_S)
+        self.now += seconds
+        if seconds > patience_s:
+            self.feed(Amnesty(seconds - patience_s))
+        return self.feed(Tick())
 
     def _perform(self, commands: list[Command]) -> None:
         for command in commands:

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from supervisor.events import (
-    Amnesty,
     Dump,
     Exited,
     Fatal,
@@ -95,7 +94,11 @@ class Pools(RuleBasedStateMachine):
 
     @rule()
     def other_requests(self) -> None:
-        self.play.feed(Quiet(), Dump(), Amnesty(10.0))
+        self.play.feed(Quiet(), Dump())
+
+    @rule(seconds=st.sampled_from([0.1, 2.0, 100.0]))
+    def everything_stands_still(self, seconds: float) -> None:
+        self.play.stand_still(seconds)
 
     @precondition(lambda self: len(self.play.orders) > 40)
     @rule(hard=st.booleans())

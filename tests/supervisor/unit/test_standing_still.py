@@ -1,0 +1,52 @@
+"""The parent itself did not run for a while, and perhaps nobody did: that is nobody's fault."""
+
+import pytest
+
+from supervisor.events import Amnesty, Stop
+from supervisor.options import Options
+from tests.supervisor.unit.play import Play, booted
+
+
+@pytest.mark.parametrize("seconds", [0.4, 2.0, 5.9, 100.0])
+def test_r41_own_absence_excuses_everybody(seconds: float) -> None:
+    play = booted(2, hang_timeout_s=4)
+    for _ in range(5):
+        play.stand_still(seconds).pass_time(1.5)
+    assert not play.said("child.stall")
+    assert not play.killed
+    assert len(play.said("supervisor.gap")) == (5 if seconds > 5 else 0)
+    key = play.of_slot(0)
+    play.pass_time(4.1, beating=False)  # those who are silent while we are awake are not excused
+    assert play.said("child.hung")[0]["pid"] == 1000 + key
+
+
+def test_r41_who_boots_or_drains_loses_no_time_by_our_absence() -> None:
+    play = Play(Options("app.Settings", procs=1, boot_timeout_s=5))
+    play.pass_time(3.5).stand_still(60).pass_time(0.4)
+    assert not play.killed
+    play.all_up().feed(Stop("SIGTERM"))
+    play.pass_time(11).stand_still(60)
+    key = play.of_slot(0)
+    assert play.signals_to(key) == ["TERM"]
+    play.pass_time(2)
+    assert play.signals_to(key) == ["TERM", "QUIT"]
+
+
+@pytest.mark.parametrize("seconds", [0.55, 3.0, 60.0])
+def test_r09_a_request_is_the_same_when_we_stood_still_in_between(seconds: float) -> None:
+    play = booted(1)
+    play.feed(Stop("SIGTERM"))
+    play.now += seconds
+    play.feed(Amnesty(seconds - 0.25), Stop("SIGTERM"))  # it meant to wake after a quarter of a second
+    assert not play.said("stop.stage")
+    play.pass_time(0.6).feed(Stop("SIGTERM"))
+    assert len(play.said("stop.stage")) == 1
+
+
+def test_redis_that_stays_away_while_we_stand_still_is_given_the_same_time() -> None:
+    play = Play(Options("app.Settings", procs=1, exit_on_tempfail_s=10))
+    play.fails(play.of_slot(0), "temp", 75).pass_time(0.5)
+    play.stand_still(60)
+    assert play.machine.pool.stopping is None
+    play.pass_time(11)
+    assert play.machine.pool.stopping is not None
