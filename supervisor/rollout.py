@@ -36,8 +36,9 @@ def advance(pool: Pool, now: float, fork: "Callable[[Slot, int], Child]") -> Non
             continue
         if slot.child is None and rollout.is_proved:
             continue  # an empty slot takes the new code anyway when its pause is over
-        if slot.child is None or slot.child.phase is not Phase.READY:
-            rollout.waiting.append(slot.index)  # it is on its way: bounded by the boot timeout
+        if slot.child is None or slot.child.phase is not Phase.READY or slot.successor is not None:
+            # it is on its way, or what an earlier rollout has begun with: bounded by the boot timeout
+            rollout.waiting.append(slot.index)
             break
         if now < slot.not_before_s:
             rollout.waiting.appendleft(slot.index)

@@ -5,7 +5,6 @@ import pytest
 from arq._health import Tally
 from supervisor.codes import ExitCode
 from supervisor.events import (
-    Amnesty,
     Beat,
     Dumped,
     Exited,
@@ -287,14 +286,6 @@ def test_helpers_that_do_not_beat_are_never_silent() -> None:
     assert all(play.signals_to(key) == [] for key in helpers)
 
 
-def test_r41_own_absence_excuses_everybody() -> None:
-    play = booted(2, hang_timeout_s=6)
-    play.now += 100
-    play.feed(Amnesty(100.0), Tick())
-    assert not play.said("child.hung")
-    assert not play.killed
-
-
 # --- stop -------------------------------------------------------------------------------------------------------------
 
 
@@ -474,6 +465,21 @@ def test_a_slot_that_can_not_start_does_not_hold_up_a_reload() -> None:
     assert play.said("reload.done")
     play.pass_time(30)
     assert {play.alive[key].generation for key in play.workers()} == {2}
+
+
+def test_what_a_failed_reload_has_begun_with_is_waited_for_by_the_next() -> None:
+    """The new code fails in a slot of its own while its canary still boots, and another reload is wanted already."""
+    play = booted(2, reload_surge=2)
+    play.feed(Reload("SIGHUP"), Scale(by=1), Reload("SIGHUP"))
+    first, canary = (key for key in play.workers() if play.alive[key].generation == 2)
+    assert (play.alive[first].slot, play.alive[canary].slot) == (0, 2)
+    play.ends(canary, 1)
+    assert play.said("reload.failed")
+    play.pass_time(1).ready(play.of_slot(2))
+    assert play.said("reload.canary_ok")
+    pool = play.machine.pool
+    assert all(pool.slot_of(child) for child in pool.workers())  # nobody has been forgotten
+    assert pool.slots[0].successor is pool.children[first]
 
 
 def test_r54_reloads_that_come_together_are_two_at_most() -> None:
