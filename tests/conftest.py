@@ -41,18 +41,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def redis_server() -> Iterator[RedisServer]:
+def server_and_client() -> Iterator[tuple[RedisServer, redis.Redis]]:
+    """One of each for all tests: to make a client takes longer than many a test."""
+    with running_server() as server, redis.Redis(HOST, server.port, socket_timeout=CONNECT_S) as client:
+        client.ping()  # its connection is there before the first test that must not leave one
+        yield server, client
+
+
+@pytest.fixture(scope="session")
+def redis_server(server_and_client: tuple[RedisServer, redis.Redis]) -> RedisServer:
     """The session's server. Do not stop, pause or kill it: take `running_server()` for that."""
-    with running_server() as server:
-        yield server
+    return server_and_client[0]
 
 
 @pytest.fixture
-def redis_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
+def redis_client(server_and_client: tuple[RedisServer, redis.Redis]) -> redis.Redis:
     """A plain synchronous client on database 0, which it finds empty."""
-    with redis.Redis(host=HOST, port=redis_server.port) as client:
-        client.flushall()
-        yield client
+    server_and_client[1].flushall()
+    return server_and_client[1]
 
 
 @pytest.fixture
@@ -109,10 +115,9 @@ def every_key_expires(request: pytest.FixtureRequest) -> Iterator[None]:
     if "redis_server" not in request.fixturenames:
         yield
         return
-    server: RedisServer = request.getfixturevalue("redis_server")
+    client: redis.Redis = request.getfixturevalue("server_and_client")[1]
     yield
     mark = request.node.get_closest_marker("keeps_keys")
-    with redis.Redis(host=HOST, port=server.port) as client:
-        immortal = leaks.immortal_keys(client, mark.args if mark else ())
-        client.flushall()
+    immortal = leaks.immortal_keys(client, mark.args if mark else ())
+    client.flushall()
     assert not immortal, f"keys that never expire: {immortal}"

@@ -33,6 +33,8 @@ class FlakyProxy:
         self._armed: tuple[Fault, bytes] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusing = False
+        #: what went wrong in the proxy itself
+        self.errors: list[BaseException] = []
         #: how many faults have happened
         self.struck = 0
         self.port = 0
@@ -59,8 +61,13 @@ class FlakyProxy:
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._note_end)
         task.add_done_callback(lambda _: writer.close())  # also when it was cancelled before it began
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self.errors.append(error)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._refusing:
@@ -132,3 +139,4 @@ async def flaky_proxy(server: RedisServer) -> AsyncIterator[FlakyProxy]:
         proxy.cut()
         await asyncio.gather(*proxy._tasks, return_exceptions=True)
         await listener.wait_closed()
+        assert not proxy.errors, f"the proxy itself failed: {proxy.errors!r}"

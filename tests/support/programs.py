@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.support.eventually import wait_until
+from tests.support.eventually import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -78,4 +78,4 @@ def program_starter(directory: Path, environment: dict[str, str]) -> Iterator[Ca
 def _kill(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.kill()
-    process.wait(20)
+    process.wait(PATIENCE_S)

