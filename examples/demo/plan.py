@@ -1,15 +1,17 @@
 """The work of the demonstration: which jobs are put into the queue, and when they are due."""
 
+import os
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 REMINDERS = 60
 REMINDERS_SPREAD_S = 6.0
 MIRRORS = 24
+#: lies in the library's directory, and is not of it
+OUTSIDE = {"site-packages", "dist-packages"}
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,11 @@ class Call:
 
 def library_files() -> list[str]:
     """Every .py file of the standard library that runs this."""
-    root = Path(sysconfig.get_path("stdlib"))
-    outside = {"site-packages", "dist-packages"}
-    return sorted(str(path) for path in root.rglob("*.py") if not outside.intersection(path.parts))
+    found: list[str] = []
+    for folder, inner, names in os.walk(sysconfig.get_path("stdlib")):
+        inner[:] = [name for name in inner if name not in OUTSIDE]
+        found += [os.path.join(folder, name) for name in names if name.endswith(".py")]
+    return sorted(found)
 
 
 def calls(files: list[str], now: datetime | None = None) -> Iterator[Call]:
