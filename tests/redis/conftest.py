@@ -12,6 +12,7 @@ from arq import _scripts
 from arq._link import REPLY_TIMEOUT_S, Link
 from arq._worker import wake
 from arq.connections import ArqRedis, RedisSettings
+from tests.redis.harness import CONNECT_S
 from tests.redis.programs import SETTINGS
 from tests.support.flaky import FlakyProxy, flaky_proxy
 from tests.support.programs import Program, program_starter
@@ -44,7 +45,7 @@ async def proxy(redis_server: RedisServer, arq_redis: ArqRedis) -> AsyncIterator
 @pytest.fixture
 def proxied(proxy: FlakyProxy) -> RedisSettings:
     """Settings that lead through the proxy."""
-    return RedisSettings(host=HOST, port=proxy.port, conn_retries=0)
+    return RedisSettings(host=HOST, port=proxy.port, conn_retries=0, conn_timeout=CONNECT_S)
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def own_server() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def own_settings(own_server: RedisServer) -> RedisSettings:
-    return RedisSettings(host=HOST, port=own_server.port, conn_retries=0)
+    return RedisSettings(host=HOST, port=own_server.port, conn_retries=0, conn_timeout=CONNECT_S)
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from arq.worker import Worker
 from tests.support.eventually import wait_until_async
 
 QUEUE = "arq:queue"
+#: Seconds for a connection where that is not the subject: the machine may stand still for some.
+CONNECT_S = 20
 
 
 @contextlib.asynccontextmanager

@@ -6,6 +6,7 @@ from arq.connections import RedisSettings
 
 REDIS = RedisSettings.from_dsn(os.environ["REDIS_DSN"])
 REDIS.conn_retries = 0
+REDIS.conn_timeout = 20
 
 async def quick(ctx):
     print("quick ran", flush=True)

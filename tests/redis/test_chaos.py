@@ -13,7 +13,7 @@ import pytest
 from arq import _scripts
 from arq.connections import ArqRedis, JobCall, RedisSettings
 from arq.worker import Retry, Worker, func
-from tests.redis.harness import Ctx, keys, nothing_held
+from tests.redis.harness import CONNECT_S, Ctx, keys, nothing_held
 from tests.support.eventually import wait_until_async
 from tests.support.flaky import Fault, FlakyProxy, flaky_proxy
 from tests.support.servers import HOST, RedisServer
@@ -35,7 +35,11 @@ class Fleet:
 
     def start(self, index: int) -> tuple[Worker, asyncio.Task[None]]:
         settings = RedisSettings(
-            host=HOST, port=self.proxies[index].port, conn_retries=99, conn_retry_delay=0
+            host=HOST,
+            port=self.proxies[index].port,
+            conn_timeout=CONNECT_S,
+            conn_retries=99,
+            conn_retry_delay=0,
         )
         worker = Worker(
             [func(self.once, name="once", max_tries=99), func(self.twice, name="twice", max_tries=2)],
@@ -51,7 +55,7 @@ class Fleet:
         worker, main = self.members[index]
         worker.handle_sig(SIGTERM)
         main.cancel()
-        ended, _ = await asyncio.wait([main], timeout=10)
+        ended, _ = await asyncio.wait([main], timeout=30)
         assert ended, "a worker that was stopped goes on"
         await worker.close()
 
@@ -103,12 +107,12 @@ async def test_every_job_ends_exactly_once(
         fleet = Fleet(chance, [proxy, second, third])
         for wanted in range(10, JOBS, 15):
             await fleet.disturb(arq_redis)
-            await wait_until_async(lambda wanted=wanted: len(fleet.ended) >= wanted, 20)  # type: ignore[misc]
+            await wait_until_async(lambda wanted=wanted: len(fleet.ended) >= wanted)  # type: ignore[misc]
 
         async def all_finished() -> bool:
             return len(await keys(arq_redis, "arq:result:*")) == JOBS
 
-        await wait_until_async(all_finished, 20)
+        await wait_until_async(all_finished)
         for index in range(3):
             await fleet.stop(index)
     expected: dict[str, Any] = {

@@ -66,7 +66,7 @@ async def test_the_life_of_a_job(arq_redis: ArqRedis, worker: WorkerFactory, gat
         assert found.score is not None
         assert found.score <= datetime.now(UTC).timestamp() * 1000 + 1
         gate.set()
-        assert await job.result(timeout=10) == "done"
+        assert await job.result(timeout=30) == "done"
     assert await job.status() == JobStatus.complete
     result = await job.info()
     assert isinstance(result, JobResult)
@@ -78,12 +78,9 @@ async def test_the_life_of_a_job(arq_redis: ArqRedis, worker: WorkerFactory, gat
 async def test_a_result_comes_without_waiting_for_the_poll_delay(
     arq_redis: ArqRedis, worker: WorkerFactory
 ) -> None:
-    loop = asyncio.get_running_loop()
     async with running(worker([quick], burst=False)):
         job = await enqueued(arq_redis, "quick")
-        start = loop.time()
-        assert await job.result(timeout=30, poll_delay=30) == "quick"
-        assert loop.time() - start < 15  # far less; the machine may be busy
+        assert await job.result(timeout=60, poll_delay=600) == "quick"
 
 
 async def test_waiting_has_an_end(arq_redis: ArqRedis) -> None:
@@ -110,13 +107,13 @@ async def test_many_waiters_share_their_looks(
     jobs = [await enqueued(arq_redis, "quick", number) for number in range(200)]
     before = redis_client.info("stats")["total_connections_received"]
     async with running(worker([quick], burst=False)):
-        assert await asyncio.gather(*(job.result(timeout=20) for job in jobs)) == list(range(200))
+        assert await asyncio.gather(*(job.result(timeout=30) for job in jobs)) == list(range(200))
     assert redis_client.info("stats")["total_connections_received"] - before < 10
 
 
 async def test_one_waiter_that_gives_up_disturbs_no_other(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
     jobs = [await enqueued(arq_redis, "quick", number) for number in range(20)]
-    waiting = [asyncio.create_task(job.result(timeout=20)) for job in jobs]
+    waiting = [asyncio.create_task(job.result(timeout=30)) for job in jobs]
     await asyncio.sleep(0)
     for task in waiting[::2]:
         task.cancel()
@@ -139,7 +136,7 @@ async def test_a_result_that_could_not_be_serialized(arq_redis: ArqRedis, worker
     job = await enqueued(arq_redis, "local")
     await worker([func(local, name="local")]).main()
     with pytest.raises(SerializationError, match="unable to serialize result"):
-        await job.result(timeout=1)
+        await job.result(timeout=30)
 
 
 async def test_bytes_nobody_can_read(arq_redis: ArqRedis) -> None:
@@ -163,9 +160,9 @@ async def test_a_job_of_a_plain_client(arq_redis: ArqRedis, worker: WorkerFactor
     job = await enqueued(arq_redis, "quick")
     await worker([quick]).main()
     async with Redis(connection_pool=arq_redis.connection_pool) as plain:
-        assert await Job(job.job_id, plain).result(timeout=1) == "quick"
+        assert await Job(job.job_id, plain).result(timeout=30) == "quick"
         assert await Job(job.job_id, plain).status() == JobStatus.complete
-        assert not await Job("unknown", plain).abort(timeout=1)
+        assert not await Job("unknown", plain).abort(timeout=30)
 
 
 # ---------------------------------------------------------------- lists

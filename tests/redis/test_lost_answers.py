@@ -139,7 +139,7 @@ async def test_an_abort_is_not_forgotten(
     )
     async with running(worker):
         await wait_until_async(lambda: worker.job_tasks)
-        abort = asyncio.create_task(job.abort(timeout=20))
+        abort = asyncio.create_task(job.abort(timeout=30))
         await wait_until_async(lambda: arq_redis.exists("arq:abort"))
         proxy.arm(fault, marker("aborted"))
         assert await abort
@@ -151,7 +151,7 @@ async def test_an_abort_before_the_start_is_not_forgotten(
 ) -> None:
     job = await arq_redis.enqueue_job("quick")
     assert job is not None
-    abort = asyncio.create_task(job.abort(timeout=20))
+    abort = asyncio.create_task(job.abort(timeout=30))
     await wait_until_async(lambda: arq_redis.exists("arq:abort"))
     worker = runs.worker(proxied, allow_abort_jobs=True)
     worker.on_startup = at_startup(lambda: proxy.arm(fault, marker("claim")))
@@ -244,7 +244,7 @@ async def test_a_redis_that_is_away_for_a_while(
             assert await keys(arq_redis, "arq:result:*") == set()
         for job in jobs:
             assert isinstance(job, Job)
-            assert await job.result(timeout=20) == "done without redis"
+            assert await job.result(timeout=30) == "done without redis"
         await wait_until_async(lambda: "redis is back" in caplog.text)
         assert await arq_redis.zscore("arq:workers", worker.worker_id) is not None
 
@@ -283,6 +283,6 @@ async def test_a_producer_hears_of_the_result(
     assert job is not None
     proxy.arm(fault, b"arq:result:a")
     async with running(runs.worker(redis_settings)):
-        assert await job.result(timeout=20) == "a"
+        assert await job.result(timeout=30) == "a"
     assert proxy.struck == 1
     await pool.aclose()

@@ -12,7 +12,7 @@ from arq import _leases
 from arq.connections import ArqRedis, JobCall, RedisSettings, create_pool
 from arq.jobs import Job
 from arq.worker import Worker, func
-from tests.redis.harness import QUEUE, claim, keys, nothing_held, running
+from tests.redis.harness import QUEUE, claim, keys, nothing_held, quiet, running
 from tests.support.eventually import wait_until_async
 from tests.support.servers import RedisServer
 
@@ -63,7 +63,7 @@ async def test_a_restart_under_running_jobs(
         own_server.start()
         for job in jobs:
             assert isinstance(job, Job)
-            assert await job.result(timeout=20) == "done"
+            assert await job.result(timeout=30) == "done"
         await pool.enqueue_job("quick", _job_id="after")
         await wait_until_async(lambda: "after" in gated.runs)
     assert len(gated.runs) == 6
@@ -81,7 +81,7 @@ async def test_a_restart_that_loses_everything(own_settings: RedisSettings, pool
         await wait_until_async(lambda: not gated.worker.tasks)
         job = await pool.enqueue_job("waits")
         assert isinstance(job, Job)
-        assert await job.result(timeout=20) == "done"
+        assert await job.result(timeout=30) == "done"
         assert await pool.zscore("arq:workers", gated.worker.worker_id) is not None
     await nothing_held(pool)
 
@@ -117,11 +117,14 @@ async def test_a_server_that_refuses_to_write(
     own_settings: RedisSettings, pool: ArqRedis, break_it: dict[str, str], repair: dict[str, str]
 ) -> None:
     gated = Gated(own_settings)
-    await pool.enqueue_jobs(["waits", "waits", JobCall("quick", _job_id="later", _defer_by=0.2)])
+    await pool.enqueue_jobs(["waits", "waits"])
     async with running(gated.worker):
         await wait_until_async(lambda: len(gated.worker.job_tasks) == 2)
+        await quiet(gated.worker)
+        await pool.enqueue_job("quick", _job_id="later")
         for name, value in break_it.items():
             await pool.config_set(name, value)
+        gated.worker.allow_pick_jobs = True
         gated.gate.set()
         await wait_until_async(lambda: gated.worker.jobs_complete == 2)
         until = gated.worker._clock() + 0.5
@@ -159,7 +162,7 @@ async def test_forgotten_scripts(own_settings: RedisSettings, pool: ArqRedis) ->
             job = await pool.enqueue_job("waits")
             assert isinstance(job, Job)
             await pool.script_flush()
-            assert await job.result(timeout=20) == "done"
+            assert await job.result(timeout=30) == "done"
             assert await job.status() == "complete"
 
 

@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 from arq.connections import ArqRedis, JobCall, RedisSettings, create_pool
 from arq.jobs import Job, JobStatus
 from arq.worker import Worker
-from tests.redis.harness import quick, running
+from tests.redis.harness import CONNECT_S, quick, running
 from tests.supervisor.harness import Pool, pool_in
 from tests.support.eventually import wait_until, wait_until_async
 from tests.support.sentinels import MASTER, Fleet, running_fleet
@@ -39,7 +39,7 @@ from arq.connections import RedisSettings
 class Settings:
     functions = [echo, slow]
     redis_settings = RedisSettings(
-        host=[("127.0.0.1", int(os.environ["SENTINEL_PORT"]))], sentinel=True, conn_retries=0,
+        host=[("127.0.0.1", int(os.environ["SENTINEL_PORT"]))], sentinel=True, conn_retries=0, conn_timeout=20,
     )
     job_completion_wait = 3
     max_jobs = 5
@@ -54,7 +54,9 @@ def fleet() -> Iterator[Fleet]:
 
 @pytest.fixture
 def settings(fleet: Fleet) -> RedisSettings:
-    return RedisSettings(fleet.addresses, sentinel=True, sentinel_master=MASTER, conn_retries=0)
+    return RedisSettings(
+        fleet.addresses, sentinel=True, sentinel_master=MASTER, conn_retries=0, conn_timeout=CONNECT_S
+    )
 
 
 @pytest.fixture
@@ -95,12 +97,14 @@ async def test_producer_and_worker_find_the_master(pool: ArqRedis, settings: Red
     job = await pool.enqueue_job("quick", "found")
     assert job is not None
     async with running(Worker([quick], redis_settings=settings, handle_signals=False)):
-        assert await job.result(timeout=10) == "found"
+        assert await job.result(timeout=30) == "found"
 
 
 async def test_one_sentinel_that_answers_is_enough(fleet: Fleet) -> None:
     nobody = (HOST, free_port())
-    pool = await create_pool(RedisSettings([nobody, *fleet.addresses], sentinel=True, conn_retries=0))
+    pool = await create_pool(
+        RedisSettings([nobody, *fleet.addresses], sentinel=True, conn_retries=0, conn_timeout=CONNECT_S)
+    )
     assert await pool.ping()
     await pool.aclose()
 
@@ -127,8 +131,8 @@ async def test_no_replicated_job_is_lost(
     async with running(counted.worker):
         await wait_until_async(lambda: len(counted.runs) >= 60, what="work is under way")
         await asyncio.to_thread(fail_over, fleet, way)
-        await wait_until_async(lambda: len(counted.runs) == 300, 40, "every job has run")
-        await wait_until_async(lambda: all_finished(pool, job_ids), 40, "every job has a result")
+        await wait_until_async(lambda: len(counted.runs) == 300, 120, "every job has run")
+        await wait_until_async(lambda: all_finished(pool, job_ids), 120, "every job has a result")
     again = {job_id: runs for job_id, runs in counted.runs.items() if runs > 1}
     # what was claimed or had ended, and was not passed on: what the worker had in hand, and what it ended meanwhile
     assert len(again) < 100, again
@@ -146,7 +150,7 @@ async def test_a_worker_leaves_a_master_that_hangs(
     async with running(counted.worker):
         await wait_until_async(lambda: len(counted.runs) >= 20, what="work is under way")
         fleet.first.pause()
-        await asyncio.to_thread(fleet.wait_failed_over)
+        await asyncio.to_thread(fleet.take_over)
         await wait_until_async(lambda: len(counted.runs) == 100, what="every job has run")
         fresh = await create_pool(settings)  # one of its own: the other one hangs
         await wait_until_async(lambda: all_finished(fresh, job_ids), what="every job has a result")
@@ -162,13 +166,14 @@ def fail_over(fleet: Fleet, way: str) -> None:
     match way:
         case "killed":
             fleet.first.kill()
+            fleet.take_over()
         case "stopped":
             fleet.first.pause()
-            fleet.wait_failed_over()
+            fleet.take_over()
             fleet.first.resume()
         case "planned":
             fleet.plan_failover()
-    fleet.wait_failed_over()
+            fleet.wait_failed_over()
 
 
 @pytest.mark.skipif(
@@ -178,7 +183,7 @@ async def test_a_producer_leaves_a_master_that_hangs(fleet: Fleet, pool: ArqRedi
     assert await pool.enqueue_job("work", _job_id="before")
     fleet.wait_replicated()
     fleet.first.pause()
-    await asyncio.to_thread(fleet.wait_failed_over)
+    await asyncio.to_thread(fleet.take_over)
     assert await pool.enqueue_job("work", _job_id="after")
     with fleet.client(fleet.second) as client:
         assert client.zcard("arq:queue") == 2
@@ -191,7 +196,8 @@ async def test_a_producer_that_tries_again_enqueues_once(
     assert await pool.enqueue_job("work", _job_id="before")
     fleet.wait_replicated()
     fleet.first.kill()
-    await wait_until_async(lambda: enqueued(pool, "after"), 30, "the new master takes jobs")
+    await asyncio.to_thread(fleet.take_over)
+    await wait_until_async(lambda: enqueued(pool, "after"), 60, "the new master takes jobs")
     assert await pool.enqueue_job("work", _job_id="after") is None
     counted = Counted(settings)
     async with running(counted.worker):
@@ -226,12 +232,12 @@ async def test_a_pool_follows_the_master(fleet: Fleet, pool: ArqRedis, supervise
     fleet.wait_replicated()
     supervised.wait_started("job-5")
     await asyncio.to_thread(fail_over, fleet, "killed")
-    await wait_until_async(lambda: all_finished(pool, job_ids), 40, "every job has a result")
+    await wait_until_async(lambda: all_finished(pool, job_ids), 120, "every job has a result")
     assert not supervised.events("child.exit")
     with fleet.client(fleet.second) as client:
-        wait_until(lambda: client.zcard("arq:workers") == 2, 20, "leases are renewed")
-        wait_until(lambda: client.exists("arq:queue:health-check"), 20, "health is written")
-    wait_until(lambda: is_healthy(supervised, environ), 20, "healthy")
+        wait_until(lambda: client.zcard("arq:workers") == 2, 60, "leases are renewed")
+        wait_until(lambda: client.exists("arq:queue:health-check"), 60, "health is written")
+    wait_until(lambda: is_healthy(supervised, environ), 60, "healthy")
     assert supervised.stop() == 0
 
 

@@ -14,7 +14,7 @@ import redis
 
 from arq.connections import RedisSettings, create_pool
 from arq.worker import Worker
-from tests.redis.harness import quick, running
+from tests.redis.harness import CONNECT_S, quick, running
 from tests.supervisor.harness import Pool, Queue, pool_in
 from tests.support.eventually import wait_until
 from tests.support.servers import HOST, RedisServer
@@ -31,7 +31,7 @@ class Settings:
     functions = [echo, slow]
     redis_settings = RedisSettings(
         host="127.0.0.1", port=int(os.environ["TLS_PORT"]), ssl=True, ssl_check_hostname=True,
-        ssl_ca_certs=os.environ["TLS_AUTHORITY"], conn_retries=0,
+        ssl_ca_certs=os.environ["TLS_AUTHORITY"], conn_retries=0, conn_timeout=20,
     )
     job_completion_wait = 3
 """
@@ -54,7 +54,13 @@ def settings(server: tuple[RedisServer, int], certificates: Certificates) -> Red
     """For that port; the server's certificate is checked, its name, too."""
     authority = str(certificates.authority)
     return RedisSettings(
-        HOST, server[1], ssl=True, ssl_ca_certs=authority, ssl_check_hostname=True, conn_retries=0
+        HOST,
+        server[1],
+        ssl=True,
+        ssl_ca_certs=authority,
+        ssl_check_hostname=True,
+        conn_retries=0,
+        conn_timeout=CONNECT_S,
     )
 
 
@@ -65,7 +71,7 @@ async def result_of_a_job(settings: RedisSettings) -> str:
         job = await pool.enqueue_job("quick", "over TLS")
         assert job is not None
         async with running(Worker([quick], redis_settings=settings, handle_signals=False)):
-            return str(await job.result(timeout=10))
+            return str(await job.result(timeout=30))
     finally:
         await pool.aclose()
 

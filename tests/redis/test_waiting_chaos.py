@@ -90,10 +90,10 @@ async def test_every_job_once_and_never_too_many(
             if chance.random() < 0.5:  # let them run out of work, so that claims wait
                 for worker in fleet.workers:
                     worker.allow_pick_jobs = True
-                await wait_until_async(lambda: len(fleet.ended) == fleet.wanted, 20)
+                await wait_until_async(lambda: len(fleet.ended) == fleet.wanted)
         for worker in fleet.workers:
             worker.allow_pick_jobs = True
-        await wait_until_async(lambda: len(fleet.ended) == fleet.wanted, 20)
+        await wait_until_async(lambda: len(fleet.ended) == fleet.wanted)
         await wait_until_async(lambda: not any(worker.job_tasks for worker in fleet.workers))
     assert set(fleet.ended.values()) == {1}
     assert all(fleet.most[index] <= worker.max_jobs for index, worker in enumerate(fleet.workers))

@@ -54,7 +54,7 @@ async def test_an_idle_worker_hears_of_a_job(
             await idle(one)
             job = await arq_redis.enqueue_job("quick")
             assert isinstance(job, Job)
-            await job.result(timeout=10)
+            await job.result(timeout=30)
 
 
 async def test_one_token_wakes_one_worker(
@@ -114,7 +114,8 @@ async def test_a_deferred_job_starts_on_time_though_the_worker_that_knew_of_it_i
         async with running(first):
             await idle(first)
             await arq_redis.enqueue_job("quick", _job_id="a", _defer_by=0.5)
-            await wait_until_async(lambda: first._look_at_s - first._clock() < 1)
+            # if the machine stands still here, the first starts the job itself
+            await wait_until_async(lambda: "a" in starts or first._look_at_s - first._clock() < 1)
             second.allow_pick_jobs = True
             second._activity.set()
             await idle(second)

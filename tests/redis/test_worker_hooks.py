@@ -99,7 +99,7 @@ async def test_a_hook_may_put_a_job_off(arq_redis: ArqRedis, worker: WorkerFacto
 
     job = await enqueued(arq_redis, "quick")
     await worker([quick], on_job_start=not_yet).main()
-    assert await job.result(timeout=1) == "quick"
+    assert await job.result(timeout=30) == "quick"
     assert calls == [1, 2]
 
 
@@ -138,14 +138,14 @@ async def test_a_stop_during_a_hook(arq_redis: ArqRedis, redis_settings: RedisSe
     options: dict[str, Any] = {hook: stuck}
     one = Worker([quick], redis_settings=redis_settings, handle_signals=False, **options)
     async with running(one):
-        await asyncio.wait_for(reached.wait(), 10)
+        await asyncio.wait_for(reached.wait(), 30)
     await nothing_held(
         arq_redis, [QUEUE, *(f"arq:{kind}:{job.job_id}" for kind in ("job", "retry", "interrupted"))]
     )
     if hook == "on_job_start":
         assert await arq_redis.zscore(QUEUE, job.job_id) is not None
     else:
-        assert await job.result(timeout=1) == "quick"
+        assert await job.result(timeout=30) == "quick"
 
 
 # ---------------------------------------------------------------- stopping
@@ -162,7 +162,7 @@ async def test_stopping_cancels_and_forgives(
         main = asyncio.create_task(one.async_run())
         await wait_until_async(lambda one=one: one.job_tasks)  # type: ignore[misc]
         one.handle_sig(SIGTERM)
-        await asyncio.wait([main], timeout=10)
+        await asyncio.wait([main], timeout=30)
         await one.close()
         assert one.jobs_retried == 1
     assert (
@@ -199,9 +199,9 @@ async def test_draining_lets_jobs_finish(
         one.handle_sig_wait_for_completion(SIGTERM)
     assert not one.allow_pick_jobs
     gate.set()
-    await asyncio.wait([main], timeout=10)
+    await asyncio.wait([main], timeout=30)
     await one.close()
-    assert await job.result(timeout=1) == "finished"
+    assert await job.result(timeout=30) == "finished"
     assert await arq_redis.zscore(QUEUE, left.job_id) is not None
     lines = [message for message in caplog.messages if "SIGTERM" in message or "allow_pick" in message]
     assert lines == [
@@ -220,7 +220,7 @@ async def test_draining_has_an_end(arq_redis: ArqRedis, redis_settings: RedisSet
     main = asyncio.create_task(one.async_run())
     await wait_until_async(lambda: one.job_tasks)
     one.handle_sig_wait_for_completion(SIGTERM)
-    await asyncio.wait([main], timeout=10)
+    await asyncio.wait([main], timeout=30)
     await one.close()
     assert stopped == [SIGTERM]
     assert one.jobs_retried == 1

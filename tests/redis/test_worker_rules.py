@@ -88,7 +88,7 @@ async def test_read_limit(arq_redis: ArqRedis, worker: WorkerFactory, gate: asyn
 async def test_max_burst_jobs(arq_redis: ArqRedis, worker: WorkerFactory, limit: int, ran: int) -> None:
     await arq_redis.enqueue_jobs(["quick"] * 5)
     one = worker([quick], max_burst_jobs=limit)
-    await asyncio.wait_for(one.main(), 10)
+    await asyncio.wait_for(one.main(), 30)
     assert one.jobs_complete == ran
     assert await arq_redis.zcard(QUEUE) == 5 - ran
 
@@ -96,7 +96,7 @@ async def test_max_burst_jobs(arq_redis: ArqRedis, worker: WorkerFactory, limit:
 async def test_a_burst_waits_for_deferred_jobs(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
     job = await enqueued(arq_redis, "quick", _defer_by=0.2)
     await worker([quick]).main()
-    assert await job.result(timeout=1) == "quick"
+    assert await job.result(timeout=30) == "quick"
 
 
 async def test_a_worker_runs_several_times(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
@@ -135,7 +135,7 @@ async def test_a_quiet_worker_takes_nothing_until_it_may(arq_redis: ArqRedis, wo
         await wait_until_async(lambda: one._clock() > until)
         assert await arq_redis.zcard(QUEUE) == 1
         one.allow_pick_jobs = True
-        assert await job.result(timeout=10) == "quick"
+        assert await job.result(timeout=30) == "quick"
 
 
 async def test_on_ready_and_running_jobs(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
@@ -177,7 +177,7 @@ async def test_an_old_job_is_not_forgotten_behind_a_lasting_backlog(
     async with running(one):
         await wait_until_async(lambda: one.jobs_complete > 50)
         await old_enqueue(arq_redis, "older", "older", score=1)
-        await asyncio.wait_for(found.wait(), 20)
+        await asyncio.wait_for(found.wait(), 30)
 
 
 # ---------------------------------------------------------------- abort
@@ -189,7 +189,7 @@ async def test_abort_before_the_start(
 ) -> None:
     caplog.set_level(logging.INFO)
     job = await enqueued(arq_redis, "quick", _defer_by=defer_by)
-    abort = asyncio.create_task(job.abort(timeout=10))
+    abort = asyncio.create_task(job.abort(timeout=30))
     await wait_until_async(lambda: arq_redis.exists("arq:abort"))
     one = worker([quick], allow_abort_jobs=True)
     await one.main()
@@ -206,7 +206,7 @@ async def test_abort_while_running(
     one = worker([for_ever], burst=False, poll_delay=0.02, allow_abort_jobs=True)
     async with running(one):
         await wait_until_async(lambda: one.job_tasks)
-        assert await job.abort(timeout=10)
+        assert await job.abort(timeout=30)
     assert re.search(rf"⊘ {job.job_id}:for_ever aborted", caplog.text)
     assert isinstance((await info(job)).result, asyncio.CancelledError)
     assert one.aborting_tasks == set()

@@ -133,7 +133,13 @@ async def test_the_health_line(
 
         await wait_until_async(up_to_date)
         await wait_until_async(lambda: "recording health: " in caplog.text)
-        assert 0 < await arq_redis.pttl("arq:queue:health-check") <= 1050
+        # from now on seldom: the line stays for so long and a second
+        one.health_check_interval, one._last_health = 600, (0.0, None)
+
+        async def seldom() -> bool:
+            return 1050 < await arq_redis.pttl("arq:queue:health-check") <= 601_000
+
+        await wait_until_async(seldom)
         assert await async_check_health(redis_settings) == 0
         assert one.queued == 1
         assert repr(one) == "<Worker j_complete=1 j_failed=1 j_retried=0 j_ongoing=0>"
@@ -161,7 +167,7 @@ async def test_a_supervised_worker_leaves_health_and_lease_to_its_supervisor(
         assert not await arq_redis.exists("arq:queue:health-check")
         deadline = await arq_redis.zscore("arq:workers", one.worker_id)
         assert deadline is not None
-        assert 20_000 < deadline - timestamp_ms() <= 30_000
+        assert 5_000 < deadline - timestamp_ms() <= 30_000
 
 
 async def test_the_lease_is_renewed_however_seldom_the_worker_looks(
@@ -196,9 +202,9 @@ async def test_the_life_of_a_job_in_the_log(
     for line in (
         "Starting worker for 2 functions: quick, broken",
         r"redis_version=\S+ mem_usage=\S+ clients_connected=\d+ db_keys=\d+",
-        seconds + r" → a:quick\(\{'x': 1\}\) delayed=\d\.\d\ds",
+        seconds + r" → a:quick\(\{'x': 1\}\) delayed=\d+\.\d\ds",
         seconds + r" ← a:quick ● \{'x': 1\}",
-        seconds + r" → b:broken\(\)",
+        seconds + r" → b:broken\(\)( delayed=\d+\.\d\ds)?",
         seconds + r" ! b:broken failed, ValueError: boom",
         seconds + r" ← c:quick ● ",
         "job d, function 'unknown' not found",

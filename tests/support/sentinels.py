@@ -19,11 +19,15 @@ from tests.support.servers import _DIE_WITH_PARENT, HOST, RedisServer, find_bina
 MASTER = "mymaster"
 # without these a replica waits five seconds for others that might come
 AT_ONCE = ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
+# until a test takes the master away: a machine that stands still for a moment is no reason for a fail-over
+CALM_MS, IN_A_HURRY_MS = 120_000, 500
+# a sentinel that was held up for two seconds does nothing for thirty; and it looks for replicas every ten
+IMPATIENT = ("tilt-trigger", "60000", "tilt-period", "100", "info-period", "500")
 CONFIG = f"""
 port {{port}}
 bind {HOST}
 sentinel monitor {MASTER} {HOST} {{master}} 1
-sentinel down-after-milliseconds {MASTER} 500
+sentinel down-after-milliseconds {MASTER} {CALM_MS}
 sentinel failover-timeout {MASTER} 3000
 """
 
@@ -74,6 +78,8 @@ class Fleet:
     def _knows_everybody(self) -> bool:
         try:
             with self.sentinel() as client:
+                with contextlib.suppress(redis.ResponseError):  # a version that has no such thing
+                    client.execute_command("SENTINEL DEBUG", *IMPATIENT)
                 replicas = client.sentinel_slaves(MASTER)
         except redis.ConnectionError:
             return False
@@ -85,6 +91,16 @@ class Fleet:
         with self.sentinel() as client:
             _, port = client.sentinel_get_master_addr_by_name(MASTER)
         return self.first if int(port) == self.first.port else self.second
+
+    def take_over(self) -> None:
+        """Let the sentinel miss the master soon, and wait until the replica is promoted."""
+        self._miss_after(IN_A_HURRY_MS)
+        self.wait_failed_over()
+        self._miss_after(CALM_MS)
+
+    def _miss_after(self, down_after_ms: int) -> None:
+        with self.sentinel() as client:
+            client.sentinel_set(MASTER, "down-after-milliseconds", down_after_ms)
 
     def plan_failover(self) -> None:
         """Let them change places, both alive."""
