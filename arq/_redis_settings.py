@@ -120,6 +120,14 @@ def client_options(settings: RedisSettings) -> dict[str, Any]:
     return options
 
 
+def sentinel_options(settings: RedisSettings) -> dict[str, Any]:
+    """The same for the sentinels. One that does not answer is asked once more at most, then the next one: left to
+    itself, redis-py 8 asks each for three seconds, whenever a connection is opened.
+    """
+    retry = Retry(ExponentialBackoff(base=0.05, cap=0.05), 1)
+    return {"socket_connect_timeout": settings.conn_timeout, "retry": retry} | _driver_info()
+
+
 def _driver_info() -> dict[str, Any]:
     """What CLIENT LIST shows.
 

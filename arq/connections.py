@@ -19,7 +19,7 @@ from . import _scripts
 from ._batch import Batcher
 from ._lane import Lane
 from ._link import Link
-from ._redis_settings import RedisSettings, client_options
+from ._redis_settings import RedisSettings, client_options, sentinel_options
 from .constants import default_queue_name, expires_extra_ms, result_key_prefix
 from .jobs import (
     Deserializer,
@@ -431,7 +431,9 @@ def _connector(settings: RedisSettings) -> Callable[..., ArqRedis]:
 
 
 def _connect_by_sentinel(settings: RedisSettings, **arq_options: Any) -> ArqRedis:
-    sentinel = Sentinel(settings.host, **client_options(settings))  # type: ignore[no-untyped-call]
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]
+        settings.host, sentinel_kwargs=sentinel_options(settings), **client_options(settings)
+    )
     client = cast(ArqRedis, sentinel.master_for(settings.sentinel_master, redis_class=ArqRedis))
     for name, value in arq_options.items():  # redis-py would hand them on to its connections
         setattr(client, name, value)

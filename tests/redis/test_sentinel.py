@@ -106,6 +106,9 @@ async def test_one_sentinel_that_answers_is_enough(fleet: Fleet) -> None:
         RedisSettings([nobody, *fleet.addresses], sentinel=True, conn_retries=0, conn_timeout=CONNECT_S)
     )
     assert await pool.ping()
+    # redis-py would ask each for three seconds
+    retries = [one.connection_pool.connection_kwargs["retry"]._retries for one in pool._sentinels]
+    assert max(retries) <= 1
     await pool.aclose()
 
 
