@@ -19,6 +19,8 @@ logger = logging.getLogger("arq.worker")
 _LAST_WRITES_S = 5.0
 #: The same when nothing is left to write but that the worker is gone.
 _LAST_WORDS_S = 0.7
+#: Jobs get their time in steps of so many seconds: while the process stands still they do not run, either.
+_DRAIN_STEP_S = 0.25
 #: Tries at least, though that time is over: it may be this process that stood still, not Redis that is away.
 _LEAST_TRIES = 3
 
@@ -73,9 +75,11 @@ class Stopping(WorkerState):
         self._drain_task = self.loop.create_task(self._wait_for_tasks_to_complete(sig))
 
     async def _wait_for_tasks_to_complete(self, signum: Signals) -> None:
-        deadline_s = self._clock() + self.job_completion_wait
-        while self.tasks and self._clock() < deadline_s:
-            await asyncio.wait(list(self.tasks.values()), timeout=deadline_s - self._clock())
+        left_s = float(self.job_completion_wait)
+        while self.tasks and left_s > 0:
+            begun_s, step_s = self._clock(), min(left_s, _DRAIN_STEP_S)
+            await asyncio.wait(list(self.tasks.values()), timeout=step_s)
+            left_s -= min(step_s, self._clock() - begun_s)
         if self._stopping:
             return
         logger.info(
