@@ -179,6 +179,11 @@ class ControlServer:
         """Room for one more: who has been there for longest goes, unless an answer is on its way to somebody else."""
         self._drop(min(self._clients, key=lambda one: (one.is_waiting, one.since_s)))
 
+    def excuse(self, late_s: float) -> None:
+        """We stood still, and whoever was about to speak perhaps did, too."""
+        for client in self._clients:
+            client.since_s += late_s
+
     def drop_idle(self, now: float) -> None:
         """Whoever has connected and says nothing has to go."""
         self._listen_again(now)

@@ -191,7 +191,7 @@ class Parent:
         now = time.monotonic()
         late_s, self._turned_s = now - self._turned_s - patience_s, now
         if late_s > LATE_S:
-            self._feed(Amnesty(late_s))
+            self._excuse(late_s)
         self._take_signals()
         for key, _ in ready:
             self._attend(key.data, now)
@@ -200,6 +200,12 @@ class Parent:
         self._keep_house(now)
         self._briefing.push(self._steward(), self._machine.pool)
         self._tell_manager(now)
+
+    def _excuse(self, late_s: float) -> None:
+        """We woke later than we meant to: a stalled machine, or a frozen container. Nobody is to blame for that."""
+        self._feed(Amnesty(late_s))
+        if self._control is not None:
+            self._control.excuse(late_s)
 
     def _attend(self, whom: object, now: float) -> None:
         """Somebody has something for us."""

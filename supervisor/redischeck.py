@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 IMPORT_S = 2.5
+NO_LIMIT_S = 60
 
 
 class SettingsError(RuntimeError):
@@ -36,8 +37,7 @@ class AddressError(ValueError):
 async def gather_fleet(wanted: "Wanted") -> dict[str, Any]:
     """Every pool of the queue, from the register of workers and their health keys."""
     redis_settings, queue, base = _where(wanted, Facts(wanted.pool, wanted.host))
-    redis_settings.conn_retries = 0
-    redis: Any = await create_pool(redis_settings)
+    redis: Any = await _connect(redis_settings)
     try:
         seconds, microseconds = await redis.time()
         now_ms = seconds * 1000 + microseconds // 1000
@@ -50,6 +50,13 @@ async def gather_fleet(wanted: "Wanted") -> dict[str, Any]:
         return judge_fleet(queue, await redis.zcard(queue), _of_queue(ours), wanted.min_healthy)
     finally:
         await redis.aclose()
+
+
+async def _connect(redis_settings: RedisSettings) -> Any:
+    """One attempt. Its limit is that of the whole check, which knows when the machine stood still."""
+    redis_settings.conn_retries = 0
+    redis_settings.conn_timeout = NO_LIMIT_S
+    return await create_pool(redis_settings)
 
 
 def _of_queue(members: list[Member]) -> list[Member]:
@@ -65,8 +72,7 @@ async def ask_redis(wanted: "Wanted", facts: Facts) -> None:
     facts.redis_checked = True
     loop = asyncio.get_running_loop()
     try:
-        redis_settings.conn_retries = 0
-        redis = await create_pool(redis_settings)
+        redis = await _connect(redis_settings)
         try:
             started_s = loop.time()
             await redis.ping()
