@@ -104,6 +104,8 @@ async def startup(ctx: Ctx) -> None:
             raise RuntimeError("the start hook is broken")
         case "hang":
             await asyncio.sleep(3600)
+        case "crash_soon":
+            asyncio.get_running_loop().call_later(0.5, os.abort)
 
 
 async def shutdown(ctx: Ctx) -> None:
@@ -116,9 +118,6 @@ if os.environ.get("TEST_IMPORT") == "crash_slot_2" and os.environ.get("ARQ_WORKE
     os.abort()
 if os.environ.get("TEST_IMPORT") == "slow":
     time.sleep(60)
-if os.environ.get("TEST_IMPORT") == "crash_soon":
-    signal.signal(signal.SIGALRM, lambda *_: os.abort())
-    signal.setitimer(signal.ITIMER_REAL, 0.5)
 
 
 class Settings:
@@ -126,8 +125,11 @@ class Settings:
         echo, who, slow, block, hold_the_gil, stubborn, deaf, poison, leave, spawn, signal_state, environment,
         count, grow, until,
     ]  # fmt: skip
-    redis_settings = RedisSettings(port=int(os.environ.get("TEST_PORT", "6379")), conn_retries=0)
+    # who is held up while it connects has not been refused
+    redis_settings = RedisSettings(
+        port=int(os.environ.get("TEST_PORT", "6379")), conn_timeout=30, conn_retries=0
+    )
     on_startup = startup
     on_shutdown = shutdown
-    job_completion_wait = int(os.environ.get("TEST_WAIT", "3"))
+    job_completion_wait = int(os.environ.get("TEST_WAIT", "30"))
     max_jobs = 10

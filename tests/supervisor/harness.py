@@ -23,6 +23,8 @@ from tests.support.eventually import PATIENCE_S, wait_until
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "ARQ_TEST_POOL"
 APP = (Path(__file__).parent / "app.py").read_text()
+# a stop whose worker does not end takes as long as its limits
+END_S = 60.0
 QUICK = ("--backoff-base", "0.1", "--backoff-max", "0.5", "--heartbeat", "0.2", "--health-interval", "0.5",
          "--control", "off")  # fmt: skip
 
@@ -174,14 +176,14 @@ os.execv({words[0]!r}, {words!r})"""
 
     # --- its end --------------------------------------------------------------------------------------------------
 
-    def wait(self, timeout_s: float = 40) -> int:
+    def wait(self, timeout_s: float = END_S) -> int:
         assert self.process is not None
         try:
             return self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running after {timeout_s} s:\n{self.text()[-6000:]}") from None
 
-    def stop(self, timeout_s: float = 40) -> int:
+    def stop(self, timeout_s: float = END_S) -> int:
         """TERM, and the exit code. Whatever has happened before, it must have cleaned up after it by now."""
         self.check_tidy()
         self.signal(signal.SIGTERM)
@@ -210,14 +212,14 @@ os.execv({words[0]!r}, {words!r})"""
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
             with suppress(subprocess.TimeoutExpired):
-                self.process.wait(20)
+                self.process.wait(PATIENCE_S)
             if self.process.poll() is None:
                 self.process.kill()
                 self.process.wait()
         if self.terminal is not None:
             os.close(self.terminal)
         with suppress(AssertionError):
-            self.wait_gone(10)
+            self.wait_gone()
         left = self.survivors()
         for pid in left:
             with suppress(OSError):
@@ -233,6 +235,8 @@ def pool_in(directory: Path, port: int) -> Iterator[Pool]:
         yield pool
     finally:
         left = pool.close()
+        # shown where a test fails, whoever noticed it
+        sys.stdout.write(f"the pool's log ended with:\n{pool.text()[-6000:]}\n")
     left_over = [*map(str, left), *left_behind(directory)]
     assert not left_over, f"left behind: {left_over}\n{pool.text()[-4000:]}"
 

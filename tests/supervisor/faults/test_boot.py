@@ -128,7 +128,7 @@ def test_f26_one_slot_that_can_not_start(pool: Pool, queue: Queue) -> None:
 
 @pytest.mark.slow
 def test_f27_every_worker_crashes(pool: Pool) -> None:
-    assert pool.start("--procs", "2", TEST_IMPORT="crash_soon").wait() == 5
+    assert pool.start("--procs", "2", TEST_STARTUP="crash_soon").wait() == 5
     assert pool.events("intensity.exceeded", n=11)
 
 

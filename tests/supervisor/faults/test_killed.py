@@ -72,7 +72,7 @@ def test_f04_the_parent_while_idle(pool: Pool) -> None:
 
 
 def test_f05_the_parent_while_jobs_run(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
-    pool.start("--procs", "2").ready()
+    pool.start("--procs", "2", TEST_WAIT="3").ready()
     short, long = queue.put("until", "gate"), queue.put("slow", 600)
     owner_of(redis_client, short), owner_of(redis_client, long)
     pool.kill(pool.pid)

@@ -72,23 +72,29 @@ def test_f28_the_kernel_kills_a_worker_for_memory(
     assert pool.stop() == 0
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_f29_a_worker_that_has_grown_is_replaced_first_and_drained(
     pool: Pool, queue: Queue, redis_client: redis.Redis
 ) -> None:
-    pool.start("--procs", "2", "--max-rss", "150").ready()
+    (pool.directory / "eager.py").write_text(
+        "import supervisor.parent\n"
+        "supervisor.parent.WEIGH_EVERY_S = 0.5\n"
+        "from _arq_supervise import main\n"
+        "main()\n"
+    )
+    pool.start("--procs", "2", "--max-rss", "150", script="eager.py").ready()
     grown = queue.result(queue.put("grow", 150))
-    job_ids = queue.put_many("slow", 6, 30)  # some of them run in the process that has grown
-    recycled = pool.wait_event("child.recycle", timeout_s=120)
+    job_ids = queue.put_many("until", 6, "gate")  # some of them run in the process that has grown
+    recycled = pool.wait_event("child.recycle")
     assert recycled["pid"] == grown
     assert recycled["why"] == "rss"
     assert recycled["rss_mb"] > 150
     pool.wait_event("child.spawn", reason="recycle")
-    ended = pool.wait_event("child.exit", pid=grown, timeout_s=60)
+    pool.wait_event("child.ready", n=3, role="worker")  # with that, the old one was told to end
+    pool.open_gate()
+    ended = pool.wait_event("child.exit", pid=grown)
     assert ended["outcome"] == "clean"
     assert ended["restarts"].startswith("0/")
     for job_id in job_ids:
-        assert queue.result(job_id, timeout_s=120)
+        assert queue.result(job_id)
     assert len(pool.events("child.recycle")) == 1
     assert pool.stop() == 0

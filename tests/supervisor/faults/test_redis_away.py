@@ -99,9 +99,10 @@ def test_f20_redis_refuses_to_write_for_a_while(
     away.start("--procs", "2").ready()
     away.wait_event("child.ready", role="steward")
     with redis.Redis(port=server.port) as client:
-        running = queue.put("slow", 1)
+        running = queue.put("until", "gate")
         away.wait_started(running)
         refuse(client, True)
+        away.open_gate()
         try:
             wait_until(lambda: "redis trouble" in away.text(), what="the workers notice")
         finally:

@@ -176,9 +176,11 @@ def test_embedded_redis_keeps_data_and_guards_its_directory(pool: Pool, is_absol
 
 def test_f34_many_signals_at_once_are_one_request(pool: Pool, queue: Queue) -> None:
     pool.start("--procs", "1").ready()
-    pool.wait_started(queue.put("slow", 1))
+    pool.wait_started(queue.put("until", "gate"))
     for _ in range(100):
         pool.signal(signal.SIGTERM)
+    pool.wait_event("stop.start")
+    pool.open_gate()
     assert pool.wait() == 0
     assert not pool.events("stop.stage")
 

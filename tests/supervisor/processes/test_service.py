@@ -162,7 +162,7 @@ def test_r79_a_clean_end_has_nothing_running_and_counts_everything(pool: Pool, q
 
 
 def test_r48_a_service_manager_that_would_not_wait_is_warned_of(pool: Pool) -> None:
-    pool.start("--procs", "1", "--hang-timeout", "4000", TIMEOUT_STOP_HINT="15").ready()
+    pool.start("--procs", "1", "--hang-timeout", "4000", TIMEOUT_STOP_HINT="15", TEST_WAIT="3").ready()
     warning = pool.wait_event("stop.too_short")
     assert (warning["level"], warning["hint_s"], warning["stop_budget_s"]) == ("warning", 15, 23)
     late = pool.wait_event("hang.too_late")  # R39
@@ -172,7 +172,7 @@ def test_r48_a_service_manager_that_would_not_wait_is_warned_of(pool: Pool) -> N
 
 
 def test_r48_limits_that_fit_are_not_talked_about(pool: Pool) -> None:
-    pool.start("--procs", "1", "--hang-timeout", "100", TIMEOUT_STOP_HINT="23s").ready()
+    pool.start("--procs", "1", "--hang-timeout", "100", TIMEOUT_STOP_HINT="23s", TEST_WAIT="3").ready()
     assert pool.stop() == 0
     assert not pool.events("stop.too_short")
     assert not pool.events("hang.too_late")

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.supervisor.harness import Pool
-from tests.support.eventually import wait_until
+from tests.support.eventually import PATIENCE_S, wait_until
 
 pytestmark = [
     pytest.mark.processes,
@@ -147,7 +147,7 @@ def test_a_terminal_that_goes_away_ends_it(terminal: Callable[..., Terminal]) ->
     shown = terminal()
     shown.wait_for(FRAME)
     shown.hang_up()
-    assert shown.process.wait(20) == 129
+    assert shown.process.wait(PATIENCE_S) == 129
 
 
 def test_another_size_shows_at_once(terminal: Callable[..., Terminal]) -> None:
