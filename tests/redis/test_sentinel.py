@@ -182,7 +182,9 @@ def fail_over(fleet: Fleet, way: str) -> None:
 @pytest.mark.skipif(
     int(redis.__version__.split(".")[0]) < 8, reason="redis-py before 8 waits for an answer for ever"
 )
-async def test_a_producer_leaves_a_master_that_hangs(fleet: Fleet, pool: ArqRedis) -> None:
+async def test_a_producer_leaves_a_master_that_hangs(fleet: Fleet, settings: RedisSettings) -> None:
+    pool = await create_pool(settings)
+    pool.connection_pool.connection_kwargs["socket_timeout"] = 1.0  # redis-py's own are 5 s
     assert await pool.enqueue_job("work", _job_id="before")
     fleet.wait_replicated()
     fleet.first.pause()
@@ -190,6 +192,7 @@ async def test_a_producer_leaves_a_master_that_hangs(fleet: Fleet, pool: ArqRedi
     assert await pool.enqueue_job("work", _job_id="after")
     with fleet.client(fleet.second) as client:
         assert client.zcard("arq:queue") == 2
+    await pool.aclose()
 
 
 async def test_a_producer_that_tries_again_enqueues_once(

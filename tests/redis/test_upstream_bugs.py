@@ -164,13 +164,13 @@ async def held_by_nobody(pool: ArqRedis) -> set[str]:
     return found | set(await members(pool, "arq:workers"))
 
 
-async def busy_worker(arq: Arq, pool: ArqRedis, directory: Path, jobs: int = 5000) -> Program:
+async def busy_worker(arq: Arq, pool: ArqRedis, directory: Path, jobs: int = 2500) -> Program:
     (directory / "busy_settings.py").write_text(BUSY)
     await pool.enqueue_jobs(["busy"] * jobs)
     program = arq("busy_settings.WorkerSettings")
 
     async def has_begun() -> bool:
-        return await pool.zcard(QUEUE) < jobs - 200
+        return await pool.zcard(QUEUE) < jobs - 100
 
     await wait_until_async(has_begun)
     return program

@@ -74,6 +74,12 @@ async def jobs() -> Jobs:
     return Jobs()
 
 
+@pytest.fixture
+def restless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has lost a connection does not wait a second before the next."""
+    monkeypatch.setattr(wake, "_RETRY_S", 0.05)
+
+
 @contextlib.asynccontextmanager
 async def silent(worker: Worker) -> AsyncIterator[None]:
     """The worker can exchange nothing with Redis over its main connection."""
@@ -411,7 +417,7 @@ async def test_the_worker_was_taken_for_dead(
 
 
 async def test_the_connection_is_killed(
-    arq_redis: ArqRedis, redis_settings: RedisSettings, jobs: Jobs
+    arq_redis: ArqRedis, redis_settings: RedisSettings, jobs: Jobs, restless: None
 ) -> None:
     one = jobs.worker(redis_settings)
     async with running(one):
@@ -433,12 +439,13 @@ async def test_the_connection_breaks(
     proxy: FlakyProxy,
     proxied: RedisSettings,
     jobs: Jobs,
+    restless: None,
     monkeypatch: pytest.MonkeyPatch,
     fault: Fault,
 ) -> None:
     """With the answer the worker loses that it was given a job: it asks."""
-    monkeypatch.setattr(wake, "BLOCK_S", 2)
-    monkeypatch.setattr(wake, "_GRACE_S", 0.5)
+    monkeypatch.setattr(wake, "BLOCK_S", 1)
+    monkeypatch.setattr(wake, "_GRACE_S", 0.3)
     one = jobs.worker(proxied)
 
     async def on_startup(ctx: Ctx) -> None:
