@@ -33,8 +33,8 @@ async def main() -> None:
     assert tea is not None
     assert coffee is not None
     await started(tea)
-    print(f"tea, running: aborted {await tea.abort(timeout=10)}")
-    print(f"coffee, not started: aborted {await coffee.abort(timeout=10)}")
+    print(f"tea, running: aborted {await tea.abort(timeout=30)}")
+    print(f"coffee, not started: aborted {await coffee.abort(timeout=30)}")
     await redis.aclose()
 
 

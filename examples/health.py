@@ -22,7 +22,7 @@ async def nap(ctx: dict[str, Any]) -> None:
 
 class WorkerSettings:
     functions = [nap]
-    health_check_interval = 1  # seconds; the default of an hour is for patient people
+    health_check_interval = 10  # seconds; the default of an hour is for patient people
     redis_settings = REDIS_SETTINGS
 
 

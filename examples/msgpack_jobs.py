@@ -32,7 +32,7 @@ async def main() -> None:
     redis = await create_pool(REDIS_SETTINGS, job_serializer=pack, job_deserializer=unpack)
     job = await redis.enqueue_job("total", (1.5, 2.25))
     assert job is not None
-    print(await job.result(timeout=10))
+    print(await job.result(timeout=30))
     await redis.aclose()
 
 

@@ -27,7 +27,7 @@ async def main() -> None:
     assert info is not None
     print(f"{info.function}{info.args} {info.kwargs}: {(await job.status()).value}")
 
-    print(f"result: {await job.result(timeout=10)}")
+    print(f"result: {await job.result(timeout=30)}")
     done = await job.result_info()
     assert done is not None
     print(f"{(await job.status()).value} on try {done.job_try}, success: {done.success}")
@@ -36,7 +36,7 @@ async def main() -> None:
     job = await redis.enqueue_job("divide", 1, by=0)
     assert job is not None
     try:
-        await job.result(timeout=10)
+        await job.result(timeout=30)
     except ZeroDivisionError as error:
         print(f"failed: {error!r}")
     await redis.aclose()

@@ -17,7 +17,7 @@ REDIS_SETTINGS = RedisSettings.from_dsn(os.environ.get("REDIS_DSN", "redis://loc
 async def digest(ctx: dict[str, Any]) -> str:
     print(f"try {ctx['job_try']}")
     try:
-        await asyncio.sleep(2)
+        await asyncio.sleep(20 if ctx["job_try"] == 1 else 0.5)  # time enough to press Ctrl-C
     except asyncio.CancelledError:
         print("cancelled: put things in order, then let go")
         raise

@@ -93,7 +93,7 @@ print("counted and ended")
 @pytest.mark.skipif(sys.platform != "linux", reason="inheriting orphans is Linux's")
 def test_orphans_are_counted_and_ended() -> None:
     looker = subprocess.run(
-        [sys.executable, "-c", LOOKER], cwd=ROOT, capture_output=True, text=True, timeout=50, check=False
+        [sys.executable, "-c", LOOKER], cwd=ROOT, capture_output=True, text=True, timeout=150, check=False
     )
     assert looker.stdout == "counted and ended\n", looker.stderr
 
@@ -101,7 +101,7 @@ def test_orphans_are_counted_and_ended() -> None:
 def test_a_wrong_name_is_one_clear_line() -> None:
     wrong = subprocess.run(
         [sys.executable, "-m", "benchmarks.faults", "--peer", "supervisord"],
-        cwd=ROOT, capture_output=True, text=True, timeout=50, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=150, check=False,
     )  # fmt: skip
     assert wrong.returncode == 2
     assert "invalid choice: 'supervisord'" in wrong.stderr

@@ -81,7 +81,7 @@ class Container(Pool):
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=90,
         )
 
     def supervise(self, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -62,7 +62,7 @@ class Shop(Container):
     def execute(self, *words: str) -> "subprocess.CompletedProcess[str]":
         command = [*beside(self.image, self.first), *words]
         return subprocess.run(
-            command, env=self.environ, capture_output=True, text=True, check=False, timeout=30
+            command, env=self.environ, capture_output=True, text=True, check=False, timeout=90
         )
 
 

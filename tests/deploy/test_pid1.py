@@ -94,7 +94,7 @@ def test_a_stop_is_heard_as_soon_as_the_interpreter_runs(container: Container) -
         (ExitCode.USAGE, ("--procs", "0"), {}),
         (ExitCode.BOOT, ("--boot-retries", "0"), {"TEST_STARTUP": "raise"}),
         (ExitCode.SETTINGS, ("--procs", "1"), {"settings": "nowhere.Settings"}),
-        (ExitCode.INTENSITY, ("--max-restarts", "1"), {"TEST_IMPORT": "crash_soon"}),
+        (ExitCode.INTENSITY, ("--max-restarts", "1"), {"TEST_STARTUP": "crash_soon"}),
         (ExitCode.UNAVAILABLE, ("--exit-on-tempfail", "0.5"), {"TEST_PORT": NOBODY}),
     ],
 )

@@ -14,7 +14,7 @@ from arq.jobs import JobResult
 from supervisor.codes import ExitCode
 from tests.deploy.container import Container, container_in, why_not
 from tests.supervisor.harness import Queue
-from tests.support.eventually import wait_until
+from tests.support.eventually import PATIENCE_S, wait_until
 from tests.support.servers import RedisServer
 
 pytestmark = [pytest.mark.processes, pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")]
@@ -31,7 +31,7 @@ class Settings(Base):
     functions = [work]
     max_jobs = 4
 """
-JOBS = 600
+JOBS = 400
 
 
 @pytest.fixture
@@ -87,8 +87,8 @@ def test_every_job_runs_once(
     wait_until(lambda: are_registered(redis_client, pods.values()), what="both pods have their leases")
     queue.put_numbered("work", range(JOBS // 2, JOBS))
     old.signal(signal.SIGTERM)
-    assert old.wait() == ExitCode.OK
-    wait_until(lambda: redis_client.zcard("arq:queue") == 0, 30, "every job is done")
+    assert old.wait(2 * PATIENCE_S) == ExitCode.OK
+    wait_until(lambda: redis_client.zcard("arq:queue") == 0, 2 * PATIENCE_S, "every job is done")
     results = asyncio.run(all_results(redis_settings))
     assert len(results) == JOBS
     assert {result.result for result in results} == {"old", "new"}

@@ -23,7 +23,7 @@ def benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "BENCH_PYTHON_OURS": sys.executable}
     return subprocess.run(
         [sys.executable, "-m", "benchmarks", *arguments],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=50,
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=150,
     )  # fmt: skip
 
 
