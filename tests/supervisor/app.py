@@ -105,7 +105,7 @@ async def startup(ctx: Ctx) -> None:
         case "hang":
             await asyncio.sleep(3600)
         case "crash_soon":
-            asyncio.get_running_loop().call_later(0.5, os.abort)
+            asyncio.get_running_loop().call_later(0.2, os.abort)
 
 
 async def shutdown(ctx: Ctx) -> None:

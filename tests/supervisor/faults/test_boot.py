@@ -126,9 +126,8 @@ def test_f26_one_slot_that_can_not_start(pool: Pool, queue: Queue) -> None:
     assert pool.stop() == 0
 
 
-@pytest.mark.slow
 def test_f27_every_worker_crashes(pool: Pool) -> None:
-    assert pool.start("--procs", "2", TEST_STARTUP="crash_soon").wait() == 5
+    assert pool.start("--procs", "2", "--backoff-max", "0.1", TEST_STARTUP="crash_soon").wait() == 5
     assert pool.events("intensity.exceeded", n=11)
 
 

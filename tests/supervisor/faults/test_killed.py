@@ -72,7 +72,7 @@ def test_f04_the_parent_while_idle(pool: Pool) -> None:
 
 
 def test_f05_the_parent_while_jobs_run(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
-    pool.start("--procs", "2", TEST_WAIT="3").ready()
+    pool.start("--procs", "2", TEST_WAIT="2").ready()
     short, long = queue.put("until", "gate"), queue.put("slow", 600)
     owner_of(redis_client, short), owner_of(redis_client, long)
     pool.kill(pool.pid)
@@ -84,9 +84,8 @@ def test_f05_the_parent_while_jobs_run(pool: Pool, queue: Queue, redis_client: r
     assert redis_client.zscore("arq:queue", long)
 
 
-@pytest.mark.slow
 def test_f05_the_parent_while_a_job_never_ends(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
-    pool.start("--procs", "1", TEST_WAIT="0").ready()
+    pool.start("--procs", "1", script=pool.script_with(child__ORPHAN_MARGIN_S=1.0), TEST_WAIT="0").ready()
     owner_of(redis_client, queue.put("stubborn", 600))
     pool.kill(pool.pid)
     pool.wait_gone()

@@ -75,13 +75,8 @@ def test_f28_the_kernel_kills_a_worker_for_memory(
 def test_f29_a_worker_that_has_grown_is_replaced_first_and_drained(
     pool: Pool, queue: Queue, redis_client: redis.Redis
 ) -> None:
-    (pool.directory / "eager.py").write_text(
-        "import supervisor.parent\n"
-        "supervisor.parent.WEIGH_EVERY_S = 0.5\n"
-        "from _arq_supervise import main\n"
-        "main()\n"
-    )
-    pool.start("--procs", "2", "--max-rss", "150", script="eager.py").ready()
+    eager = pool.script_with(parent__WEIGH_EVERY_S=0.5)
+    pool.start("--procs", "2", "--max-rss", "150", script=eager).ready()
     grown = queue.result(queue.put("grow", 150))
     job_ids = queue.put_many("until", 6, "gate")  # some of them run in the process that has grown
     recycled = pool.wait_event("child.recycle")

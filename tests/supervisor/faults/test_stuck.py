@@ -18,6 +18,7 @@ HANG = ("--hang-timeout", "2", "--kill-timeout", "0.7")
 SHORT = ("--graceful-timeout", "1", "--kill-timeout", "0.7")
 
 
+@pytest.mark.slow
 def test_f07_a_stopped_worker_is_replaced_and_then_released(
     pool: Pool, queue: Queue, redis_client: redis.Redis
 ) -> None:
@@ -44,10 +45,7 @@ def test_f08_a_stopped_worker_does_not_hold_up_the_stop(pool: Pool) -> None:
 
 def start_talkative(pool: Pool) -> Pool:
     """A pool that says at once that it stood still, and need not be stopped for long."""
-    (pool.directory / "talkative.py").write_text(
-        "import supervisor.ladder\nsupervisor.ladder.GAP_S = 1.0\nfrom _arq_supervise import main\nmain()\n"
-    )
-    return pool.start("--procs", "2", *HANG, script="talkative.py").ready()
+    return pool.start("--procs", "2", *HANG, script=pool.script_with(ladder__GAP_S=1.0)).ready()
 
 
 @pytest.mark.slow
@@ -110,6 +108,7 @@ def wait_for_clock(seconds: float) -> None:
     wait_until(lambda: time.monotonic() >= end, seconds + PATIENCE_S)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", ["block", "hold_the_gil"])
 def test_f11_f12_a_blocked_loop_is_shown_killed_and_replaced(pool: Pool, queue: Queue, job: str) -> None:
     pool.start("--procs", "1", *HANG).ready()

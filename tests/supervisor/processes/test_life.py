@@ -45,21 +45,27 @@ def test_health_keys_of_each_worker_and_of_all(pool: Pool, queue: Queue, redis_c
 
 def test_a_job_that_runs_may_finish(pool: Pool, queue: Queue) -> None:
     pool.start("--procs", "1").ready()
-    job_id = queue.put("slow", 1)
-    pool.wait_event("log", logger="arq.worker", slot=0, n=3)
-    assert pool.stop() == 0
+    job_id = queue.put("until", "gate")
+    pool.wait_started(job_id)
+    pool.signal(signal.SIGTERM)
+    wait_until(lambda: "shutdown on SIGTERM" in pool.text(), what="the worker drains")
+    pool.open_gate()
+    assert pool.wait() == 0
     assert queue.result(job_id) in {record["pid"] for record in pool.events("child.ready", role="worker")}
     assert queue.tries(job_id) == 1
 
 
 def test_settings_that_say_nothing_about_it_let_jobs_finish(pool: Pool, queue: Queue) -> None:
     (pool.directory / "silent.py").write_text(
-        "import app\nclass Settings: functions = [app.slow]; redis_settings = app.Settings.redis_settings\n"
+        "import app\nclass Settings: functions = [app.until]; redis_settings = app.Settings.redis_settings\n"
     )
     pool.start("--procs", "1", settings="silent.Settings").ready()
-    job_id = queue.put("slow", 1)
+    job_id = queue.put("until", "gate")
     pool.wait_started(job_id)
-    assert pool.stop() == 0
+    pool.signal(signal.SIGTERM)
+    wait_until(lambda: "shutdown on SIGTERM" in pool.text(), what="the worker drains")
+    pool.open_gate()
+    assert pool.wait() == 0
     assert queue.result(job_id)
     assert queue.tries(job_id) == 1
 
