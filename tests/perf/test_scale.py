@@ -110,7 +110,7 @@ async def hold(settings: RedisSettings, count: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_a_million_queued_jobs_cost_no_more_than_a_thousand(
     server: RedisServer, settings: RedisSettings, queue: ArqQueue
 ) -> None:
