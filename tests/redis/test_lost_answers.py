@@ -16,6 +16,7 @@ from tests.redis.harness import QUEUE, keys, nothing_held, running
 from tests.support.eventually import wait_until_async
 from tests.support.flaky import Fault, FlakyProxy
 
+pytestmark = pytest.mark.usefixtures("restless")
 JOBS = 30
 
 

@@ -142,10 +142,9 @@ async def test_no_replicated_job_is_lost(
 
 
 async def test_a_worker_leaves_a_master_that_hangs(
-    fleet: Fleet, pool: ArqRedis, settings: RedisSettings, impatient: None, monkeypatch: pytest.MonkeyPatch
+    fleet: Fleet, pool: ArqRedis, settings: RedisSettings, impatient: None
 ) -> None:
     """Also while it writes its health line, and with versions of redis-py that wait for ever."""
-    monkeypatch.setattr("arq._worker.duties.REPLY_TIMEOUT_S", 0.3)
     counted = Counted(settings, max_jobs=10, health_check_interval=0.01)
     job_ids = [f"job-{number}" for number in range(100)]
     await pool.enqueue_jobs([JobCall("work", _job_id=job_id) for job_id in job_ids])

@@ -79,7 +79,7 @@ class Fleet:
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_every_job_once_and_never_too_many(
-    redis_settings: RedisSettings, arq_redis: ArqRedis, seed: int
+    redis_settings: RedisSettings, arq_redis: ArqRedis, restless: None, seed: int
 ) -> None:
     chance = random.Random(seed)
     fleet = Fleet(redis_settings, chance)

@@ -74,12 +74,6 @@ async def jobs() -> Jobs:
     return Jobs()
 
 
-@pytest.fixture
-def restless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who has lost a connection does not wait a second before the next."""
-    monkeypatch.setattr(wake, "_RETRY_S", 0.05)
-
-
 @contextlib.asynccontextmanager
 async def silent(worker: Worker) -> AsyncIterator[None]:
     """The worker can exchange nothing with Redis over its main connection."""
@@ -171,7 +165,7 @@ async def test_a_batch_wakes_all(arq_redis: ArqRedis, redis_settings: RedisSetti
 async def test_a_wait_that_runs_off_looks_at_the_queue(
     arq_redis: ArqRedis, redis_settings: RedisSettings, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wake, "BLOCK_S", 1)
+    monkeypatch.setattr(wake, "BLOCK_S", 0.3)
     one = jobs.worker(redis_settings)
     async with running(one):
         await armed(one)
