@@ -56,7 +56,7 @@ from .stop import budget_s
 from .usage import usage_of
 
 TURN_S = 1.0
-LATE_S = 0.05
+LATE_S = 0.2
 WEIGH_EVERY_S = 10.0
 LAST_RESORT_S = 5.0
 
@@ -190,8 +190,10 @@ class Parent:
         ready = self._selector.select(patience_s)
         now = time.monotonic()
         late_s, self._turned_s = now - self._turned_s - patience_s, now
-        if late_s > LATE_S:
-            self._excuse(late_s)
+        if late_s > LATE_S:  # a stalled machine, a frozen container: nobody is to blame for that
+            self._feed(Amnesty(late_s))
+            if self._control is not None:
+                self._control.excuse(late_s)
         self._take_signals()
         for key, _ in ready:
             self._attend(key.data, now)
@@ -200,12 +202,6 @@ class Parent:
         self._keep_house(now)
         self._briefing.push(self._steward(), self._machine.pool)
         self._tell_manager(now)
-
-    def _excuse(self, late_s: float) -> None:
-        """We woke later than we meant to: a stalled machine, or a frozen container. Nobody is to blame for that."""
-        self._feed(Amnesty(late_s))
-        if self._control is not None:
-            self._control.excuse(late_s)
 
     def _attend(self, whom: object, now: float) -> None:
         """Somebody has something for us."""

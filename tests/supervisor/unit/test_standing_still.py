@@ -1,7 +1,12 @@
 """The parent itself did not run for a while, and perhaps nobody did: that is nobody's fault."""
 
+import selectors
+import socket
+from pathlib import Path
+
 import pytest
 
+from supervisor.control import IDLE_S, ControlServer
 from supervisor.events import Amnesty, Stop
 from supervisor.options import Options
 from tests.supervisor.unit.play import Play, booted
@@ -50,3 +55,27 @@ def test_redis_that_stays_away_while_we_stand_still_is_given_the_same_time() -> 
     assert play.machine.pool.stopping is None
     play.pass_time(11)
     assert play.machine.pool.stopping is not None
+
+
+def test_a_client_that_was_about_to_speak_is_not_dropped(tmp_path: Path) -> None:
+    with selectors.DefaultSelector() as selector, socket.socket(socket.AF_UNIX) as client:
+        server = ControlServer(tmp_path / "c.sock", selector)
+        client.connect(str(tmp_path / "c.sock"))
+        server.accept(now=100.0)
+        server.excuse(60.0)
+        server.drop_idle(now=161.0)
+        assert len(selector.get_map()) == 2  # the listener's place, and the client's
+        server.drop_idle(now=160.1 + IDLE_S)
+        assert len(selector.get_map()) == 1
+        server.close()
+
+
+def test_r10_a_parent_that_is_always_late_ends_a_pool_all_the_same() -> None:
+    """As in a container whose share of the processor is used up: each look comes later than it was meant to."""
+    play = booted(1)
+    play.feed(Stop("SIGTERM"))
+    key = play.of_slot(0)
+    for _ in range(100):
+        due = play.machine.deadline()
+        play.stand_still((0.0 if due is None else max(0.0, due - play.now)) + 0.5)
+    assert play.signals_to(key)[:4] == ["TERM", "QUIT", "ABRT", "KILL"]
