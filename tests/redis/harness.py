@@ -15,7 +15,7 @@ from arq.connections import ArqRedis
 from arq.jobs import Job, JobResult, serialize_job
 from arq.utils import timestamp_ms
 from arq.worker import Worker
-from tests.support.eventually import wait_until_async
+from tests.support.eventually import PATIENCE_S, wait_until_async
 
 QUEUE = "arq:queue"
 #: Seconds for a connection where that is not the subject: the machine may stand still for some.
@@ -39,6 +39,22 @@ async def running(*workers: Worker) -> AsyncIterator[None]:
         failed = [task for task in tasks if not task.cancelled() and task.exception() is not None]
         assert not failed, [task.exception() for task in failed]
         assert not any(task.cancelled() for task in ended_early), "a worker has cancelled itself"
+
+
+@contextlib.asynccontextmanager
+async def until_stopped(worker: Worker) -> AsyncIterator[None]:
+    """Run a worker beside the test, which stops it; wait for its end, and say so if that was an error."""
+    main = asyncio.create_task(worker.async_run())
+    try:
+        yield
+    except BaseException:
+        main.cancel()
+        raise
+    finally:
+        ended, _ = await asyncio.wait([main], timeout=PATIENCE_S)
+        await worker.close()
+        assert ended, "a worker that was stopped goes on"
+        assert main.cancelled() or main.exception() is None, repr(main.exception())
 
 
 async def idle(*workers: Worker) -> None:

@@ -57,7 +57,12 @@ class Fleet:
         main.cancel()
         ended, _ = await asyncio.wait([main], timeout=30)
         assert ended, "a worker that was stopped goes on"
+        assert main.cancelled() or main.exception() is None, repr(main.exception())
         await worker.close()
+
+    async def stop_all(self) -> None:
+        for index in range(len(self.members)):
+            await self.stop(index)
 
     async def once(self, ctx: Ctx) -> None:
         await self.work(ctx)
@@ -105,16 +110,17 @@ async def test_every_job_ends_exactly_once(
     await arq_redis.enqueue_jobs(calls)
     async with flaky_proxy(redis_server) as second, flaky_proxy(redis_server) as third:
         fleet = Fleet(chance, [proxy, second, third])
-        for wanted in range(10, JOBS, 15):
-            await fleet.disturb(arq_redis)
-            await wait_until_async(lambda wanted=wanted: len(fleet.ended) >= wanted)  # type: ignore[misc]
 
         async def all_finished() -> bool:
             return len(await keys(arq_redis, "arq:result:*")) == JOBS
 
-        await wait_until_async(all_finished)
-        for index in range(3):
-            await fleet.stop(index)
+        try:
+            for wanted in range(10, JOBS, 15):
+                await fleet.disturb(arq_redis)
+                await wait_until_async(lambda wanted=wanted: len(fleet.ended) >= wanted)  # type: ignore[misc]
+            await wait_until_async(all_finished)
+        finally:  # says also what a worker has died of
+            await fleet.stop_all()
     expected: dict[str, Any] = {
         f"{call.function}{number}": 1 if call.function == "once" else 2 for number, call in enumerate(calls)
     }

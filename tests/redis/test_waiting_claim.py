@@ -34,6 +34,7 @@ from tests.redis.harness import (
     old_enqueue,
     quiet,
     running,
+    until_stopped,
 )
 from tests.support.eventually import wait_until_async
 from tests.support.flaky import Fault, FlakyProxy
@@ -364,23 +365,20 @@ async def test_a_draining_worker_takes_nothing(
     arq_redis: ArqRedis, redis_settings: RedisSettings, jobs: Jobs
 ) -> None:
     one = jobs.worker(redis_settings, job_completion_wait=60)
-    main = asyncio.create_task(one.async_run())
-    await wait_until_async(lambda: one._listener is not None)
-    await armed(one)
-    await old_enqueue(arq_redis, "a", "held")
-    one._more = True
-    one._activity.set()
-    await wait_until_async(lambda: one.job_tasks)
-    assert one._listener is not None
-    assert one._listener.has_claim
-    one.handle_sig_wait_for_completion(SIGTERM)
-    await quiet(one)
-    await arq_redis.enqueue_job("quick", _job_id="b")
-    assert await locks(arq_redis) == {"a"}
-    jobs.go.set()
-    await asyncio.wait([main])
-    assert main.cancelled()
-    await one.close()
+    async with until_stopped(one):
+        await wait_until_async(lambda: one._listener is not None)
+        await armed(one)
+        await old_enqueue(arq_redis, "a", "held")
+        one._more = True
+        one._activity.set()
+        await wait_until_async(lambda: one.job_tasks)
+        assert one._listener is not None
+        assert one._listener.has_claim
+        one.handle_sig_wait_for_completion(SIGTERM)
+        await quiet(one)
+        await arq_redis.enqueue_job("quick", _job_id="b")
+        assert await locks(arq_redis) == {"a"}
+        jobs.go.set()
     assert jobs == {"a": 1}
     await nothing_held(arq_redis, [QUEUE, "arq:job:b"])
 

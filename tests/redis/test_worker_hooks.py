@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from signal import SIGTERM, SIGUSR1
 from typing import Any
 
 import pytest
 
+from arq._worker import stopping
 from arq.connections import ArqRedis, RedisSettings
 from arq.worker import Retry, Worker, func
 from tests.conftest import WorkerFactory
@@ -21,6 +23,7 @@ from tests.redis.harness import (
     nothing_held,
     quick,
     running,
+    until_stopped,
 )
 from tests.support.eventually import wait_until_async
 
@@ -159,11 +162,9 @@ async def test_stopping_cancels_and_forgives(
     job = await enqueued(arq_redis, "for_ever")
     for _ in range(4):
         one = Worker([for_ever], redis_settings=redis_settings, handle_signals=False, max_tries=2)
-        main = asyncio.create_task(one.async_run())
-        await wait_until_async(lambda one=one: one.job_tasks)  # type: ignore[misc]
-        one.handle_sig(SIGTERM)
-        await asyncio.wait([main], timeout=30)
-        await one.close()
+        async with until_stopped(one):
+            await wait_until_async(lambda one=one: one.job_tasks)  # type: ignore[misc]
+            one.handle_sig(SIGTERM)
         assert one.jobs_retried == 1
     assert (
         await arq_redis.get(f"arq:retry:{job.job_id}")
@@ -192,15 +193,13 @@ async def test_draining_lets_jobs_finish(
         job_completion_wait=30,
         max_jobs=1,
     )
-    main = asyncio.create_task(one.async_run())
-    await wait_until_async(lambda: one.job_tasks)
-    left = await enqueued(arq_redis, "waits")
-    for _ in range(3):  # saying it again changes nothing
-        one.handle_sig_wait_for_completion(SIGTERM)
-    assert not one.allow_pick_jobs
-    gate.set()
-    await asyncio.wait([main], timeout=30)
-    await one.close()
+    async with until_stopped(one):
+        await wait_until_async(lambda: one.job_tasks)
+        left = await enqueued(arq_redis, "waits")
+        for _ in range(3):  # saying it again changes nothing
+            one.handle_sig_wait_for_completion(SIGTERM)
+        assert not one.allow_pick_jobs
+        gate.set()
     assert await job.result(timeout=30) == "finished"
     assert await arq_redis.zscore(QUEUE, left.job_id) is not None
     lines = [message for message in caplog.messages if "SIGTERM" in message or "allow_pick" in message]
@@ -217,13 +216,42 @@ async def test_draining_has_an_end(arq_redis: ArqRedis, redis_settings: RedisSet
     one.job_completion_wait = 0.1  # type: ignore[assignment]
     stopped: list[Any] = []
     one.on_stop = stopped.append
+    async with until_stopped(one):
+        await wait_until_async(lambda: one.job_tasks)
+        one.handle_sig_wait_for_completion(SIGTERM)
+    assert stopped == [SIGTERM]
+    assert one.jobs_retried == 1
+
+
+async def test_a_job_that_blocks_the_loop_does_not_draw_out_the_drain(
+    arq_redis: ArqRedis, redis_settings: RedisSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen from the drain it looks as if the process stood still."""
+    monkeypatch.setattr(stopping, "_DRAIN_STEP_S", 0.01)
+    steps = 0
+
+    async def blocks(ctx: Ctx) -> None:
+        nonlocal steps
+        while True:
+            steps += 1
+            asyncio.get_running_loop().call_soon(time.sleep, 0.1)
+            await asyncio.sleep(0)
+
+    await arq_redis.enqueue_job("blocks")
+    one = Worker(
+        [func(blocks, name="blocks")],
+        redis_settings=redis_settings,
+        handle_signals=False,
+        job_completion_wait=1,
+    )
+    one.job_completion_wait = 0.3  # type: ignore[assignment]
     main = asyncio.create_task(one.async_run())
     await wait_until_async(lambda: one.job_tasks)
+    steps = 0
     one.handle_sig_wait_for_completion(SIGTERM)
     await asyncio.wait([main], timeout=30)
     await one.close()
-    assert stopped == [SIGTERM]
-    assert one.jobs_retried == 1
+    assert steps < 20  # 0.6 s: not 30 steps, of which each would count as 0.01 s
 
 
 async def test_close_without_signals_says_so(worker: WorkerFactory, caplog: pytest.LogCaptureFixture) -> None:

@@ -25,6 +25,7 @@ from tests.redis.harness import (
     old_enqueue,
     quick,
     running,
+    until_stopped,
 )
 from tests.support.eventually import wait_until_async
 
@@ -43,12 +44,11 @@ async def test_no_more_than_max_jobs(arq_redis: ArqRedis, worker: WorkerFactory,
 
     await arq_redis.enqueue_jobs(["work"] * 12)
     one = worker([func(work, name="work")], max_jobs=5)
-    main = asyncio.create_task(one.main())
-    await wait_until_async(lambda: running_now == 5)
-    assert len(one.tasks) == one.job_counter == 5
-    assert len(await keys(arq_redis, "arq:in-progress:*")) == 5
-    gate.set()
-    await main
+    async with until_stopped(one):  # it stops by itself
+        await wait_until_async(lambda: running_now == 5)
+        assert len(one.tasks) == one.job_counter == 5
+        assert len(await keys(arq_redis, "arq:in-progress:*")) == 5
+        gate.set()
     assert (most, one.jobs_complete) == (5, 12)
 
 
