@@ -76,7 +76,8 @@ class Stopping(WorkerState):
 
     async def _wait_for_tasks_to_complete(self, signum: Signals) -> None:
         left_s = float(self.job_completion_wait)
-        while self.tasks and left_s > 0:
+        longest_s = self._clock() + 2 * left_s  # a job that blocks the loop looks like a process that stands still
+        while self.tasks and left_s > 0 and self._clock() < longest_s:
             begun_s, step_s = self._clock(), min(left_s, _DRAIN_STEP_S)
             await asyncio.wait(list(self.tasks.values()), timeout=step_s)
             left_s -= min(step_s, self._clock() - begun_s)
