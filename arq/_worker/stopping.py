@@ -21,6 +21,8 @@ _LAST_WRITES_S = 5.0
 _LAST_WORDS_S = 0.7
 #: Jobs get their time in steps of so many seconds: while the process stands still they do not run, either.
 _DRAIN_STEP_S = 0.25
+#: Seconds that jobs get more at most, for a job that blocks the loop looks the same. Service managers grant as much.
+_MOST_GIVEN_BACK_S = 5.0
 #: Tries at least, though that time is over: it may be this process that stood still, not Redis that is away.
 _LEAST_TRIES = 3
 
@@ -76,8 +78,8 @@ class Stopping(WorkerState):
 
     async def _wait_for_tasks_to_complete(self, signum: Signals) -> None:
         left_s = float(self.job_completion_wait)
-        longest_s = self._clock() + 2 * left_s  # a job that blocks the loop looks like a process that stands still
-        while self.tasks and left_s > 0 and self._clock() < longest_s:
+        until_s = self._clock() + left_s + min(left_s, _MOST_GIVEN_BACK_S)
+        while self.tasks and left_s > 0 and self._clock() < until_s:
             begun_s, step_s = self._clock(), min(left_s, _DRAIN_STEP_S)
             await asyncio.wait(list(self.tasks.values()), timeout=step_s)
             left_s -= min(step_s, self._clock() - begun_s)

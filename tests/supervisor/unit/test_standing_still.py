@@ -9,7 +9,8 @@ import pytest
 from supervisor.control import IDLE_S, ControlServer
 from supervisor.events import Amnesty, Stop
 from supervisor.options import Options
-from tests.supervisor.unit.play import TURN_S, Play, booted
+from supervisor.parent import TURN_S
+from tests.supervisor.unit.play import Play, booted
 
 
 @pytest.mark.parametrize("seconds", [0.4, 2.0, 5.9, 100.0])
