@@ -41,12 +41,12 @@ class Module:
             for number, line in enumerate(self.text.splitlines(), 1)
         )
 
-    def imports(self) -> set[Import]:
-        return set(_imports(self, self.tree))
+    def imports(self) -> frozenset[Import]:
+        return _imports_of(self)
 
-    def functions(self) -> Iterator[tuple[str, FunctionNode]]:
+    def functions(self) -> tuple[tuple[str, FunctionNode], ...]:
         """Every function with its dotted name inside the module."""
-        yield from _functions(self.tree, "")
+        return _functions_of(self)
 
 
 @cache
@@ -59,6 +59,16 @@ def modules(*folders: str) -> tuple[Module, ...]:
             name = ".".join(part for part in parts if part != "__init__")
             found.append(Module(name, path, ast.parse(text), text))
     return tuple(found)
+
+
+@cache
+def _imports_of(module: Module) -> frozenset[Import]:
+    return frozenset(_imports(module, module.tree))
+
+
+@cache
+def _functions_of(module: Module) -> tuple[tuple[str, FunctionNode], ...]:
+    return tuple(_functions(module.tree, ""))
 
 
 def body_lines(function: FunctionNode) -> int:
