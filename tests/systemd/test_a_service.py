@@ -71,7 +71,7 @@ def test_stop_lets_a_running_job_finish(pool: Pool) -> None:
     pool.systemctl("stop")
     assert pool.state == ("inactive", "dead")
     assert pool.show("Result") == "success"
-    assert pool.queue.result(job_id, timeout_s=2) > 0
+    assert pool.queue.result(job_id) > 0
     assert pool.queue.tries(job_id) == 1
     assert not pool.pids()
 
