@@ -240,6 +240,16 @@ async def test_a_refusal_leaves_no_token_for_an_empty_queue(arq_redis: ArqRedis)
     assert not await arq_redis.exists(WAKE)
 
 
+async def run_beside_the_claim(one: Worker, pool: ArqRedis) -> None:
+    """Let an armed worker find job a by itself, by a look at the queue: its claim goes on waiting."""
+    await old_enqueue(pool, "a", "held")
+    one._more = True
+    one._activity.set()
+    await wait_until_async(lambda: one.job_tasks)
+    assert one._listener is not None
+    assert one._listener.has_claim
+
+
 async def test_a_worker_with_a_job_gets_no_second_one_unasked(
     arq_redis: ArqRedis, redis_settings: RedisSettings, jobs: Jobs
 ) -> None:
@@ -247,12 +257,7 @@ async def test_a_worker_with_a_job_gets_no_second_one_unasked(
     first, second = jobs.worker(redis_settings), jobs.worker(redis_settings)
     async with running(first):
         await armed(first)
-        await old_enqueue(arq_redis, "a", "held")
-        first._more = True
-        first._activity.set()
-        await wait_until_async(lambda: first.job_tasks)
-        assert first._listener is not None
-        assert first._listener.has_claim
+        await run_beside_the_claim(first, arq_redis)
         async with silent(first), running(second):
             await armed(second)
             await arq_redis.enqueue_job("held", _job_id="b")
@@ -368,12 +373,7 @@ async def test_a_draining_worker_takes_nothing(
     async with until_stopped(one):
         await wait_until_async(lambda: one._listener is not None)
         await armed(one)
-        await old_enqueue(arq_redis, "a", "held")
-        one._more = True
-        one._activity.set()
-        await wait_until_async(lambda: one.job_tasks)
-        assert one._listener is not None
-        assert one._listener.has_claim
+        await run_beside_the_claim(one, arq_redis)
         one.handle_sig_wait_for_completion(SIGTERM)
         await quiet(one)
         await arq_redis.enqueue_job("quick", _job_id="b")

@@ -43,14 +43,20 @@ def test_health_keys_of_each_worker_and_of_all(pool: Pool, queue: Queue, redis_c
     assert redis_client.keys("*health-check*") == []
 
 
-def test_a_job_that_runs_may_finish(pool: Pool, queue: Queue) -> None:
-    pool.start("--procs", "1").ready()
+def end_beside_a_job(pool: Pool, queue: Queue) -> str:
+    """Stop a pool while a job runs, which ends only then; the job's id."""
     job_id = queue.put("until", "gate")
     pool.wait_started(job_id)
     pool.signal(signal.SIGTERM)
     wait_until(lambda: "shutdown on SIGTERM" in pool.text(), what="the worker drains")
     pool.open_gate()
     assert pool.wait() == 0
+    return job_id
+
+
+def test_a_job_that_runs_may_finish(pool: Pool, queue: Queue) -> None:
+    pool.start("--procs", "1").ready()
+    job_id = end_beside_a_job(pool, queue)
     assert queue.result(job_id) in {record["pid"] for record in pool.events("child.ready", role="worker")}
     assert queue.tries(job_id) == 1
 
@@ -60,12 +66,7 @@ def test_settings_that_say_nothing_about_it_let_jobs_finish(pool: Pool, queue: Q
         "import app\nclass Settings: functions = [app.until]; redis_settings = app.Settings.redis_settings\n"
     )
     pool.start("--procs", "1", settings="silent.Settings").ready()
-    job_id = queue.put("until", "gate")
-    pool.wait_started(job_id)
-    pool.signal(signal.SIGTERM)
-    wait_until(lambda: "shutdown on SIGTERM" in pool.text(), what="the worker drains")
-    pool.open_gate()
-    assert pool.wait() == 0
+    job_id = end_beside_a_job(pool, queue)
     assert queue.result(job_id)
     assert queue.tries(job_id) == 1
 
