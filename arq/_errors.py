@@ -57,7 +57,7 @@ class RetryJob(RuntimeError):
 
 
 class JobExecutionFailed(RuntimeError):
-    """The job never started: it had expired, its function is unknown, or it had used up its tries."""
+    """The job was not run: it had expired, its function is unknown, or it had used up its tries."""
 
     __module__ = "arq.worker"
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
 
 from .._errors import DeserializationError, JobExecutionFailed, Retry, RetryJob
 from .._function import Function
@@ -91,19 +91,55 @@ def tries_allowed(attempt: Attempt, defaults: Defaults) -> int:
     return function.max_tries
 
 
-def decide(attempt: Attempt, ended: Ended, *, retry_jobs: bool, now_ms: int) -> Outcome:
+def decide(attempt: Attempt, ended: Ended, defaults: Defaults, *, retry_jobs: bool, now_ms: int) -> Outcome:
     """What the ending of a run means for the job."""
     raised = ended.raised
     if raised is None:
         return Outcome(attempt, Verdict.COMPLETE, ended.value, finish_ms=now_ms)
+    if isinstance(raised, BaseExceptionGroup):
+        raised = _retry_in(raised) or raised
     if isinstance(raised, asyncio.CancelledError) and ended.cause is Cause.ABORT:
         return Outcome(attempt, Verdict.ABORTED, raised, finish_ms=now_ms)
     if retry_jobs and isinstance(raised, Retry):
         return Outcome(attempt, Verdict.RETRY, raised, defer_ms=raised.defer_score, finish_ms=now_ms)
     if retry_jobs and isinstance(raised, _RUN_AGAIN):
+        if (failure := _cancelled_too_often(attempt, ended, defaults)) is not None:
+            return Outcome(attempt, Verdict.FAILED, failure, finish_ms=now_ms)
         interrupted = ended.cause is Cause.SHUTDOWN
         return Outcome(attempt, Verdict.CANCELLED, raised, interrupted=interrupted, finish_ms=now_ms)
-    return Outcome(attempt, Verdict.FAILED, raised, finish_ms=now_ms)
+    return Outcome(attempt, Verdict.FAILED, ended.raised, finish_ms=now_ms)
+
+
+def _retry_in(group: BaseExceptionGroup[BaseException]) -> Retry | RetryJob | None:
+    """The wish of a task group whose tasks raised `Retry` or `RetryJob` and nothing else: the longest wait counts."""
+    _, others = group.split((Retry, RetryJob))
+    if others is not None:
+        return None
+    wishes = list(_leaves(group))
+    retries = [wish for wish in wishes if isinstance(wish, Retry)]
+    return max(retries, key=lambda retry: retry.defer_score or 0) if retries else wishes[0]
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> Iterator[Any]:
+    for exc in group.exceptions:
+        if isinstance(exc, BaseExceptionGroup):
+            yield from _leaves(exc)
+        else:
+            yield exc
+
+
+def _cancelled_too_often(attempt: Attempt, ended: Ended, defaults: Defaults) -> JobExecutionFailed | None:
+    """The failure of a job whose last run was cancelled, and by nobody we know: now, while that is known."""
+    max_tries = tries_allowed(attempt, defaults)
+    is_ours = ended.cause is not Cause.NOBODY or not isinstance(ended.raised, asyncio.CancelledError)
+    if is_ours or attempt.job_try - attempt.job.interrupted < max_tries:
+        return None
+    failure = JobExecutionFailed(
+        f"max {max_tries} retries exceeded: the job was cancelled, neither by an abort nor by a stop of the worker; "
+        "something that it awaited was cancelled, or its task was"
+    )
+    failure.__cause__ = ended.raised  # the log shows where
+    return failure
 
 
 def ending(

@@ -125,7 +125,7 @@ class JobRunner(WorkerState):
         if ended is None:
             report.started(attempt)
             ended = await self._run_body(attempt, ctx, task)
-        outcome = decide.decide(attempt, ended, retry_jobs=self.retry_jobs, now_ms=timestamp_ms())
+        outcome = decide.decide(attempt, ended, self, retry_jobs=self.retry_jobs, now_ms=timestamp_ms())
         report.ended(outcome, self.log_results)
         if self.on_job_end is not None:
             outcome = await self._end_hook(ctx, outcome, task)

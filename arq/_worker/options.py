@@ -11,7 +11,7 @@ from signal import Signals
 from typing import Any
 from uuid import uuid4
 
-from .._function import Function, func
+from .._function import Function
 from .._keys import health_key
 from ..connections import ArqRedis, RedisSettings
 from ..constants import default_queue_name, expires_extra_ms
@@ -19,6 +19,7 @@ from ..cron import CronJob
 from ..jobs import Deserializer, Serializer
 from ..typing import SecondsTimedelta, StartupShutdown, WorkerCoroutine
 from ..utils import to_seconds
+from .registry import registry
 
 #: Lock time in s of jobs without a timeout; the worker keeps extending it while they run.
 _LOCK_WITHOUT_TIMEOUT_S = 300.0
@@ -63,7 +64,7 @@ class WorkerOptions:
 
     Raises:
         RuntimeError: neither a function nor a cron job was given, or something else where one must stand.
-        ValueError: `queue_name` is None and there is no `redis_pool`.
+        ValueError: `queue_name` is None and there is no `redis_pool`; two functions or cron jobs share a name.
         ImportError: there is nothing at a dotted path.
     """
 
@@ -163,20 +164,6 @@ class WorkerOptions:
     def _longest_timeout_s(self) -> float:
         default_s = _LOCK_WITHOUT_TIMEOUT_S if self.job_timeout_s is None else self.job_timeout_s
         return max(function.timeout_s or default_s for function in self.functions.values())
-
-
-def registry(
-    functions: Sequence[Function | WorkerCoroutine | str], cron_jobs: Sequence[CronJob] | None
-) -> dict[str, Function | CronJob]:
-    """All functions by name; a later one replaces an earlier one of the same name."""
-    registry: dict[str, Function | CronJob] = {f.name: f for f in map(func, functions)}
-    for cron_job in cron_jobs or ():
-        if not isinstance(cron_job, CronJob):
-            raise RuntimeError("cron_jobs, must be instances of CronJob")  # noqa: TRY004  (arq's type)
-        registry[cron_job.name] = cron_job
-    if not registry:
-        raise RuntimeError("at least one function or cron_job must be registered")
-    return registry
 
 
 def local_timezone() -> tzinfo:

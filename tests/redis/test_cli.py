@@ -207,6 +207,10 @@ def test_a_wrong_path_is_one_line(command: Command, app: None, path: str, named:
             "Settings = {'functions': [quick], 'cron_jobs': [quick]}",
             "cron_jobs, must be instances of CronJob",
         ),
+        (
+            "from arq import func; Settings = {'functions': [quick, func(for_ever, name='quick')]}",
+            "'quick' is the name of app.quick and of app.for_ever",
+        ),
         ("Settings = 5", "at least one function or cron_job must be registered"),
         ("Settings = None", "at least one function or cron_job must be registered"),
     ],

@@ -222,7 +222,7 @@ CANCELLED = asyncio.CancelledError()
     ],
 )
 def test_what_an_ending_means(ended: Ended, retry_jobs: bool, verdict: Verdict) -> None:
-    outcome = decide.decide(attempt(), ended, retry_jobs=retry_jobs, now_ms=NOW_MS)
+    outcome = decide.decide(attempt(), ended, DEFAULTS, retry_jobs=retry_jobs, now_ms=NOW_MS)
     assert outcome.verdict is verdict
     assert outcome.value is (ended.raised or ended.value)
     assert outcome.finish_ms == NOW_MS
@@ -231,10 +231,39 @@ def test_what_an_ending_means(ended: Ended, retry_jobs: bool, verdict: Verdict) 
 def test_only_a_shutdown_forgives_a_start() -> None:
     def interrupted(cause: Cause) -> bool:
         ended = Ended(raised=CANCELLED, cause=cause)
-        return decide.decide(attempt(), ended, retry_jobs=True, now_ms=NOW_MS).interrupted
+        return decide.decide(attempt(), ended, DEFAULTS, retry_jobs=True, now_ms=NOW_MS).interrupted
 
     assert interrupted(Cause.SHUTDOWN)
     assert not interrupted(Cause.NOBODY)
+
+
+def test_a_task_group_of_retries_is_a_retry() -> None:
+    """The longest wait counts, however deep it is; a group with anything else in it is a failure."""
+    nested = ExceptionGroup("outer", [ExceptionGroup("inner", [Retry(2), RetryJob()]), Retry(5), Retry()])
+    outcome = outcome_of("work", Ended(raised=nested))
+    assert (outcome.verdict, outcome.defer_ms) == (Verdict.RETRY, 5000)
+    outcome = outcome_of("work", Ended(raised=ExceptionGroup("all", [RetryJob(), RetryJob()])))
+    assert outcome.verdict is Verdict.CANCELLED
+    for other in (ExceptionGroup("in", [BOOM]), BOOM, TimeoutError()):
+        mixed = ExceptionGroup("mixed", [Retry(1), other])
+        outcome = outcome_of("work", Ended(raised=mixed))
+        assert (outcome.verdict, outcome.value) == (Verdict.FAILED, mixed)
+    group = ExceptionGroup("all", [Retry()])
+    outcome = decide.decide(attempt(), Ended(raised=group), DEFAULTS, retry_jobs=False, now_ms=NOW_MS)
+    assert (outcome.verdict, outcome.value) == (Verdict.FAILED, group)
+
+
+def test_the_last_run_that_is_cancelled_from_inside_says_so() -> None:
+    for function, last in (("work", 5), ("stubborn", 1)):
+        ended = Ended(raised=CANCELLED)
+        outcome = outcome_of(function, ended, job_try=last)
+        assert outcome.verdict is Verdict.FAILED
+        assert isinstance(outcome.value, JobExecutionFailed)
+        assert str(outcome.value).startswith(f"max {last} retries exceeded: the job was cancelled")
+        assert outcome.value.__cause__ is CANCELLED
+        assert outcome_of(function, ended, job_try=last + 1, interrupted=2).verdict is Verdict.CANCELLED
+    for ended in (Ended(raised=CANCELLED, cause=Cause.SHUTDOWN), Ended(raised=RetryJob())):
+        assert outcome_of("stubborn", ended).verdict is Verdict.CANCELLED
 
 
 # ---------------------------------------------------------------- ending
@@ -245,7 +274,7 @@ def ending(outcome: Outcome, defaults: decide.Defaults = DEFAULTS) -> Ending:
 
 
 def outcome_of(function: str, ended: Ended = RETURNED, **kwargs: Any) -> Outcome:
-    return decide.decide(attempt(function, **kwargs), ended, retry_jobs=True, now_ms=NOW_MS)
+    return decide.decide(attempt(function, **kwargs), ended, DEFAULTS, retry_jobs=True, now_ms=NOW_MS)
 
 
 def test_a_result_is_kept_as_long_as_it_should() -> None:

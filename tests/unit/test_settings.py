@@ -144,9 +144,9 @@ def test_the_queue_may_come_from_the_pool() -> None:
 
 
 def test_the_registry() -> None:
-    made = Worker(["arq.worker.async_check_health", work, func(other, name="work")], cron_jobs=[cron(work)])
-    assert list(made.functions) == ["arq.worker.async_check_health", "work", "cron:work"]
-    assert made.functions["work"].coroutine is other
+    made = Worker(["arq.worker.async_check_health", work, func(other, name="else")], cron_jobs=[cron(work)])
+    assert list(made.functions) == ["arq.worker.async_check_health", "work", "else", "cron:work"]
+    assert made.functions["else"].coroutine is other
 
 
 @pytest.mark.parametrize(

@@ -270,6 +270,20 @@ def test_settings_can_be_looked_at_without_running_them(pool: Pool) -> None:
     )
 
 
+def test_two_functions_of_one_name_are_a_mistake_in_the_settings(pool: Pool) -> None:
+    (pool.directory / "alerts.py").write_text("async def echo(ctx): ...")
+    (pool.directory / "twice.py").write_text(
+        "import alerts, app\nclass Settings:\n    functions = [*app.Settings.functions, alerts.echo]\n"
+    )
+    said = "'echo' is the name of app.echo and of alerts.echo: give one of them another"
+    for words in (("--check-settings",), ("--print-unit",), ("--procs", "1", "--control", "off")):
+        done = run(pool, "twice.Settings", *words)
+        assert done.returncode == 4, done.stderr
+        (line,) = [line for line in done.stderr.splitlines() if line.startswith("arq-supervise: cannot use")]
+        assert said in line
+        assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("template", [(), ("--template",)])
 def test_f57_the_unit_file(pool: Pool, template: tuple[str, ...]) -> None:
     text = run(pool, "app.Settings", "--name", "shop", "--print-unit", *template).stdout
