@@ -78,4 +78,5 @@ async def test_a_job_that_is_cancelled_from_inside_says_so_in_the_end(
     assert (await info(job)).job_try == 3
     assert (one.jobs_failed, one.jobs_retried) == (1, 2)
     assert "await inside" in caplog.text
-    await nothing_held(arq_redis, [f"arq:result:{job.job_id}"])
+    await one.close()
+    await nothing_held(arq_redis)
