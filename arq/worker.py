@@ -52,7 +52,12 @@ class Worker(Waiting, Stopping):
     """
 
     def run(self) -> None:
-        """Run the worker until it is stopped (or, in burst mode, done), then close it."""
+        """Run the worker until it is stopped (or, in burst mode, done), then close it.
+
+        Raises:
+            RuntimeError: an event loop runs in this thread, as in a notebook; there `async_run` is the way.
+        """
+        _refuse_in_a_loop()
         loop = self.loop
         self.main_task = loop.create_task(self.main())
         try:
@@ -109,22 +114,28 @@ class Worker(Waiting, Stopping):
             redis.exceptions.RedisError, OSError: Redis could not be reached at the start. Later on that is waited out.
             Exception: what `on_startup` raised.
         """
-        self._loop = asyncio.get_running_loop()
-        if self._handle_signals:
-            self._signals.install()
-        await self._open()
-        self._in_main = True
-        try:
-            await self._work()
-        finally:
-            self._in_main = False
-            self._beat_patience.stop()
-            self._flush_beside()
-            await self._stop_listening()
+        with self._main:
+            self._loop = asyncio.get_running_loop()
+            if self._handle_signals:
+                self._signals.install()
+            await self._open()
+            if self._pool is None:  # `on_startup` has closed the worker
+                return
+            if not self.burst:
+                self._listener = self._make_listener()
+            self._in_main = True
+            try:
+                await self._work()
+            finally:
+                self._in_main = False
+                self._beat_patience.stop()
+                self._flush_beside()
+                await self._stop_listening()
 
     async def _open(self) -> None:
         if self._pool is None:
-            self._pool = await self._connect()
+            self._pool = await self._connect() if self._given_pool is None else self._given_pool
+        self._all_is_due()
         self._activity = asyncio.Event()  # the loop may be another one than the last time
         self._more = True
         logger.info("Starting worker for %d functions: %s", len(self.functions), ", ".join(self.functions))
@@ -132,8 +143,6 @@ class Worker(Waiting, Stopping):
         self.ctx["redis"] = self.pool
         if self.on_startup:
             await self.on_startup(self.ctx)
-        if not self.burst:
-            self._listener = self._make_listener()
 
     async def _connect(self) -> ArqRedis:
         try:
@@ -243,6 +252,16 @@ class Worker(Waiting, Stopping):
             f"<Worker j_complete={self.jobs_complete} j_failed={self.jobs_failed} j_retried={self.jobs_retried} "
             f"j_ongoing={sum(not task.done() for task in self.tasks.values())}>"
         )
+
+
+def _refuse_in_a_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError(
+        "an event loop is running here: use `await worker.async_run()` instead of worker.run()"
+    )
 
 
 _OPTIONS = frozenset(inspect.signature(Worker).parameters)

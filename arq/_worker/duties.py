@@ -31,11 +31,15 @@ class Duties(WorkerState):
 
     def _start_state(self) -> None:
         super()._start_state()
+        self._all_is_due()
+        # a beat goes by way of the pool, where redis-py before 8 waits for ever
+        self._beat_patience = Patience(REPLY_TIMEOUT_S)
+
+    def _all_is_due(self) -> None:
+        """A worker begins, perhaps not for the first time: what it said of itself is gone."""
         #: when each duty is due, in the loop's time
         self._beat_at_s = self._keep_at_s = self._sweep_at_s = self._present_at_s = 0.0
         self._start_over_at_s = 0.0
-        # a beat goes by way of the pool, where redis-py before 8 waits for ever
-        self._beat_patience = Patience(REPLY_TIMEOUT_S)
         self._last_health: tuple[float, str | None] = (0.0, None)
 
     def _next_duty_s(self, free: bool) -> float:

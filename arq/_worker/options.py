@@ -111,7 +111,7 @@ class WorkerOptions:
             queue_name = redis_pool.default_queue_name
         self.queue_name = queue_name
         self.redis_settings = redis_settings or RedisSettings()
-        self._pool = redis_pool
+        self._given_pool = self._pool = redis_pool
         self.burst = burst
         self.max_burst_jobs = max_burst_jobs
         self.on_startup = on_startup

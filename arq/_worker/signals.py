@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from enum import Enum, auto
 from signal import Signals
-from typing import Any
+from typing import Any, ClassVar
 
 #: Signals within this many seconds of the one before are the same request: wrappers and terminals send them twice.
 _SAME_REQUEST_S = 0.5
@@ -38,7 +38,7 @@ def next_stage(stage: Stage, signum: int, since_last_s: float | None) -> Stage:
 
 
 class SignalHandlers:
-    """Handles SIGINT, SIGTERM and SIGQUIT on an event loop, from `install` on.
+    """Handles SIGINT, SIGTERM and SIGQUIT on an event loop, from `install` on; several on one loop all get them.
 
     Args:
         stop: starts the stop that the worker's settings ask for.
@@ -47,6 +47,8 @@ class SignalHandlers:
 
     # by name: there is no SIGQUIT on Windows, where a loop can't handle signals anyway
     _SIGNALS = tuple(sig for sig in Signals if sig.name in {"SIGINT", "SIGTERM", "SIGQUIT"})
+    #: all that are installed: a loop has one handler for a signal, and may have several workers
+    _listening: ClassVar[list[SignalHandlers]] = []
 
     def __init__(self, stop: Callable[[Signals], None], cancel: Callable[[Signals], None]) -> None:
         self._stop = stop
@@ -69,13 +71,22 @@ class SignalHandlers:
         if not hasattr(signal, "pthread_sigmask"):
             return
         self._loop = asyncio.get_running_loop()
+        self._stage, self._last_s = Stage.RUNNING, None
+        neighbours = self._neighbours()
+        self._listening.append(self)
         for sig in self._SIGNALS:
-            self.before[sig] = signal.getsignal(sig)
-            self._loop.add_signal_handler(sig, self._handle, sig)
+            self.before[sig] = neighbours[0].before[sig] if neighbours else signal.getsignal(sig)
+            self._loop.add_signal_handler(sig, _tell_all, self._loop, sig)
+
+    def _neighbours(self) -> list[SignalHandlers]:
+        return [one for one in self._listening if one._loop is self._loop and one is not self]
 
     def remove(self) -> None:
-        """Give the signals back."""
-        if self._loop is not None and not self._loop.is_closed():
+        """Give the signals back, once nobody else on this loop wants them."""
+        if self._loop is None:
+            return
+        self._listening.remove(self)
+        if not self._loop.is_closed() and not self._neighbours():
             for sig in self._SIGNALS:
                 self._loop.remove_signal_handler(sig)
         self._loop = None
@@ -100,7 +111,8 @@ class SignalHandlers:
             for sig in self._SIGNALS:
                 signal.signal(sig, self.before[sig])
 
-    def _handle(self, sig: Signals) -> None:
+    def handle(self, sig: Signals) -> None:
+        """A signal has come."""
         assert self._loop is not None
         now_s = self._loop.time()
         since_last_s = None if self._last_s is None else now_s - self._last_s
@@ -113,3 +125,9 @@ class SignalHandlers:
             self._cancel(sig)
         else:
             os._exit(_LEFT_AT_ONCE)
+
+
+def _tell_all(loop: asyncio.AbstractEventLoop, sig: Signals) -> None:
+    for one in list(SignalHandlers._listening):
+        if one._loop is loop:
+            one.handle(sig)

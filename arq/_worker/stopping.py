@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from signal import Signals
+from typing import Any
 
 from redis.exceptions import RedisError
 
 from .._link import REPLY_TIMEOUT_S
+from .main_task import MainTask
 from .signals import SignalHandlers
 from .state import CANCEL_AGAIN_S, WorkerState
 from .trouble import Backoff
@@ -44,6 +46,9 @@ class Stopping(WorkerState):
         self._signals = SignalHandlers(self._stop_on_signal, self.handle_sig)
         self._draining = False
         self._drain_task: asyncio.Task[None] | None = None
+        self._main = MainTask()
+        self._closing = asyncio.Lock()
+        self._closer: asyncio.Task[Any] | None = None
 
     def _stop_on_signal(self, signum: Signals) -> None:
         if self.job_completion_wait:
@@ -106,17 +111,55 @@ class Stopping(WorkerState):
     async def close(self) -> None:
         """Let go of everything: jobs, locks, the health line, the connection to Redis. Doing it again has no effect.
 
+        A `main` that still runs ends first, whatever it waits for, and so does one in the event loop of another thread:
+        there `run` closes the worker.
+
         Raises:
             Exception: what `on_shutdown` raised.
         """
-        await self._close(keep_handlers=False)
+        if self._main.is_elsewhere:
+            self.loop.call_soon_threadsafe(self._leave_main)
+            await self._main.gone()
+        else:
+            await self._close(keep_handlers=False)
+
+    def _leave_main(self) -> None:
+        if not self._stopping:
+            self.handle_sig(Signals.SIGUSR1)
+        self._main.ask()
 
     async def _close(self, *, keep_handlers: bool) -> None:
+        if self._closer is asyncio.current_task():  # `on_shutdown` closes what is being closed
+            return
+        async with self._closing:
+            self._closer = asyncio.current_task()
+            try:
+                await self._close_once(keep_handlers)
+            finally:
+                self._closer = None
+
+    async def _close_once(self, keep_handlers: bool) -> None:
+        await asyncio.sleep(0)  # a task of `main` that was made just before begins, and can be told to end
         if not self._handle_signals and not self._stopping:
             self.handle_sig(Signals.SIGUSR1)
-        if self._pool is None:
-            return
         self._stopping = True
+        try:
+            await self._main.end()
+            if self._pool is not None:
+                await self._let_go()
+        finally:
+            if not keep_handlers:
+                self._signals.remove()
+            self._ready_for_another_run()
+
+    def _ready_for_another_run(self) -> None:
+        if self._drain_task is not None:
+            self._drain_task.cancel()
+        if self._draining:
+            self._may_pick_jobs = True
+        self._stopping = self._draining = False
+
+    async def _let_go(self) -> None:
         await self._stop_listening()
         await self._cancelled_jobs_end()
         await self._leave()
@@ -126,11 +169,8 @@ class Stopping(WorkerState):
             if self.on_shutdown:
                 await self.on_shutdown(self.ctx)
         finally:
-            pool, self._pool = self._pool, None
+            pool, self._pool = self.pool, None
             await pool.close(close_connection_pool=True)
-            if not keep_handlers:
-                self._signals.remove()
-            self._stopping = self._draining = False
 
     async def _cancelled_jobs_end(self) -> None:
         """Wait for the cancelled jobs; what still runs after a while is told again, it may have lost the first word."""
