@@ -105,7 +105,11 @@ def safe_repr(value: object) -> str:
     """`repr`, also of what has a broken one: a log line must not decide about a job."""
     try:
         return repr(value)
-    except Exception as exc:  # noqa: BLE001
+    except BaseException as exc:
+        from ._exits import asks_to_stop
+
+        if asks_to_stop(exc):
+            raise
         return f"<{type(value).__name__} whose repr() raises {type(exc).__name__}>"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from ._errors import FailedJobs, JobExecutionFailed, Retry, RetryJob
+from ._exits import run_to_end
 from ._function import Function, func
 from ._keys import health_key
 from ._worker.settings import read_options
@@ -61,12 +62,12 @@ class Worker(Waiting, Stopping):
         loop = self.loop
         self.main_task = loop.create_task(self.main())
         try:
-            loop.run_until_complete(self.main_task)
+            run_to_end(loop, self.main_task)
         except asyncio.CancelledError:
             pass  # a signal: that is how a worker ends
         finally:
             try:
-                loop.run_until_complete(self._close(keep_handlers=True))
+                run_to_end(loop, loop.create_task(self._close(keep_handlers=True)))
             finally:
                 self._end_loop(loop)
 
@@ -129,6 +130,7 @@ class Worker(Waiting, Stopping):
             finally:
                 self._in_main = False
                 self._beat_patience.stop()
+                self._standstills.stop()
                 self._flush_beside()
                 await self._stop_listening()
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import arq.utils
 import arq.worker
+from arq._exits import run_to_end
 from arq.connections import RedisSettings
 
 from .beat import BeatLine, beat, new_loop
@@ -139,11 +140,15 @@ class Session:
     def run(self, settings: Any) -> int:
         """Returns the exit code."""
         try:
-            return self._loop.run_until_complete(self._live(settings))
+            return run_to_end(self._loop, self._loop.create_task(self._live(settings)), self._is_ending)
         except asyncio.CancelledError:  # somebody has cancelled the worker, and it was not us
             return ChildCode.UNFINISHED
         except Exception as error:  # noqa: BLE001  # whatever ends a worker, the parent has to know
             return self._explain(error)
+
+    def _is_ending(self) -> bool:
+        main_task = getattr(self._worker, "main_task", None)
+        return main_task is not None and bool(main_task.done())
 
     async def _live(self, settings: Any) -> int:
         try:

@@ -9,6 +9,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from .._exits import as_failure, asks_to_stop
 from .._scripts import ClaimAnswer, ClaimedJob
 from ..utils import timestamp_ms
 from . import decide, report, run
@@ -98,7 +99,7 @@ class JobRunner(WorkerState):
             )
             if not task.cancelled() and (exc := task.exception()) is not None:
                 logger.error("running job %s failed", job.job_id, exc_info=exc)
-                outcome = Outcome(attempt, Verdict.FAILED, exc, finish_ms=attempt.start_ms)
+                outcome = Outcome(attempt, Verdict.FAILED, as_failure(exc), finish_ms=attempt.start_ms)
             self._record(outcome, task)
         self._activity.set()
 
@@ -126,6 +127,8 @@ class JobRunner(WorkerState):
             report.started(attempt)
             ended = await self._run_body(attempt, ctx, task)
         outcome = decide.decide(attempt, ended, self, retry_jobs=self.retry_jobs, now_ms=timestamp_ms())
+        if ended.cause is Cause.TIMEOUT:
+            report.ignored_timeout(outcome)
         report.ended(outcome, self.log_results)
         if self.on_job_end is not None:
             outcome = await self._end_hook(ctx, outcome, task)
@@ -149,12 +152,16 @@ class JobRunner(WorkerState):
         function, job_id = attempt.function, attempt.job.job_id
         assert function is not None
         limit = self._time_limit(self.job_timeout_s if function.timeout_s is None else function.timeout_s)
+        if not self._standstills.is_watching:
+            self._standstills.watch(task.get_loop())
         self.job_tasks[job_id] = task
         self._names[job_id] = attempt.function_name
         try:
             body = function.coroutine(ctx, *attempt.args, **attempt.kwargs)
-        except Exception as exc:  # noqa: BLE001  (the arguments do not fit)
-            return Ended(raised=exc)
+        except BaseException as exc:  # the arguments do not fit, or it is no plain coroutine function
+            if asks_to_stop(exc):
+                raise
+            return Ended(raised=as_failure(exc))
         else:
             return await run.watch(body, task, limit, functools.partial(self._who_cancelled, job_id))
         finally:
@@ -167,7 +174,7 @@ class JobRunner(WorkerState):
             return None
         limit = self._time_limits.get(limit_s)
         if limit is None:
-            limit = self._time_limits[limit_s] = TimeLimit(limit_s)
+            limit = self._time_limits[limit_s] = TimeLimit(limit_s, self._standstills)
         return limit
 
     def _who_cancelled(self, job_id: str) -> Cause:
@@ -214,7 +221,9 @@ class JobRunner(WorkerState):
             await self.after_job_end(ctx)
         except asyncio.CancelledError:
             logger.info("after_job_end of job %s cancelled", job_id)
-        except Exception:
+        except BaseException as exc:
+            if isinstance(exc, GeneratorExit) or asks_to_stop(exc):
+                raise
             logger.exception("after_job_end of job %s failed", job_id)
 
     def _flush_beside(self) -> None:

@@ -9,6 +9,7 @@ from .._errors import DeserializationError
 from ..utils import args_to_string, safe_repr, truncate
 from .attempt import Attempt, Outcome, Verdict
 from .quick_log import QuickLog
+from .standstill import Standstill
 
 logger = logging.getLogger("arq.worker")
 _info = QuickLog(logger, __file__, "report").info
@@ -54,6 +55,35 @@ def ended(outcome: Outcome, log_results: bool) -> None:
         _info("%6.2fs ↻ %s cancelled, will be run again", took_s, ref)
     else:
         _info("%6.2fs ⊘ %s aborted", took_s, ref)
+
+
+def ignored_timeout(outcome: Outcome) -> None:
+    """A job was told that its time is over, and went on."""
+    if outcome.verdict is not Verdict.COMPLETE:
+        return
+    took_s = (outcome.finish_ms - outcome.attempt.start_ms) / 1000
+    logger.warning(
+        "%6.2fs ! %s was cancelled at its timeout, ignored that and returned: its result is kept",
+        took_s,
+        outcome.attempt.ref,
+    )
+
+
+def stood_still(standstill: Standstill) -> None:
+    """The event loop stood still, and with it all jobs."""
+    if standstill.task is None:
+        logger.warning(
+            "the event loop stood still for %0.1fs: the process was stopped, or a job did not let go; "
+            "running jobs get that time back",
+            standstill.seconds,
+        )
+        return
+    logger.warning(
+        "%s blocked the event loop for %0.1fs (%s); other jobs stood still meanwhile and get that time back",
+        standstill.name,
+        standstill.seconds,
+        standstill.where,
+    )
 
 
 def refused(outcome: Outcome) -> None:

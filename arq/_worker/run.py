@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from .._errors import JobExecutionFailed
+from .._exits import as_failure, asks_to_stop
 from .attempt import Cause, Ended
 from .timelimit import TimeLimit
 
@@ -27,18 +27,29 @@ async def watch(
     if limit is not None:
         limit.begin(task)
     try:
-        return Ended(await job)
-    except asyncio.CancelledError as exc:
-        cause = who_cancelled()
-        if cause is Cause.NOBODY and limit is not None and limit.end(task):
-            return Ended(raised=TimeoutError(), cause=Cause.TIMEOUT)
-        return Ended(raised=exc, cause=cause)
-    except Exception as exc:  # noqa: BLE001  (whatever a job raises is how it ended)
-        return Ended(raised=exc)
-    except SystemExit as exc:  # a job must not end the worker
-        return Ended(raised=JobExecutionFailed(f"the job called sys.exit({exc.code!r})"))
+        ended = Ended(await job)
+    except BaseException as exc:  # noqa: BLE001  (whatever a job raises is how it ended)
+        ended = _raised(exc, who_cancelled)
     finally:
-        if limit is not None:
-            limit.end(task)
+        ran_out = limit is not None and limit.end(task)
         while task.cancelling():  # the request was meant for the job, not for what comes after it
             task.uncancel()
+    return _out_of_time(ended) if ran_out else ended
+
+
+def _raised(exc: BaseException, who_cancelled: Callable[[], Cause]) -> Ended:
+    """How a job has ended that raised; what is no business of the job goes on its way."""
+    if isinstance(exc, asyncio.CancelledError):
+        return Ended(raised=exc, cause=who_cancelled())
+    if isinstance(exc, GeneratorExit) or asks_to_stop(exc):  # nobody runs this coroutine any more; a Ctrl-C
+        raise exc
+    return Ended(raised=as_failure(exc))
+
+
+def _out_of_time(ended: Ended) -> Ended:
+    """A job was cancelled by its limit. One that returned all the same has its value, and the cause says so."""
+    if ended.raised is None:
+        return Ended(ended.value, cause=Cause.TIMEOUT)
+    if isinstance(ended.raised, asyncio.CancelledError) and ended.cause is Cause.NOBODY:
+        return Ended(raised=TimeoutError(), cause=Cause.TIMEOUT)
+    return ended

@@ -10,12 +10,16 @@ from .._scripts import ClaimedJob
 from ..connections import ArqRedis
 from ..constants import keep_cronjob_progress
 from ..utils import to_ms
+from . import report
 from .options import WorkerOptions
 from .pump import Pump
+from .standstill import Standstill, Standstills
 from .wake import Listener
 
 #: Seconds after which a job that was cancelled and still runs is cancelled again.
 CANCEL_AGAIN_S = 5.0
+#: A job that holds up the event loop for so many seconds is told of, and its function again after so many more.
+_WORTH_TELLING_S, _TELL_AGAIN_S = 0.5, 60.0
 #: Seconds for which a supervised worker announces itself; its supervisor keeps it alive from then on.
 _SUPERVISED_LEASE_S = 30
 
@@ -50,6 +54,9 @@ class WorkerState(WorkerOptions):
         self._flush_task: asyncio.Task[None] | None = None
         #: the first health line is there before the first job, which may block the loop; it is amended after that
         self._amend_health = False
+        self._standstills = Standstills(lambda: bool(self.job_tasks), self._name_of, self._stood_still)
+        #: until when nothing is said of a function that holds up the others
+        self._told_until_s: dict[str, float] = {}
 
     @property
     def pool(self) -> ArqRedis:
@@ -90,6 +97,23 @@ class WorkerState(WorkerOptions):
     def running_jobs(self) -> list[tuple[str, str]]:
         """Id and function name of the jobs whose code is being run."""
         return [(job_id, self._names.get(job_id, "?")) for job_id in self.job_tasks]
+
+    def _name_of(self, task: asyncio.Task[Any]) -> str:
+        """What log lines call a task that blocks the loop: mostly it is a job's."""
+        for job_id, job_task in list(self.job_tasks.items()):
+            if job_task is task:
+                return f"job {job_id}:{self._names.get(job_id, '?')}"
+        return f"task {getattr(task.get_coro(), '__qualname__', task.get_name())}"
+
+    def _stood_still(self, standstill: Standstill) -> None:
+        """Say what holds up the jobs; not each time."""
+        now_s = self._clock()
+        function = standstill.name.rpartition(":")[2]
+        is_alone = self.max_jobs == 1 and standstill.task is not None
+        if standstill.seconds < _WORTH_TELLING_S or is_alone or now_s < self._told_until_s.get(function, 0.0):
+            return
+        self._told_until_s[function] = now_s + _TELL_AGAIN_S
+        report.stood_still(standstill)
 
     def _get_pump(self) -> Pump:
         if self._pump is None:

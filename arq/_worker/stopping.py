@@ -162,6 +162,7 @@ class Stopping(WorkerState):
     async def _let_go(self) -> None:
         await self._stop_listening()
         await self._cancelled_jobs_end()
+        self._standstills.stop()
         await self._leave()
         if self._flush_task is not None:
             await asyncio.gather(self._flush_task, return_exceptions=True)

@@ -81,11 +81,17 @@ def own_settings(own_server: RedisServer) -> RedisSettings:
 
 
 @pytest.fixture
-def arq(redis_server: RedisServer, tmp_path: Path) -> Iterator[Callable[..., Program]]:
-    """Starts the command `arq` with these arguments; modules in `tmp_path` can be imported."""
+def program(redis_server: RedisServer, tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """Starts Python with these arguments; modules in `tmp_path` can be imported."""
     environment = {"REDIS_DSN": redis_server.dsn, "PYTHONPATH": f"{Path(__file__).parents[2]}:{tmp_path}"}
     with program_starter(tmp_path, environment) as start:
-        yield lambda *arguments: start("-m", "arq", *arguments)
+        yield start
+
+
+@pytest.fixture
+def arq(program: Callable[..., Program]) -> Callable[..., Program]:
+    """Starts the command `arq` with these arguments."""
+    return lambda *arguments: program("-m", "arq", *arguments)
 
 
 @pytest.fixture

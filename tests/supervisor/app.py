@@ -67,6 +67,13 @@ async def leave(ctx: Ctx) -> None:
     os._exit(0)
 
 
+async def exits_in_a_task(ctx: Ctx) -> None:
+    async def command_line() -> None:
+        sys.exit(2)
+
+    await asyncio.gather(command_line(), asyncio.sleep(0))
+
+
 async def spawn(ctx: Ctx, seconds: float) -> int:
     child = subprocess.Popen(["sleep", str(seconds)])  # noqa: ASYNC220
     ctx["redis"].__dict__.setdefault("children", []).append(child)
@@ -123,7 +130,7 @@ if os.environ.get("TEST_IMPORT") == "slow":
 class Settings:
     functions = [  # as every user writes it
         echo, who, slow, block, hold_the_gil, stubborn, deaf, poison, leave, spawn, signal_state, environment,
-        count, grow, until,
+        count, grow, until, exits_in_a_task,
     ]  # fmt: skip
     # who is held up while it connects has not been refused
     redis_settings = RedisSettings(

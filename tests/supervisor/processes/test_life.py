@@ -1,6 +1,7 @@
 """A pool from its start to its end, with real processes."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from arq.worker import JobExecutionFailed
 from tests.supervisor.harness import ROOT, Pool, Queue
 from tests.support.eventually import wait_until
 
@@ -41,6 +43,20 @@ def test_health_keys_of_each_worker_and_of_all(pool: Pool, queue: Queue, redis_c
     assert lines.count("j_complete=1") == 1
     pool.stop()
     assert redis_client.keys("*health-check*") == []
+
+
+def test_jobs_that_call_sys_exit_in_a_task_end_no_process(pool: Pool, queue: Queue) -> None:
+    pool.start("--procs", "1").ready()
+    neighbour = queue.put("until", "gate")
+    pool.wait_started(neighbour)
+    for job_id in [queue.put("exits_in_a_task") for _ in range(5)]:
+        with pytest.raises(JobExecutionFailed, match=re.escape("the job called sys.exit(2)")):
+            queue.result(job_id)
+    pool.open_gate()
+    assert queue.result(neighbour)
+    assert queue.tries(neighbour) == 1
+    assert pool.stop() == 0
+    assert not pool.events("child.exit", outcome="crash")
 
 
 def end_beside_a_job(pool: Pool, queue: Queue) -> str:
