@@ -28,7 +28,7 @@ async def renew(redis: Redis, worker_ids: Sequence[str], lease_ms: int) -> None:
 
 async def release(redis: Redis, worker_id: str) -> list[str]:
     """Give back the jobs of a worker that is known to be dead; returns their ids. Doing it twice does no harm."""
-    return _scripts.decode_ids(await _scripts.run(redis, _scripts.release(worker_id, forgive=False)))
+    return _scripts.decode_ids(await _scripts.run(redis, _scripts.release(worker_id, _scripts.Why.DIED)))
 
 
 async def sweep(redis: Redis) -> dict[str, list[str]]:

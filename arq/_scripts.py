@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -140,11 +141,13 @@ def claim(
     fair: bool = False,
     epoch: int = 0,
     waited: bool = False,
+    cohorts: str = "",
     job_ids: Sequence[str] = (),
 ) -> Call:
     """Take up to `limit` due jobs, or exactly those of `job_ids` that are due and free.
 
     `epoch`: see `reclaim`. `waited`: it is sent behind a wait for a token, and refused if the worker holds jobs.
+    `cohorts`: names with a space before and behind each; see `finish`.
     """
     keys = (
         queue_name,
@@ -154,7 +157,7 @@ def claim(
         abort_jobs_ss,
         WORKERS_KEY,
     )
-    options = (begin_at or "-inf", int(look_at_aborts), int(fair), epoch, int(waited))
+    options = (begin_at or "-inf", int(look_at_aborts), int(fair), epoch, int(waited), cohorts)
     return Call(_CLAIM, keys, (PREFIX, worker_id, limit, lock_ms, RETRY_TTL_S, *options, *job_ids))
 
 
@@ -210,23 +213,37 @@ def score_ms(text: bytes) -> int:
 
 
 class Ending(NamedTuple):
-    """How a job ended, as `finish.lua` takes it: which claim, `done` or `again`, and three values that depend on it."""
+    """How a job ended, as `finish.lua` takes it: which claim, `done`, `again` or `unbegun`, and three values."""
 
     job_id: str
     stamp: bytes
     ending: str
-    a: bytes | int | str
-    b: int | str
-    c: int | str
+    a: bytes | int | str = ""
+    b: int | str = ""
+    c: int | str = ""
 
 
-def finish(queue_name: str, worker_id: str, endings: Iterable[Ending]) -> Call:
-    """Write how jobs ended; the answer is a list of 1 (written) and 0 (not ours any more)."""
+def finish(queue_name: str, worker_id: str, endings: Iterable[Ending], parting: str = "") -> Call:
+    """Write how jobs ended; the answer is a list of 1 (written) and 0 (not ours any more).
+
+    `parting`: from a worker that stops, see `part`.
+    """
     keys = (queue_name, wake_key(queue_name), claims_key(worker_id), abort_jobs_ss)
-    args: list[Any] = [PREFIX, worker_id, RETRY_TTL_S]
+    args: list[Any] = [PREFIX, worker_id, RETRY_TTL_S, parting]
     for ending in endings:
         args += ending
     return Call(_FINISH, keys, tuple(args))
+
+
+def part(epoch: int, cohort: str) -> str:
+    """What a worker that stops says with its endings.
+
+    Args:
+        epoch: its claims of earlier epochs count no more.
+        cohort: name of those workers that leave to others what this one gives back, for they are about to go as well;
+            '': there are none.
+    """
+    return f"{epoch} {cohort}"
 
 
 def extend(queue_name: str, worker_id: str, lock_ms: int, job_ids: Sequence[str]) -> Call:
@@ -244,9 +261,20 @@ def present(queue_name: str, worker_id: str, for_ms: int) -> Call:
     return Call(_PRESENT, (lookers_key(queue_name),), (PREFIX, worker_id, for_ms))
 
 
-def release(worker_id: str, *, forgive: bool) -> Call:
-    """Give back all jobs of a worker; `forgive`: these starts do not count. The answer is their ids."""
-    return Call(_RELEASE, (WORKERS_KEY,), (PREFIX, worker_id, int(forgive), RETRY_TTL_S))
+class Why(StrEnum):
+    """Why the jobs of a worker are given back: it has begun none of them, a shutdown ended them, or it has died."""
+
+    UNBEGUN = "unbegun"
+    STOPPED = "stopped"
+    DIED = "died"
+
+
+def release(worker_id: str, why: Why, cohort: str = "") -> Call:
+    """Give back all jobs of a worker; only `DIED` counts these starts. The answer is their ids.
+
+    `cohort`: as in `part`.
+    """
+    return Call(_RELEASE, (WORKERS_KEY,), (PREFIX, worker_id, why.value, RETRY_TTL_S, cohort))
 
 
 def sweep() -> Call:

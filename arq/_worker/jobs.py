@@ -10,7 +10,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from .._exits import as_failure, asks_to_stop
-from .._scripts import ClaimAnswer, ClaimedJob
+from .._scripts import ClaimAnswer, ClaimedJob, Ending
 from ..utils import timestamp_ms
 from . import decide, report, run
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
@@ -19,6 +19,9 @@ from .state import WorkerState
 from .timelimit import TimeLimit
 
 logger = logging.getLogger("arq.worker")
+
+#: Seconds between two looks at the queue of a worker that waits for no tokens, because it is about to go.
+_OUTGOING_POLL_S = 0.5
 
 
 class JobRunner(WorkerState):
@@ -69,14 +72,25 @@ class JobRunner(WorkerState):
         self._say_ready()
         if answer.jobs and not self._started:
             self._amend_health = True
-        if not self._stopping:  # else it is given back when the worker leaves
-            loop = asyncio.get_running_loop()
-            for job in answer.jobs:
-                if job.job_id not in self._claimed:  # after a lost answer we are told of all that is ours
-                    self._start(job, loop)
+        if self._draining or self._stopping:
+            self._give_back(answer.jobs)
+            return
+        loop = asyncio.get_running_loop()
+        for job in answer.jobs:
+            if job.job_id not in self._claimed:  # after a lost answer we are told of all that is ours
+                self._start(job, loop)
+
+    def _give_back(self, jobs: list[ClaimedJob]) -> None:
+        """The worker stops: what it was given meanwhile never begins, for anybody who counts."""
+        pump = self._get_pump()
+        for job in jobs:
+            if job.job_id not in self._claimed:
+                pump.record(Ending(job.job_id, job.stamp, "unbegun"))
+        self._activity.set()
+        self._flush_beside()
 
     def _look_again(self, wait_ms: int) -> None:
-        longest_s = self.poll_delay_s
+        longest_s = min(self.poll_delay_s, _OUTGOING_POLL_S) if self._outgoing else self.poll_delay_s
         self._look_at_s = self._clock() + (min(longest_s, wait_ms / 1000) if wait_ms > 0 else longest_s)
 
     def _start(self, job: ClaimedJob, loop: asyncio.AbstractEventLoop) -> None:
@@ -92,7 +106,11 @@ class JobRunner(WorkerState):
         self._slots.discard(task)
         if self.tasks.get(job.job_id) is task:
             del self.tasks[job.job_id]
-        if self._claimed.get(job.job_id) is job:  # no outcome was recorded
+        if job.job_id in self._unbegun:
+            self._unbegun.discard(job.job_id)
+            del self._claimed[job.job_id]
+            self._give_back([job])
+        elif self._claimed.get(job.job_id) is job:  # no outcome was recorded
             attempt = Attempt(job, job_try=job.job_try, start_ms=timestamp_ms())
             outcome = Outcome(
                 attempt, Verdict.CANCELLED, interrupted=self._stopping, finish_ms=attempt.start_ms

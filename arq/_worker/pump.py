@@ -11,7 +11,7 @@ from redis.exceptions import NoScriptError
 
 from .. import _scripts
 from .._link import Link
-from .._scripts import Call, ClaimAnswer, Ending, Refusal
+from .._scripts import Call, ClaimAnswer, Ending, Refusal, Why
 from . import report
 
 #: Endings in one write at most: a script that handles 500 keeps Redis from others for some 5 ms.
@@ -51,6 +51,9 @@ class Pump:
         #: goes up with each `reclaim`: claims that were given up before and arrive after it are refused
         self._epoch = self._waiting_epoch = 0
         self._begin_at = ""
+        self._parting: str | None = None
+        #: which workers we belong to, see `_scripts.claim`
+        self.cohorts = ""
         self._turn = asyncio.Lock()
 
     @property
@@ -72,6 +75,15 @@ class Pump:
         if self._written is None:
             self._written = asyncio.get_running_loop().create_future()
         return self._written
+
+    def claim_no_more(self, cohort: str) -> None:
+        """The worker stops: no claim that was sent before now counts once Redis hears of the next ending.
+
+        Args:
+            cohort: see `_scripts.part`.
+        """
+        self._epoch += 1
+        self._parting = cohort
 
     def start_over(self) -> None:
         """Let the next claim look at the whole queue again."""
@@ -125,12 +137,15 @@ class Pump:
     ) -> list[Call]:
         calls = []
         if endings:
-            calls.append(_scripts.finish(self._queue_name, self._worker_id, endings))
+            calls.append(_scripts.finish(self._queue_name, self._worker_id, endings, self._part()))
         if recover:  # first what is ours already: it takes the places that were free
             calls.append(self._reclaim())
         elif want > 0:
             calls.append(self._claim(want, fair, job_ids))
         return calls
+
+    def _part(self) -> str:
+        return "" if self._parting is None else _scripts.part(self._epoch, self._parting)
 
     def _reclaim(self) -> Call:
         self._epoch += 1
@@ -146,6 +161,7 @@ class Pump:
             look_at_aborts=self._look_at_aborts,
             fair=fair,
             epoch=self._epoch,
+            cohorts=self.cohorts,
             job_ids=job_ids,
         )
 
@@ -214,6 +230,7 @@ class Pump:
             look_at_aborts=self._look_at_aborts,
             epoch=self._epoch,
             waited=True,
+            cohorts=self.cohorts,
         )
         return call.by_sha()
 
@@ -280,7 +297,7 @@ class Pump:
         return _scripts.read_sweep(answer)
 
     async def leave(self) -> list[str]:
-        """Write the last endings, give back what was claimed and not run, and be no member any more.
+        """Write the last endings, give back what was claimed and not begun, and be no member any more.
 
         Returns:
             ids of the jobs that were given back.
@@ -290,7 +307,7 @@ class Pump:
         while self._endings:
             await self.exchange()
         last_calls = [
-            _scripts.release(self._worker_id, forgive=True),
+            _scripts.release(self._worker_id, Why.UNBEGUN),
             _scripts.pass_on(self._queue_name, leaving=self._worker_id),
         ]
         answer, _ = await self._link.call(last_calls)

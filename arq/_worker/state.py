@@ -34,9 +34,15 @@ class WorkerState(WorkerOptions):
         #: set when the main loop has something to do
         self._activity = asyncio.Event()
         self._may_pick_jobs = True
-        self._in_main = self._stopping = False
+        self._in_main = self._draining = self._stopping = False
+        #: those workers that leave to others what this one gives back; '' unless it is about to be replaced
+        self._outgoing = ""
+        #: those workers that will go together with this one, at a reload; under arq-supervise, the supervisor says
+        self.cohort = ""
         #: what was claimed and has no outcome yet
         self._claimed: dict[str, ClaimedJob] = {}
+        #: ids of claimed jobs whose task was cancelled before its first step
+        self._unbegun: set[str] = set()
         #: the tasks that take up one of the `max_jobs` places
         self._slots: set[asyncio.Task[Any]] = set()
         #: function names of the jobs whose code is being run
@@ -74,6 +80,27 @@ class WorkerState(WorkerOptions):
         if not allow and self._listener is not None:
             self._listener.disarm()
         self._activity.set()  # the loop may be asleep
+
+    @property
+    def outgoing(self) -> str:
+        """Name of the workers that are about to go, if this is one of them; ''. May be changed while it runs.
+
+        They leave to all others, for a while, what one of them has given back, and all wake-up tokens.
+        """
+        return self._outgoing
+
+    @outgoing.setter
+    def outgoing(self, name: str) -> None:
+        self._outgoing = name
+        if self._pump is not None:
+            self._pump.cohorts = self._cohorts()
+        if name and self._listener is not None:
+            self._listener.mute()
+        self._activity.set()
+
+    def _cohorts(self) -> str:
+        names = dict.fromkeys(name for name in (self.cohort, self._outgoing) if name)
+        return f" {' '.join(names)} " if names else ""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -122,6 +149,7 @@ class WorkerState(WorkerOptions):
             self._pump = Pump(
                 link, self.queue_name, self.worker_id, lock_ms, self._lease_ms(), self.allow_abort_jobs
             )
+            self._pump.cohorts = self._cohorts()
         return self._pump
 
     def _lease_ms(self) -> int:

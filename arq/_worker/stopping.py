@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from signal import Signals
 from typing import Any
@@ -36,6 +37,11 @@ def _gives_up(tries: int, spent_s: float, lost: list[str]) -> bool:
     return tries >= _LEAST_TRIES and spent_s >= (_LAST_WRITES_S if lost else _LAST_WORDS_S)
 
 
+def _has_not_begun(task: asyncio.Task[Any]) -> bool:
+    coroutine = task.get_coro()
+    return inspect.iscoroutine(coroutine) and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED
+
+
 class Stopping(WorkerState):
     """The part of a worker that ends it."""
 
@@ -44,7 +50,6 @@ class Stopping(WorkerState):
         #: whether the process ends after `run`; then late signals stay ignored
         self._ends_process = False
         self._signals = SignalHandlers(self._stop_on_signal, self.handle_sig)
-        self._draining = False
         self._drain_task: asyncio.Task[None] | None = None
         self._main = MainTask()
         self._closing = asyncio.Lock()
@@ -75,6 +80,7 @@ class Stopping(WorkerState):
         if self._draining or self._stopping:
             return
         sig = Signals(signum)
+        self._claim_no_more()
         self._draining = True
         self.allow_pick_jobs = False
         logger.info("Setting allow_pick_jobs to `False`")
@@ -99,14 +105,21 @@ class Stopping(WorkerState):
         self._cancel_all(signum)
 
     def _cancel_all(self, sig: Signals) -> None:
+        self._claim_no_more()
         self._stopping = True
-        for task in list(self.tasks.values()):
+        for job_id, task in list(self.tasks.items()):
             if not task.done():
+                if _has_not_begun(task):
+                    self._unbegun.add(job_id)
                 task.cancel()
         if self.main_task:
             self.main_task.cancel()
         if self.on_stop:
             self.on_stop(sig)
+
+    def _claim_no_more(self) -> None:
+        if self._pump is not None and not self._draining and not self._stopping:
+            self._pump.claim_no_more(self._outgoing)
 
     async def close(self) -> None:
         """Let go of everything: jobs, locks, the health line, the connection to Redis. Doing it again has no effect.
@@ -142,6 +155,7 @@ class Stopping(WorkerState):
         await asyncio.sleep(0)  # a task of `main` that was made just before begins, and can be told to end
         if not self._handle_signals and not self._stopping:
             self.handle_sig(Signals.SIGUSR1)
+        self._claim_no_more()
         self._stopping = True
         try:
             await self._main.end()

@@ -41,7 +41,7 @@ class Waiting(JobRunner, Duties):
         has_room, pump = self._room() > 0, self._get_pump()
         if pump.has_endings or pump.claim_lost or (has_room and self._more):
             return
-        if has_room and self._listener is not None:
+        if has_room and self._listener is not None and not self._outgoing:
             await self._listener.arm(self._idle_claim())
         wait_s = max(_SHORTEST_PAUSE_S, self._next_duty_s(has_room) - self._clock())
         timer = self.loop.call_later(wait_s, self._activity.set)
@@ -83,10 +83,9 @@ class Waiting(JobRunner, Duties):
         if self._room() > 0:
             self._get_pump().start_over()
             self._more = True
-            self._activity.set()
-        else:  # all places were taken meanwhile: the token is somebody else's
+        if self._room() <= 0 or self._outgoing:  # the token is somebody else's
             self._later(_scripts.run(self.pool, _scripts.pass_on(self.queue_name)))
-            self._activity.set()
+        self._activity.set()
 
     def _later(self, doing: Any) -> None:
         """Do something beside the main loop that may fail without harm."""

@@ -93,6 +93,13 @@ class Listener:
         elif self._claim is not None and self._task is not None:
             self._task.cancel()
 
+    def mute(self) -> None:
+        """Wait for no token any more. If a claim has been sent behind the wait, it is lost."""
+        if self._stage is _Stage.WAITING and self._task is not None:
+            self._task.cancel()
+        else:
+            self.disarm()
+
     async def stop(self) -> None:
         """Stop listening and close the connection."""
         while self._task is not None and not self._task.done():

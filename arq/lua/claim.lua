@@ -6,7 +6,8 @@
 -- ARGV  1 prefix   2 worker id   3 most jobs to take   4 ms until the locks lapse   5 s until the start counters expire
 --       6 score to begin at: '-inf', or what the last claim said   7 '1': look at the requests to abort
 --       8 '1': leave a fair share to the other workers   9 epoch of this claim   10 '1': it waited behind BLPOP for a token and
---       counts only if this worker holds nothing   11.. ids: take exactly these instead
+--       counts only if this worker holds nothing   11 cohorts of this worker, ' NAME NAME ' or '': what one of them has given back is
+--       left to others for a while   12.. ids: take exactly these instead
 -- Result  {now in ms, ms until the next job is due (0: more are due now, -1: none), score to begin at next time ('' from the
 --         start), 1 if a fair share was left to others, jobs}; a job: see include/claimed.lua
 --         {'unknown', 0} if this worker is not presumed alive: whoever released its jobs would not know of new ones
@@ -16,8 +17,8 @@
 --!include wake
 --!include claimed
 local queue, wake, claims, workers, aborts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local EXACTLY = 11
-local waited = ARGV[10] == '1'
+local EXACTLY = 12
+local waited, cohorts = ARGV[10] == '1', ARGV[11]
 
 -- The token that went before may not be lost: somebody must see what it was left for.
 local function refuse(why, epoch)
@@ -48,6 +49,18 @@ local LARGEST_PAGE = 1000
 
 local jobs, scores, notes = {}, {}, {}
 local aborts_asked = look_at_aborts and redis.call('EXISTS', aborts) == 1 and aborts
+-- ms until the first job may be taken that is due and was left to others; nil: none was left
+local left_ms
+
+-- Whether a worker that goes as this one does has given the job back: else it would be broken off over and over again.
+local function is_left_to_others(id)
+  local cohort = redis.call('GET', LEFT .. id)
+  if not cohort or not string.find(cohorts, ' ' .. cohort .. ' ', 1, true) then
+    return false
+  end
+  left_ms = math.max(1, math.min(left_ms or math.huge, redis.call('PTTL', LEFT .. id)))
+  return true
+end
 
 local function take(id, score)
   -- Texts instead of numbers: Redis takes 1 us to turn a number into text, and there would be two for each job.
@@ -55,6 +68,10 @@ local function take(id, score)
     return false
   end
   local values = redis.call('MGET', JOB .. id, RETRY .. id, INTERRUPTED .. id)
+  if values[3] and cohorts ~= '' and is_left_to_others(id) then
+    redis.call('DEL', LOCK .. id)
+    return false
+  end
   local try = (tonumber(values[2]) or 0) + 1
   redis.call('SET', RETRY .. id, try == 1 and '1' or whole(try), 'EX', retry_ttl_s)
   jobs[#jobs + 1] = claimed(id, score, values, try, aborts_asked, stamp)
@@ -134,16 +151,20 @@ local wait_ms = -1
 if more then
   wait_ms = 0
 else
-  if begin_at == '-inf' and #ARGV < EXACTLY then
+  if begin_at == '-inf' and #ARGV < EXACTLY and not left_ms then
     redis.call('DEL', wake) -- everything due is taken: tokens would wake others for nothing
   end
   local next_due = redis.call('ZRANGEBYSCORE', queue, '(' .. whole(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
   if next_due[2] then
     wait_ms = math.max(1, tonumber(next_due[2]) - now)
   end
+  if left_ms then
+    wait_ms = wait_ms > 0 and math.min(wait_ms, left_ms) or left_ms
+  end
 end
--- The next worker's turn: more is due, or we have taken all we can and somebody else must know when the next job is due.
-if (more or (wait_ms > 0 and #jobs == limit and not waited)) and redis.call('ZCARD', workers) > 1 then
+-- The next worker's turn: more is due, or was left to others, or we have taken all we can and somebody else must know when the
+-- next job is due.
+if (more or left_ms or (wait_ms > 0 and #jobs == limit and not waited)) and redis.call('ZCARD', workers) > 1 then
   wake_one(wake)
 end
 return {now, wait_ms, held >= MANY_HELD and last or '', more and shared or 0, jobs}

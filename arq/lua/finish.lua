@@ -2,16 +2,26 @@
 --
 -- KEYS  1 queue (zset)   2 its wake-up tokens (list)   3 claims of this worker (hash)   4 requests to abort (zset)
 -- ARGV  1 prefix   2 worker id   3 s until the start counters expire
+--       4 '' | 'EPOCH COHORT' of a worker that stops: its claims of earlier epochs count no more, as of now: one that is on its
+--         way or waits for a token must not take what is given back here. And workers of that cohort, if there is a name, leave
+--         what it gives back to others
 --       then for each job: id, stamp of the claim, ending, a, b, c
 --         ending 'done'   a result ('' none)   b ms to keep it ('' for ever)   c ms to keep the lock and the job ('' not at all)
 --         ending 'again'  a when: '' at its old score | ms from now   b number of this try   c '1': a shutdown interrupted it
+--         ending 'unbegun'  it was claimed, and never ran: this start does not count for anybody
 -- Result  one number a job: 1 written, 0 not ours any more
 --!include keys
 --!include wake
+--!include epoch
+--!include give_back
 local queue, wake, claims, aborts = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local worker, retry_ttl_s = ARGV[2], ARGV[3]
-local STEP = 6
+local STEP, FIRST = 6, 5
+local epoch, cohort = string.match(ARGV[4], '^(%d+) (.*)$')
 local now
+if epoch then
+  refuse_claims_before(worker, epoch)
+end
 
 -- Not if it was finished before and has been claimed anew: a write whose answer was lost is repeated.
 local function still_ours(id, owner, note, stamp)
@@ -56,15 +66,24 @@ local function again(id, note, when, try, interrupted)
     redis.call('SET', RETRY .. id, try, 'EX', retry_ttl_s)
   end
   if interrupted == '1' then
-    redis.call('INCR', INTERRUPTED .. id)
-    redis.call('EXPIRE', INTERRUPTED .. id, retry_ttl_s)
+    forgive(id, retry_ttl_s, cohort or '')
   end
   delete[#delete + 1] = LOCK .. id
   wake_one(wake) -- whoever it wakes runs the job, or learns when it is due
 end
 
+local function unbegun(id, note)
+  local score = note and recall(note)
+  if score then
+    redis.call('ZADD', queue, 'XX', score, id)
+  end
+  uncount(id)
+  delete[#delete + 1] = LOCK .. id
+  wake_one(wake)
+end
+
 local locks, ids = {}, {}
-for i = 4, #ARGV, STEP do
+for i = FIRST, #ARGV, STEP do
   locks[#locks + 1] = LOCK .. ARGV[i]
   ids[#ids + 1] = ARGV[i]
 end
@@ -73,10 +92,12 @@ local notes = redis.call('HMGET', claims, unpack(ids))
 
 local answers = {}
 for n, id in ipairs(ids) do
-  local i = 4 + (n - 1) * STEP
+  local i = FIRST + (n - 1) * STEP
   if still_ours(id, owners[n], notes[n], ARGV[i + 1]) then
     if ARGV[i + 2] == 'done' then
       done(id, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
+    elseif ARGV[i + 2] == 'unbegun' then
+      unbegun(id, notes[n])
     else
       again(id, notes[n], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
     end

@@ -6,12 +6,8 @@
 -- Result  jobs, see include/claimed.lua; starts are not counted again
 --!include keys
 --!include claimed
--- Longer than any network keeps a command: TCP gives up after a quarter of an hour.
-local EPOCH_TTL_MS = 3600000
-local epoch = EPOCH .. ARGV[2]
-if tonumber(ARGV[3]) > (tonumber(redis.call('GET', epoch)) or 0) then
-  redis.call('SET', epoch, ARGV[3], 'PX', EPOCH_TTL_MS)
-end
+--!include epoch
+refuse_claims_before(ARGV[2], ARGV[3])
 local jobs = {}
 local held = redis.call('HGETALL', KEYS[1])
 for i = 1, #held, 2 do

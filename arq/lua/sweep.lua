@@ -5,10 +5,11 @@
 -- Result  worker id, ids of its jobs, worker id, ids of its jobs, ...
 --!include keys
 --!include wake
+--!include give_back
 --!include release
 local swept = {}
 for _, worker in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now_ms(), 'LIMIT', 0, 100)) do
   swept[#swept + 1] = worker
-  swept[#swept + 1] = release_worker(KEYS[1], worker, false, '0')
+  swept[#swept + 1] = release_worker(KEYS[1], worker, 'died', '0', '')
 end
 return swept

@@ -87,7 +87,7 @@ async def test_a_worker_that_was_released_meanwhile_still_refuses_its_late_claim
 ) -> None:
     pump._claim_lost = True
     await pump.exchange(1)
-    await _scripts.run(arq_redis, _scripts.release("w", forgive=False))
+    await _scripts.run(arq_redis, _scripts.release("w", _scripts.Why.DIED))
     answer = await pump.exchange(1)
     assert answer is not None
     assert ids(answer) == ["a"]

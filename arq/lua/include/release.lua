@@ -1,6 +1,8 @@
 -- Give back everything that a worker holds: its jobs get the score they had before, and become free again.
 -- Returns the ids of the jobs. Jobs whose lock names somebody else are left alone.
-local function release_worker(workers, worker, forgive, retry_ttl_s)
+-- `why`: 'unbegun' (the worker leaves and has begun none of them), 'stopped' (a shutdown ended them) or 'died'. `cohort`: see
+-- include/give_back.lua.
+local function release_worker(workers, worker, why, retry_ttl_s, cohort)
   local claims = CLAIMS .. worker
   local held = redis.call('HGETALL', claims)
   local released, queues = {}, {}
@@ -10,9 +12,10 @@ local function release_worker(workers, worker, forgive, retry_ttl_s)
     if is_held_by(worker, id, redis.call('GET', LOCK .. id), held[i + 1]) then
       redis.call('ZADD', queue, 'XX', score, id)
       redis.call('DEL', LOCK .. id)
-      if forgive then
-        redis.call('INCR', INTERRUPTED .. id)
-        redis.call('EXPIRE', INTERRUPTED .. id, retry_ttl_s)
+      if why == 'unbegun' then
+        uncount(id)
+      elseif why == 'stopped' then
+        forgive(id, retry_ttl_s, cohort)
       end
       released[#released + 1] = id
       queues[queue] = true
@@ -22,7 +25,7 @@ local function release_worker(workers, worker, forgive, retry_ttl_s)
   redis.call('ZREM', workers, worker)
   for queue in pairs(queues) do
     wake_one(queue .. ':wake')
-    if not forgive then -- a second one: the dead worker may have been waiting, and Redis may not know yet that it is gone
+    if why ~= 'unbegun' then -- a second one: the dead worker may have been waiting, and Redis may not know yet that it is gone
       redis.call('RPUSH', queue .. ':wake', '1')
     end
   end
