@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from hiredis import pack_command
 from redis.asyncio import Connection, ConnectionPool
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ._link import read_answer
@@ -104,6 +105,13 @@ class Lane:
             raise
         await self._keep(loan)
         return answers
+
+    async def is_there(self) -> bool:
+        """Whether Redis answers."""
+        try:
+            return not isinstance((await self.commands([("PING",)]))[0], Exception)
+        except (RedisError, OSError):
+            return False
 
     async def _take(self) -> _Loan:
         loop = asyncio.get_running_loop()

@@ -15,6 +15,7 @@ from hiredis import pack_command
 from redis.asyncio import Connection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from ._patience import Patience
@@ -104,4 +105,6 @@ async def read_answer(connection: Connection) -> Any:
     try:
         return await connection.read_response()
     except ResponseError as exc:
+        if str(exc).startswith("Protocol error"):  # its last words: it has hung up
+            raise RedisConnectionError(str(exc)) from exc
         return exc

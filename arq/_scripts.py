@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from redis.exceptions import NoScriptError
 
 from ._keys import PREFIX, WORKERS_KEY, claims_key, lookers_key, wake_key
+from ._sizes import MOST_BYTES
 from .constants import abort_job_max_age, abort_jobs_ss
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def claim(
     cohorts: str = "",
     job_ids: Sequence[str] = (),
 ) -> Call:
-    """Take up to `limit` due jobs, or exactly those of `job_ids` that are due and free.
+    """Take up to `limit` due jobs and a few MB of payloads, or exactly those of `job_ids` that are due and free.
 
     `epoch`: see `reclaim`. `waited`: it is sent behind a wait for a token, and refused if the worker holds jobs.
     `cohorts`: names with a space before and behind each; see `finish`.
@@ -157,7 +158,7 @@ def claim(
         abort_jobs_ss,
         WORKERS_KEY,
     )
-    options = (begin_at or "-inf", int(look_at_aborts), int(fair), epoch, int(waited), cohorts)
+    options = (begin_at or "-inf", int(look_at_aborts), int(fair), epoch, int(waited), cohorts, MOST_BYTES)
     return Call(_CLAIM, keys, (PREFIX, worker_id, limit, lock_ms, RETRY_TTL_S, *options, *job_ids))
 
 
@@ -213,7 +214,11 @@ def score_ms(text: bytes) -> int:
 
 
 class Ending(NamedTuple):
-    """How a job ended, as `finish.lua` takes it: which claim, `done`, `again` or `unbegun`, and three values."""
+    """How a job ended, as `finish.lua` takes it: which claim, `done`, `again` or `unbegun`, and three values.
+
+    Attributes:
+        smaller: for a result that Redis can't take: makes one that says why, of so many bytes at most.
+    """
 
     job_id: str
     stamp: bytes
@@ -221,6 +226,11 @@ class Ending(NamedTuple):
     a: bytes | int | str = ""
     b: int | str = ""
     c: int | str = ""
+    smaller: Callable[[str, int], bytes] | None = None
+
+
+#: Values of an `Ending` that the script takes.
+_ENDING_STEP = 6
 
 
 def finish(queue_name: str, worker_id: str, endings: Iterable[Ending], parting: str = "") -> Call:
@@ -231,7 +241,7 @@ def finish(queue_name: str, worker_id: str, endings: Iterable[Ending], parting: 
     keys = (queue_name, wake_key(queue_name), claims_key(worker_id), abort_jobs_ss)
     args: list[Any] = [PREFIX, worker_id, RETRY_TTL_S, parting]
     for ending in endings:
-        args += ending
+        args += ending[:_ENDING_STEP]
     return Call(_FINISH, keys, tuple(args))
 
 

@@ -16,19 +16,22 @@ from redis.asyncio.sentinel import Sentinel
 from redis.exceptions import AuthenticationError, RedisError, WatchError
 
 from . import _scripts
-from ._batch import Batcher
+from ._batch import Batcher, send_apart
 from ._lane import Lane
 from ._link import Link
 from ._redis_settings import RedisSettings, client_options, sentinel_options
+from ._sizes import ALWAYS_TAKEN, MOST_ITEMS, SizeLimit, fitting, too_large
 from .constants import default_queue_name, expires_extra_ms, result_key_prefix
 from .jobs import (
     Deserializer,
     Job,
     JobDef,
     JobResult,
+    SerializationError,
     Serializer,
     deserialize_job,
     deserialize_result,
+    look_answers,
     look_commands,
     serialize_job,
 )
@@ -40,7 +43,7 @@ __all__ = ["ArqRedis", "JobCall", "RedisSettings", "WatchError", "create_pool", 
 logger = logging.getLogger("arq.connections")
 
 #: Whether a job was enqueued, or why that is not known.
-_Accepted = bool | RedisError
+_Accepted = bool | Exception
 #: No wait is longer than this, in s: a thousand years. More would not fit into Redis's time to live.
 _LONGEST_S = 1000 * 365.25 * 86_400
 #: `_job_id`, `_queue_name`, `_defer_until`, `_defer_by`, `_expires`, `_job_try`
@@ -50,6 +53,11 @@ _Options = tuple[
 
 #: Jobs whose payloads are read from Redis in one go.
 _PAGE = 500
+#: A job on its way into a queue.
+_Addressed = tuple[str, _scripts.NewJob]
+#: A job's id and queue; the bytes of its result, and whether it is in the queue.
+_Wanted = tuple[str, str]
+_Found = tuple[bytes | None, bool]
 
 
 class JobCall:
@@ -121,8 +129,9 @@ class ArqRedis(Redis):
         super().__init__(**kwargs)
         self._lane = Lane(self.connection_pool)
         self._sentinels: Sequence[Redis] = ()
-        self._enqueue_batches: Batcher[tuple[str, _scripts.NewJob], _Accepted] = Batcher(self._send_jobs)
-        self._look_batches: Batcher[tuple[str, str], tuple[bytes | None, bool]] = Batcher(self._look_many)
+        self._size_limit = SizeLimit()
+        self._enqueue_batches: Batcher[_Addressed, bool] = Batcher(self._send_jobs)
+        self._look_batches: Batcher[_Wanted, _Found] = Batcher(self._look_many)
 
     async def enqueue_job(
         self,
@@ -160,7 +169,10 @@ class ArqRedis(Redis):
         """
         options = (_job_id, _queue_name, _defer_until, _defer_by, _expires, _job_try)
         queue_name, new_job = self._new_job(function, args, kwargs, options)
-        accepted = await self._enqueue_batches.submit((queue_name, new_job))
+        size = len(new_job.payload)
+        if size > ALWAYS_TAKEN:
+            await self._check_sizes([function], [size])
+        accepted = await self._enqueue_batches.submit((queue_name, new_job), size)
         return self._enqueued(queue_name, new_job, accepted, bool(_job_id))
 
     async def enqueue_jobs(self, jobs: Iterable[JobCall | tuple[Any, ...] | str]) -> list[Job | None]:
@@ -179,9 +191,13 @@ class ArqRedis(Redis):
         """
         calls = [_as_call(job) for job in jobs]
         new_jobs = [self._new_job(c.function, c.args, c.kwargs, c.options) for c in calls]
+        sizes = [len(new_job.payload) for _, new_job in new_jobs]
+        await self._check_sizes([call.function for call in calls], sizes)
         accepted: list[_Accepted] = []
-        for page in _pages(new_jobs):
-            accepted += await self._send_jobs(page)
+        while len(accepted) < len(new_jobs):
+            begin = len(accepted)
+            end = begin + fitting(sizes[begin : begin + MOST_ITEMS])
+            accepted += await self._send_jobs(new_jobs[begin:end])
         return [
             self._enqueued(queue_name, new_job, taken, bool(call.options[0]))
             for call, (queue_name, new_job), taken in zip(calls, new_jobs, accepted, strict=True)
@@ -203,10 +219,19 @@ class ArqRedis(Redis):
         )
         return queue_name, new_job
 
+    async def _check_sizes(self, functions: list[str], sizes: list[int]) -> None:
+        """Refuse jobs that Redis would not take: it would hang up, whoever else is in the middle of something."""
+        if max(sizes, default=0) <= ALWAYS_TAKEN:
+            return
+        limit = await self._size_limit.ask(self._lane.commands)
+        for function, size in zip(functions, sizes, strict=True):
+            if size > limit:
+                raise SerializationError(f'unable to serialize job "{function}": {too_large(size, limit)}')
+
     def _enqueued(
         self, queue_name: str, new_job: _scripts.NewJob, accepted: _Accepted, id_was_given: bool
     ) -> Job | None:
-        if isinstance(accepted, RedisError):
+        if isinstance(accepted, Exception):
             raise accepted
         # Nobody else has a random id: if it was there, redis-py repeated the command after a lost connection.
         if not accepted and id_was_given:
@@ -219,41 +244,41 @@ class ArqRedis(Redis):
         """Enqueue the run of a schedule for `tick_ms`, unless this or a later one was enqueued before."""
         payload = serialize_job(function, (), {}, None, timestamp_ms(), serializer=self.job_serializer)
         new_job = _scripts.NewJob(job_id, payload, str(tick_ms), None, f"{schedule} {tick_ms}")
-        accepted = await self._enqueue_batches.submit((queue_name, new_job))
-        if isinstance(accepted, RedisError):
-            raise accepted
-        return accepted
+        return await self._enqueue_batches.submit((queue_name, new_job))
 
-    async def _send_jobs(self, batch: list[tuple[str, _scripts.NewJob]]) -> list[_Accepted]:
+    async def _send_jobs(self, batch: list[_Addressed]) -> list[_Accepted]:
         """Send one script call for each queue; answers in the order of the batch."""
         queues: dict[str, list[int]] = {}
         for index, (queue_name, _) in enumerate(batch):
             queues.setdefault(queue_name, []).append(index)
         accepted: list[_Accepted] = [False] * len(batch)
         for queue_name, indexes in queues.items():
-            for index, answer in zip(indexes, await self._send_to(queue_name, batch, indexes), strict=True):
+            answers = await self._send_to(queue_name, [batch[i][1] for i in indexes])
+            for index, answer in zip(indexes, answers, strict=True):
                 accepted[index] = answer
         return accepted
 
-    async def _send_to(
-        self, queue_name: str, batch: list[tuple[str, _scripts.NewJob]], indexes: list[int]
-    ) -> list[_Accepted]:
-        """Send the jobs of one queue. What goes wrong is for their callers, not for those of other queues."""
-        call = _scripts.enqueue(queue_name, (batch[i][1] for i in indexes), self.expires_extra_ms)
+    async def _send_to(self, queue_name: str, jobs: list[_scripts.NewJob]) -> list[_Accepted]:
+        """Send the jobs of one queue. What goes wrong is for their callers, not for those of other queues.
+
+        And what goes wrong because of one of them is for the caller of that one.
+        """
+        call = _scripts.enqueue(queue_name, jobs, self.expires_extra_ms)
         try:
             return [answer == 1 for answer in await self._lane.run(call)]
         except RedisError as exc:
-            return [exc] * len(indexes)
+            send = functools.partial(self._send_to, queue_name)
+            return await send_apart(send, jobs, exc, self._lane.is_there)
 
-    async def _look(self, wanted: tuple[str, str]) -> tuple[bytes | None, bool]:
+    async def _look(self, wanted: _Wanted) -> _Found:
         return await self._look_batches.submit(wanted)
 
-    async def _look_many(self, wanted: list[tuple[str, str]]) -> list[tuple[bytes | None, bool]]:
-        answers = await self._lane.commands(look_commands(wanted))
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise answer
-        return [(answers[i + 1], answers[i] is not None) for i in range(0, len(answers), 2)]
+    async def _look_many(self, wanted: list[_Wanted]) -> list[_Found | Exception]:
+        """What there is of jobs: for each one an answer or an exception."""
+        try:
+            return look_answers(await self._lane.commands(look_commands(wanted)))
+        except RedisError as exc:
+            return await send_apart(self._look_many, wanted, exc, self._lane.is_there)
 
     async def all_job_results(self) -> list[JobResult]:
         """All results that are in Redis, in the order in which the jobs were enqueued.

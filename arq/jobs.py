@@ -81,6 +81,19 @@ def look_commands(wanted: list[tuple[str, str]]) -> list[tuple[str, ...]]:
     return commands
 
 
+def look_answers(answers: list[Any]) -> list[tuple[bytes | None, bool] | Exception]:
+    """What the answers to `look_commands` say about each job: its result, and whether it is in the queue."""
+    found: list[tuple[bytes | None, bool] | Exception] = []
+    for score, payload in zip(answers[::2], answers[1::2], strict=True):
+        if isinstance(score, Exception):
+            found.append(score)
+        elif isinstance(payload, Exception):
+            found.append(payload)
+        else:
+            found.append((payload, score is not None))
+    return found
+
+
 class Job:
     """A reference to a job.
 

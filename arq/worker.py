@@ -13,9 +13,10 @@ from ._errors import FailedJobs, JobExecutionFailed, Retry, RetryJob
 from ._exits import run_to_end
 from ._function import Function, func
 from ._keys import health_key
+from ._refusals import passes
 from ._worker.settings import read_options
 from ._worker.stopping import Stopping
-from ._worker.trouble import Backoff, passes
+from ._worker.trouble import Backoff
 from ._worker.waiting import Waiting
 from .connections import ArqRedis, RedisSettings, create_pool, log_redis_info
 from .constants import default_queue_name, keep_cronjob_progress

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from .._errors import DeserializationError, JobExecutionFailed, Retry, RetryJob
 from .._function import Function
 from .._scripts import ClaimedJob, Ending
-from .._wire import Deserializer, Serializer, deserialize_job_raw, serialize_result
+from .._wire import (
+    UNSERIALIZABLE_RESULT,
+    Deserializer,
+    Serializer,
+    deserialize_job_raw,
+    serialize_result,
+)
 from ..cron import CronJob
-from ..utils import to_ms
+from ..utils import safe_repr, to_ms, truncate
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
 
 #: The year 9999 in unix ms: the end of what a datetime can say.
 _LAST_MS = 253_000_000_000_000
 
 
+#: Characters of an exception that is too large for Redis which are kept.
+_LONGEST_EXCEPTION = 1000
 #: What may stand in a payload's fields. As tuples: to write `list | tuple` in a function makes a new type each time.
 _ARGS_TYPES, _TRY_TYPES, _TIME_TYPES = (list, tuple), (int, type(None)), (int, float)
 #: What a job raises to be run again, by itself or by whoever cancelled it.
@@ -155,7 +165,9 @@ def ending(
     keep_ms = _keep_result_ms(attempt, defaults)
     if keep_ms == 0:
         return Ending(job_id, stamp, "done", "", "", hold_ms)
-    return Ending(job_id, stamp, "done", _result(outcome, queue_name, serializer), keep_ms or "", hold_ms)
+    result = _result(outcome, queue_name, serializer)
+    smaller = functools.partial(_smaller_result, outcome, queue_name, serializer)
+    return Ending(job_id, stamp, "done", result, keep_ms or "", hold_ms, smaller)
 
 
 def _is_tick(attempt: Attempt) -> bool:
@@ -199,3 +211,19 @@ def _result(outcome: Outcome, queue_name: str, serializer: Serializer | None) ->
         serializer=serializer,
     )
     return payload or b""
+
+
+def _smaller_result(
+    outcome: Outcome, queue_name: str, serializer: Serializer | None, why: str, most_bytes: int
+) -> bytes:
+    """A result that says why the real one is not there; without the arguments if they are what is too large."""
+    attempt = outcome.attempt
+    if isinstance(outcome.value, BaseException):
+        why = f"{why}: {truncate(safe_repr(outcome.value), _LONGEST_EXCEPTION)}"
+    said = replace(outcome, verdict=Verdict.FAILED, value=f"{UNSERIALIZABLE_RESULT}: {why}")
+    result = _result(said, queue_name, serializer)
+    if len(result) <= most_bytes:
+        return result
+    said.attempt = Attempt(attempt.job, attempt.function_name, (), {}, attempt.enqueue_ms, attempt.job_try)
+    said.attempt.start_ms = attempt.start_ms
+    return _result(said, queue_name, serializer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,16 +10,11 @@ from redis.exceptions import NoScriptError
 
 from .. import _scripts
 from .._link import Link
+from .._refusals import blames_item
 from .._scripts import Call, ClaimAnswer, Ending, Refusal, Why
-from . import report
-
-#: Endings in one write at most: a script that handles 500 keeps Redis from others for some 5 ms.
-_MOST_ENDINGS = 500
-
-
-def _resolve(future: asyncio.Future[None], _: object = None) -> None:
-    if not future.done():
-        future.set_result(None)
+from .._sizes import SizeLimit
+from . import careful
+from .outbox import Outbox
 
 
 class Pump:
@@ -44,9 +38,12 @@ class Pump:
         self._lock_ms = lock_ms
         self._lease_ms = lease_ms
         self._look_at_aborts = look_at_aborts
-        self._endings: list[Ending] = []
-        self._repeated: set[str] = set()
-        self._written: asyncio.Future[None] | None = None
+        self._outbox = Outbox()
+        self._limit = SizeLimit()
+        #: notes how a job ended; the next exchange writes it
+        self.record = self._outbox.add
+        #: makes a future that is done when everything noted so far is written
+        self.written = self._outbox.written
         self._claim_lost = self._stray = False
         #: goes up with each `reclaim`: claims that were given up before and arrive after it are refused
         self._epoch = self._waiting_epoch = 0
@@ -59,22 +56,12 @@ class Pump:
     @property
     def has_endings(self) -> bool:
         """Whether endings wait to be written."""
-        return bool(self._endings)
+        return bool(self._outbox)
 
     @property
     def claim_lost(self) -> bool:
         """Whether jobs may be ours of which we do not know: an answer was lost, or is not here yet."""
         return self._claim_lost or self._stray
-
-    def record(self, ending: Ending) -> None:
-        """Note how a job ended; the next exchange writes it."""
-        self._endings.append(ending)
-
-    def written(self) -> asyncio.Future[None]:
-        """Done when everything noted so far is written."""
-        if self._written is None:
-            self._written = asyncio.get_running_loop().create_future()
-        return self._written
 
     def claim_no_more(self, cohort: str) -> None:
         """The worker stops: no claim that was sent before now counts once Redis hears of the next ending.
@@ -108,23 +95,23 @@ class Pump:
             return await self._talk(want, fair, job_ids, recover)
 
     async def _talk(self, want: int, fair: bool, job_ids: Sequence[str], recover: bool) -> ClaimAnswer | None:
-        endings, self._endings = self._endings[:_MOST_ENDINGS], self._endings[_MOST_ENDINGS:]
-        written = None
-        if not self._endings:
-            written, self._written = self._written, None
+        await self._look_at_endings()
+        batch = self._outbox.take()
         recover = self.claim_lost and (want > 0 or recover)
-        calls = self._calls(endings, recover, want, fair, job_ids)
-        if not calls:
-            return None
+        calls = self._calls(batch.endings, recover, want, fair, job_ids)
         asks = recover or want > 0
         if asks:  # until the answer is here
             self._claim_lost, self._stray = True, self._stray and not recover
         try:
-            answers = await self._link.call(calls)
-        except BaseException:
-            self._put_back(endings, written)
-            raise
-        self._written_now(endings, written, answers)
+            answers = await self._link.call(calls) if calls else []
+        except BaseException as exc:
+            self._outbox.put_back(batch)
+            self._outbox.is_suspect = bool(batch.endings)
+            if not (batch.endings and isinstance(exc, Exception) and blames_item(exc)):
+                raise
+            await careful.write_apart(self._link, self._outbox, self._finish)
+            return await self._talk(want, fair, job_ids, recover)
+        self._outbox.settle(batch, answers[0] if batch.endings else [])
         if not asks:
             return None
         self._claim_lost = False
@@ -132,17 +119,27 @@ class Pump:
             return self._recovered(answers[-1])
         return await self._claimed(answers[-1], want, fair, job_ids)
 
+    async def _look_at_endings(self) -> None:
+        """What may be too much for Redis is cut down, and after a failure the endings are written by themselves."""
+        if self._outbox.has_large:
+            self._outbox.cut_down(await self._limit.ask(self._link.commands))
+        if self._outbox.is_suspect and self._outbox:
+            await careful.write(self._link, self._outbox, self._finish)
+
     def _calls(
         self, endings: list[Ending], recover: bool, want: int, fair: bool, job_ids: Sequence[str]
     ) -> list[Call]:
         calls = []
         if endings:
-            calls.append(_scripts.finish(self._queue_name, self._worker_id, endings, self._part()))
+            calls.append(self._finish(endings))
         if recover:  # first what is ours already: it takes the places that were free
             calls.append(self._reclaim())
         elif want > 0:
             calls.append(self._claim(want, fair, job_ids))
         return calls
+
+    def _finish(self, endings: list[Ending]) -> Call:
+        return _scripts.finish(self._queue_name, self._worker_id, endings, self._part())
 
     def _part(self) -> str:
         return "" if self._parting is None else _scripts.part(self._epoch, self._parting)
@@ -165,33 +162,8 @@ class Pump:
             job_ids=job_ids,
         )
 
-    def _put_back(self, endings: list[Ending], written: asyncio.Future[None] | None) -> None:
-        self._endings[:0] = endings
-        self._repeated.update(ending.job_id for ending in endings)
-        if written is not None:
-            if self._written is None:
-                self._written = written
-            else:  # somebody asked anew meanwhile: both are answered by the same write
-                self._written.add_done_callback(functools.partial(_resolve, written))
-
-    def _written_now(
-        self, endings: list[Ending], written: asyncio.Future[None] | None, answers: list[Any]
-    ) -> None:
-        if endings:
-            self._check(endings, answers[0])
-        if written is not None:
-            _resolve(written)
-
-    def _check(self, endings: list[Ending], answers: list[int]) -> None:
-        """Say which endings came too late. One that was sent twice may have been written the first time."""
-        for ending, answer in zip(endings, answers, strict=True):
-            if not answer and ending.job_id not in self._repeated:
-                report.not_ours(ending.job_id)
-        if self._repeated:
-            self._repeated.difference_update(ending.job_id for ending in endings)
-
     def _recovered(self, answer: Any) -> ClaimAnswer:
-        pending = {(ending.job_id, ending.stamp) for ending in self._endings}
+        pending = {(ending.job_id, ending.stamp) for ending in self._outbox}
         held = [job for job in _scripts.read_jobs(answer) if (job.job_id, job.stamp) not in pending]
         return ClaimAnswer(now_ms=0, wait_ms=0, begin_at="", shared=False, jobs=held, recovered=True)
 
@@ -219,7 +191,7 @@ class Pump:
 
         Its answer goes to `waited`; if none comes, `stray` must be told.
         """
-        if self.claim_lost or self._endings:
+        if self.claim_lost or self._outbox:
             return None
         self._waiting_epoch = self._epoch
         call = _scripts.claim(
@@ -304,7 +276,7 @@ class Pump:
         """
         async with self._turn:
             pass  # an exchange that fails puts its endings back
-        while self._endings:
+        while self._outbox:
             await self.exchange()
         last_calls = [
             _scripts.release(self._worker_id, Why.UNBEGUN),
@@ -319,4 +291,4 @@ class Pump:
 
     def unwritten(self) -> list[str]:
         """Ids of jobs whose endings are not written."""
-        return [ending.job_id for ending in self._endings]
+        return [ending.job_id for ending in self._outbox]

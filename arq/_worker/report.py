@@ -109,6 +109,16 @@ def not_ours(job_id: str) -> None:
     logger.warning("job %s was given to another worker meanwhile, its outcome here is dropped", job_id)
 
 
+def result_replaced(job_id: str, why: str) -> None:
+    """Redis can't take a result."""
+    logger.error("job %s: unable to serialize result: %s; a text that says so is kept instead", job_id, why)
+
+
+def ending_refused(job_id: str, exc: Exception) -> None:
+    """Redis takes nothing that is said about a job."""
+    logger.error("job %s: Redis refuses its outcome, the job will be run again: %r", job_id, exc)
+
+
 def _text(exc: BaseException) -> str:
     try:
         return str(exc)

@@ -7,7 +7,7 @@
 --       6 score to begin at: '-inf', or what the last claim said   7 '1': look at the requests to abort
 --       8 '1': leave a fair share to the other workers   9 epoch of this claim   10 '1': it waited behind BLPOP for a token and
 --       counts only if this worker holds nothing   11 cohorts of this worker, ' NAME NAME ' or '': what one of them has given back is
---       left to others for a while   12.. ids: take exactly these instead
+--       left to others for a while   12 bytes of payloads after which no more jobs are taken   13.. ids: take exactly these instead
 -- Result  {now in ms, ms until the next job is due (0: more are due now, -1: none), score to begin at next time ('' from the
 --         start), 1 if a fair share was left to others, jobs}; a job: see include/claimed.lua
 --         {'unknown', 0} if this worker is not presumed alive: whoever released its jobs would not know of new ones
@@ -17,7 +17,7 @@
 --!include wake
 --!include claimed
 local queue, wake, claims, workers, aborts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local EXACTLY = 12
+local EXACTLY = 13
 local waited, cohorts = ARGV[10] == '1', ARGV[11]
 
 -- The token that went before may not be lost: somebody must see what it was left for.
@@ -40,6 +40,7 @@ if waited and redis.call('EXISTS', claims) == 1 then
 end
 local worker, limit, lock_ms, retry_ttl_s = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local begin_at, look_at_aborts, fair = ARGV[6], ARGV[7] == '1', ARGV[8] == '1'
+local most_bytes, bytes = tonumber(ARGV[12]), 0
 local stamp = whole(now_us())
 local now = math.floor(stamp / 1000)
 local lapse = whole(now + lock_ms)
@@ -74,6 +75,7 @@ local function take(id, score)
   end
   local try = (tonumber(values[2]) or 0) + 1
   redis.call('SET', RETRY .. id, try == 1 and '1' or whole(try), 'EX', retry_ttl_s)
+  bytes = bytes + (values[1] and #values[1] or 0)
   jobs[#jobs + 1] = claimed(id, score, values, try, aborts_asked, stamp)
   scores[#scores + 1] = lapse
   scores[#scores + 1] = id
@@ -109,7 +111,7 @@ local function take_due(most)
     local due = redis.call('ZRANGEBYSCORE', queue, begin_at, now, 'WITHSCORES', 'LIMIT', offset, size)
     local locks = locks_of(due)
     for i = 1, #due, 2 do
-      if #jobs == most then
+      if #jobs == most or bytes >= most_bytes then
         return true, held, last
       end
       last = due[i + 1]
@@ -139,6 +141,9 @@ else
     shared = most < limit and 1 or 0
   end
   more, held, last = take_due(most)
+  if bytes >= most_bytes then
+    shared = 0 -- what is left was left for its size, and may be taken at once
+  end
 end
 
 if #jobs > 0 then

@@ -310,21 +310,16 @@ def test_a_tick_stays_locked_for_a_while_and_a_job_with_an_id_of_its_own_does_no
 
 
 def test_a_retry_comes_back_when_it_asked_to() -> None:
-    assert ending(outcome_of("work", Ended(raised=Retry(2.5)), job_try=3)) == (
-        "id",
-        b"stamp",
-        "again",
-        2500,
-        3,
-        0,
+    assert ending(outcome_of("work", Ended(raised=Retry(2.5)), job_try=3)) == Ending(
+        "id", b"stamp", "again", 2500, 3, 0
     )
-    assert ending(outcome_of("work", Ended(raised=Retry()))) == ("id", b"stamp", "again", "", 1, 0)
+    assert ending(outcome_of("work", Ended(raised=Retry()))) == Ending("id", b"stamp", "again", "", 1, 0)
     assert ending(outcome_of("tick", Ended(raised=Retry(1)), job_id="tick:123")).a == 1000
 
 
 def test_an_interrupted_job_comes_back_as_it_was() -> None:
     outcome = outcome_of("work", Ended(raised=CANCELLED, cause=Cause.SHUTDOWN))
-    assert ending(outcome) == ("id", b"stamp", "again", "", 1, 1)
+    assert ending(outcome) == Ending("id", b"stamp", "again", "", 1, 1)
 
 
 def test_a_result_that_can_not_be_serialized_says_so(caplog: pytest.LogCaptureFixture) -> None:

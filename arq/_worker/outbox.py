@@ -1,0 +1,116 @@
+"""The endings of jobs that Redis does not have yet."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from .. import _sizes
+from .._scripts import Ending
+from . import report
+
+
+class Batch(NamedTuple):
+    """What is written together.
+
+    Attributes:
+        endings: how jobs ended.
+        written: to be resolved when they are written; None if others must be written for that, too.
+    """
+
+    endings: list[Ending]
+    written: asyncio.Future[None] | None
+
+
+def sizes(endings: Sequence[Ending]) -> list[int]:
+    """How many bytes their results have."""
+    return [len(ending.a) if isinstance(ending.a, bytes) else 0 for ending in endings]
+
+
+def _resolve(future: asyncio.Future[None], _: object = None) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class Outbox:
+    """Keeps endings until Redis has them.
+
+    Attributes:
+        has_large: whether one may be larger than Redis takes.
+        is_suspect: whether a write has failed, perhaps because of what was to be written.
+    """
+
+    def __init__(self) -> None:
+        self._endings: list[Ending] = []
+        self._repeated: set[str] = set()
+        self._written: asyncio.Future[None] | None = None
+        self.has_large = self.is_suspect = False
+
+    def __len__(self) -> int:
+        return len(self._endings)
+
+    def __iter__(self) -> Iterator[Ending]:
+        return iter(self._endings)
+
+    def add(self, ending: Ending) -> None:
+        """Keep one more; the next exchange writes it."""
+        self._endings.append(ending)
+        if isinstance(ending.a, bytes) and len(ending.a) > _sizes.ALWAYS_TAKEN:
+            self.has_large = True
+
+    def written(self) -> asyncio.Future[None]:
+        """Done when everything that is here now is written."""
+        if self._written is None:
+            self._written = asyncio.get_running_loop().create_future()
+        return self._written
+
+    def take(self) -> Batch:
+        """Take out what is written next: not too many, and not too much at a time."""
+        count = _sizes.fitting(sizes(self._endings[: _sizes.MOST_ITEMS]))
+        taken, self._endings = self._endings[:count], self._endings[count:]
+        written = None
+        if not self._endings:
+            written, self._written = self._written, None
+        return Batch(taken, written)
+
+    def put_back(self, batch: Batch) -> None:
+        """Keep what was taken: it may not be written."""
+        self._endings[:0] = batch.endings
+        self._repeated.update(ending.job_id for ending in batch.endings)
+        if any(size > _sizes.ALWAYS_TAKEN for size in sizes(batch.endings)):
+            self.has_large = True
+        if batch.written is not None:
+            if self._written is None:
+                self._written = batch.written
+            else:  # somebody asked anew meanwhile: both are answered by the same write
+                self._written.add_done_callback(functools.partial(_resolve, batch.written))
+
+    def settle(self, batch: Batch, answers: Sequence[int]) -> None:
+        """Forget what was taken: it is written. Say which endings came too late.
+
+        One that was sent twice may have been written the first time.
+        """
+        for ending, answer in zip(batch.endings, answers, strict=True):
+            if not answer and ending.job_id not in self._repeated:
+                report.not_ours(ending.job_id)
+        if self._repeated:
+            self._repeated.difference_update(ending.job_id for ending in batch.endings)
+        if batch.written is not None:
+            _resolve(batch.written)
+
+    def cut_down(self, limit: int) -> None:
+        """Replace results of more than `limit` bytes by a text that says so."""
+        for index, size in enumerate(sizes(self._endings)):
+            if size > limit:
+                why = _sizes.too_large(size, limit)
+                report.result_replaced(self._endings[index].job_id, why)
+                self._endings[index] = replaced(self._endings[index], why, limit)
+        self.has_large = False
+
+
+def replaced(ending: Ending, why: str, most_bytes: int) -> Ending:
+    """The same ending with a result of `most_bytes` at most that says why the real one is missing, or with none."""
+    result = b"" if ending.smaller is None else ending.smaller(why, most_bytes)
+    return ending._replace(a=result if len(result) <= most_bytes else b"", smaller=None)

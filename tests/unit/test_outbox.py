@@ -1,0 +1,73 @@
+"""What a worker keeps until Redis has it: how much goes out at a time, and what is too much."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arq._scripts import Ending
+from arq._sizes import ALWAYS_TAKEN, MOST_BYTES, MOST_ITEMS, fitting
+from arq._worker.outbox import Outbox, replaced, sizes
+
+
+def ending(job_id: str, size: int) -> Ending:
+    return Ending(job_id, b"stamp", "done", bytes(size), 1000, "", lambda why, most: why.encode())
+
+
+@given(st.lists(st.integers(0, 40), max_size=50), st.integers(1, 10), st.integers(1, 100))
+def test_what_fits_is_as_much_as_may_be_and_one_at_least(sizes: list[int], items: int, most: int) -> None:
+    count = fitting(sizes, items, most)
+    assert count <= min(items, len(sizes))
+    assert count >= min(1, len(sizes))
+    assert count <= 1 or sum(sizes[:count]) <= most
+    assert count == min(items, len(sizes)) or sum(sizes[: count + 1]) > most
+
+
+def test_endings_go_out_a_few_megabytes_at_a_time() -> None:
+    outbox = Outbox()
+    for number in range(10):
+        outbox.add(ending(str(number), MOST_BYTES // 4))
+    taken = []
+    while outbox:
+        batch = outbox.take()
+        assert sum(sizes(batch.endings)) <= MOST_BYTES
+        taken += [one.job_id for one in batch.endings]
+    assert taken == [str(number) for number in range(10)]
+
+
+def test_endings_go_out_so_many_at_a_time() -> None:
+    outbox = Outbox()
+    for number in range(2 * MOST_ITEMS + 1):
+        outbox.add(ending(str(number), 1))
+    assert [len(outbox.take().endings) for _ in range(3)] == [MOST_ITEMS, MOST_ITEMS, 1]
+
+
+async def test_written_is_said_when_the_last_part_is() -> None:
+    outbox = Outbox()
+    for name in ("a", "b"):
+        outbox.add(ending(name, MOST_BYTES))
+    written = outbox.written()
+    outbox.settle(outbox.take(), [1])
+    assert not written.done()
+    last = outbox.take()
+    outbox.put_back(last)
+    assert not written.done()
+    outbox.settle(outbox.take(), [1])
+    assert written.done()
+
+
+def test_what_is_too_large_is_replaced_and_the_rest_stays() -> None:
+    outbox = Outbox()
+    for name, size in (("small", 10), ("large", ALWAYS_TAKEN + 1)):
+        outbox.add(ending(name, size))
+        assert outbox.has_large is (name == "large")
+    outbox.cut_down(ALWAYS_TAKEN)
+    assert [(one.job_id, one.a) for one in outbox] == [
+        ("small", bytes(10)),
+        ("large", b"1000001 bytes, Redis takes 1000000 at most"),
+    ]
+
+
+def test_a_reason_that_is_too_large_itself_is_left_out() -> None:
+    assert replaced(ending("id", 100), "a long reason", 5).a == b""
+    assert replaced(replaced(ending("id", 100), "why", 5), "again", 5).a == b""
