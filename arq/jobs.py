@@ -153,6 +153,7 @@ class Job:
         clock = asyncio.get_running_loop().time
         start = clock()
         while True:
+            waited = clock() - start  # before the look: what came while this loop stood still is seen
             payload, in_queue = await look(self._redis, self.job_id, self._queue_name)
             if payload is not None:
                 return deserialize_result(payload, deserializer=self._deserializer)
@@ -161,7 +162,6 @@ class Job:
                     "Not waiting for job result because the job is not in queue. "
                     "Is the worker function configured to keep result?"
                 )
-            waited = clock() - start
             if timeout is not None and waited >= timeout:
                 raise TimeoutError
             await asyncio.sleep(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from datetime import datetime, timedelta
 from time import time
@@ -76,8 +77,8 @@ class Duties(WorkerState):
         """Cancel those running jobs that somebody asked to abort."""
         for job_id in await self._get_pump().aborted(list(self.job_tasks)):
             task = self.job_tasks.get(job_id)
-            now_s = self._clock()
-            if task is not None and now_s >= self._abort_again_at_s.get(job_id, 0.0):
+            now_s = self._clock() - self._standstills.total_s()  # while the loop stands still no job can obey
+            if task is not None and now_s >= self._abort_again_at_s.get(job_id, -math.inf):
                 self.aborting_tasks.add(job_id)
                 self._abort_again_at_s[job_id] = now_s + CANCEL_AGAIN_S
                 task.cancel()

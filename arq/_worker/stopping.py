@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import math
 from signal import Signals
 from typing import Any
 
@@ -88,12 +89,8 @@ class Stopping(WorkerState):
         self._drain_task = self.loop.create_task(self._wait_for_tasks_to_complete(sig))
 
     async def _wait_for_tasks_to_complete(self, signum: Signals) -> None:
-        left_s = float(self.job_completion_wait)
-        until_s = self._clock() + left_s + min(left_s, _MOST_GIVEN_BACK_S)
-        while self.tasks and left_s > 0 and self._clock() < until_s:
-            begun_s, step_s = self._clock(), min(left_s, _DRAIN_STEP_S)
-            await asyncio.wait(list(self.tasks.values()), timeout=step_s)
-            left_s -= min(step_s, self._clock() - begun_s)
+        wait_s = float(self.job_completion_wait)
+        await self._give_jobs(wait_s, min(wait_s, _MOST_GIVEN_BACK_S))
         if self._stopping:
             return
         logger.info(
@@ -103,6 +100,14 @@ class Stopping(WorkerState):
             len(self.tasks),
         )
         self._cancel_all(signum)
+
+    async def _give_jobs(self, left_s: float, most_given_back_s: float) -> None:
+        """Wait for the running jobs, `left_s` at most; time in which the process stood still comes on top."""
+        until_s = self._clock() + left_s + most_given_back_s
+        while self.tasks and left_s > 0 and self._clock() < until_s:
+            begun_s, step_s = self._clock(), min(left_s, _DRAIN_STEP_S)
+            await asyncio.wait(list(self.tasks.values()), timeout=step_s)
+            left_s -= min(step_s, self._clock() - begun_s)
 
     def _cancel_all(self, sig: Signals) -> None:
         self._claim_no_more()
@@ -190,8 +195,8 @@ class Stopping(WorkerState):
     async def _cancelled_jobs_end(self) -> None:
         """Wait for the cancelled jobs; what still runs after a while is told again, it may have lost the first word."""
         while self.tasks:
-            _, running = await asyncio.wait(list(self.tasks.values()), timeout=CANCEL_AGAIN_S)
-            for task in running:
+            await self._give_jobs(CANCEL_AGAIN_S, math.inf)
+            for task in list(self.tasks.values()):
                 task.cancel()
 
     async def _stop_listening(self) -> None:

@@ -7,9 +7,12 @@ import logging
 import os
 import threading
 import time
+from typing import Any
 
 import pytest
+import redis
 
+from arq import jobs
 from arq.connections import ArqRedis
 from arq.jobs import Job
 from arq.worker import func
@@ -55,9 +58,9 @@ async def outcomes(worker: WorkerFactory, pool: ArqRedis, *names: str) -> list[o
             job_ctx["all_run"].set()
 
     one = worker(functions, job_timeout=LIMIT_S, max_jobs=len(names), ctx=ctx, on_job_start=count)
-    jobs = [await enqueued(pool, name) for name in names]
+    enqueued_jobs = [await enqueued(pool, name) for name in names]
     async with running(one):
-        return [await outcome(job) for job in jobs]
+        return [await outcome(job) for job in enqueued_jobs]
 
 
 async def outcome(job: Job) -> object:
@@ -123,3 +126,55 @@ async def test_nothing_of_the_watch_stays(arq_redis: ArqRedis, worker: WorkerFac
         await job.result(timeout=60)
     assert seen == [0, 0]
     assert not watching()
+
+
+async def test_a_job_that_was_cancelled_has_its_time_to_clean_up(
+    arq_redis: ArqRedis, worker: WorkerFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though a neighbour blocks the loop until it would be told once more."""
+    told: list[str] = []
+
+    async def cleans_up(ctx: Ctx) -> None:
+        try:
+            ctx["begun"].append(1)
+            await asyncio.Event().wait()
+        finally:
+            told.append("told")
+            for _ in range(4):
+                await asyncio.sleep(0.05)
+            told.append("clean")
+
+    async def blocks(ctx: Ctx) -> None:
+        try:
+            ctx["begun"].append(1)
+            await asyncio.Event().wait()
+        finally:
+            time.sleep(1)  # noqa: ASYNC251  (that is the fault)
+
+    monkeypatch.setattr("arq._worker.stopping.CANCEL_AGAIN_S", 0.5)
+    for name in ("cleans_up", "blocks"):
+        await enqueued(arq_redis, name)
+    begun: list[int] = []
+    functions = [func(cleans_up, name="cleans_up"), func(blocks, name="blocks")]
+    async with running(worker(functions, burst=False, ctx={"begun": begun})):
+        await wait_until_async(lambda: len(begun) == 2, what="both run")
+    assert told == ["told", "clean"]
+
+
+async def test_a_producer_that_stood_still_looks_once_more(
+    arq_redis: ArqRedis, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The result came while nobody could see it, after the last look had gone out."""
+    job = await enqueued(arq_redis, "quick")
+    look = jobs.look
+    payload = jobs.serialize_result("quick", (), {}, 1, 0, True, "there", 0, 0, "", "arq:queue", job.job_id)
+    assert payload is not None
+
+    async def look_and_stand_still(*args: Any) -> tuple[bytes | None, bool]:
+        found = await look(*args)
+        redis_client.set(f"arq:result:{job.job_id}", payload, ex=60)
+        redis_client.blpop(["nothing"], 0.3)  # the loop stands still
+        return found
+
+    monkeypatch.setattr(jobs, "look", look_and_stand_still)
+    assert await job.result(timeout=0.2) == "there"
