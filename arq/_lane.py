@@ -11,17 +11,21 @@ import asyncio
 import functools
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any, cast
+from typing import Any
 
 from hiredis import pack_command
 from redis.asyncio import Connection, ConnectionPool
+from redis.asyncio.retry import Retry
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ._link import read_answer
 from ._patience import Patience
+from ._pools import connection_of
 from ._scripts import Call, run_all
 
+#: Seconds after which an answer on a connection of our own pools is taken for lost, if their time-out is not shorter.
+ANSWER_S = 5.0
 #: Seconds that an unused connection is kept. To take one from the pool, which asks first whether it still lives, costs
 #: a tenth of a millisecond. Other commands of the same client get it back at once, and small pools always.
 _KEEP_S = 1.0
@@ -34,12 +38,15 @@ _NAMES_COMMAND = tuple(int(part) for part in version("redis").split(".")[:2]) < 
 class _Loan:
     """A connection that is ours until it is given back; meanwhile the time limit is kept by us."""
 
-    def __init__(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, connection: Connection, loop: asyncio.AbstractEventLoop, answer_s: float | None
+    ) -> None:
         self.connection = connection
         self.loop = loop
         self.used_s = 0.0
         self._is_closed = False
-        self._patience = Patience(connection.socket_timeout or None)
+        self._socket_timeout = connection.socket_timeout
+        self._patience = Patience(min(filter(None, (answer_s, self._socket_timeout)), default=None))
         connection.socket_timeout = None
 
     async def talk(self, packed: Sequence[bytes]) -> list[Any]:
@@ -62,7 +69,7 @@ class _Loan:
     def end(self) -> Connection:
         """The connection as it was."""
         self._patience.stop()
-        self.connection.socket_timeout = self._patience.limit_s
+        self.connection.socket_timeout = self._socket_timeout
         return self.connection
 
 
@@ -71,10 +78,16 @@ class Lane:
 
     Args:
         pool: where the connection comes from and goes back to.
+        answer_s: seconds to wait for answers, if the time-out of the pool's connections is not shorter; None: that.
+        retry: how often to repeat; None: as the pool's connections do.
     """
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    def __init__(
+        self, pool: ConnectionPool, answer_s: float | None = None, retry: Retry | None = None
+    ) -> None:
         self._pool = pool
+        self._answer_s = answer_s
+        self._retry = retry
         self._kept: _Loan | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -94,9 +107,8 @@ class Lane:
         packed = [pack_command(command) for command in commands]
         loan = await self._take()
         try:
-            answers: list[Any] = await loan.connection.retry.call_with_retry(
-                functools.partial(loan.talk, packed), loan.reset
-            )
+            retry = self._retry or loan.connection.retry
+            answers: list[Any] = await retry.call_with_retry(functools.partial(loan.talk, packed), loan.reset)
         except (
             BaseException
         ):  # also a cancellation: answers that nobody has read would be taken for the next ones
@@ -121,7 +133,7 @@ class Lane:
         if self._loop is not loop:  # a timer of a loop that is gone never runs off
             self._loop, self._timer = loop, None
         name = ("EVALSHA",) if _NAMES_COMMAND else ()
-        return _Loan(cast(Connection, await self._pool.get_connection(*name)), loop)  # type: ignore[no-untyped-call]
+        return _Loan(await connection_of(self._pool, *name), loop, self._answer_s)
 
     async def _keep(self, loan: _Loan) -> None:
         if self._pool.max_connections < _SMALL_POOL or self._kept is not None:

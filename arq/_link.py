@@ -80,6 +80,8 @@ class Link:
         return await read_answer(self._connection)
 
     async def _connected(self) -> Connection:
+        if self._connection is not None and was_cut(self._connection):
+            await self._disconnect()  # before anything was sent: nothing can be carried out twice
         if self._connection is None:
             connection = cast(Connection, self._pool.make_connection())  # type: ignore[no-untyped-call]
             connection.retry = Retry(NoBackoff(), 0)
@@ -100,10 +102,19 @@ class Link:
             await connection.disconnect(nowait=True)
 
 
+def was_cut(connection: Connection) -> bool:
+    """Whether the other side has closed a connection on which nothing is expected: idle ones do not live for ever."""
+    reader = getattr(connection, "_reader", None)
+    return reader is not None and reader.at_eof() is True
+
+
 async def read_answer(connection: Connection) -> Any:
-    """The next answer; what Redis refused as an exception, not raised: the answers after it must be read, too."""
+    """The next answer, in bytes whatever the pool's options say; what Redis refused as an exception.
+
+    That is not raised: the answers after it must be read, too.
+    """
     try:
-        return await connection.read_response()
+        return await connection.read_response(disable_decoding=True)
     except ResponseError as exc:
         if str(exc).startswith("Protocol error"):  # its last words: it has hung up
             raise RedisConnectionError(str(exc)) from exc

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import ParseResult, parse_qs, unquote, urlparse
 
 import redis
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
+from redis.backoff import AbstractBackoff
+from redis.exceptions import ConnectionError
 
 from .version import VERSION
 
 #: How often redis-py repeats a command after its connection broke, where `RedisSettings.retry` says nothing.
 #: Connections that lie idle are dropped by servers and proxies, and redis-py 8 notices only when it uses one.
 _COMMAND_RETRIES = 3
+
+
+@dataclass(frozen=True)
+class FirstAtOnce(AbstractBackoff):
+    """No pause before the first retry, since most connections break while nobody uses them; then pauses that double.
+
+    Attributes:
+        base_s: seconds before the second retry.
+        cap_s: the longest pause.
+    """
+
+    base_s: float = 0.2
+    cap_s: float = 0.5
+
+    def compute(self, failures: int) -> float:
+        """Seconds to wait after so many failures."""
+        return 0.0 if failures <= 1 else min(self.cap_s, self.base_s * 2.0 ** (failures - 2))
 
 
 @dataclass
@@ -36,7 +55,14 @@ class RedisSettings:
         max_connections: connections of the pool at most; None: no limit.
         sentinel: `host` is a list of sentinels.
         sentinel_master: name of the master the sentinels watch.
-        retry_on_timeout, retry_on_error, retry: redis-py's retry policy for single commands.
+        retry_on_timeout, retry_on_error, retry: redis-py's retry policy for single commands. Without one, a command is
+            sent again up to three times when its connection breaks, but not when its answer is late.
+        socket_timeout: seconds that the answer to a command may be late; None: no limit. A command that waits at the
+            server (BLPOP, XREAD with BLOCK, WAIT, ...) gets as long as it asks for, and this on top. Whatever it is,
+            `enqueue_job` takes an answer that does not come within five seconds for lost.
+
+    Raises:
+        ValueError: `socket_timeout` is not more than 0.
     """
 
     host: str | list[tuple[str, int]] = "localhost"
@@ -61,6 +87,13 @@ class RedisSettings:
     retry_on_timeout: bool = False
     retry_on_error: list[type[Exception]] | None = None
     retry: Retry | None = None
+    socket_timeout: int | float | None = 20
+
+    def __post_init__(self) -> None:
+        if self.socket_timeout is not None and not self.socket_timeout > 0:
+            raise ValueError(
+                f"socket_timeout must be more than 0 s, or None for no limit, not {self.socket_timeout!r}"
+            )
 
     @classmethod
     def from_dsn(cls, dsn: str) -> RedisSettings:
@@ -106,6 +139,7 @@ def client_options(settings: RedisSettings) -> dict[str, Any]:
         "username": settings.username,
         "password": settings.password,
         "socket_connect_timeout": settings.conn_timeout,
+        "socket_timeout": settings.socket_timeout,
         # redis-py 8 raises when more than 100 commands run at once; older ones, and arq with them, open what is needed.
         "max_connections": settings.max_connections or 2**31,
     }
@@ -113,18 +147,28 @@ def client_options(settings: RedisSettings) -> dict[str, Any]:
         options["retry_on_timeout"] = True
     if settings.retry_on_error is not None:
         options["retry_on_error"] = settings.retry_on_error
-    options["retry"] = settings.retry or Retry(ExponentialBackoff(base=0.05, cap=0.5), _COMMAND_RETRIES)
+    # An answer that is late may still come: a command that was sent again would be carried out twice.
+    options["retry"] = settings.retry or Retry(FirstAtOnce(), _COMMAND_RETRIES, (ConnectionError,))
     options |= _driver_info()
     if settings.ssl:
         options |= _tls_options(settings)
     return options
 
 
+def call_retry(settings: RedisSettings) -> Retry:
+    """How often calls of arq's own are repeated: they may be carried out twice, so also when an answer is late."""
+    retry = settings.retry or Retry(FirstAtOnce(), _COMMAND_RETRIES)
+    if settings.retry_on_error:
+        retry = copy(retry)
+        retry.update_supported_errors(cast(list[type[redis.RedisError]], settings.retry_on_error))
+    return retry
+
+
 def sentinel_options(settings: RedisSettings) -> dict[str, Any]:
     """The same for the sentinels. One that does not answer is asked once more at most, then the next one: left to
     itself, redis-py 8 asks each for three seconds, whenever a connection is opened.
     """
-    retry = Retry(ExponentialBackoff(base=0.05, cap=0.05), 1)
+    retry = Retry(FirstAtOnce(), 1)
     return {"socket_connect_timeout": settings.conn_timeout, "retry": retry} | _driver_info()
 
 

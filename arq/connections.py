@@ -17,9 +17,11 @@ from redis.exceptions import AuthenticationError, RedisError, WatchError
 
 from . import _scripts
 from ._batch import Batcher, send_apart
-from ._lane import Lane
+from ._blocking import PatientRedis
+from ._lane import ANSWER_S, Lane
 from ._link import Link
-from ._redis_settings import RedisSettings, client_options, sentinel_options
+from ._pools import pool_of, wait_when_all_are_in_use
+from ._redis_settings import RedisSettings, call_retry, client_options, sentinel_options
 from ._sizes import ALWAYS_TAKEN, MOST_ITEMS, SizeLimit, fitting, too_large
 from .constants import default_queue_name, expires_extra_ms, result_key_prefix
 from .jobs import (
@@ -99,16 +101,20 @@ def due_at(defer_until: datetime | None, defer_by: SecondsTimedelta | None) -> s
     return f"{to_ms(defer_by):+d}" if defer_by else ""
 
 
-class ArqRedis(Redis):
+class ArqRedis(PatientRedis):
     """A `redis.asyncio.Redis` that can enqueue jobs.
 
     Args:
-        pool_or_conn: an existing connection pool.
+        pool_or_conn: an existing connection pool, or a client that has one. Its options for text (`decode_responses`,
+            `encoding`, response callbacks) do not touch what arq itself reads and writes.
         job_serializer: turns a job into bytes; default: pickle.
         job_deserializer: the reverse.
         default_queue_name: queue of jobs that name none.
         expires_extra_ms: ms after its due time at which a job that never started expires; default: one day.
         kwargs: for `redis.asyncio.Redis`.
+
+    Raises:
+        TypeError: `pool_or_conn` is a client of Redis Cluster, or not of redis.asyncio.
     """
 
     def __init__(
@@ -125,7 +131,7 @@ class ArqRedis(Redis):
         self.default_queue_name = default_queue_name
         self.expires_extra_ms = expires_extra_ms
         if pool_or_conn is not None:
-            kwargs["connection_pool"] = pool_or_conn
+            kwargs["connection_pool"] = pool_of(pool_or_conn)
         super().__init__(**kwargs)
         self._lane = Lane(self.connection_pool)
         self._sentinels: Sequence[Redis] = ()
@@ -399,7 +405,9 @@ async def create_pool(
     settings = settings_ or RedisSettings()
     connect = _connector(settings)
     while True:
-        pool = connect(
+        pool = _make_client(
+            settings,
+            connect,
             job_serializer=job_serializer,
             job_deserializer=job_deserializer,
             default_queue_name=default_queue_name,
@@ -425,6 +433,14 @@ async def create_pool(
             if retry > 0:
                 logger.info("redis connection successful")
             return pool
+
+
+def _make_client(settings: RedisSettings, connect: Callable[..., ArqRedis], **arq_options: Any) -> ArqRedis:
+    client = connect(**arq_options)
+    if settings.max_connections is not None:
+        wait_when_all_are_in_use(client.connection_pool)
+    client._lane = Lane(client.connection_pool, ANSWER_S, call_retry(settings))
+    return client
 
 
 async def _probe(pool: ArqRedis) -> None:

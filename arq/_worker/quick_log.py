@@ -36,15 +36,17 @@ class QuickLog:
         self._second_s = 0.0
         self._common: dict[str, Any] = {}
         self._looked_s = 0
-        self._watched: tuple[list[Any], ...] = ()
-        self._counts: tuple[int, ...] = ()
+        #: those that hand records on, and whom each of them had to serve when they were looked at
+        self._loggers: list[logging.Logger] = []
+        self._served: list[list[Any]] = []
         #: the only handler that would get a record, if it wants no more of it than the text
         self._only_reader: LineWriter | None = None
 
     def info(self, text: str, *args: Any) -> None:
         """Log `text % args`. The caller has asked `isEnabledFor`."""
         now_s = time()
-        if int(now_s) != self._looked_s or tuple(map(len, self._watched)) != self._counts:
+        # the lists themselves: from Python 3.14 on, one that changes is replaced by another
+        if int(now_s) != self._looked_s or self._serves() != self._served:
             self._look(int(now_s))
         writer = self._only_reader
         if writer is None:
@@ -63,14 +65,17 @@ class QuickLog:
         while logger is not None:
             loggers.append(logger)
             logger = logger.parent if logger.propagate else None
-        self._watched = (self._logger.filters, *(logger.handlers for logger in loggers))
-        self._counts = tuple(map(len, self._watched))
+        self._loggers = loggers
+        self._served = [list(served) for served in self._serves()]
         handlers = [handler for logger in loggers for handler in logger.handlers]
         self._only_reader = None
         if len(handlers) == 1 and not self._logger.filters and not is_logging_changed():
             only = handlers[0]
             if isinstance(only, LineWriter) and only.takes_lines():
                 self._only_reader = only
+
+    def _serves(self) -> list[list[Any]]:
+        return [self._logger.filters, *[logger.handlers for logger in self._loggers]]
 
     def _record(self, text: str, args: tuple[Any, ...]) -> logging.LogRecord:
         if logging.getLogRecordFactory() is not logging.LogRecord:

@@ -20,8 +20,16 @@ logger = logging.getLogger("arq.worker")
 BLOCK_S = 20
 #: Seconds beyond that until the answer is taken for lost.
 _GRACE_S = 5.0
-#: Seconds between tries while Redis is away. The worker polls meanwhile.
+#: Seconds from one try to the next at least, while Redis is away. The worker polls meanwhile.
 _RETRY_S = 1.0
+
+
+def rest_s(waited_s: float) -> float:
+    """How long to rest after a wait that failed.
+
+    One that was cut after it had lasted (servers and proxies drop what is idle) is repeated at once.
+    """
+    return max(0.0, _RETRY_S - waited_s)
 
 
 class _Stage(Enum):
@@ -109,6 +117,8 @@ class Listener:
         await self._link.drop()
 
     async def _wait(self) -> None:
+        clock = asyncio.get_running_loop().time
+        began_s = clock()
         try:
             with self._patience:
                 token, claimed = await self._ask()
@@ -118,7 +128,7 @@ class Listener:
                 self._stage = _Stage.NONE
                 raise
             logger.debug("no wake-up tokens while redis is away: %r", exc)
-            await self._rest()
+            await self._rest(clock() - began_s)
             return
         self._claim = None
         refused = isinstance(token, Exception)
@@ -126,7 +136,7 @@ class Listener:
         self._hear(token is not None and not refused, claimed)
         if refused:
             logger.debug("no wake-up tokens: %r", token)
-            await self._rest()
+            await self._rest(clock() - began_s)
 
     async def _ask(self) -> tuple[Any, Any]:
         await self._link.open()
@@ -144,7 +154,7 @@ class Listener:
         self._patience.stop()
         await self._link.drop()
 
-    async def _rest(self) -> None:
-        await asyncio.sleep(_RETRY_S)
+    async def _rest(self, waited_s: float) -> None:
+        await asyncio.sleep(rest_s(waited_s))
         self._stage = _Stage.NONE
         self._hear(False, None)

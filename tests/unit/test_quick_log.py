@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -184,6 +185,24 @@ def test_whoever_comes_later_gets_records(lines: Lines, makes_no_records: list[s
     assert [record.getMessage() for record in late.records] == ["second"]
     assert [line[13:] for line in stream.getvalue().splitlines()] == [" first", " second", " third"]
     assert makes_no_records == ["%s"]
+
+
+@pytest.mark.parametrize("from_python", ["3.13", "3.14"])
+def test_one_handler_goes_and_another_comes(lines: Lines, from_python: str) -> None:
+    """Within one second, so that only the lists of handlers tell. From 3.14 on, they are replaced by others."""
+    logger, first, stream = lines
+    quick = QuickLog(logger, __file__, "origin")
+    quick.info("%s", "first")
+    later = LineHandler(io.StringIO())
+    later.setFormatter(first.formatter)
+    if from_python == "3.13":
+        logger.handlers[:] = [later]
+    else:
+        logger.handlers = [later]
+    quick._looked_s = int(time.time())  # the clock may have gone on
+    quick.info("%s", "second")
+    assert [line[14:] for line in stream.getvalue().splitlines()] == ["first"]
+    assert [line[14:] for line in later.stream.getvalue().splitlines()] == ["second"]
 
 
 def test_a_filter_that_comes_later_is_asked(lines: Lines) -> None:

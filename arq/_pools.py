@@ -1,0 +1,80 @@
+"""Connection pools of redis-py: which are refused, and what happens when all connections are in use."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import weakref
+from typing import Any
+
+import redis
+from redis.asyncio import Connection, ConnectionPool, Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.cluster import RedisCluster as SyncRedisCluster
+from redis.exceptions import ConnectionError
+
+#: Seconds to wait for a connection when all are in use. redis-py's own pool that waits has the same limit.
+WAIT_S = 20.0
+#: Pauses between two looks for one, in s.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.001, 0.05
+
+NO_CLUSTER = "Redis Cluster is not supported by arq: use a server that runs with cluster-enabled no"
+
+
+def pool_of(given: Any) -> ConnectionPool:
+    """The connection pool that an application gave, by itself or in a client.
+
+    Raises:
+        TypeError: it is of a kind that can't be used.
+    """
+    if isinstance(given, RedisCluster | SyncRedisCluster):
+        raise TypeError(f"{type(given).__name__} can't be used: {NO_CLUSTER}")
+    if isinstance(given, redis.Redis | redis.ConnectionPool):
+        raise TypeError(
+            f"arq needs a connection pool of redis.asyncio, not {type(given).__module__}.{type(given).__name__}"
+        )
+    pool: ConnectionPool = given.connection_pool if isinstance(given, Redis) else given
+    return pool
+
+
+def wait_when_all_are_in_use(pool: ConnectionPool) -> None:
+    """Let a pool with few connections make its users wait for one, instead of refusing them at once."""
+    get: Any = type(pool).get_connection
+    own = weakref.ref(pool)  # what belongs to a pool must not keep it alive
+
+    async def get_connection(*args: Any, **kwargs: Any) -> Any:
+        return await _take(functools.partial(get, own(), *args, **kwargs))
+
+    pool.get_connection = get_connection  # type: ignore[method-assign]
+
+
+async def connection_of(pool: ConnectionPool, *command_name: str) -> Connection:
+    """A connection of the pool; when all are in use, one that gets free within `WAIT_S`.
+
+    Raises:
+        redis.exceptions.RedisError: there is none, or it can't be opened.
+    """
+    connection: Connection = await _take(functools.partial(pool.get_connection, *command_name))
+    return connection
+
+
+async def _take(get: functools.partial[Any]) -> Any:
+    try:
+        return await get()
+    except ConnectionError as exc:
+        if not _is_shortage(exc):
+            raise
+    clock = asyncio.get_running_loop().time
+    give_up_at_s, pause_s = clock() + WAIT_S, _FIRST_PAUSE_S
+    while True:
+        await asyncio.sleep(pause_s)
+        pause_s = min(_LONGEST_PAUSE_S, pause_s * 1.5)
+        try:
+            return await get()
+        except ConnectionError as exc:
+            if not _is_shortage(exc) or clock() >= give_up_at_s:
+                raise
+
+
+def _is_shortage(exc: ConnectionError) -> bool:
+    return str(exc).startswith("Too many connections")  # redis-py 5 has no class for it
