@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import re
+
 from .constants import (
+    abort_jobs_ss,
     health_check_key_suffix,
     in_progress_key_prefix,
     job_key_prefix,
@@ -13,7 +17,9 @@ from .constants import (
 #: What all keys but those of a queue begin with; the scripts get it as their first argument.
 PREFIX = "arq:"
 #: Sorted set: worker id -> unix ms at which it is presumed dead.
-WORKERS_KEY = PREFIX + "workers"
+LEASES_KEY = PREFIX + "leases"
+#: Where workers of our first versions stand instead. Read while fleets are mixed; it may as well be somebody's queue.
+OLD_LEASES_KEY = PREFIX + "workers"
 
 
 def job_key(job_id: str) -> str:
@@ -48,11 +54,21 @@ def claims_key(worker_id: str) -> str:
 
 def wake_key(queue_name: str) -> str:
     """List of wake-up tokens; idle workers of the queue wait for it."""
+    return f"{PREFIX}wake:{queue_name}"
+
+
+def old_wake_key(queue_name: str) -> str:
+    """Where our first versions leave tokens. It may as well be a queue, or a list that is none of our business."""
     return f"{queue_name}:wake"
 
 
 def lookers_key(queue_name: str) -> str:
     """Sorted set: id of a worker that looks at the queue -> unix ms until which that is believed."""
+    return f"{PREFIX}lookers:{queue_name}"
+
+
+def old_lookers_key(queue_name: str) -> str:
+    """Where workers of our first versions say so. It may as well be a queue."""
     return f"{queue_name}:workers"
 
 
@@ -64,3 +80,55 @@ def health_key(queue_name: str) -> str:
 def worker_health_key(base: str, pool: str, host: str, slot: int) -> str:
     """The health line of one supervised worker; `base` is the plain health key."""
     return f"{base}:{pool}:{host}:{slot}"
+
+
+_KEYS = (LEASES_KEY, abort_jobs_ss)
+_PREFIXES = (
+    job_key_prefix,
+    in_progress_key_prefix,
+    retry_key_prefix,
+    result_key_prefix,
+    interrupted_key(""),
+    claims_key(""),
+    f"{PREFIX}epoch:",
+    f"{PREFIX}left:",
+    lookers_key(""),
+    wake_key(""),
+)
+#: `arq:cron:<queue>:<schedule>`; a schedule ends in twelve digits. Other names that begin like this are nobody's.
+_TICK_KEY = re.compile(rf"{PREFIX}cron:.+:[0-9a-f]{{12}}", re.DOTALL)
+#: Health keys of a queue, of one supervised worker, see `worker_health_key`.
+_HEALTH_KEY = re.compile(rf".*{health_check_key_suffix}(:.*:\d+)?", re.DOTALL)
+
+
+def _is_ours(name: str) -> bool:
+    return name in _KEYS or name.startswith(_PREFIXES) or _TICK_KEY.fullmatch(name) is not None
+
+
+@functools.lru_cache(maxsize=1024)
+def check_queue_name(name: str) -> None:
+    """Refuse what can't be a queue's name, for the queue would share a key with something else.
+
+    Raises:
+        ValueError: it can't be encoded, or is the name of another key.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError as exc:
+        raise ValueError(f"_queue_name can't be encoded: {name!r}") from exc
+    if _is_ours(name) or _is_ours(health_key(name)) or _HEALTH_KEY.fullmatch(name):
+        raise ValueError(
+            f"{name!r} can't be the name of a queue, arq has a key of that name: choose another one"
+        )
+
+
+def check_health_key(key: str, queue_name: str) -> None:
+    """Refuse a health key that is a queue, or another key of ours.
+
+    Raises:
+        ValueError: so it is.
+    """
+    if key == queue_name:
+        raise ValueError(f"health_check_key {key!r} is the name of the queue: choose another one")
+    if _is_ours(key) or key == OLD_LEASES_KEY:
+        raise ValueError(f"health_check_key {key!r} is the name of another key of arq's: choose another one")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from . import _scripts
-from ._keys import WORKERS_KEY
+from ._keys import LEASES_KEY
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -38,4 +38,4 @@ async def sweep(redis: Redis) -> dict[str, list[str]]:
 
 async def deregister(redis: Redis, worker_id: str) -> None:
     """Forget a worker that holds nothing any more."""
-    await redis.zrem(WORKERS_KEY, worker_id)
+    await redis.zrem(LEASES_KEY, worker_id)

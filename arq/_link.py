@@ -8,8 +8,10 @@ do when an answer is lost.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
-from typing import Any, cast
+from contextlib import suppress
+from typing import Any, NoReturn, cast
 
 from hiredis import pack_command
 from redis.asyncio import Connection, ConnectionPool
@@ -38,6 +40,7 @@ class Link:
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
         self._patience = Patience(timeout_s)
+        self._pid = os.getpid()
 
     async def call(self, calls: Sequence[Call]) -> list[Any]:
         """Run scripts, all in one round trip; scripts that the server does not know take a second one.
@@ -50,6 +53,8 @@ class Link:
 
     async def commands(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Run commands in one round trip; what Redis refuses comes back as an exception in the list."""
+        if os.getpid() != self._pid:
+            end_copy()
         async with self._turn:
             try:
                 with self._patience:
@@ -68,6 +73,8 @@ class Link:
 
     async def send(self, commands: Sequence[tuple[Any, ...]]) -> None:
         """Send commands over the open connection, before the answers to earlier ones are here. Written at once."""
+        if os.getpid() != self._pid:
+            end_copy()
         if self._connection is None:
             raise ConnectionError("the connection is closed")
         packed = [pack_command(command) for command in commands]
@@ -106,6 +113,16 @@ def was_cut(connection: Connection) -> bool:
     """Whether the other side has closed a connection on which nothing is expected: idle ones do not live for ever."""
     reader = getattr(connection, "_reader", None)
     return reader is not None and reader.at_eof() is True
+
+
+def end_copy() -> NoReturn:
+    """End a process that a job has forked and that came back into the worker's loop.
+
+    It must not speak as the worker that it was copied from, and what it closes of the loop is closed for both.
+    """
+    with suppress(OSError):
+        os.write(2, b"arq: a process that a job has forked ends here: it came back into the worker's loop\n")
+    os._exit(1)
 
 
 async def read_answer(connection: Connection) -> Any:

@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redis.exceptions import NoScriptError
 
-from ._keys import PREFIX, WORKERS_KEY, claims_key, lookers_key, wake_key
+from ._keys import (
+    LEASES_KEY,
+    OLD_LEASES_KEY,
+    PREFIX,
+    claims_key,
+    lookers_key,
+    old_lookers_key,
+    wake_key,
+)
 from ._sizes import MOST_BYTES
 from .constants import abort_job_max_age, abort_jobs_ss
 
@@ -156,7 +164,7 @@ def claim(
         claims_key(worker_id),
         lookers_key(queue_name),
         abort_jobs_ss,
-        WORKERS_KEY,
+        LEASES_KEY,
     )
     options = (begin_at or "-inf", int(look_at_aborts), int(fair), epoch, int(waited), cohorts, MOST_BYTES)
     return Call(_CLAIM, keys, (PREFIX, worker_id, limit, lock_ms, RETRY_TTL_S, *options, *job_ids))
@@ -263,12 +271,13 @@ def extend(queue_name: str, worker_id: str, lock_ms: int, job_ids: Sequence[str]
 
 def lease(worker_ids: Sequence[str], lease_ms: int, *, known_only: bool = False) -> Call:
     """Say that workers are alive for the next `lease_ms`; `known_only`: no new ones."""
-    return Call(_LEASE, (WORKERS_KEY,), (PREFIX, lease_ms, "XX" if known_only else "", *worker_ids))
+    return Call(_LEASE, (LEASES_KEY,), (PREFIX, lease_ms, "XX" if known_only else "", *worker_ids))
 
 
 def present(queue_name: str, worker_id: str, for_ms: int) -> Call:
-    """Say that a worker looks at a queue for the next `for_ms`."""
-    return Call(_PRESENT, (lookers_key(queue_name),), (PREFIX, worker_id, for_ms))
+    """Say that a worker looks at a queue for the next `for_ms`; the answer is 1 if workers of old versions do, too."""
+    args = (PREFIX, worker_id, for_ms, old_lookers_key(queue_name))
+    return Call(_PRESENT, (lookers_key(queue_name),), args)
 
 
 class Why(StrEnum):
@@ -284,12 +293,12 @@ def release(worker_id: str, why: Why, cohort: str = "") -> Call:
 
     `cohort`: as in `part`.
     """
-    return Call(_RELEASE, (WORKERS_KEY,), (PREFIX, worker_id, why.value, RETRY_TTL_S, cohort))
+    return Call(_RELEASE, (LEASES_KEY,), (PREFIX, worker_id, why.value, RETRY_TTL_S, cohort))
 
 
 def sweep() -> Call:
     """Give back the jobs of all overdue workers; for the answer see `read_sweep`."""
-    return Call(_SWEEP, (WORKERS_KEY,), (PREFIX,))
+    return Call(_SWEEP, (LEASES_KEY, OLD_LEASES_KEY), (PREFIX,))
 
 
 def read_sweep(answer: Any) -> dict[str, list[str]]:

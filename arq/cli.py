@@ -23,6 +23,8 @@ from .version import VERSION
 _BURST_HELP = "Batch mode: exit once no jobs are found in the queue."
 _CHECK_HELP = "Health check: see if a worker has written its health line; exit 0 if so, else 1."
 _WATCH_HELP = "Run the worker in a fresh process each time a file in this directory changes."
+#: Names the process that watches to the one that it has started.
+_WATCHED = "ARQ_WATCHED"
 _LOG_HELP = "Dotted path of a dict for logging.config.dictConfig."
 
 
@@ -76,8 +78,9 @@ def _check(path: str, settings: WorkerSettingsType) -> NoReturn:
 
 
 def _run(path: str, settings: WorkerSettingsType, kwargs: dict[str, Any]) -> None:
-    if "ARQ_WATCHED" in os.environ:
-        _end_with_parent()
+    # removed: what a job starts is not watched
+    if watcher := os.environ.pop(_WATCHED, ""):
+        _end_with_parent(watcher)
     try:
         worker = worker_module.create_worker(settings, **kwargs)
     except (RuntimeError, ValueError, TypeError, ImportError) as exc:
@@ -168,7 +171,7 @@ async def watch_reload(path: str, command: list[str]) -> int:
 async def _spawn(command: list[str]) -> asyncio.subprocess.Process:
     env = {
         **os.environ,
-        "ARQ_WATCHED": str(os.getpid()),
+        _WATCHED: str(os.getpid()),
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
     return await asyncio.create_subprocess_exec(*command, env=env, start_new_session=True)
@@ -180,12 +183,12 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(watcher: str) -> None:
     """Linux: get SIGTERM when the watching process dies, so that a worker is not left behind."""
     import ctypes
 
     pr_set_pdeathsig = 1
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, Signals.SIGTERM)
-        if os.getppid() != int(os.environ["ARQ_WATCHED"]):  # it died before we asked
+        if str(os.getppid()) != watcher:  # it died before we asked
             sys.exit(0)

@@ -18,6 +18,7 @@ from redis.exceptions import AuthenticationError, RedisError, WatchError
 from . import _scripts
 from ._batch import Batcher, send_apart
 from ._blocking import PatientRedis
+from ._keys import check_queue_name
 from ._lane import ANSWER_S, Lane
 from ._link import Link
 from ._pools import pool_of, wait_when_all_are_in_use
@@ -171,6 +172,7 @@ class ArqRedis(PatientRedis):
         Raises:
             SerializationError: the arguments can't be serialized.
             RuntimeError: both `_defer_until` and `_defer_by` were given.
+            ValueError: the queue's name is that of another key, an id can't be encoded, a time is out of range.
             redis.exceptions.RedisError: Redis can't be reached or refuses.
         """
         options = (_job_id, _queue_name, _defer_until, _defer_by, _expires, _job_try)
@@ -191,7 +193,7 @@ class ArqRedis(PatientRedis):
             For each job what `enqueue_job` would have returned, in order.
 
         Raises:
-            TypeError: one of them is neither.
+            TypeError, ValueError: one of them is neither, or wrong; then nothing is enqueued.
             SerializationError: the arguments of one can't be serialized; then nothing is enqueued.
             redis.exceptions.RedisError: Redis can't be reached or refuses; some of the jobs may be enqueued.
         """
@@ -357,11 +359,11 @@ def _check(job_id: Any, queue_name: Any, defer_by: Any, expires: Any) -> None:
         raise TypeError(f"_job_id must be a str, not {job_id!r}")
     if not isinstance(queue_name, str):
         raise TypeError(f"_queue_name must be a str, not {queue_name!r}")
-    for name, text in (("_job_id", job_id or ""), ("_queue_name", queue_name)):
-        try:
-            text.encode()
-        except UnicodeEncodeError as exc:
-            raise ValueError(f"{name} can't be encoded: {text!r}") from exc
+    check_queue_name(queue_name)
+    try:
+        (job_id or "").encode()
+    except UnicodeEncodeError as exc:
+        raise ValueError(f"_job_id can't be encoded: {job_id!r}") from exc
     if expires is not None and not 0 <= to_seconds(expires) <= _LONGEST_S:
         raise ValueError(f"_expires must be from 0 to {_LONGEST_S:.0f} seconds, not {expires!r}")
     if defer_by and not -_LONGEST_S <= to_seconds(defer_by) <= _LONGEST_S:

@@ -27,13 +27,17 @@ class Brief:
     supervisor_pid: int
 
     def export(self, environ: MutableMapping[str, str]) -> None:
-        """Put what user code may want to know into the environment."""
+        """Put what user code may want to know into the environment.
+
+        Nothing of ours may obey it: whatever a job starts inherits it, other workers and pools, too.
+        """
         environ["ARQ_WORKER_SLOT"] = str(self.slot)
         environ["ARQ_WORKER_COUNT"] = str(self.count)
         environ["ARQ_POOL_NAME"] = self.options.name
         environ["ARQ_WORKER_ID"] = self.worker_id
         environ["ARQ_WORKER_GENERATION"] = str(self.generation)
         environ["ARQ_SUPERVISOR_PID"] = str(self.supervisor_pid)
+        environ.pop("ARQ_PREVIOUS_WORKER_ID", None)  # of a pool whose job has started this one
         if self.previous_worker_id:
             environ["ARQ_PREVIOUS_WORKER_ID"] = self.previous_worker_id
         if self.redis_dsn:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import arq.worker
 from arq._health import Tally, parse_line
-from arq._keys import WORKERS_KEY, health_key, worker_health_key
+from arq._keys import LEASES_KEY, OLD_LEASES_KEY, health_key, worker_health_key
 from arq.connections import RedisSettings, create_pool
 from arq.constants import default_queue_name
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 IMPORT_S = 2.5
 NO_LIMIT_S = 60
+MOST_OLD = 10_000
 
 
 class SettingsError(RuntimeError):
@@ -41,8 +42,8 @@ async def gather_fleet(wanted: "Wanted") -> dict[str, Any]:
     try:
         seconds, microseconds = await redis.time()
         now_ms = seconds * 1000 + microseconds // 1000
-        register: list[tuple[bytes, float]] = await redis.zrange(WORKERS_KEY, 0, -1, withscores=True)
-        found = [read_member(worker_id.decode(), (score - now_ms) / 1000) for worker_id, score in register]
+        register = await _register(redis)
+        found = [read_member(worker_id, (score - now_ms) / 1000) for worker_id, score in register]
         members = [member for member in found if member is not None]
         keys = [worker_health_key(base, member.pool, member.host, member.slot) for member in members]
         lines = await redis.mget(keys) if keys else []
@@ -50,6 +51,21 @@ async def gather_fleet(wanted: "Wanted") -> dict[str, Any]:
         return judge_fleet(queue, await redis.zcard(queue), _of_queue(ours), wanted.min_healthy)
     finally:
         await redis.aclose()
+
+
+async def _register(redis: Any) -> list[tuple[str, float]]:
+    """All workers and when they are presumed dead, those of our first versions, too.
+
+    What they wrote to may be a queue instead, and long; a pool of them is known by its health keys.
+    """
+    pipe = redis.pipeline(transaction=False)
+    pipe.zrange(LEASES_KEY, 0, -1, withscores=True)
+    pipe.zrange(OLD_LEASES_KEY, 0, MOST_OLD - 1, withscores=True)
+    ours, old = await pipe.execute(raise_on_error=False)
+    if isinstance(ours, Exception):
+        raise ours
+    entries = ours if isinstance(old, Exception) else ours + old
+    return [(member.decode(errors="backslashreplace"), score) for member, score in entries]
 
 
 async def _connect(redis_settings: RedisSettings) -> Any:

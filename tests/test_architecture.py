@@ -65,13 +65,17 @@ LONGER_FUNCTIONS = {
 KEY_PREFIXES = (
     "abort",
     "claims",
+    "cron",
     "epoch",
     "in-progress",
     "interrupted",
     "job",
+    "leases",
+    "lookers",
     "queue",
     "result",
     "retry",
+    "wake",
     "workers",
 )
 

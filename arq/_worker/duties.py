@@ -68,7 +68,9 @@ class Duties(WorkerState):
             await self._keep_what_is_ours()
         if now_s >= self._present_at_s and self._in_main:
             self._present_at_s = now_s + _PRESENCE_S / 3
-            await self._get_pump().show_presence(to_ms(_PRESENCE_S))
+            has_old = await self._get_pump().show_presence(to_ms(_PRESENCE_S))
+            if self._listener is not None:
+                self._listener.with_old = has_old
         if now_s >= self._sweep_at_s and not self.supervised:
             self._sweep_at_s = now_s + _SWEEP_S * random.uniform(0.8, 1.2)
             await self._sweep()

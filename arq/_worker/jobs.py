@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import os
 from typing import Any
 
 from redis.exceptions import RedisError
 
 from .._exits import as_failure, asks_to_stop
+from .._link import end_copy
 from .._scripts import ClaimAnswer, ClaimedJob, Ending
 from ..utils import timestamp_ms
 from . import decide, report, run
@@ -183,6 +185,8 @@ class JobRunner(WorkerState):
         else:
             return await run.watch(body, task, limit, functools.partial(self._who_cancelled, job_id))
         finally:
+            if os.getpid() != self._named_in_pid:
+                end_copy()
             del self.job_tasks[job_id], self._names[job_id]
             self.aborting_tasks.discard(job_id)
             self._abort_again_at_s.pop(job_id, None)

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from .._function import Function
-from .._keys import health_key
+from .._keys import check_health_key, check_queue_name, health_key
 from ..connections import ArqRedis, RedisSettings
 from ..constants import default_queue_name, expires_extra_ms
 from ..cron import CronJob
@@ -64,7 +64,8 @@ class WorkerOptions:
 
     Raises:
         RuntimeError: neither a function nor a cron job was given, or something else where one must stand.
-        ValueError: `queue_name` is None and there is no `redis_pool`; two functions or cron jobs share a name.
+        ValueError: `queue_name` is None and there is no `redis_pool`; it, or `health_check_key`, is the name of another
+            key; two functions or cron jobs share a name.
         ImportError: there is nothing at a dotted path.
     """
 
@@ -109,6 +110,7 @@ class WorkerOptions:
             if redis_pool is None:
                 raise ValueError("If queue_name is absent, redis_pool must be present.")
             queue_name = redis_pool.default_queue_name
+        check_queue_name(queue_name)
         self.queue_name = queue_name
         self.redis_settings = redis_settings or RedisSettings()
         self._given_pool = self._pool = redis_pool
@@ -134,6 +136,7 @@ class WorkerOptions:
         self.max_tries = max_tries
         self.health_check_interval = to_seconds(health_check_interval)
         self.health_check_key = health_check_key or health_key(queue_name)
+        check_health_key(self.health_check_key, queue_name)
         self.ctx = ctx if ctx is not None else {}
         self.retry_jobs = retry_jobs
         self.allow_abort_jobs = allow_abort_jobs
@@ -144,10 +147,7 @@ class WorkerOptions:
         self.timezone = timezone or local_timezone()
         self.log_results = log_results
         self.in_progress_timeout_s = self._longest_timeout_s() + 10
-        #: who this worker is in Redis; under arq-supervise, the supervisor says
-        self.worker_id = (
-            os.environ.get("ARQ_WORKER_ID") or f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
-        )
+        self._worker_id, self._named_in_pid = "", 0
         #: whether a supervisor keeps this worker's lease and health keys
         self.supervised = False
         self.jobs_complete = self.jobs_failed = self.jobs_retried = self.queued = 0
@@ -160,6 +160,20 @@ class WorkerOptions:
 
     def _start_state(self) -> None:
         """For the worker: what changes while it runs."""
+
+    @property
+    def worker_id(self) -> str:
+        """Who this worker is in Redis. No two share an id, not even a worker and its copy in a forked process.
+
+        Under arq-supervise, the supervisor says it. It is never read from the environment, which others inherit.
+        """
+        if self._named_in_pid != os.getpid():
+            self.worker_id = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+        return self._worker_id
+
+    @worker_id.setter
+    def worker_id(self, worker_id: str) -> None:
+        self._worker_id, self._named_in_pid = worker_id, os.getpid()
 
     def _longest_timeout_s(self) -> float:
         default_s = _LOCK_WITHOUT_TIMEOUT_S if self.job_timeout_s is None else self.job_timeout_s

@@ -259,9 +259,14 @@ class Pump:
         answers = await self._link.call(calls) if calls else []
         return _scripts.decode_ids(answers[0]) if job_ids else []
 
-    async def show_presence(self, for_ms: int) -> None:
-        """Count among the workers that look at this queue for the next `for_ms`."""
-        await self._link.call([_scripts.present(self._queue_name, self._worker_id, for_ms)])
+    async def show_presence(self, for_ms: int) -> bool:
+        """Count among the workers that look at this queue for the next `for_ms`.
+
+        Returns:
+            whether workers of our first versions look at it, too: they leave tokens elsewhere.
+        """
+        (answer,) = await self._link.call([_scripts.present(self._queue_name, self._worker_id, for_ms)])
+        return bool(answer == 1)
 
     async def sweep(self) -> dict[str, list[str]]:
         """Give back the jobs of workers that are overdue."""

@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 from .. import _scripts
-from .._keys import wake_key
+from .._keys import old_wake_key, wake_key
 from .._scripts import ClaimAnswer
 from .duties import Duties
 from .jobs import JobRunner
@@ -32,9 +32,8 @@ class Waiting(JobRunner, Duties):
         self._answered_ms = 0
 
     def _make_listener(self) -> Listener:
-        return Listener(
-            self.pool.connection_pool, wake_key(self.queue_name), self._heard, self._waiting_claim_lost
-        )
+        keys = wake_key(self.queue_name), old_wake_key(self.queue_name)
+        return Listener(self.pool.connection_pool, *keys, self._heard, self._waiting_claim_lost)
 
     async def _pause(self) -> None:
         """Wait until there is something to do: a token, an ending to write, a due job, or the next look."""

@@ -52,17 +52,26 @@ class Listener:
     Args:
         pool: the pool whose settings the listener's own connection shares.
         key: list of tokens.
+        old_key: where our first versions leave tokens.
         hear: called when a wait is over, with whether there was a token, and with the answer of the claim, if one was
             sent. The listener has to be armed again.
         lost: called when a claim was sent and its answer will not come.
     """
 
     def __init__(
-        self, pool: ConnectionPool, key: str, hear: Callable[[bool, Any], None], lost: Callable[[], None]
+        self,
+        pool: ConnectionPool,
+        key: str,
+        old_key: str,
+        hear: Callable[[bool, Any], None],
+        lost: Callable[[], None],
     ) -> None:
         self._link = Link(pool)
         self._patience = Patience(BLOCK_S + _GRACE_S)
         self._key = key
+        self._old_key: str | None = old_key
+        #: whether to listen for tokens of our first versions: only while such workers are there
+        self.with_old = False
         self._hear = hear
         self._lost = lost
         self._stage = _Stage.NONE
@@ -135,13 +144,15 @@ class Listener:
         self._stage = _Stage.RESTING if refused else _Stage.NONE
         self._hear(token is not None and not refused, claimed)
         if refused:
+            self._old_key = None  # it is something else, or not permitted
             logger.debug("no wake-up tokens: %r", token)
             await self._rest(clock() - began_s)
 
     async def _ask(self) -> tuple[Any, Any]:
         await self._link.open()
         self._stage = _Stage.WAITING  # nothing is awaited until it is written: a claim may follow it
-        wait = ("BLPOP", self._key, BLOCK_S)
+        keys = (self._key, self._old_key) if self.with_old and self._old_key else (self._key,)
+        wait = ("BLPOP", *keys, BLOCK_S)
         await self._link.send([wait] if self._claim is None else [wait, self._claim])
         token = await self._link.read()
         return token, None if self._claim is None else await self._link.read()

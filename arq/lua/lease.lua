@@ -1,6 +1,6 @@
 -- Say that workers are alive, for a while.
 --
--- KEYS  1 workers (zset)
+-- KEYS  1 workers that are presumed alive (zset)
 -- ARGV  1 prefix   2 ms from now until they are presumed dead   3 'XX': only those that are known   4.. worker ids
 -- Result  how many were not known
 --!include keys

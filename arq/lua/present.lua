@@ -2,9 +2,13 @@
 --
 -- KEYS  1 workers that look at this queue (zset)
 -- ARGV  1 prefix   2 worker id   3 ms from now until it does not count any more
--- Result  nothing
+--       4 where workers of our first versions say the same; it may be anything else, or not permitted to us
+-- Result  1 if such workers look at the queue, too
 --!include keys
-local now = now_ms()
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-redis.call('ZADD', KEYS[1], whole(now + ARGV[3]), ARGV[2])
-redis.call('PEXPIRE', KEYS[1], 2 * ARGV[3])
+local lookers, now = KEYS[1], now_ms()
+redis.call('ZREMRANGEBYSCORE', lookers, '-inf', now)
+redis.call('ZADD', lookers, whole(now + ARGV[3]), ARGV[2])
+redis.call('PEXPIRE', lookers, 2 * ARGV[3])
+-- If it is a queue, jobs that are due soon count, too: no harm, see `Listener`.
+local found = redis.pcall('ZCOUNT', ARGV[4], whole(now), whole(now + ARGV[3]))
+return type(found) == 'number' and math.min(1, found) or 0

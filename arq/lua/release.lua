@@ -1,6 +1,6 @@
 -- Give back all jobs of one worker, because it is dead or because it leaves.
 --
--- KEYS  1 workers (zset)
+-- KEYS  1 workers that are presumed alive (zset)
 -- ARGV  1 prefix   2 worker id   3 why, and 5 cohort: see include/release.lua   4 s until the start counters expire
 -- Result  ids of the jobs
 --!include keys

@@ -1,6 +1,6 @@
 -- Give back the jobs of every worker that has not been heard of in time.
 --
--- KEYS  1 workers (zset)
+-- KEYS  1 workers that are presumed alive (zset)   2 the same of our first versions, or anything else
 -- ARGV  1 prefix
 -- Result  worker id, ids of its jobs, worker id, ids of its jobs, ...
 --!include keys
@@ -8,8 +8,25 @@
 --!include give_back
 --!include release
 local swept = {}
-for _, worker in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now_ms(), 'LIMIT', 0, 100)) do
+
+local function overdue(leases)
+  return redis.call('ZRANGEBYSCORE', leases, '-inf', now_ms(), 'LIMIT', 0, 100)
+end
+
+local function sweep(leases, worker)
   swept[#swept + 1] = worker
-  swept[#swept + 1] = release_worker(KEYS[1], worker, 'died', '0', '')
+  swept[#swept + 1] = release_worker(leases, worker, 'died', '0', '')
+end
+
+for _, worker in ipairs(overdue(KEYS[1])) do
+  sweep(KEYS[1], worker)
+end
+-- A queue may have the second name: whoever holds nothing there is none of our workers.
+if redis.call('TYPE', KEYS[2]).ok == 'zset' then
+  for _, worker in ipairs(overdue(KEYS[2])) do
+    if redis.call('EXISTS', CLAIMS .. worker) == 1 then
+      sweep(KEYS[2], worker)
+    end
+  end
 end
 return swept

@@ -63,7 +63,7 @@ def start(pod: Container, version: str) -> None:
 
 
 def are_registered(redis_client: redis.Redis, pods: Iterable[Container]) -> bool:
-    register = str(redis_client.zrange("arq:workers", 0, -1))
+    register = str(redis_client.zrange("arq:leases", 0, -1))
     return all(f"shop:{pod.host}:" in register for pod in pods)
 
 

@@ -128,14 +128,14 @@ async def hold_as_upstream(pool: ArqRedis, *job_ids: str) -> None:
 async def keys(pool: ArqRedis, pattern: str = "*") -> set[str]:
     """All keys but the register of workers."""
     found: list[Any] = await pool.keys(pattern)
-    return {key.decode() for key in found} - {"arq:workers"}
+    return {key.decode() for key in found} - {"arq:leases"}
 
 
 async def nothing_held(pool: ArqRedis, allowed: Sequence[str] = ()) -> None:
     """No lock, no claim, no worker, no job in the queue."""
-    left = await keys(pool) | ({"arq:workers"} if await pool.exists("arq:workers") else set())
+    left = await keys(pool) | ({"arq:leases"} if await pool.exists("arq:leases") else set())
     left -= set(allowed)
-    held = {key for key in left if not key.startswith(("arq:result:", "arq:queue:wake", "arq:cron:"))}
+    held = {key for key in left if not key.startswith(("arq:result:", "arq:wake:arq:queue", "arq:cron:"))}
     assert held == set(), held
 
 

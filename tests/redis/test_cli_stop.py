@@ -35,7 +35,7 @@ async def nothing_left(pool: ArqRedis) -> None:
         | await keys(pool, "arq:claims:*")
         | await keys(pool, "*health-check")
     )
-    assert left | set(await members(pool, "arq:workers")) == set()
+    assert left | set(await members(pool, "arq:leases")) == set()
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT], ids=lambda s: s.name)
@@ -114,8 +114,8 @@ async def test_a_killed_worker(
     program.printed("for_ever started")
     program.process.kill()
     program.ended()
-    (dead,) = await members(arq_redis, "arq:workers")
-    await arq_redis.zadd("arq:workers", {dead: 1})  # time passes
+    (dead,) = await members(arq_redis, "arq:leases")
+    await arq_redis.zadd("arq:leases", {dead: 1})  # time passes
 
     runs = []
 
@@ -152,8 +152,8 @@ class Settings:
     assert job is not None
     statuses = []
     for _ in range(4):
-        for member in await members(arq_redis, "arq:workers"):
-            await arq_redis.zadd("arq:workers", {member: 1})
+        for member in await members(arq_redis, "arq:leases"):
+            await arq_redis.zadd("arq:leases", {member: 1})
         statuses.append(arq("app.Settings").ended())
     assert statuses == [9, 9, 9, 0]
     result = await job.result_info()

@@ -251,7 +251,7 @@ def test_a_job_call_shows_itself() -> None:
 
 async def test_no_token_where_nobody_listens(arq_redis: ArqRedis) -> None:
     await arq_redis.enqueue_job("f")
-    assert not await arq_redis.exists("arq:queue:wake")
+    assert not await arq_redis.exists("arq:wake:arq:queue")
 
 
 async def test_an_enqueue_forgets_an_old_request_to_abort(arq_redis: ArqRedis) -> None:

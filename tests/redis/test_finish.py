@@ -244,8 +244,8 @@ async def test_release_brings_nothing_back_that_is_finished(arq_redis: ArqRedis,
 async def test_release_wakes_somebody(arq_redis: ArqRedis, held: ClaimedJob) -> None:
     """Two tokens: the dead worker may have been waiting for one, and Redis may hand it one before it knows."""
     await _leases.release(arq_redis, "w")
-    assert await arq_redis.llen("arq:queue:wake") == 2
-    assert 0 < await arq_redis.pttl("arq:queue:wake") <= 60_000
+    assert await arq_redis.llen("arq:wake:arq:queue") == 2
+    assert 0 < await arq_redis.pttl("arq:wake:arq:queue") <= 60_000
 
 
 async def test_only_overdue_workers_are_swept(arq_redis: ArqRedis) -> None:
@@ -259,7 +259,7 @@ async def test_only_overdue_workers_are_swept(arq_redis: ArqRedis) -> None:
         return await _leases.sweep(arq_redis)
 
     assert await wait_until_async(swept) == {"dead": ["of dead"]}
-    assert await arq_redis.zrange("arq:workers", 0, -1) == [b"alive"]
+    assert await arq_redis.zrange("arq:leases", 0, -1) == [b"alive"]
     assert await arq_redis.exists("arq:in-progress:of alive", "arq:in-progress:of unknown") == 2
 
 
@@ -268,9 +268,9 @@ async def test_a_renewed_worker_is_not_swept(arq_redis: ArqRedis, held: ClaimedJ
     await _leases.renew(arq_redis, ["w", "was never announced"], 60_000)
     assert await _leases.sweep(arq_redis) == {}
     await _leases.renew(arq_redis, [], 60_000)
-    assert await arq_redis.zrange("arq:workers", 0, -1) == [b"w"]
+    assert await arq_redis.zrange("arq:leases", 0, -1) == [b"w"]
     await _leases.deregister(arq_redis, "w")
-    assert not await arq_redis.exists("arq:workers")
+    assert not await arq_redis.exists("arq:leases")
 
 
 async def test_a_worker_may_hold_thousands(arq_redis: ArqRedis) -> None:

@@ -197,7 +197,7 @@ async def test_a_worker_that_is_held_up_while_it_stops_still_says_goodbye(
         monkeypatch.setattr(f"arq._worker.stopping.{limit}", 0.0)
     worker = runs.worker(proxied)
     async with running(worker):
-        await wait_until_async(lambda: arq_redis.zscore("arq:workers", worker.worker_id))
+        await wait_until_async(lambda: arq_redis.zscore("arq:leases", worker.worker_id))
         proxy.arm(Fault.ANSWER_LOST, marker("release"))
     assert proxy.struck == 1
     await nothing_held(arq_redis)
@@ -247,7 +247,7 @@ async def test_a_redis_that_is_away_for_a_while(
             assert isinstance(job, Job)
             assert await job.result(timeout=30) == "done without redis"
         await wait_until_async(lambda: "redis is back" in caplog.text)
-        assert await arq_redis.zscore("arq:workers", worker.worker_id) is not None
+        assert await arq_redis.zscore("arq:leases", worker.worker_id) is not None
 
 
 # ---------------------------------------------------------------- the producer's side

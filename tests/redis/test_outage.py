@@ -89,7 +89,7 @@ async def test_a_restart_that_loses_everything(own_settings: RedisSettings, pool
         job = await pool.enqueue_job("waits")
         assert isinstance(job, Job)
         assert await job.result(timeout=30) == "done"
-        assert await pool.zscore("arq:workers", gated.worker.worker_id) is not None
+        assert await pool.zscore("arq:leases", gated.worker.worker_id) is not None
     await nothing_held(pool)
 
 

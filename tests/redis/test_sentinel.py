@@ -236,7 +236,7 @@ async def test_a_pool_follows_the_master(fleet: Fleet, pool: ArqRedis, supervise
     await wait_until_async(lambda: all_finished(pool, job_ids), 120, "every job has a result")
     assert not supervised.events("child.exit")
     with fleet.client(fleet.second) as client:
-        wait_until(lambda: client.zcard("arq:workers") == 2, 60, "leases are renewed")
+        wait_until(lambda: client.zcard("arq:leases") == 2, 60, "leases are renewed")
         wait_until(lambda: client.exists("arq:queue:health-check"), 60, "health is written")
     wait_until(lambda: is_healthy(supervised, environ), 60, "healthy")
     assert supervised.stop() == 0

@@ -31,7 +31,7 @@ from tests.redis.harness import (
 )
 from tests.support.eventually import wait_until_async
 
-WAKE = "arq:queue:wake"
+WAKE = "arq:wake:arq:queue"
 
 
 async def counters(pool: ArqRedis, job_id: str) -> list[bytes | None]:

@@ -161,7 +161,7 @@ async def held_by_nobody(pool: ArqRedis) -> set[str]:
         | await keys(pool, "arq:claims:*")
         | await keys(pool, "*health-check")
     )
-    return found | set(await members(pool, "arq:workers"))
+    return found | set(await members(pool, "arq:leases"))
 
 
 async def busy_worker(arq: Arq, pool: ArqRedis, directory: Path, jobs: int = 2500) -> Program:

@@ -39,7 +39,7 @@ from tests.redis.harness import (
 from tests.support.eventually import wait_until_async
 from tests.support.flaky import Fault, FlakyProxy
 
-WAKE = "arq:queue:wake"
+WAKE = "arq:wake:arq:queue"
 
 
 class Jobs(dict[str, int]):

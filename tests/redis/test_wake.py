@@ -168,9 +168,9 @@ async def test_tokens_do_not_pile_up(
         await wait_until_async(lambda: one.job_tasks)
         for _ in range(50):
             await arq_redis.enqueue_job("quick")
-        assert await arq_redis.llen("arq:queue:wake") <= 1
-        if await arq_redis.exists("arq:queue:wake"):
-            assert 0 < await arq_redis.pttl("arq:queue:wake") <= 60_000
+        assert await arq_redis.llen("arq:wake:arq:queue") <= 1
+        if await arq_redis.exists("arq:wake:arq:queue"):
+            assert 0 < await arq_redis.pttl("arq:wake:arq:queue") <= 60_000
     assert await keys(arq_redis, "arq:in-progress:*") == set()
 
 

@@ -165,7 +165,7 @@ async def test_a_supervised_worker_leaves_health_and_lease_to_its_supervisor(
     async with running(one):
         await wait_until_async(lambda: one.job_tasks)
         assert not await arq_redis.exists("arq:queue:health-check")
-        deadline = await arq_redis.zscore("arq:workers", one.worker_id)
+        deadline = await arq_redis.zscore("arq:leases", one.worker_id)
         assert deadline is not None
         assert 5_000 < deadline - timestamp_ms() <= 30_000
 
@@ -178,7 +178,7 @@ async def test_the_lease_is_renewed_however_seldom_the_worker_looks(
     deadlines = set()
 
     async def moved() -> bool:
-        deadlines.add(await arq_redis.zscore("arq:workers", one.worker_id))
+        deadlines.add(await arq_redis.zscore("arq:leases", one.worker_id))
         return len(deadlines - {None}) > 2
 
     async with running(one):

@@ -183,7 +183,10 @@ def test_a_function_without_a_name_needs_one() -> None:
     assert func(partial, name="partial").name == "partial"
 
 
-def test_the_id_of_a_worker_comes_from_the_environment_or_is_unique(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Worker([work]).worker_id != Worker([work]).worker_id
+def test_the_id_of_a_worker_is_its_own_whatever_it_inherits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARQ_WORKER_ID", "pool:host:1:abc")
-    assert Worker([work]).worker_id == "pool:host:1:abc"
+    one, other = Worker([work]), Worker([work])
+    assert one.worker_id == one.worker_id
+    assert len({one.worker_id, other.worker_id, "pool:host:1:abc"}) == 3
+    one.worker_id = "named"
+    assert one.worker_id == "named"

@@ -2,7 +2,7 @@
 -- Returns the ids of the jobs. Jobs whose lock names somebody else are left alone.
 -- `why`: 'unbegun' (the worker leaves and has begun none of them), 'stopped' (a shutdown ended them) or 'died'. `cohort`: see
 -- include/give_back.lua.
-local function release_worker(workers, worker, why, retry_ttl_s, cohort)
+local function release_worker(leases, worker, why, retry_ttl_s, cohort)
   local claims = CLAIMS .. worker
   local held = redis.call('HGETALL', claims)
   local released, queues = {}, {}
@@ -22,11 +22,11 @@ local function release_worker(workers, worker, why, retry_ttl_s, cohort)
     end
   end
   redis.call('DEL', claims, EPOCH .. worker) -- no member: all its claims are refused from now on
-  redis.call('ZREM', workers, worker)
+  redis.call('ZREM', leases, worker)
   for queue in pairs(queues) do
-    wake_one(queue .. ':wake')
+    wake_one(WAKE .. queue)
     if why ~= 'unbegun' then -- a second one: the dead worker may have been waiting, and Redis may not know yet that it is gone
-      redis.call('RPUSH', queue .. ':wake', '1')
+      redis.call('RPUSH', WAKE .. queue, '1')
     end
   end
   return released

@@ -152,7 +152,7 @@ def test_a_place_that_can_not_be_written(pool: Pool, option: str) -> None:
 def test_the_fleet(pool: Pool, redis_client: redis.Redis) -> None:
     pool.start("--procs", "2", "--name", "shop", *LASTING).ready()
     url = f"redis://127.0.0.1:{pool.port}"
-    redis_client.zadd("arq:workers", {"shop:far:0:00000000": 1, "a-plain-worker:1:x": 9e15})
+    redis_client.zadd("arq:leases", {"shop:far:0:00000000": 1, "a-plain-worker:1:x": 9e15})
     redis_client.set("arq:queue:health-check:shop:far:0", "no health line", ex=60)
 
     def fleet() -> dict[str, Any]:

@@ -23,7 +23,7 @@ def test_workers_work_and_stop_ends_everything(pool: Pool, queue: Queue, redis_c
     assert pool.stop() == 0
     assert pool.events("stop.done", code=0)
     assert pool.text().count("on_shutdown ran") == 2
-    assert not redis_client.exists("arq:workers", "arq:queue:health-check")
+    assert not redis_client.exists("arq:leases", "arq:queue:health-check")
     assert not redis_client.keys("*in-progress*")
 
 
