@@ -108,7 +108,13 @@ def enqueue(queue_name: str, jobs: Iterable[NewJob], expires_extra_ms: int) -> C
 
 
 class ClaimedJob(NamedTuple):
-    """A job that was given to this worker."""
+    """A job that was given to this worker.
+
+    Attributes:
+        payload: None if it has expired, or is not here.
+        left_out: bytes of a payload that was not sent along.
+        unreadable: why the payload is not here, and will not come; '' if it is, or there is none.
+    """
 
     job_id: str
     score: int
@@ -117,6 +123,8 @@ class ClaimedJob(NamedTuple):
     interrupted: int
     aborted: bool
     stamp: bytes
+    left_out: int = 0
+    unreadable: str = ""
 
 
 class ClaimAnswer(NamedTuple):
@@ -192,12 +200,12 @@ def read_claim(answer: Any) -> ClaimAnswer | Refusal:
     return ClaimAnswer(now_ms, wait_ms, begin_at.decode(), shared == 1, read_jobs(jobs))
 
 
-def reclaim(worker_id: str, epoch: int) -> Call:
+def reclaim(worker_id: str, epoch: int, most_bytes: int = MOST_BYTES) -> Call:
     """Ask which jobs the worker holds, and let no claim of an epoch before `epoch` add to them any more.
 
-    For the answer see `read_jobs`.
+    After `most_bytes` of payloads only their sizes are sent. For the answer see `read_jobs`.
     """
-    return Call(_RECLAIM, (claims_key(worker_id), abort_jobs_ss), (PREFIX, worker_id, epoch))
+    return Call(_RECLAIM, (claims_key(worker_id), abort_jobs_ss), (PREFIX, worker_id, epoch, most_bytes))
 
 
 def read_jobs(answer: Any) -> list[ClaimedJob]:
@@ -209,8 +217,10 @@ def read_jobs(answer: Any) -> list[ClaimedJob]:
         except UnicodeDecodeError:
             logger.error("job id %r is not UTF-8, the job can't be run", job_id)  # noqa: TRY400  (no traceback)
             continue
+        left_out = payload if isinstance(payload, int) else 0
+        sent = None if left_out else payload or None
         jobs.append(
-            ClaimedJob(name, score_ms(score), payload or None, job_try, interrupted, aborted == 1, stamp)
+            ClaimedJob(name, score_ms(score), sent, job_try, interrupted, aborted == 1, stamp, left_out)
         )
     return jobs
 

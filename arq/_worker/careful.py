@@ -1,23 +1,30 @@
-"""After a write has failed: was it Redis, or one of the endings? The bad one is found, and the others are written."""
+"""After a failure: was it Redis, or one ending or payload? The bad one is found, and the others go through."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import functools
+from collections.abc import Awaitable, Callable
 from operator import itemgetter
+from typing import TypeVar
 
+from redis.exceptions import RedisError
+
+from .._keys import job_key
 from .._link import Link
 from .._refusals import blames_item, is_lost
-from .._scripts import Call, Ending
+from .._scripts import Call, ClaimedJob, Ending
+from .._sizes import fitting
 from . import report
 from .outbox import Batch, Outbox, replaced, sizes
 
 #: Nobody hangs up because of so few bytes: neither Redis nor a proxy in front of it.
 _HARMLESS_BYTES = 64 * 1024
-#: How often the connection must be lost over one ending alone while Redis answers otherwise, and the pause in between.
+#: How often the connection must be lost over one item alone while Redis answers otherwise, and the pause in between.
 _LEAST_LOST, _PAUSE_S = 3, 0.1
 
 Finish = Callable[[list[Ending]], Call]
+Found = TypeVar("Found")
 
 
 async def write(link: Link, outbox: Outbox, finish: Finish) -> None:
@@ -52,10 +59,8 @@ async def write_apart(link: Link, outbox: Outbox, finish: Finish) -> None:
     """
     await link.drop()
     batch = outbox.take()
-    left = [
-        ending
-        for _, ending in sorted(zip(sizes(batch.endings), batch.endings, strict=True), key=itemgetter(0))
-    ]
+    by_size = sorted(zip(sizes(batch.endings), batch.endings, strict=True), key=itemgetter(0))
+    left = [ending for _, ending in by_size]
     try:
         while left:
             answer = await _write_one(link, left[0], finish)
@@ -70,32 +75,80 @@ async def write_apart(link: Link, outbox: Outbox, finish: Finish) -> None:
 
 async def _write_one(link: Link, ending: Ending, finish: Finish) -> int:
     """Write one ending, or what stands for it; 1 if that was in time."""
+    while True:
+        found = await _alone(link, functools.partial(link.call, [finish([ending])]), sizes([ending])[0])
+        if not isinstance(found, Exception):
+            ((answer,),) = found
+            return int(answer)
+        if ending.ending != "done" or not ending.a:
+            report.ending_refused(ending.job_id, found)
+            return 1
+        report.result_replaced(ending.job_id, f"Redis refused it: {found!r}")
+        ending = replaced(ending, f"Redis refused it: {found!r}", _HARMLESS_BYTES)
+
+
+async def fetch(link: Link, jobs: list[ClaimedJob]) -> list[ClaimedJob]:
+    """The same jobs with the payloads that were left out. What can't be had is noted in the job.
+
+    Raises:
+        redis.exceptions.RedisError, OSError, TimeoutError: Redis is in trouble, or refuses everybody.
+    """
+    found = [job for job in jobs if not job.left_out]
+    left = [job for job in jobs if job.left_out]
+    while left:
+        count = fitting([job.left_out for job in left])
+        found += await _fetch_page(link, left[:count])
+        left = left[count:]
+    return found
+
+
+async def _fetch_page(link: Link, jobs: list[ClaimedJob]) -> list[ClaimedJob]:
+    try:
+        payloads = await link.commands([("GET", job_key(job.job_id)) for job in jobs])
+    except (RedisError, OSError):
+        payloads = [await _fetch_one(link, job) for job in jobs]
+    return [_with_payload(job, payload) for job, payload in zip(jobs, payloads, strict=True)]
+
+
+async def _fetch_one(link: Link, job: ClaimedJob) -> bytes | Exception | None:
+    get = functools.partial(link.commands, [("GET", job_key(job.job_id))])
+    found = await _alone(link, get, job.left_out)
+    if isinstance(found, Exception):
+        return found
+    payload: bytes | Exception | None = found[0]
+    return payload
+
+
+def _with_payload(job: ClaimedJob, payload: bytes | Exception | None) -> ClaimedJob:
+    if not isinstance(payload, Exception):
+        return job._replace(payload=payload or None, left_out=0)
+    why = f"unable to read job: Redis does not give its payload of {job.left_out} bytes: {payload!r}"
+    return job._replace(left_out=0, unreadable=why)
+
+
+async def _alone(link: Link, ask: Callable[[], Awaitable[Found]], size: int) -> Found | Exception:
+    """What Redis says about one item, or how it has refused it.
+
+    Args:
+        size: bytes of the item.
+
+    Raises:
+        redis.exceptions.RedisError, OSError, TimeoutError: it is not the item's fault, or may not be.
+    """
     lost = 0
     while True:
         try:
-            ((answer,),) = await link.call([finish([ending])])
-        except Exception as exc:  # noqa: BLE001  (what is not the ending's fault is raised again)
-            if not blames_item(exc):
-                lost += 1
-                await _blame(link, ending, exc)
-                if lost < _LEAST_LOST:
-                    await asyncio.sleep(_PAUSE_S * lost)
-                    continue
-            if ending.ending != "done" or not ending.a:
-                report.ending_refused(ending.job_id, exc)
-                return 1
-            lost = 0
-            report.result_replaced(ending.job_id, f"Redis refused it: {exc!r}")
-            ending = replaced(ending, f"Redis refused it: {exc!r}", _HARMLESS_BYTES)
-        else:
-            return int(answer)
-
-
-async def _blame(link: Link, ending: Ending, exc: Exception) -> None:
-    """Raise `exc` or another error unless it may be the ending's fault, and not Redis's."""
-    if not is_lost(exc) or sizes([ending])[0] <= _HARMLESS_BYTES:
-        raise exc
-    await _answers(link)
+            return await ask()
+        except Exception as exc:
+            if blames_item(exc):
+                return exc
+            lost += 1
+            if not is_lost(exc) or size <= _HARMLESS_BYTES:
+                raise
+            await _answers(link)
+            if lost == _LEAST_LOST:
+                return exc
+            await asyncio.sleep(_PAUSE_S * lost)
 
 
 async def _answers(link: Link) -> None:

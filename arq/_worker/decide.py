@@ -46,6 +46,8 @@ def read(
     job: ClaimedJob, functions: Mapping[str, Function | CronJob], deserializer: Deserializer | None
 ) -> Attempt:
     """Read the payload of a claimed job. What is wrong with it is noted, not raised."""
+    if job.unreadable:
+        return Attempt(job, job_try=job.job_try, problem=DeserializationError(job.unreadable))
     if job.payload is None:
         return Attempt(job, job_try=job.job_try, problem=JobExecutionFailed("job expired"))
     try:

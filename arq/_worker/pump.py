@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from redis.exceptions import NoScriptError
@@ -12,7 +12,7 @@ from .. import _scripts
 from .._link import Link
 from .._refusals import blames_item
 from .._scripts import Call, ClaimAnswer, Ending, Refusal, Why
-from .._sizes import SizeLimit
+from .._sizes import MOST_BYTES, SizeLimit
 from . import careful
 from .outbox import Outbox
 
@@ -45,6 +45,10 @@ class Pump:
         #: makes a future that is done when everything noted so far is written
         self.written = self._outbox.written
         self._claim_lost = self._stray = False
+        #: whether to ask what is ours has failed, perhaps because of the payloads
+        self._recovery_failed = False
+        #: the jobs that the worker knows to be its own
+        self.known: Container[str] = ()
         #: goes up with each `reclaim`: claims that were given up before and arrive after it are refused
         self._epoch = self._waiting_epoch = 0
         self._begin_at = ""
@@ -107,6 +111,7 @@ class Pump:
         except BaseException as exc:
             self._outbox.put_back(batch)
             self._outbox.is_suspect = bool(batch.endings)
+            self._recovery_failed = recover
             if not (batch.endings and isinstance(exc, Exception) and blames_item(exc)):
                 raise
             await careful.write_apart(self._link, self._outbox, self._finish)
@@ -114,9 +119,9 @@ class Pump:
         self._outbox.settle(batch, answers[0] if batch.endings else [])
         if not asks:
             return None
-        self._claim_lost = False
         if recover:
-            return self._recovered(answers[-1])
+            return await self._recovered(answers[-1])
+        self._claim_lost = False
         return await self._claimed(answers[-1], want, fair, job_ids)
 
     async def _look_at_endings(self) -> None:
@@ -146,7 +151,7 @@ class Pump:
 
     def _reclaim(self) -> Call:
         self._epoch += 1
-        return _scripts.reclaim(self._worker_id, self._epoch)
+        return _scripts.reclaim(self._worker_id, self._epoch, 0 if self._recovery_failed else MOST_BYTES)
 
     def _claim(self, want: int, fair: bool, job_ids: Sequence[str]) -> Call:
         return _scripts.claim(
@@ -162,9 +167,16 @@ class Pump:
             job_ids=job_ids,
         )
 
-    def _recovered(self, answer: Any) -> ClaimAnswer:
-        pending = {(ending.job_id, ending.stamp) for ending in self._outbox}
-        held = [job for job in _scripts.read_jobs(answer) if (job.job_id, job.stamp) not in pending]
+    async def _recovered(self, answer: Any) -> ClaimAnswer:
+        """What is ours and not known yet. From now on we know."""
+        over = {(ending.job_id, ending.stamp) for ending in self._outbox}
+        held = [
+            job
+            for job in _scripts.read_jobs(answer)
+            if (job.job_id, job.stamp) not in over and job.job_id not in self.known
+        ]
+        held = await careful.fetch(self._link, held)
+        self._claim_lost = self._recovery_failed = False
         return ClaimAnswer(now_ms=0, wait_ms=0, begin_at="", shared=False, jobs=held, recovered=True)
 
     async def _claimed(self, raw: Any, want: int, fair: bool, job_ids: Sequence[str]) -> ClaimAnswer:
@@ -174,11 +186,10 @@ class Pump:
             if answer.why == "late":  # the worker ran before, and Redis was away when it left
                 self._epoch = answer.epoch
                 (raw,) = await self._link.call([self._reclaim()])
-                self._claim_lost = False
-                return self._recovered(raw)
+                return await self._recovered(raw)
             # presumed dead, or Redis has lost its data: announce ourselves and ask again
             calls = [_scripts.lease([self._worker_id], self._lease_ms)]
-            if self._epoch:  # was forgotten with the worker, and counts again
+            if self._epoch:  # was forgotten with the worker, and counts again; nothing is ours
                 calls.append(self._reclaim())
             raw = (await self._link.call([*calls, self._claim(want, fair, job_ids)]))[-1]
             self._claim_lost = False

@@ -94,6 +94,7 @@ class WorkerState(WorkerOptions):
         self._outgoing = name
         if self._pump is not None:
             self._pump.cohorts = self._cohorts()
+            self._pump.known = self._claimed
         if name and self._listener is not None:
             self._listener.mute()
         self._activity.set()
@@ -150,6 +151,7 @@ class WorkerState(WorkerOptions):
                 link, self.queue_name, self.worker_id, lock_ms, self._lease_ms(), self.allow_abort_jobs
             )
             self._pump.cohorts = self._cohorts()
+            self._pump.known = self._claimed
         return self._pump
 
     def _lease_ms(self) -> int:

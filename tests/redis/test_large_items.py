@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 import redis
 
+from arq import _scripts
+from arq._link import Link
 from arq._sizes import MOST_BYTES
+from arq._worker import careful
 from arq.connections import ArqRedis, JobCall, RedisSettings, create_pool
-from arq.jobs import SerializationError
+from arq.jobs import DeserializationError, SerializationError
 from arq.worker import Worker
 from tests.conftest import WorkerFactory
 from tests.redis.harness import CONNECT_S, QUEUE, Ctx, claim, enqueued, info, quick
@@ -195,7 +198,58 @@ async def test_jobs_with_large_payloads_all_run(arq_redis: ArqRedis, worker: Wor
     assert [await job.result() for job in jobs if job is not None] == [3 * MB] * 12
 
 
+async def test_a_payload_that_redis_does_not_give_fails_its_job_alone(
+    pool: ArqRedis, small: redis.Redis, worker_of: Any
+) -> None:
+    """The server hangs up on clients that have more than 1 MiB to read; Valkey does so after scripts only."""
+    small.config_set("proto-max-bulk-len", 8 * LIMIT)
+    jobs = [await enqueued(pool, "count", bytes(size)) for size in (10, 3 * MB, 20, 4 * MB, 30)]
+    small.config_set("client-output-buffer-limit", f"normal {LIMIT} 0 0")
+    try:
+        worker = worker_of([count])
+        await worker.main()
+        results = await asyncio.gather(*(job.result(timeout=5) for job in jobs), return_exceptions=True)
+    finally:
+        small.config_set("client-output-buffer-limit", "normal 0 0 0")
+    assert [results[0], results[2], results[4]] == [10, 20, 30]
+    for result, size in ((results[1], 3 * MB), (results[3], 4 * MB)):
+        if result != size:
+            assert isinstance(result, DeserializationError), result
+    assert worker.jobs_complete + worker.jobs_failed == 5
+
+
+async def test_what_a_worker_holds_is_told_a_few_megabytes_at_a_time(arq_redis: ArqRedis) -> None:
+    await arq_redis.enqueue_jobs([JobCall("count", bytes(MOST_BYTES // 2), _job_id=f"{i}") for i in range(5)])
+    while (await claim(arq_redis, "w", 5)).jobs:
+        pass
+    answer = await _scripts.run(arq_redis, _scripts.reclaim("w", 1))
+    held = _scripts.read_jobs(answer)
+    assert sorted(job.job_id for job in held) == list("01234")
+    assert [job.payload is not None for job in held] == [True, True, False, False, False]
+    assert all(job.left_out > MOST_BYTES // 2 for job in held if job.payload is None)
+    link = Link(arq_redis.connection_pool)
+    fetched = await careful.fetch(link, held)
+    await link.drop()
+    assert all(job.payload is not None and not job.left_out for job in fetched)
+
+
 # ---------------------------------------------------------------- looking
+
+
+async def test_a_result_that_redis_does_not_give_is_its_callers_error(
+    pool: ArqRedis, small: redis.Redis, worker_of: Any
+) -> None:
+    small.config_set("proto-max-bulk-len", 8 * LIMIT)
+    jobs = [await enqueued(pool, "sized", size) for size in (10, 3 * MB, 20, 30)]
+    await worker_of([sized]).main()
+    small.config_set("client-output-buffer-limit", f"normal {LIMIT} 0 0")
+    try:
+        results = await asyncio.gather(*(job.result(timeout=5) for job in jobs), return_exceptions=True)
+    finally:
+        small.config_set("client-output-buffer-limit", "normal 0 0 0")
+    large = results.pop(1)
+    assert isinstance(large, redis.ConnectionError) or large == bytes(3 * MB)
+    assert results == [bytes(10), bytes(20), bytes(30)]
 
 
 async def test_a_wrong_queue_name_is_its_callers_error(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
