@@ -327,11 +327,47 @@ def pass_on(queue_name: str, leaving: str = "") -> Call:
     return Call(_PASS_ON, (queue_name, wake_key(queue_name), lookers_key(queue_name)), (PREFIX, leaving))
 
 
-def abort(queue_name: str, job_id: str) -> Call:
-    """Ask for a job to be aborted; the answer is 0 when there is nothing to abort."""
-    return Call(
-        _ABORT, (queue_name, wake_key(queue_name), abort_jobs_ss, lookers_key(queue_name)), (PREFIX, job_id)
-    )
+class AbortAnswer(NamedTuple):
+    """What became of a job that is to be aborted.
+
+    Attributes:
+        state: `over`: there is nothing to abort. `running`: somebody runs it. `queued`: nobody does, and it waits for
+            its result to be made. `aborted`: it is out of the queue.
+        payload: of a queued job; None if it has expired.
+        starts: how often a queued job was started before.
+        now_ms: Redis's clock, unix ms.
+    """
+
+    state: str
+    payload: bytes | None = None
+    starts: int = 0
+    now_ms: int = 0
+
+
+def abort(queue_name: str, job_id: str, *, ask: bool) -> Call:
+    """Look at a job that is to be aborted; for the answer see `read_abort`. `ask`: note a request if it runs."""
+    return Call(_ABORT, (queue_name, abort_jobs_ss), (PREFIX, job_id, int(ask)))
+
+
+def take_out(looked: Call, payload: bytes | None, result: bytes, keep_ms: int) -> Call:
+    """The same once more, to take the job out if it is still queued with this payload.
+
+    Args:
+        looked: the call that found it queued.
+        payload: what was found.
+        result: what is to be written about it; b"": nothing.
+        keep_ms: for how long.
+    """
+    return looked._replace(args=(*looked.args, payload or b"", result, keep_ms))
+
+
+def read_abort(answer: Any) -> AbortAnswer:
+    """The answer of `abort` and `take_out`."""
+    state, *found = answer
+    if not found:
+        return AbortAnswer(state.decode())
+    payload, starts, now_ms = found
+    return AbortAnswer(state.decode(), payload or None, starts, now_ms)
 
 
 def aborted(queue_name: str, job_ids: Sequence[str]) -> Call:

@@ -7,6 +7,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from . import _scripts
+from ._abort import aborted_result
 from ._errors import DeserializationError, ResultNotFound, SerializationError
 from ._keys import result_key
 from ._records import JobDef, JobResult, JobStatus
@@ -206,29 +207,58 @@ class Job:
         return JobStatus.deferred if found.score > now_ms else JobStatus.queued
 
     async def abort(self, *, timeout: float | None = None, poll_delay: float = 0.5) -> bool:
-        """Abort the job, whether it is running or still to be run. Workers need `allow_abort_jobs=True`.
+        """Abort the job. One that nobody runs is taken out of the queue at once; whoever waits for its result gets a
+        CancelledError, which is kept for an hour. One that is running is cancelled by its worker, if that has
+        `allow_abort_jobs=True`.
 
         Args:
-            timeout: seconds to wait for the job's end; None: for ever.
+            timeout: seconds to wait for the end of a running job; None: for ever.
             poll_delay: the longest pause in s between two looks.
 
         Returns:
             True if the job was aborted, False if it ended otherwise or is unknown.
 
         Raises:
-            TimeoutError: the job did not end within `timeout`; the request stands.
+            TimeoutError: it is running, and did not end within `timeout`; the request stands.
             Exception: whatever else the job raised.
         """
-        await _scripts.run(self._redis, _scripts.abort(self._queue_name, self.job_id))
-        try:
-            info = await self._wait(timeout, poll_delay)
-        except ResultNotFound:
-            return False
-        if isinstance(info.result, asyncio.CancelledError) and not info.success:
+        clock = asyncio.get_running_loop().time
+        start = clock()
+        state = await self._try_to_abort(ask=True)
+        while state == "running":  # or given back meanwhile by its worker: then it is queued again
+            waited = clock() - start
+            if timeout is not None and waited >= timeout:
+                raise TimeoutError(f"job {self.job_id} goes on: no worker that obeys aborts has ended it")
+            await asyncio.sleep(
+                next_pause_s(waited, poll_delay, None if timeout is None else timeout - waited)
+            )
+            state = await self._try_to_abort(ask=False)
+        if state == "aborted":
             return True
-        if not info.success and isinstance(info.result, BaseException):
-            raise info.result
-        return False
+        info = await self.result_info()
+        if info is None or info.success or not isinstance(info.result, BaseException):
+            return False
+        if isinstance(info.result, asyncio.CancelledError):
+            return True
+        raise info.result
+
+    async def _try_to_abort(self, *, ask: bool) -> str:
+        """Take the job out of the queue if nobody runs it; what state it is in."""
+        look_again = _scripts.abort(self._queue_name, self.job_id, ask=ask)
+        found = _scripts.read_abort(await _scripts.run(self._redis, look_again))
+        while found.state == "queued":
+            result, keep_s = aborted_result(
+                found.payload,
+                self.job_id,
+                self._queue_name,
+                starts=found.starts,
+                now_ms=found.now_ms,
+                serializer=getattr(self._redis, "job_serializer", None),
+                deserializer=self._deserializer or getattr(self._redis, "job_deserializer", None),
+            )
+            call = _scripts.take_out(look_again, found.payload, result, keep_s * 1000)
+            found = _scripts.read_abort(await _scripts.run(self._redis, call))
+        return found.state
 
     def __repr__(self) -> str:
         return f"<arq job {self.job_id}>"

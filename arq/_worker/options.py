@@ -55,7 +55,7 @@ class WorkerOptions:
         health_check_key: where to write it; default: the queue's name and `:health-check`.
         ctx: initial content of the context.
         retry_jobs: run jobs again that raised Retry or were cancelled.
-        allow_abort_jobs: obey `Job.abort`.
+        allow_abort_jobs: cancel running jobs when `Job.abort` asks for it. Queued ones are aborted without a worker.
         max_burst_jobs: stop after starting this many jobs; negative: no limit.
         job_serializer, job_deserializer: as of the pool that enqueues.
         expires_extra_ms: for the pool that the worker makes; see `ArqRedis`.

@@ -1,22 +1,49 @@
--- Ask for a job to be aborted, if there is anything to abort. A deferred job becomes due at once, so that a worker sees it.
+-- Abort a job: one that nobody runs is taken out of the queue, with a result that says so; for one that runs a request is
+-- noted, which its worker may obey. Nothing else becomes of a job.
 --
--- KEYS  1 queue (zset)   2 its wake-up tokens (list)   3 requests to abort (zset)   4 workers that look at this queue (zset)
--- ARGV  1 prefix   2 job id
--- Result  1 asked, 0 there is no such job
+-- KEYS  1 queue (zset)   2 requests to abort (zset)
+-- ARGV  1 prefix   2 job id   3 '1': note a request if it runs
+--       and when the caller has read the payload and made the result of it:
+--       4 that payload ('' none)   5 result ('' none)   6 ms to keep it
+-- Result  {'over'} there is nothing to abort
+--         {'running'}
+--         {'queued', payload ('' none), number of starts, now in ms} nobody runs it: make a result and call again
+--         {'aborted'}
 --!include keys
---!include wake
-local queue, wake, aborts, id = KEYS[1], KEYS[2], KEYS[3], ARGV[2]
-local score = redis.call('ZSCORE', queue, id)
-local running = redis.call('EXISTS', LOCK .. id) == 1
-if redis.call('EXISTS', RESULT .. id) == 1 or not (score or running) then
-  return 0
+local queue, aborts, id = KEYS[1], KEYS[2], ARGV[2]
+redis.call('ZCARD', aborts) -- a key of another type is refused here, before anything is written
+local score, owner = redis.call('ZSCORE', queue, id), redis.call('GET', LOCK .. id)
+
+-- Whether it runs for this queue, though it stands in the queue no more: somebody has removed it by hand.
+local function is_claimed_here()
+  local note = owner ~= '1' and redis.call('HGET', CLAIMS .. owner, id)
+  if not note then
+    return false
+  end
+  local _, _, _, claimed_from = recall(note)
+  return claimed_from == queue
 end
-local now = now_ms()
-if score and not running and tonumber(score) > now then
-  redis.call('ZADD', queue, 'XX', 1, id)
+
+if redis.call('EXISTS', RESULT .. id) == 1 or not (score or owner and is_claimed_here()) then
+  return {'over'}
 end
-redis.call('ZADD', aborts, whole(now), id)
-if redis.call('EXISTS', KEYS[4]) == 1 then
-  wake_one(wake)
+if owner then
+  if ARGV[3] == '1' then
+    redis.call('ZADD', aborts, whole(now_ms()), id)
+  end
+  return {'running'}
 end
-return 1
+
+local payload = redis.call('GET', JOB .. id) or ''
+if ARGV[4] ~= payload then
+  return {'queued', payload, tonumber(redis.call('GET', RETRY .. id)) or 0, now_ms()}
+end
+-- A plain arq worker watches the lock from its look at the queue to its claim: that claim must fail.
+redis.call('SET', LOCK .. id, 'aborted', 'PX', 1000)
+redis.call('DEL', LOCK .. id, JOB .. id, RETRY .. id, INTERRUPTED .. id, LEFT .. id)
+redis.call('ZREM', queue, id)
+redis.call('ZREM', aborts, id)
+if ARGV[5] ~= '' then
+  redis.call('SET', RESULT .. id, ARGV[5], 'PX', ARGV[6])
+end
+return {'aborted'}

@@ -63,6 +63,9 @@ local function is_left_to_others(id)
   return true
 end
 
+-- Other producers of arq let a deferred job become due at this time when they ask to abort it: it must not be run early.
+local DUE_FOR_ABORT = '1'
+
 local function take(id, score)
   -- Texts instead of numbers: Redis takes 1 us to turn a number into text, and there would be two for each job.
   if not redis.call('SET', LOCK .. id, worker, 'NX', 'PX', ARGV[4]) then
@@ -76,7 +79,7 @@ local function take(id, score)
   local try = (tonumber(values[2]) or 0) + 1
   redis.call('SET', RETRY .. id, try == 1 and '1' or whole(try), 'EX', retry_ttl_s)
   bytes = bytes + (values[1] and #values[1] or 0)
-  jobs[#jobs + 1] = claimed(id, score, values, try, aborts_asked, stamp)
+  jobs[#jobs + 1] = claimed(id, score, values, try, score == DUE_FOR_ABORT and aborts or aborts_asked, stamp)
   scores[#scores + 1] = lapse
   scores[#scores + 1] = id
   notes[#notes + 1] = id

@@ -147,6 +147,22 @@ def test_abort_across(
     assert clients[other].result(job_id)["error"] == "asyncio.exceptions.CancelledError"
 
 
+@pytest.mark.parametrize("other", BOTH)
+def test_a_queued_job_is_aborted_without_a_worker(
+    clients: dict[str, Client], place: Place, other: str
+) -> None:
+    """Whoever enqueued it, and whoever asks, reads what a worker would have written."""
+    for number, when in enumerate(({}, {"_defer_by": 3600})):
+        job_id = clients[other].enqueue("add", 1, b=2, _job_id=f"queued-{number}", **when)
+        assert clients["ours"].ask("abort", job_id=job_id).value is True
+        assert clients[other].result(job_id)["error"] == "asyncio.exceptions.CancelledError"
+        assert clients[other].ask("status", job_id=job_id).value == "complete"
+        told = clients[other].ask("result_info", job_id=job_id).value
+        assert (told["function"], told["args"], told["kwargs"]) == ("add", [1], {"b": 2})
+        assert (told["success"], told["job_try"], told["queue_name"]) == (False, 1, place.queue)
+    _assert_nothing_left(place)
+
+
 def test_ids_are_unique_across(clients: dict[str, Client], place: Place) -> None:
     """Of two clients that enqueue one id, one gets the job and the other None."""
     for number, (one, other) in enumerate([BOTH, BOTH[::-1]]):

@@ -125,6 +125,14 @@ async def hold_as_upstream(pool: ArqRedis, *job_ids: str) -> None:
         await pool.set(f"arq:in-progress:{job_id}", b"1", px=60_000)
 
 
+async def ask_as_upstream(pool: ArqRedis, job_id: str) -> None:
+    """Ask for a job to be aborted as a producer of the original does: a deferred job becomes due for it."""
+    score = await pool.zscore(QUEUE, job_id)
+    if score is not None and score > timestamp_ms():
+        await pool.zadd(QUEUE, {job_id: 1})
+    await pool.zadd("arq:abort", {job_id: timestamp_ms()})
+
+
 async def keys(pool: ArqRedis, pattern: str = "*") -> set[str]:
     """All keys but the register of workers."""
     found: list[Any] = await pool.keys(pattern)

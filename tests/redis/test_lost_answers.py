@@ -12,7 +12,7 @@ from arq import _scripts
 from arq.connections import ArqRedis, JobCall, RedisSettings, create_pool
 from arq.jobs import Job
 from arq.worker import Retry, Worker, func
-from tests.redis.harness import QUEUE, keys, nothing_held, running
+from tests.redis.harness import QUEUE, ask_as_upstream, keys, nothing_held, running
 from tests.support.eventually import wait_until_async
 from tests.support.flaky import Fault, FlakyProxy
 
@@ -152,12 +152,12 @@ async def test_an_abort_before_the_start_is_not_forgotten(
 ) -> None:
     job = await arq_redis.enqueue_job("quick")
     assert job is not None
-    abort = asyncio.create_task(job.abort(timeout=30))
-    await wait_until_async(lambda: arq_redis.exists("arq:abort"))
+    await ask_as_upstream(arq_redis, job.job_id)
     worker = runs.worker(proxied, allow_abort_jobs=True)
     worker.on_startup = at_startup(lambda: proxy.arm(fault, marker("claim")))
     async with running(worker):
-        assert await abort
+        with pytest.raises(asyncio.CancelledError):
+            await job.result(timeout=30)
     assert proxy.struck == 1
     assert runs == {}
 

@@ -16,6 +16,7 @@ from tests.conftest import WorkerFactory
 from tests.redis.harness import (
     QUEUE,
     Ctx,
+    ask_as_upstream,
     broken,
     enqueued,
     for_ever,
@@ -189,13 +190,32 @@ async def test_abort_before_the_start(
 ) -> None:
     caplog.set_level(logging.INFO)
     job = await enqueued(arq_redis, "quick", _defer_by=defer_by)
-    abort = asyncio.create_task(job.abort(timeout=30))
-    await wait_until_async(lambda: arq_redis.exists("arq:abort"))
+    await ask_as_upstream(arq_redis, job.job_id)
     one = worker([quick], allow_abort_jobs=True)
     await one.main()
-    assert await abort
+    assert isinstance((await info(job)).result, asyncio.CancelledError)
     assert re.search(rf"⊘ {job.job_id}:quick aborted before start", caplog.text)
     assert one.jobs_complete == 0
+
+
+async def test_a_deferred_job_that_a_plain_producer_aborts_is_not_run_early(
+    arq_redis: ArqRedis, worker: WorkerFactory
+) -> None:
+    """It has made the job due at once, so that workers see it: also one that is to obey no aborts must not run it."""
+    ran: list[str] = []
+
+    async def pay(ctx: Ctx) -> None:
+        ran.append(ctx["job_id"])
+
+    job = await enqueued(arq_redis, "pay", _defer_by=3600)
+    due = await enqueued(arq_redis, "pay")
+    for one_job in (job, due):
+        await ask_as_upstream(arq_redis, one_job.job_id)
+    one = worker([func(pay, name="pay")])
+    await one.main()
+    assert ran == [due.job_id]
+    assert isinstance((await info(job)).result, asyncio.CancelledError)
+    assert not await arq_redis.exists("arq:abort")
 
 
 async def test_abort_while_running(
