@@ -153,7 +153,7 @@ def test_a_queued_job_is_aborted_without_a_worker(
 ) -> None:
     """Whoever enqueued it, and whoever asks, reads what a worker would have written."""
     for number, when in enumerate(({}, {"_defer_by": 3600})):
-        job_id = clients[other].enqueue("add", 1, b=2, _job_id=f"queued-{number}", **when)
+        job_id = clients[other].enqueue("add", 1, b=2, _job_id=f"{place.queue}-{number}", **when)
         assert clients["ours"].ask("abort", job_id=job_id).value is True
         assert clients[other].result(job_id)["error"] == "asyncio.exceptions.CancelledError"
         assert clients[other].ask("status", job_id=job_id).value == "complete"

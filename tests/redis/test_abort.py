@@ -148,7 +148,7 @@ async def test_a_job_that_is_given_back_meanwhile(arq_redis: ArqRedis) -> None:
     await claim(arq_redis, "w")
     abort = asyncio.create_task(job.abort(timeout=PATIENCE_S, poll_delay=0.02))
     await wait_until_async(lambda: arq_redis.exists("arq:abort"))
-    await _scripts.run(arq_redis, _scripts.release("w", forgive=True))
+    await _scripts.run(arq_redis, _scripts.release("w", _scripts.Why.DIED))
     assert await abort
     await nothing_held(arq_redis)
 
