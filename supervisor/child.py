@@ -25,7 +25,7 @@ from .childenv import Brief
 from .codes import ChildCode
 from .handover import pack
 from .jobstats import JobStats
-from .messages import brief_jobs, encode
+from .messages import Decoder, brief_jobs, encode
 from .patience import is_done
 from .spawn import Pipes
 from .title import present_as
@@ -136,6 +136,7 @@ class Session:
         self._sending: asyncio.TimerHandle | None = None
         self._redis_name = self._redis_text = ""
         self._cancelled = asyncio.Event()
+        self._orders = Decoder()
 
     def run(self, settings: Any) -> int:
         """Returns the exit code."""
@@ -181,6 +182,7 @@ class Session:
         # looked up at this moment: monitoring libraries replace it when the settings are imported
         worker = arq.worker.create_worker(settings, **self._overrides(settings))
         worker.worker_id = self._brief.worker_id
+        worker.cohort = self._brief.cohort
         worker.on_ready = self._ready
         worker.allow_pick_jobs = not self._brief.is_quiet
         self._redis_name, self._redis_text = self._hand_over(worker)
@@ -293,6 +295,8 @@ class Session:
         signal.signal(signal.SIGUSR2, self._on_quiet)
         self._line.on_broken = self._orphaned
         self._loop.add_reader(self._pipes.life_fd, self._orphaned)
+        os.set_blocking(self._pipes.orders_fd, False)
+        self._loop.add_reader(self._pipes.orders_fd, self._read_orders)
 
     def _on_term(self, *_: object) -> None:
         if not self._is_started:
@@ -313,11 +317,23 @@ class Session:
         """Runs after the stacks were written, also while a job blocks the loop (unless it never leaves C code)."""
         self._line.send("dump", jobs=brief_jobs(self._worker.running_jobs()))
 
+    def _read_orders(self) -> None:
+        """What the parent has written; before a signal is obeyed, what was written before it."""
+        with suppress(BlockingIOError):
+            data = os.read(self._pipes.orders_fd, 65536)
+            if not data:  # it is gone, which the other pipe tells as well
+                self._loop.remove_reader(self._pipes.orders_fd)
+            for message in self._orders.feed(data):
+                if message.kind == "outgoing":
+                    self._worker.cohort = message.text("cohort")
+                    self._worker.outgoing = message.text("outgoing")
+
     def _drain(self) -> None:
         """Take nothing new, let what runs finish for as long as the settings allow."""
         if self._is_stopping:
             return
         self._is_stopping = True
+        self._read_orders()
         self._worker.cron_jobs = []
         self._line.send("draining")
         self._worker.handle_sig_wait_for_completion(signal.SIGTERM)
@@ -325,6 +341,7 @@ class Session:
     def _cancel(self) -> None:
         """Cancel what runs, now; it goes back to the queue."""
         self._is_stopping = True
+        self._read_orders()
         self._cancelled.set()
         self._worker.handle_sig(signal.SIGQUIT)
 

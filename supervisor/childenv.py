@@ -25,6 +25,7 @@ class Brief:
     redis_dsn: str
     redis_dir: str
     supervisor_pid: int
+    cohort: str
 
     def export(self, environ: MutableMapping[str, str]) -> None:
         """Put what user code may want to know into the environment.
@@ -63,4 +64,5 @@ def make_brief(options: Options, fork: Fork, host: str, redis: tuple[str, str]) 
         redis_dsn=redis[0],
         redis_dir=redis[1],
         supervisor_pid=os.getpid(),
+        cohort=fork.cohort,
     )

@@ -255,6 +255,7 @@ class Fork:
     first: bool
     quiet: bool
     previous_worker_id: str
+    cohort: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +265,15 @@ class Kill:
     key: int
     signal: str
     group: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """Tell a worker the name of its generation, and that of those who are about to go with it; "" = it stays."""
+
+    key: int
+    cohort: str
+    outgoing: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,4 +308,4 @@ class ReloadDone:
     trace: str = ""
 
 
-Command = Fork | Kill | Say | Trace | Notify | ReloadDone
+Command = Fork | Kill | Outgoing | Say | Trace | Notify | ReloadDone

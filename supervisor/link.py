@@ -43,7 +43,7 @@ class Link:
         self._unsent = b""
         self.read_fd, self._beat_fd = os.pipe()
         self._orders_read_fd = self._write_fd = -1
-        if role is Role.STEWARD:
+        if role in (Role.STEWARD, Role.WORKER):
             try:
                 self._orders_read_fd, self._write_fd = os.pipe()
                 os.set_blocking(self._write_fd, False)
@@ -98,6 +98,12 @@ class Link:
         self._unsent = data
         self._flush()
         return True
+
+    def add(self, data: bytes) -> None:
+        """Write a line to the child behind those that it has not taken yet."""
+        if self._write_fd >= 0:
+            self._unsent += data
+            self._flush()
 
     def _flush(self) -> bool:
         while self._unsent:

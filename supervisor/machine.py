@@ -44,12 +44,15 @@ from .stop import (
 
 
 class Machine:
-    """Decides everything about one pool. `spread` returns numbers in [0, 1) for jitter."""
+    """Decides everything about one pool.
 
-    def __init__(self, options: Options, spread: Callable[[], float]) -> None:
+    `spread` returns numbers in [0, 1) for jitter; `incarnation` is a name that no other run of any pool has.
+    """
+
+    def __init__(self, options: Options, spread: Callable[[], float], incarnation: str = "") -> None:
         self._now = 0.0
         limit = RestartLimit(options.restarts_allowed, options.restart_window_s)
-        self.pool = Pool(options, spread, limit, target=options.procs)
+        self.pool = Pool(options, spread, limit, target=options.procs, incarnation=incarnation)
         helpers = [Role.STEWARD]
         helpers += [Role.REDIS] if options.embedded_redis else []
         helpers += [Role.WATCHER] if options.watch else []
@@ -278,6 +281,7 @@ class Machine:
             generation=generation,
             born_s=now,
             deadline_s=now + pool.options.boot_timeout_s,
+            cohort=pool.cohort(generation),
         )
         pool.next_key += 1
         pool.children[child.key] = child
@@ -291,6 +295,7 @@ class Machine:
             first=is_first,
             quiet=pool.is_quiet,
             previous_worker_id=slot.last_worker_id,
+            cohort=child.cohort,
         )
         pool.order(order)
         return child

@@ -9,7 +9,7 @@ from arq._health import Tally
 
 from .backoff import Backoff, RestartLimit
 from .codes import ExitCode, Outcome
-from .events import Command, Fatal, QueueState, Report, Role, Say
+from .events import Command, Fatal, Outgoing, QueueState, Report, Role, Say
 from .options import Options
 
 MARGIN_S = 10.0
@@ -69,6 +69,8 @@ class Child:
     bye: str = ""
     was_asked: bool = False
     needed_force: bool = False
+    cohort: str = ""
+    outgoing: str = ""
 
     def hang_limit_s(self, options: Options) -> float:
         """Silence that ends this child; 0 = none does."""
@@ -154,6 +156,7 @@ class Pool:
     spread: Callable[[], float]
     limit: RestartLimit
     target: int
+    incarnation: str = ""
     started_s: float = 0.0
     slots: list[Slot] = field(default_factory=list)
     helpers: dict[Role, Slot] = field(default_factory=dict)
@@ -183,6 +186,7 @@ class Pool:
     rollout: Rollout | None = None
     last_reload: tuple[bool, float, str] | None = None
     reloads_ok: int = 0
+    reloads_failed: int = 0
     stopping: Stopping | None = None
     exit_code: ExitCode | None = None
     orders: list[Command] = field(default_factory=list)
@@ -194,6 +198,22 @@ class Pool:
     def say(self, event: str, level: str = "info", **fields: object) -> None:
         """Note a record for the log."""
         self.orders.append(Say(level, event, fields))
+
+    def cohort(self, generation: int) -> str:
+        """A name for the workers of one generation, which a reload or a stop ends together."""
+        return f"{self.incarnation}.{generation}.{self.reloads_failed}"
+
+    def tell_outgoing(self, child: Child, cohort: str) -> None:
+        """Have a worker know who goes together with it: what one of them gives back, the others leave alone."""
+        if child.role is Role.WORKER and not child.phase.is_ending and child.outgoing != cohort:
+            child.outgoing = cohort
+            self.order(Outgoing(child.key, child.cohort, cohort))
+
+    def tell_staying(self, child: Child) -> None:
+        """It does not go after all, and may take what those who went have given back."""
+        if child.outgoing:
+            child.cohort = self.cohort(child.generation)
+            self.tell_outgoing(child, "")
 
     def workers(self) -> Iterator[Child]:
         """Worker processes that are not reaped yet, whatever their phase."""

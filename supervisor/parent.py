@@ -6,6 +6,7 @@ imported here before the first fork, so that its pages are shared with every chi
 
 import os
 import random
+import secrets
 import selectors
 import sys
 import time
@@ -33,6 +34,7 @@ from .events import (
     ForkFailed,
     Kill,
     Notify,
+    Outgoing,
     ReloadDone,
     Role,
     RssSample,
@@ -44,6 +46,7 @@ from .headline import Headline
 from .link import Link
 from .logs import Journal, Outlet
 from .machine import Machine
+from .messages import encode
 from .notify import Notifier
 from .options import Options
 from .paths import TakenError, control_path, hold, host_name
@@ -71,7 +74,7 @@ class Parent:
     def __init__(self, options: Options) -> None:
         hold_standard_descriptors()
         self._options = options
-        self._machine = Machine(options, random.random)
+        self._machine = Machine(options, random.random, secrets.token_hex(4))
         self._notifier = Notifier(os.environ, os.getpid())
         self._headline = Headline()
         self._outlet = Outlet()
@@ -160,11 +163,15 @@ class Parent:
             code = int(self._machine.exit_code)
         except Exception:  # noqa: BLE001  # a bug of ours: the children must not outlive it
             self._journal.raw(traceback.format_exc())
-            self._end_everybody()
+            self._processes.end_all(self._pause_at_the_end, LAST_RESORT_S)
             return ExitCode.INTERNAL
         if self._desk is not None:
             self._desk.stopped(code)
         return code
+
+    def _pause_at_the_end(self) -> None:
+        self._selector.select(0.1)
+        self._signals.drain()
 
     def _say_start(self) -> None:
         options = self._options
@@ -287,8 +294,8 @@ class Parent:
             match command:
                 case Fork():
                     self._perform_fork(command)
-                case Kill():
-                    self._perform_kill(command)
+                case Kill() | Outgoing():
+                    self._tell_child(command)
                 case Say():
                     self._journal.say(command.level, command.event, command.fields)
                 case Trace():
@@ -321,8 +328,12 @@ class Parent:
     def _steward(self) -> Link | None:
         return next((link for link in self._links.values() if link.role is Role.STEWARD), None)
 
-    def _perform_kill(self, order: Kill) -> None:
+    def _tell_child(self, order: Kill | Outgoing) -> None:
         link = self._links.get(order.key)
+        if isinstance(order, Outgoing):
+            if link is not None:
+                link.add(encode("outgoing", cohort=order.cohort, outgoing=order.outgoing))
+            return
         if link is not None and link.role is Role.STEWARD:
             self._briefing.is_stale = True  # it acts on the last roster when it is told to end
             self._briefing.push(self._steward(), self._machine.pool)
@@ -331,20 +342,3 @@ class Parent:
     def _answer_reload(self, done: ReloadDone) -> None:
         if self._desk is not None:
             self._desk.reload_done(done)
-
-    # --- the last resort ------------------------------------------------------------------------------------------
-
-    def _end_everybody(self) -> None:
-        """After a bug: TERM, a moment, KILL."""
-        deadline = time.monotonic() + LAST_RESORT_S
-        for key in list(self._links):
-            self._processes.kill(key, "TERM", group=False)
-        while self._processes.pids() and time.monotonic() < deadline:
-            self._selector.select(0.1)
-            self._signals.drain()
-            self._processes.reap()
-        for key in list(self._links):
-            self._processes.kill(key, "KILL", group=True)
-        for pid in self._processes.pids():
-            with suppress(ChildProcessError):
-                os.waitpid(pid, 0)

@@ -2,7 +2,8 @@
 
 import os
 import signal
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -55,6 +56,20 @@ class Processes:
             os.kill(pid, number)
             if name not in ("USR1", "USR2"):
                 os.kill(pid, signal.SIGCONT)
+
+    def end_all(self, pause: Callable[[], None], grace_s: float) -> None:
+        """The last resort: TERM, `grace_s` seconds in which `pause` is called over and over, KILL."""
+        deadline_s = time.monotonic() + grace_s
+        for key in list(self._pid_of):
+            self.kill(key, "TERM", group=False)
+        while self._key_of and time.monotonic() < deadline_s:
+            pause()
+            self.reap()
+        for key in list(self._pid_of):
+            self.kill(key, "KILL", group=True)
+        for pid in self.pids():
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
 
     def reap(self) -> list[Reaped]:
         """Everything that has ended by now."""

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 RSS_STRIKES = 3
 MOST_TRIES = 3
 RETRY_RECYCLE_S = 30.0
+# no generation has this number: workers that go while others of their generation stay
+ONE_BY_ONE = 0
 
 
 def request_reload(pool: Pool, cause: str) -> None:
@@ -124,6 +126,9 @@ def prove(pool: Pool, child: Child) -> None:
         return
     rollout.is_proved = True
     pool.generation = rollout.generation
+    for other in pool.workers():
+        if other.generation < rollout.generation:
+            pool.tell_outgoing(other, other.cohort)
     pool.say("reload.canary_ok", gen=rollout.generation, slot=child.slot)
 
 
@@ -144,6 +149,7 @@ def successor_failed(pool: Pool, slot: Slot, child: Child, error: str, pause_s: 
         pool.rollout = None
         if slot.child is not None:
             slot.child.retire_s = now + RETRY_RECYCLE_S
+            pool.tell_staying(slot.child)
         pool.say("recycle.failed", "warning", slot=slot.index, error=error)
     elif rollout.is_proved and rollout.tries < MOST_TRIES:
         slot.not_before_s = now + pause_s
@@ -154,6 +160,9 @@ def successor_failed(pool: Pool, slot: Slot, child: Child, error: str, pause_s: 
 
 def _give_up(pool: Pool, rollout: Rollout, child: Child, error: str, now: float) -> None:
     pool.rollout = None
+    pool.reloads_failed += 1
+    for other in pool.workers():
+        pool.tell_staying(other)
     pool.last_reload = (False, now, error)
     trace = child.fatal.trace if child.fatal else ""
     pool.say("reload.failed", "error", gen=rollout.generation, error=error)
@@ -196,6 +205,7 @@ def look_for_old(pool: Pool, now: float) -> None:
             )
             child.retire_s, child.most_jobs, child.rss_strikes = None, 0, 0
             pool.recycle.append(slot.index)
+            pool.tell_outgoing(child, pool.cohort(ONE_BY_ONE))
 
 
 def _why_old(child: Child, now: float) -> str:
@@ -221,6 +231,7 @@ def scale(pool: Pool, target: int, now: float) -> None:
     for slot in pool.slots[target:]:
         for child in (slot.child, slot.successor):
             if child is not None:
+                pool.tell_outgoing(child, pool.cohort(ONE_BY_ONE))
                 climb(pool, child, Phase.DRAINING, now)
     del pool.slots[target:]
     for index in range(len(pool.slots), target):
@@ -243,6 +254,7 @@ def restart_all(pool: Pool, now: float) -> None:
     pool.waits_for_change = False
     pool.restart_wanted = pool.restart_asked = True
     for child in list(pool.workers()):
+        pool.tell_outgoing(child, child.cohort)
         climb(pool, child, Phase.DRAINING, now, grace_s=pool.options.watch_grace_s)
 
 

@@ -1,7 +1,7 @@
 """Fork: what happens between the parent's order and the first line of a child's own code.
 
 Signals are blocked across the fork, so that none is lost and none runs a handler of the parent in the child. The
-child has its own process group (Ctrl-C reaches the parent alone), dies with its parent, and keeps five descriptors.
+child has its own process group (Ctrl-C reaches the parent alone), dies with its parent, and keeps six descriptors.
 """
 
 import ctypes

@@ -23,6 +23,7 @@ def begin_stop(pool: Pool, code: ExitCode, cause: str, now: float, stage: int = 
     pool.order(Notify("STOPPING=1"))
     pool.extend_at_s = now  # that has started the manager's own clock, which knows nothing of running jobs
     for child in _of(pool, ORDER[0]):
+        pool.tell_outgoing(child, child.cohort)
         climb(pool, child, Phase.DRAINING, now)
     for _ in range(1, stage):
         _raise_stage(pool, now)

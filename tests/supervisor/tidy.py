@@ -1,6 +1,7 @@
 """What a fault must not leave behind: in a supervisor that goes on, and after one that has ended."""
 
 import os
+import re
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import psutil
 
 # signals and life line: two ends each
 OWN_PIPES = 4
-STEWARD = "arq:st:"
+# the steward and the workers, which are also written to
+TOLD = re.compile(r"arq:(st|\d+):")
 
 
 def untidy(pid: int) -> list[str]:
@@ -22,7 +24,7 @@ def untidy(pid: int) -> list[str]:
         return ["changing"]
     found = [f"zombie {child}" for child, state, _ in states if state == psutil.STATUS_ZOMBIE]
     found += [f"{threads} threads"] if threads != 1 else []
-    wanted = OWN_PIPES + len(states) + sum(name.startswith(STEWARD) for _, _, name in states)
+    wanted = OWN_PIPES + len(states) + sum(TOLD.match(name) is not None for _, _, name in states)
     return found if len(pipes) == wanted else [*found, f"{len(pipes)} ends of pipes instead of {wanted}"]
 
 
