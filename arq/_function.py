@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import ParamSpec, TypeVar, cast
 
 from .typing import SecondsTimedelta, WorkerCoroutine
 from .utils import import_string, to_seconds
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 # Not frozen, no slots: instrumentation assigns to `coroutine` and reads it from the instance's __dict__.
@@ -20,12 +26,28 @@ class Function:
     timeout_s: float | None
     keep_result_s: float | None
     keep_result_forever: bool | None
-    max_tries: int | None
+    max_tries: float | None
 
 
 Function.__module__ = "arq.worker"  # where everybody imports it from
 
 
+def none_is_no_limit(make: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Let `timeout=None`, given in so many words, mean "no limit"; left out, it means "as the worker has it".
+
+    The signature remains the original's, whose default is None.
+    """
+
+    @functools.wraps(make)
+    def told_apart(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        if "timeout" in kwargs and kwargs["timeout"] is None:
+            kwargs["timeout"] = math.inf
+        return make(*args, **kwargs)
+
+    return told_apart
+
+
+@none_is_no_limit
 def func(
     coroutine: str | Function | WorkerCoroutine,
     *,
@@ -33,17 +55,17 @@ def func(
     keep_result: SecondsTimedelta | None = None,
     timeout: SecondsTimedelta | None = None,
     keep_result_forever: bool | None = None,
-    max_tries: int | None = None,
+    max_tries: float | None = None,
 ) -> Function:
-    """Register a coroutine function with options of its own. None always means: as the worker has it.
+    """Register a coroutine function with options of its own. What is left out is as the worker has it.
 
     Args:
         coroutine: the function, or the dotted path of one. A `Function` comes back unchanged.
         name: what jobs call it; default: `coroutine.__qualname__`, or the path that was given.
-        keep_result: how long to keep results, in seconds or as a timedelta; 0: not at all.
-        timeout: how long one run may take, in seconds or as a timedelta.
+        keep_result: how long to keep results, in seconds or as a timedelta; 0: not at all; `math.inf`: for ever.
+        timeout: how long one run may take, in seconds or as a timedelta; None or `math.inf`: no limit.
         keep_result_forever: keep results without a limit; wins over `keep_result`.
-        max_tries: how often a job may be started; 1: never again.
+        max_tries: how often a job may be started; 1: never again; `math.inf`: no limit.
 
     Raises:
         RuntimeError: it is not a coroutine function, or it has no name and none was given.

@@ -81,8 +81,27 @@ _ABORT, _ABORTED, _INSPECT = _load("abort"), _load("aborted"), _load("inspect")
 _PASS_ON, _PRESENT = _load("pass_on"), _load("present")
 
 
+class NewTick(NamedTuple):
+    """Of which schedule a job is the run, and for when, as `enqueue.lua` takes it.
+
+    Attributes:
+        due_ms: planned time, unix ms.
+        ahead_ms: how far workers look ahead.
+        schedule_hash: tells the schedule from all others; '-': runs of it need not be remembered.
+        schedule_id: the same, for workers of an earlier version.
+    """
+
+    due_ms: int
+    ahead_ms: int = 0
+    schedule_hash: str = "-"
+    schedule_id: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(map(str, self))
+
+
 class NewJob(NamedTuple):
-    """A job to be enqueued, as `enqueue.lua` takes it."""
+    """A job to be enqueued, as `enqueue.lua` takes it. `tick`: '', or of a cron job, see `NewTick`."""
 
     job_id: str
     payload: bytes

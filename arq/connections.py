@@ -247,11 +247,11 @@ class ArqRedis(PatientRedis):
         return Job(new_job.job_id, redis=self, _queue_name=queue_name, _deserializer=self.job_deserializer)
 
     async def _enqueue_tick(
-        self, function: str, job_id: str, queue_name: str, schedule: str, tick_ms: int
+        self, function: str, job_id: str, queue_name: str, tick: _scripts.NewTick
     ) -> bool:
-        """Enqueue the run of a schedule for `tick_ms`, unless this or a later one was enqueued before."""
+        """Enqueue a run of a schedule, unless it was enqueued before."""
         payload = serialize_job(function, (), {}, None, timestamp_ms(), serializer=self.job_serializer)
-        new_job = _scripts.NewJob(job_id, payload, str(tick_ms), None, f"{schedule} {tick_ms}")
+        new_job = _scripts.NewJob(job_id, payload, str(tick.due_ms), None, str(tick))
         return await self._enqueue_batches.submit((queue_name, new_job))
 
     async def _send_jobs(self, batch: list[_Addressed]) -> list[_Accepted]:

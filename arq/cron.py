@@ -1,30 +1,15 @@
-"""Calendar arithmetic: when a cron job is due next. No I/O."""
+"""Cron jobs: functions that are enqueued at set times. No I/O."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
-from typing import Any
+from datetime import datetime, timedelta, tzinfo
 
-from ._function import resolve_coroutine
-from .typing import WEEKDAYS, OptionType, SecondsTimedelta, WeekdayOptionType, WorkerCoroutine
+from ._calendar import Calendar, calendar, next_instant
+from ._function import none_is_no_limit, resolve_coroutine
+from .typing import OptionType, SecondsTimedelta, WeekdayOptionType, WorkerCoroutine
 from .utils import to_seconds
-
-#: The lowest and highest value of each field of a schedule.
-_RANGES = {
-    "month": (1, 12),
-    "day": (1, 31),
-    "weekday": (0, 6),
-    "hour": (0, 23),
-    "minute": (0, 59),
-    "second": (0, 59),
-    "microsecond": (0, 999_999),
-}
-#: A date and a weekday meet again within 28 years, 40 across a century: what has not come by then never comes.
-_HORIZON = timedelta(days=41 * 366)
-_ONE_DAY = timedelta(days=1)
 
 
 def next_cron(
@@ -40,74 +25,19 @@ def next_cron(
 ) -> datetime:
     """The first time in a later second than `previous_dt` that matches every field; its timezone is kept.
 
+    This is arithmetic on wall times: a change to or from summer time in between is not seen. Workers plan by
+    `CronJob.next_after`.
+
     Raises:
         ValueError: a value is out of its range, a weekday's name is unknown, or the fields never meet (February 30).
     """
-    dates, times = _normalize(month, day, weekday, hour, minute, second, microsecond)
-    start = previous_dt.replace(microsecond=0) + timedelta(seconds=1)
-    for day_found in _matching_days(start.date(), *dates):
-        earliest = start.time() if day_found == start.date() else time.min
-        found = _first_time(earliest, *times)
-        if found is not None:
-            return datetime.combine(day_found, found, tzinfo=previous_dt.tzinfo)
-    raise ValueError(f"no date matches month={month!r}, day={day!r}, weekday={weekday!r}")
-
-
-def _normalize(*values: Any) -> tuple[tuple[list[int], ...], tuple[list[int], ...]]:
-    fields = tuple(_values(name, value) for name, value in zip(_RANGES, values, strict=True))
-    return fields[:3], fields[3:]
-
-
-def _values(name: str, option: Any) -> list[int]:
-    """All values of a field that match, in order."""
-    low, high = _RANGES[name]
-    if option is None:
-        return list(range(low, high + 1))
-    options: list[Any] = (
-        list(option) if isinstance(option, Collection) and not isinstance(option, str) else [option]
-    )
-    values = sorted({_weekday(o) if name == "weekday" else o for o in options})
-    if not values:
-        raise ValueError(f"{name} must not be empty: no time would match")
-    if not all(isinstance(v, int) and low <= v <= high for v in values):
-        raise ValueError(f"{name} must be from {low} to {high}, not {option!r}")
-    return values
-
-
-def _weekday(option: int | str) -> int:
-    if isinstance(option, int):
-        return option
+    matching = calendar(month, day, weekday, hour, minute, second, microsecond)
+    start = previous_dt.replace(microsecond=0, tzinfo=None) + timedelta(seconds=1)
     try:
-        return [str(name) for name in WEEKDAYS].index(option.lower())
+        found = matching.first(start)
     except ValueError:
-        raise ValueError(f"weekday must be 0 to 6 or one of {', '.join(WEEKDAYS)}, not {option!r}") from None
-
-
-def _matching_days(start: date, months: list[int], days: list[int], weekdays: list[int]) -> Iterator[date]:
-    current, end = start, min(date.max - _HORIZON, start) + _HORIZON
-    while current < end:
-        if current.month not in months:
-            current = (current.replace(day=1) + timedelta(days=32)).replace(day=1)
-            continue
-        if current.day in days and current.weekday() in weekdays:
-            yield current
-        current += _ONE_DAY
-
-
-def _first_time(
-    earliest: time, hours: list[int], minutes: list[int], seconds: list[int], microseconds: list[int]
-) -> time | None:
-    """The first matching time of day that is not before `earliest`."""
-    for hour in (h for h in hours if h >= earliest.hour):
-        for minute in minutes:
-            if (hour, minute) < (earliest.hour, earliest.minute):
-                continue
-            for second in seconds:
-                for microsecond in microseconds:
-                    found = time(hour, minute, second, microsecond)
-                    if found >= earliest:
-                        return found
-    return None
+        raise ValueError(f"no date matches month={month!r}, day={day!r}, weekday={weekday!r}") from None
+    return found.replace(tzinfo=previous_dt.tzinfo)
 
 
 # Not frozen, no slots: instrumentation assigns to `coroutine` and marks cron jobs with attributes of its own.
@@ -130,11 +60,13 @@ class CronJob:
     timeout_s: float | None
     keep_result_s: float | None
     keep_result_forever: bool | None
-    max_tries: int | None
+    max_tries: float | None
+    #: what a worker plans next, for readers; in a process with several workers, the one that has planned last
     next_run: datetime | None = field(default=None)
+    coalesce: bool = True
 
     def calculate_next(self, prev: datetime) -> None:
-        """Set `next_run` to the first time after `prev`."""
+        """Set `next_run` to the first time after `prev`, by `next_cron`."""
         self.next_run = next_cron(
             prev,
             month=self.month,
@@ -146,16 +78,49 @@ class CronJob:
             microsecond=self.microsecond,
         )
 
+    def next_after(self, instant: datetime, zone: tzinfo) -> datetime:
+        """The first run in a later second than `instant`, in UTC.
+
+        Args:
+            instant: aware.
+            zone: in which the schedule is read. Times of the day that its clocks leave out run right after the gap,
+                those that they show twice run the first time; a schedule that matches every hour goes by intervals.
+
+        Raises:
+            ValueError: the schedule never matches.
+        """
+        return next_instant(self._calendar(), instant, zone)
+
     def schedule_id(self) -> str:
         """Tells this schedule from others of the same function; the same in every worker."""
-        fields = (self.month, self.day, self.weekday, self.hour, self.minute, self.second, self.microsecond)
-        text = repr((_normalize(*fields), self.job_id))
-        return f"{self.name}:{hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:12]}"
+        return f"{self.name}:{_digest(self._what())}"
+
+    def schedule_hash(self) -> str:
+        """Tells this schedule from all others, also from those of other functions; the same in every worker."""
+        return _digest(repr((self.name, self._what())))
+
+    def _what(self) -> str:
+        matching = self._calendar()
+        dates = matching.months, matching.days, matching.weekdays
+        times = matching.hours, matching.minutes, matching.seconds, matching.microseconds
+        return repr(((tuple(map(list, dates)), tuple(map(list, times))), self.job_id))
+
+    def _calendar(self) -> Calendar:
+        return calendar(
+            self.month, self.day, self.weekday, self.hour, self.minute, self.second, self.microsecond
+        )
 
     def __repr__(self) -> str:
-        return "<CronJob {}>".format(" ".join(f"{k}={v}" for k, v in self.__dict__.items()))
+        # as the original shows it: what there is more is shown where it was changed
+        shown = {name: value for name, value in self.__dict__.items() if (name, value) != ("coalesce", True)}
+        return "<CronJob {}>".format(" ".join(f"{name}={value}" for name, value in shown.items()))
 
 
+def _digest(text: str) -> str:
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:12]
+
+
+@none_is_no_limit
 def cron(
     coroutine: str | WorkerCoroutine,
     *,
@@ -173,9 +138,14 @@ def cron(
     timeout: SecondsTimedelta | None = None,
     keep_result: float | None = 0,
     keep_result_forever: bool | None = False,
-    max_tries: int | None = 1,
+    max_tries: float | None = 1,
+    coalesce: bool = True,
 ) -> CronJob:
     """Schedule a function. A field takes one value or a collection of values; None matches every value.
+
+    The fields are read in the worker's timezone. When clocks are changed, a schedule that matches every hour goes on by
+    intervals; one that names hours runs once for each time: the first time in an hour that is repeated, and right after
+    the gap if the time is left out.
 
     Args:
         coroutine: coroutine function, or the dotted path of one.
@@ -190,10 +160,13 @@ def cron(
         run_at_startup: also run when a worker starts.
         unique: run each time once, however many workers there are.
         job_id: id of the enqueued job, if it must not overlap with itself or with other schedules.
-        timeout: how long one run may take, in seconds or as a timedelta.
-        keep_result: how long to keep the result, in seconds.
-        keep_result_forever: keep the result without a limit.
-        max_tries: how often one run may be started.
+        timeout: how long one run may take, in seconds or as a timedelta; None or `math.inf`: no limit; left out: as the
+            worker has it.
+        keep_result: how long to keep the result, in seconds; None: as the worker has it; `math.inf`: for ever.
+        keep_result_forever: keep the result without a limit; None: as the worker has it.
+        max_tries: how often one run may be started; None: as the worker has it; `math.inf`: no limit.
+        coalesce: when times were missed (the machine stood still, Redis was away), run the job only for the newest of
+            them; False: for each.
 
     Raises:
         RuntimeError: it is not a coroutine function.
@@ -227,4 +200,5 @@ def cron(
         keep_result_s=to_seconds(keep_result),
         keep_result_forever=keep_result_forever,
         max_tries=max_tries,
+        coalesce=coalesce,
     )

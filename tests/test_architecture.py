@@ -12,14 +12,17 @@ BY_NAME = {module.name: module for module in PRODUCT}
 
 # These decide and compute. Time reaches them as an argument, the world not at all.
 PURE = (
+    "arq._calendar",
     "arq._errors",
     "arq._function",
     "arq._health",
     "arq._keys",
     "arq._records",
     "arq._wire",
+    "arq._worker.clock",
     "arq._worker.schedule",
     "arq._worker.settings",
+    "arq._worker.zones",
     "arq.constants",
     "arq.cron",
     "arq.version",
@@ -75,6 +78,7 @@ KEY_PREFIXES = (
     "queue",
     "result",
     "retry",
+    "ticks",
     "wake",
     "workers",
 )

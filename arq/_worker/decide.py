@@ -95,7 +95,7 @@ def _refused(attempt: Attempt, reason: BaseException, now_ms: int) -> Outcome:
     return Outcome(attempt, Verdict.FAILED, reason, started=False, finish_ms=now_ms)
 
 
-def tries_allowed(attempt: Attempt, defaults: Defaults) -> int:
+def tries_allowed(attempt: Attempt, defaults: Defaults) -> float:
     """How often the job may be started."""
     function = attempt.function
     if function is None or function.max_tries is None:

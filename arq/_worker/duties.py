@@ -7,14 +7,15 @@ import logging
 import math
 import random
 from datetime import datetime, timedelta
-from time import time
+from time import monotonic, time
 
+from .. import _scripts
 from .._health import Tally, format_line
 from .._link import REPLY_TIMEOUT_S
 from .._patience import Patience
 from ..utils import to_ms
 from . import schedule
-from .options import local_timezone
+from .clock import RedisClock
 from .state import CANCEL_AGAIN_S, WorkerState
 
 logger = logging.getLogger("arq.worker")
@@ -25,6 +26,8 @@ _SWEEP_S = 15.0
 _START_OVER_BUSY_S, _START_OVER_IDLE_S = 0.5, 8.0
 #: Seconds for which a worker counts among those that look at its queue.
 _PRESENCE_S = 60.0
+#: Our reckoning of Redis's clock may be off by so much: ticks may lie so much further ahead than we look.
+_CLOCK_SLACK = timedelta(seconds=5)
 
 
 class Duties(WorkerState):
@@ -35,13 +38,16 @@ class Duties(WorkerState):
         self._all_is_due()
         # a beat goes by way of the pool, where redis-py before 8 waits for ever
         self._beat_patience = Patience(REPLY_TIMEOUT_S)
+        self._redis_clock = RedisClock()
+        self._planner = schedule.Planner()
 
     def _all_is_due(self) -> None:
         """A worker begins, perhaps not for the first time: what it said of itself is gone."""
         #: when each duty is due, in the loop's time
         self._beat_at_s = self._keep_at_s = self._sweep_at_s = self._present_at_s = 0.0
         self._start_over_at_s = 0.0
-        self._last_health: tuple[float, str | None] = (0.0, None)
+        #: when the health line was written last, by the loop's clock and by the host's, and what it said
+        self._last_health: tuple[float, float, str | None] = (-math.inf, -math.inf, None)
 
     def _next_duty_s(self, free: bool) -> float:
         """When the loop must go on at the latest, whatever happens; `free`: it has room for jobs."""
@@ -88,7 +94,34 @@ class Duties(WorkerState):
     async def heart_beat(self) -> None:
         """Write the health line and enqueue the cron jobs that fall due. Called every `poll_delay`."""
         await self.record_health()
-        await self.run_cron(datetime.now(tz=self.timezone), max(self.poll_delay_s, 0.5))
+        if self.cron_jobs or self._redis_clock.seems_wrong(self._redis_ahead_ms):
+            await self._look_at_redis_clock()
+        await self.run_cron(self._now(), max(self.poll_delay_s, 0.5))
+
+    async def _look_at_redis_clock(self) -> None:
+        """Ask Redis for the time now and then, and say so if the clock of this host is wrong."""
+        sent_s = monotonic()
+        if not self._redis_clock.is_due(sent_s, time() * 1000):
+            return
+        seconds, microseconds = await self.pool.time()
+        news = self._redis_clock.asked(
+            seconds * 1000 + microseconds / 1000, sent_s, monotonic(), time() * 1000
+        )
+        if news == "wrong":
+            ahead_s = self._redis_clock.host_ahead_ms / 1000
+            logger.warning(
+                "the clock of this host is %0.1f s %s that of redis; cron jobs go by redis's: set this host's clock",
+                abs(ahead_s),
+                "ahead of" if ahead_s > 0 else "behind",
+            )
+        elif news == "right":
+            logger.info("the clock of this host agrees with that of redis again")
+
+    def _now(self) -> datetime:
+        """The time by Redis's clock, as far as it is known."""
+        if not self._redis_clock.is_known:
+            return datetime.now(tz=self.timezone)
+        return datetime.fromtimestamp(self._redis_clock.now_ms(monotonic()) / 1000, tz=self.timezone)
 
     async def run_cron(self, n: datetime, delay: float, num_windows: int = 2) -> None:
         """Enqueue the cron jobs that fall due within the next `delay * num_windows` seconds.
@@ -100,36 +133,32 @@ class Duties(WorkerState):
         """
         if not self.cron_jobs:
             return
-        self._follow_clock_change()
-        ticks = schedule.due(self.cron_jobs, n, timedelta(seconds=delay * num_windows))
-        await asyncio.gather(*(self._enqueue_tick(tick) for tick in ticks))
+        window = timedelta(seconds=delay * num_windows)
+        ticks = self._planner.due(self.cron_jobs, n, window, self.schedule_zone)
+        await asyncio.gather(*(self._enqueue_tick(tick, window) for tick in ticks))
 
-    def _follow_clock_change(self) -> None:
-        """The system's timezone as an offset changes when summer time begins or ends: plan anew then."""
-        current = self._own_timezone or local_timezone()
-        if current != self.timezone:
-            self.timezone = current
-            for cron_job in self.cron_jobs or ():
-                if cron_job.next_run is not None:
-                    cron_job.calculate_next(datetime.now(tz=current))
-
-    async def _enqueue_tick(self, tick: schedule.Tick) -> None:
-        name = tick.cron_job.name
-        if tick.once and tick.job_id is not None:
-            await self.pool._enqueue_tick(
-                name, tick.job_id, self.queue_name, tick.cron_job.schedule_id(), tick.due_ms
-            )
-        else:
+    async def _enqueue_tick(self, tick: schedule.Tick, window: timedelta) -> None:
+        cron_job, job_id = tick.cron_job, tick.job_id
+        if job_id is None or not cron_job.unique:
             due = datetime.fromtimestamp(tick.due_ms / 1000, tz=self.timezone) if tick.ahead else None
             await self.pool.enqueue_job(
-                name, _job_id=tick.job_id, _queue_name=self.queue_name, _defer_until=due
+                cron_job.name, _job_id=job_id, _queue_name=self.queue_name, _defer_until=due
             )
+            return
+        new_tick = _scripts.NewTick(tick.due_ms)
+        if tick.once:
+            ahead_ms = to_ms(window + _CLOCK_SLACK)
+            new_tick = _scripts.NewTick(
+                tick.due_ms, ahead_ms, cron_job.schedule_hash(), cron_job.schedule_id()
+            )
+        await self.pool._enqueue_tick(cron_job.name, job_id, self.queue_name, new_tick)
 
     async def record_health(self) -> None:
         """Write the health line, if it is time. Under a supervisor that is the supervisor's business."""
-        now_s = time()
-        written_s, last_counts = self._last_health
-        is_due = now_s - written_s >= self.health_check_interval
+        now_s, host_s = self._clock(), time()
+        written_s, written_host_s, last_counts = self._last_health
+        # The host's clock may be set back, the loop's does not go on while a machine is suspended.
+        is_due = max(now_s - written_s, host_s - written_host_s) >= self.health_check_interval
         if self.supervised or not (is_due or self._amend_health):
             return
         self._amend_health = False
@@ -141,7 +170,7 @@ class Duties(WorkerState):
         if not is_due:
             return
         counts = str(tally)
-        self._last_health = (now_s, counts)
+        self._last_health = (now_s, host_s, counts)
         if last_counts is not None and last_counts != counts:
             logger.info("recording health: %s", line)
 

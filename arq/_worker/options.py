@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Sequence
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from signal import Signals
 from typing import Any
 from uuid import uuid4
@@ -20,6 +20,7 @@ from ..jobs import Deserializer, Serializer
 from ..typing import SecondsTimedelta, StartupShutdown, WorkerCoroutine
 from ..utils import to_seconds
 from .registry import registry
+from .zones import SystemZone, now_in_system_zone
 
 #: Lock time in s of jobs without a timeout; the worker keeps extending it while they run.
 _LOCK_WITHOUT_TIMEOUT_S = 300.0
@@ -143,8 +144,7 @@ class WorkerOptions:
         self.job_serializer = job_serializer
         self.job_deserializer = job_deserializer
         self.expires_extra_ms = expires_extra_ms
-        self._own_timezone = timezone
-        self.timezone = timezone or local_timezone()
+        self._own_timezone, self._system_zone = timezone, SystemZone()
         self.log_results = log_results
         self.in_progress_timeout_s = self._longest_timeout_s() + 10
         self._worker_id, self._named_in_pid = "", 0
@@ -175,12 +175,20 @@ class WorkerOptions:
     def worker_id(self, worker_id: str) -> None:
         self._worker_id, self._named_in_pid = worker_id, os.getpid()
 
+    @property
+    def timezone(self) -> tzinfo:
+        """The timezone in which schedules are read; the system's as its present offset. May be set."""
+        return self._own_timezone or now_in_system_zone()
+
+    @timezone.setter
+    def timezone(self, zone: tzinfo | None) -> None:
+        self._own_timezone = zone
+
+    @property
+    def schedule_zone(self) -> tzinfo:
+        """The same, with all its changes of the offset."""
+        return self._own_timezone or self._system_zone
+
     def _longest_timeout_s(self) -> float:
         default_s = _LOCK_WITHOUT_TIMEOUT_S if self.job_timeout_s is None else self.job_timeout_s
         return max(function.timeout_s or default_s for function in self.functions.values())
-
-
-def local_timezone() -> tzinfo:
-    found = datetime.now().astimezone().tzinfo
-    assert found is not None
-    return found

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from operator import attrgetter
 
 from ..cron import CronJob
 from ..utils import to_unix_ms
+
+#: A clock that went back further than this was set; what was planned for the time in between is planned anew.
+_SET_BACK = timedelta(seconds=5)
+#: Runs of one schedule that are planned in one go at most; the rest follows with the next look.
+_MOST = 1000
+_ONE_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +35,75 @@ class Tick:
     ahead: bool
 
 
-def due(cron_jobs: Sequence[CronJob], now: datetime, window: timedelta) -> list[Tick]:
-    """The runs that fall due before the end of the window. Moves each cron job on to its next time."""
-    ticks = []
-    for cron_job in cron_jobs:
-        at_startup = cron_job.next_run is None and cron_job.run_at_startup
-        if at_startup:
-            cron_job.next_run = now
-        elif cron_job.next_run is None:
-            cron_job.calculate_next(now)
-        planned = cron_job.next_run
-        assert planned is not None
-        if planned < now + window:
-            ticks.append(_tick(cron_job, planned, now, at_startup))
-            cron_job.calculate_next(planned)
-    return sorted(ticks, key=attrgetter("due_ms"))
+@dataclass(slots=True)
+class _Plan:
+    """How far a worker has got with a cron job: its next run, when it was looked at, and the zone it is read in."""
+
+    cron_job: CronJob
+    next: datetime
+    looked: datetime
+    zone: tzinfo
 
 
-def _tick(cron_job: CronJob, planned: datetime, now: datetime, at_startup: bool) -> Tick:
+class Planner:
+    """What one worker has planned. Several workers of a process, with queues of their own, may share a cron job."""
+
+    def __init__(self) -> None:
+        self._plans: dict[int, _Plan] = {}
+
+    def due(self, cron_jobs: Sequence[CronJob], now: datetime, window: timedelta, zone: tzinfo) -> list[Tick]:
+        """The runs that fall due before the end of the window and were not planned before, in order of their times.
+
+        Of the runs whose time has passed unplanned - nobody looked, everything stood still - there is only the newest,
+        unless the cron job wants them all. A worker that looks for the first time has missed nothing.
+
+        Args:
+            cron_jobs: all of them.
+            now: aware.
+            window: how far to look ahead.
+            zone: in which schedules are read.
+        """
+        now = now.astimezone(UTC)
+        ticks: list[Tick] = []
+        for cron_job in cron_jobs:
+            plan = self._plans.get(id(cron_job))
+            if plan is None:
+                if cron_job.run_at_startup:
+                    ticks.append(_tick(cron_job, now, now, at_startup=True))
+                plan = _Plan(cron_job, cron_job.next_after(now, zone), now, zone)
+                self._plans[id(cron_job)] = plan
+            elif plan.zone is not zone or now < plan.looked - _SET_BACK:
+                plan.next, plan.zone = cron_job.next_after(now, zone), zone
+            plan.looked = now
+            ticks += (_tick(cron_job, run, now) for run in _runs(plan, now, now + window))
+            cron_job.next_run = plan.next.astimezone(zone)
+        return sorted(ticks, key=attrgetter("due_ms"))
+
+
+def _runs(plan: _Plan, now: datetime, until: datetime) -> Iterator[datetime]:
+    """The runs of a plan until then, the newest missed one first. Moves the plan on."""
+    if plan.cron_job.coalesce and plan.next <= now:
+        plan.next = _newest(plan, now)
+    for _ in range(_MOST):
+        if plan.next >= until:
+            return
+        yield plan.next
+        plan.next = plan.cron_job.next_after(plan.next, plan.zone)
+
+
+def _newest(plan: _Plan, now: datetime) -> datetime:
+    """The last run that is not after `now`, when there is one: a search by halves, for there may be millions."""
+    before, after = plan.next - _ONE_SECOND, now
+    while after - before > _ONE_SECOND:
+        middle = before + (after - before) // 2
+        if plan.cron_job.next_after(middle, plan.zone) <= now:
+            before = middle
+        else:
+            after = middle
+    return plan.cron_job.next_after(before, plan.zone)
+
+
+def _tick(cron_job: CronJob, planned: datetime, now: datetime, *, at_startup: bool = False) -> Tick:
     due_ms = to_unix_ms(planned)
     job_id = cron_job.job_id
     if job_id is None and cron_job.unique:

@@ -5,7 +5,8 @@
 --       then for each job: id, payload, when, expiry, tick
 --         when    '' now | '+MS' or '-MS' relative to now | 'MS' unix time
 --         expiry  '' as ARGV 2 says | ms from now
---         tick    '' | 'SCHEDULE MS': planned time of a unique cron job; refused if this or a later one was enqueued before
+--         tick    '' | 'MS AHEAD HASH SCHEDULE' of a unique cron job: planned time, how far workers look ahead, and two names
+--                 of its schedule; refused if this run of it was enqueued in this queue before (HASH '-': that is not looked up)
 -- Result  one number a job: 1 enqueued, 0 refused
 --!include keys
 --!include wake
@@ -13,19 +14,6 @@ local queue, wake, workers, aborts = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local extra_ms = tonumber(ARGV[2])
 local now = now_ms()
 redis.call('ZCARD', queue) -- a key of another type is refused here, before anything is written
-local TICK_TTL_MS = 86400000
-
--- Whether this tick is new. Workers that come late to a tick must not enqueue it once more after it has run.
-local function new_tick(tick)
-  local name, ms = string.match(tick, '^(.*) (%d+)$')
-  local key = prefix .. 'cron:' .. queue .. ':' .. name
-  local last = redis.call('GET', key)
-  if last and tonumber(last) >= tonumber(ms) then
-    return false
-  end
-  redis.call('SET', key, ms, 'PX', TICK_TTL_MS)
-  return true
-end
 
 -- A running job may have outlived its payload: its id is taken all the same. (`1` is a plain arq worker's lock, which it
 -- also leaves behind for a while after a cron job: such a lock has never kept anybody from enqueueing.)
@@ -40,6 +28,73 @@ local function is_free(id)
     return true
   end
   return redis.call('EXISTS', JOB .. id, RESULT .. id) == 0 and not is_running_here(id)
+end
+
+-- The newest ticks of each schedule are remembered, so that a worker that comes late to one does not enqueue it once more.
+-- A tick is known if it is among them, or older than all of them when there are so many. Those that lie further ahead than
+-- workers look were planned by a clock that is wrong: they are told apart by their ids alone.
+local MOST_TICKS, TICKS_TTL_MS = 120, 604800000
+-- What workers of 0.29.0 look at: the last tick, that is, a number. Ours have a blank at its end; one without it is theirs.
+local MARK_TTL_MS = 86400000
+
+local function is_known(ticks, mark, ms, latest)
+  if redis.call('ZSCORE', ticks, ms) then
+    return true
+  end
+  if redis.call('ZCOUNT', ticks, '-inf', latest) >= MOST_TICKS then
+    local oldest = redis.call('ZRANGE', ticks, 0, 0)[1]
+    if tonumber(ms) < tonumber(oldest) then
+      return true
+    end
+  end
+  local theirs = mark and string.match(mark, '^%-?%d+$')
+  return theirs and tonumber(ms) <= tonumber(theirs) and tonumber(theirs) <= latest
+end
+
+local function remember_tick(ticks, mark_key, mark, ms, latest)
+  redis.call('ZADD', ticks, ms, ms)
+  local surplus = redis.call('ZCOUNT', ticks, '-inf', latest) - MOST_TICKS
+  if surplus > 0 then
+    redis.call('ZREMRANGEBYRANK', ticks, 0, surplus - 1)
+  end
+  redis.call('PEXPIRE', ticks, TICKS_TTL_MS)
+  local last = mark and tonumber(mark)
+  if not last or last < tonumber(ms) or last > latest then
+    redis.call('SET', mark_key, ms .. ' ', 'PX', MARK_TTL_MS)
+  end
+end
+
+-- The id for a tick. `NAME:MS` is that of plain arq workers, too. Ids are not divided by queues: if another queue has it, ours
+-- gets a second one. nil: the tick is in this queue, or was.
+local function id_of_tick(id, ms)
+  if string.sub(id, -#ms - 1) ~= ':' .. ms or redis.call('ZSCORE', queue, id) then
+    return is_free(id) and id or nil
+  end
+  if redis.call('GET', LOCK .. id) == '1' and redis.call('EXISTS', JOB .. id) == 0 then
+    return nil -- a plain arq worker has run it, and left its lock to say so
+  end
+  if is_free(id) then
+    return id
+  end
+  local second = id .. ':' .. queue
+  return is_free(second) and second or nil
+end
+
+local function new_tick(id, tick)
+  local ms, ahead_ms, hash, schedule = string.match(tick, '^(%-?%d+) (%d+) (%S+) (.*)$')
+  if hash == '-' then
+    return id_of_tick(id, ms)
+  end
+  local latest = now + tonumber(ahead_ms)
+  local ticks, mark_key = prefix .. 'ticks:' .. queue .. ':' .. hash, prefix .. 'cron:' .. queue .. ':' .. schedule
+  local mark = redis.call('GET', mark_key)
+  if is_known(ticks, mark, ms, latest) then
+    return nil
+  end
+  if tonumber(ms) <= latest then
+    remember_tick(ticks, mark_key, mark, ms, latest)
+  end
+  return id_of_tick(id, ms)
 end
 
 local function due_at(when)
@@ -57,7 +112,12 @@ local answers, added = {}, {}
 for i = 3, #ARGV, 5 do
   local id, payload, when, expiry, tick = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local answer = 0
-  if (tick == '' or new_tick(tick)) and is_free(id) then
+  if tick ~= '' then
+    id = new_tick(id, tick)
+  elseif not is_free(id) then
+    id = nil
+  end
+  if id then
     local score = due_at(when)
     local ttl = math.max(1, tonumber(expiry) or math.max(score - now, 0) + extra_ms)
     redis.call('SET', JOB .. id, payload, 'PX', whole(ttl))

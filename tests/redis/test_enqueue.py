@@ -258,21 +258,3 @@ async def test_an_enqueue_forgets_an_old_request_to_abort(arq_redis: ArqRedis) -
     await arq_redis.zadd("arq:abort", {"a": 1, "b": 1})
     await arq_redis.enqueue_job("f", _job_id="a")
     assert await arq_redis.zrange("arq:abort", 0, -1) == [b"b"]
-
-
-async def test_a_tick_is_enqueued_once_however_late_somebody_comes(arq_redis: ArqRedis) -> None:
-    now_ms = timestamp_ms()
-
-    async def enqueue(tick_ms: int, schedule: str = "cron:f:1", queue: str = QUEUE) -> bool:
-        return await arq_redis._enqueue_tick("cron:f", f"{schedule}:{tick_ms}", queue, schedule, tick_ms)
-
-    assert await enqueue(now_ms)
-    await claim(arq_redis, "w")
-    await arq_redis.delete(f"arq:job:cron:f:1:{now_ms}", f"arq:in-progress:cron:f:1:{now_ms}")
-    assert not await enqueue(now_ms)
-    assert not await enqueue(now_ms - 1000)
-    assert await enqueue(now_ms + 1000)
-    assert await enqueue(now_ms, schedule="cron:f:2")
-    assert await enqueue(now_ms, schedule="cron:f:3", queue="other")
-    for key in await keys(arq_redis, "arq:cron:*"):
-        assert 0 < await arq_redis.pttl(key) <= DAY_MS

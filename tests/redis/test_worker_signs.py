@@ -1,10 +1,9 @@
-"""Cron jobs, and what a worker says of itself: health and log."""
+"""What a worker says of itself: health and log."""
 
 from __future__ import annotations
 
 import logging
 import re
-from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -12,98 +11,17 @@ import pytest
 from arq.connections import ArqRedis, JobCall, RedisSettings
 from arq.cron import cron
 from arq.utils import timestamp_ms
-from arq.worker import Retry, Worker, async_check_health, func
+from arq.worker import async_check_health, func
 from tests.conftest import WorkerFactory
 from tests.redis.harness import (
-    QUEUE,
     Ctx,
     broken,
     for_ever,
-    keys,
     old_enqueue,
     quick,
     running,
 )
 from tests.support.eventually import wait_until_async
-
-# ---------------------------------------------------------------- cron
-
-
-async def test_a_cron_job_runs_once_whatever_the_number_of_workers(
-    arq_redis: ArqRedis, redis_settings: RedisSettings
-) -> None:
-    runs = []
-
-    async def tick(ctx: Ctx) -> None:
-        runs.append(ctx["job_id"])
-
-    def made() -> Worker:
-        every_second = cron(tick, name="tick", second=None, microsecond=0)
-        return Worker(
-            cron_jobs=[every_second], redis_settings=redis_settings, poll_delay=0.05, handle_signals=False
-        )
-
-    async with running(*(made() for _ in range(3))):
-        await wait_until_async(lambda: len(set(runs)) >= 2)
-    assert len(runs) == len(set(runs))
-    assert all(re.fullmatch(r"tick:\d{10}000", job_id) for job_id in runs)
-
-
-async def test_a_late_worker_does_not_repeat_a_tick(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
-    async def tick(ctx: Ctx) -> None: ...
-
-    noon = datetime(2030, 1, 1, 12, tzinfo=UTC)
-    for late_s in (0, 200):
-        one = worker(cron_jobs=[cron(tick, name="tick", hour=12, minute=0)], timezone=UTC)
-        await one.run_cron(noon - timedelta(seconds=1), 0.5)
-        await one.run_cron(noon + timedelta(seconds=late_s), 0.5)
-    assert await arq_redis.zcard(QUEUE) == 1
-
-
-async def test_two_schedules_of_one_function(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
-    async def tick(ctx: Ctx) -> None: ...
-
-    jobs = [
-        cron(tick, name="tick", second=5),
-        cron(tick, name="tick", second=1),
-        cron(tick, name="tick", job_id="a", second=1),
-        cron(tick, name="tick", job_id="b", second=1),
-    ]
-    one = worker(cron_jobs=jobs, timezone=UTC)
-    await one.run_cron(datetime(2030, 1, 1, 0, 0, 0, tzinfo=UTC), 5)
-    queued = {job.job_id for job in await arq_redis.queued_jobs()}
-    assert queued == {"tick:1893456001123", "tick:1893456005123", "a", "b"}
-
-
-async def test_at_startup_and_at_its_time(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
-    async def tick(ctx: Ctx) -> None: ...
-
-    one = worker(cron_jobs=[cron(tick, name="tick", month=2, day=29, run_at_startup=True)], timezone=UTC)
-    await one.main()
-    assert one.jobs_complete == 1
-
-
-async def test_cron_jobs_have_no_result_and_one_try_by_default(
-    arq_redis: ArqRedis, worker: WorkerFactory
-) -> None:
-    async def tick(ctx: Ctx) -> None:
-        raise Retry
-
-    one = worker(cron_jobs=[cron(tick, name="tick", month=2, day=29, run_at_startup=True)])
-    await one.main()
-    assert (one.jobs_retried, one.jobs_failed) == (1, 1)
-    assert await keys(arq_redis, "arq:result:*") == set()
-
-
-async def test_schedules_follow_the_workers_timezone(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
-    async def tick(ctx: Ctx) -> None: ...
-
-    tokyo = timezone(timedelta(hours=9))
-    one = worker(cron_jobs=[cron(tick, name="tick", hour=3, minute=0)], timezone=tokyo)
-    await one.run_cron(datetime(2030, 1, 1, 17, 59, 59, 500_000, tzinfo=UTC).astimezone(tokyo), 0.5)
-    (job,) = await arq_redis.queued_jobs()
-    assert job.score == 1_893_520_800_123
-
 
 # ---------------------------------------------------------------- health
 
@@ -134,7 +52,7 @@ async def test_the_health_line(
         await wait_until_async(up_to_date)
         await wait_until_async(lambda: "recording health: " in caplog.text)
         # from now on seldom: the line stays for so long and a second
-        one.health_check_interval, one._last_health = 600, (0.0, None)
+        one.health_check_interval, one._last_health = 600, (0.0, 0.0, None)
 
         async def seldom() -> bool:
             return 1050 < await arq_redis.pttl("arq:queue:health-check") <= 601_000
