@@ -95,8 +95,8 @@ _PREFIXES = (
     lookers_key(""),
     wake_key(""),
 )
-#: `arq:ticks:<queue>:<hash>` and `arq:cron:<queue>:<schedule>`; a hash has twelve digits, and a schedule ends in one. Other
-#: names that begin like this are nobody's.
+#: `arq:ticks:<queue>:<hash>` and `arq:cron:<queue>:<schedule>`; a hash has twelve digits, and a schedule ends in one.
+#: Other names that begin like this are nobody's.
 _TICK_KEY = re.compile(rf"{PREFIX}(ticks|cron):.+:[0-9a-f]{{12}}", re.DOTALL)
 #: Health keys of a queue, of one supervised worker, see `worker_health_key`.
 _HEALTH_KEY = re.compile(rf".*{health_check_key_suffix}(:.*:\d+)?", re.DOTALL)
