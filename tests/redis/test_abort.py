@@ -256,13 +256,14 @@ async def test_aborts_and_workers_at_once(arq_redis: ArqRedis, worker: WorkerFac
 
 async def test_a_tick_that_is_aborted_does_not_come_again(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
     """Its id stays taken for as long as other workers may still come to plan it, and no longer."""
-    one = worker(cron_jobs=[cron(quick, name="cron:quick", hour=3)])
-    tick_ms = timestamp_ms() + 60_000
-    job_id = f"cron:quick:{tick_ms}"
-    schedule = one.cron_jobs[0].schedule_id() if one.cron_jobs else ""
-    assert await arq_redis._enqueue_tick("cron:quick", job_id, QUEUE, schedule, tick_ms)
+    nightly = cron(quick, name="cron:quick", hour=3)
+    worker(cron_jobs=[nightly])
+    tick = _scripts.NewTick(timestamp_ms() + 60_000, 120_000, nightly.schedule_hash(), nightly.schedule_id())
+    job_id = f"cron:quick:{tick.due_ms}"
+    assert await arq_redis._enqueue_tick("cron:quick", job_id, QUEUE, tick)
     assert await Job(job_id, arq_redis).abort()
     assert await arq_redis.enqueue_job("cron:quick", _job_id=job_id) is None
+    assert not await arq_redis._enqueue_tick("cron:quick", job_id, QUEUE, tick)
     assert 0 < await arq_redis.pttl(f"arq:result:{job_id}") <= 60_000
 
 
