@@ -173,7 +173,8 @@ class Worker(Waiting, Stopping):
                 if self.burst and await self._burst_is_done():
                     return
             except (RedisError, OSError) as exc:
-                if not passes(exc):
+                # A supervisor starts those again that could not start: it knows how many, and says why nothing happens.
+                if not passes(exc) or self.on_ready is not None:
                     raise
                 await self._ride_out(exc, backoff)
             else:

@@ -10,6 +10,7 @@ from .link import Link
 from .messages import encode
 from .model import Pool
 from .roster import Roster, take_roster, write_roster
+from .status import take_headcount
 
 EVERY_S = 1.0
 
@@ -36,7 +37,7 @@ class Briefing:
 
     def note_jobs(self, rows: Iterable[Any]) -> None:
         """Jobs that ended, as a worker reports them; what is no such report is left out."""
-        with suppress(TypeError, ValueError):
+        with suppress(TypeError, ValueError, OverflowError):
             self._jobs.add_rows(rows)
 
     def push(self, steward: Link | None, pool: Pool) -> None:
@@ -50,6 +51,7 @@ class Briefing:
         new = {entry.redis for entry in (*roster.alive, *roster.lost)} - self._named - {""}
         lines = [encode("redis", name=name, text=self.redis_texts[name]) for name in sorted(new)]
         if self._status is not None:
+            lines.append(encode("alive", **take_headcount(pool)))  # short, and so never left out
             lines.append(encode("status", status=self._status(), jobs=self._jobs.rows()))
         if steward.send(b"".join([*lines, write_roster(roster)])):
             self._named |= new

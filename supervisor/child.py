@@ -9,6 +9,7 @@ import logging.config
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -24,7 +25,7 @@ from .child_log import configure_child_log
 from .childenv import Brief
 from .codes import ChildCode
 from .handover import pack
-from .jobstats import JobStats
+from .jobstats import UNKNOWN, JobStats
 from .messages import Decoder, brief_jobs, encode
 from .patience import is_done
 from .spawn import Pipes
@@ -252,7 +253,7 @@ class Session:
 
     def _note_outcome(self, function: str, outcome: str, seconds: float) -> None:
         """Counts do not wait for the next beat: who is killed loses a tenth of a second of them at most."""
-        self._stats.note(function, outcome, seconds)
+        self._stats.note(function if function in self._worker.functions else UNKNOWN, outcome, seconds)
         if self._sending is None:
             self._sending = self._loop.call_later(SEND_STATS_S, self._send_stats)
 
@@ -352,10 +353,10 @@ class Session:
             os._exit(0)
         with suppress(Exception):
             self._loop.remove_reader(self._pipes.life_fd)
-        limit_s = float(self._worker.job_completion_wait) + ORPHAN_MARGIN_S
-        faulthandler.dump_traceback_later(limit_s, exit=True)
         self._worker.supervised = False  # the steward ends too: the worker keeps its own lease again
         self._loop.call_soon_threadsafe(self._drain)
+        limit_s = float(self._worker.job_completion_wait) + ORPHAN_MARGIN_S
+        faulthandler.dump_traceback_later(min(limit_s, threading.TIMEOUT_MAX), exit=True)
 
     async def _work(self) -> None:
         try:

@@ -3,6 +3,7 @@
 A child sends what has come since its last message, so the sums survive its end. No I/O.
 """
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,6 +13,9 @@ from typing import Any
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 MOST_NAMES = 500
 OTHERS = "<others>"
+# names that come from Redis and are no function of the worker are not worth a row each
+UNKNOWN = "<unknown>"
+LONGEST_NAME = 100
 
 
 @dataclass(slots=True)
@@ -46,7 +50,7 @@ class JobStats:
         self._cell(function, outcome).note(max(0.0, seconds))
 
     def _cell(self, function: str, outcome: str) -> Cell:
-        key = (function[:100], outcome)
+        key = (_clean(function), outcome)
         if key not in self._cells and len(self._cells) >= MOST_NAMES:
             key = (OTHERS, outcome)
         return self._cells.setdefault(key, Cell())
@@ -64,7 +68,20 @@ class JobStats:
         """Add what another table says.
 
         Raises:
-            ValueError, TypeError: these are no such rows.
+            ValueError, TypeError, OverflowError: these are no such rows; none of them is added.
         """
-        for function, outcome, count, seconds, buckets in rows:
-            self._cell(str(function), str(outcome)).add(int(count), float(seconds), map(int, buckets))
+        for function, outcome, count, seconds, buckets in [_read(row) for row in rows]:
+            self._cell(function, outcome).add(count, seconds, buckets)
+
+
+def _clean(name: str) -> str:
+    """A name that can be written as UTF-8, and is not endless."""
+    return name[:LONGEST_NAME].encode(errors="backslashreplace").decode()
+
+
+def _read(row: Any) -> tuple[str, str, int, float, list[int]]:
+    function, outcome, count, seconds, buckets = row
+    counts = [int(number) for number in buckets]
+    if len(counts) != len(BUCKETS_S) + 1 or not math.isfinite(seconds):
+        raise ValueError(f"not a row: {row!r}")
+    return str(function), str(outcome), int(count), float(seconds), counts

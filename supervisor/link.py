@@ -39,6 +39,7 @@ class Link:
         self.dsn = ""
         self.redis_texts: dict[str, str] = {}
         self.job_rows: list[Any] = []
+        self.told_dropped = 0
         self._decoder = Decoder()
         self._unsent = b""
         self.read_fd, self._beat_fd = os.pipe()
@@ -91,6 +92,11 @@ class Link:
                     events.append(event)
         return events, True
 
+    @property
+    def dropped(self) -> int:
+        """Lines of the child that could not be read."""
+        return self._decoder.dropped
+
     def send(self, data: bytes) -> bool:
         """Write lines to the child; false when it has not yet taken the last ones (they are not lost)."""
         if self._write_fd < 0 or not self._flush():
@@ -119,7 +125,7 @@ class Link:
         """A message as an event; None for what only the link itself needs, and for nonsense."""
         try:
             return _EVENT_OF[message.kind](self, message) if message.kind in _EVENT_OF else None
-        except (TypeError, ValueError, KeyError):
+        except (TypeError, ValueError, KeyError, ArithmeticError):
             return None
 
     def jobs(self, message: Message) -> None:

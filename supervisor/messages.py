@@ -5,12 +5,17 @@ or no JSON object, and never raises.
 """
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 VERSION = 1
 LONGEST_LINE_BYTES = 256 * 1024
+# what the parent sends grows with the pool, and the parent can be trusted
+LONGEST_ORDER_BYTES = 32 * 1024 * 1024
+MOST_IDS = 100
 MOST_JOBS = 16
 LONGEST_NAME = 100
 
@@ -23,9 +28,15 @@ class Message:
     body: dict[str, Any]
 
     def number(self, name: str, default: float = 0.0) -> float:
-        """A member that should be a number; `default` when it is absent or something else."""
+        """A member that should be a finite number; `default` when it is absent or something else."""
         value = self.body.get(name, default)
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return default
+        try:
+            number = float(value)
+        except OverflowError:  # an integer of hundreds of digits
+            return default
+        return number if math.isfinite(number) else default
 
     def text(self, name: str, default: str = "") -> str:
         """A member that should be a text."""
@@ -41,6 +52,11 @@ def encode(kind: str, /, **body: Any) -> bytes:
 def brief_jobs(jobs: list[tuple[str, str]]) -> list[list[str]]:
     """Running jobs cut down to what fits in a beat."""
     return [[job_id[:LONGEST_NAME], name[:LONGEST_NAME]] for job_id, name in jobs[:MOST_JOBS]]
+
+
+def brief_ids(job_ids: Iterable[str]) -> list[str]:
+    """Ids of jobs, as many of them and as much of each as a message has room for."""
+    return [job_id[:LONGEST_NAME] for job_id in islice(job_ids, MOST_IDS)]
 
 
 class Decoder:

@@ -251,6 +251,10 @@ class Parent:
         self._briefing.redis_texts.update(link.redis_texts)
         self._briefing.note_jobs(link.job_rows)
         link.job_rows = []
+        if link.dropped and not link.told_dropped:  # once a child: one that writes nonsense goes on doing so
+            link.told_dropped = link.dropped
+            fields = {"role": link.role.name.lower(), "key": link.key, "lines": link.dropped}
+            self._journal.say("warning", "child.unreadable", fields)
         for event in events:
             self._feed(event)
         if not is_open and link.read_fd >= 0:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import astuple, dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from arq._health import Tally
@@ -9,6 +10,8 @@ from arq._health import Tally
 from .messages import Message, encode
 from .model import Phase, Pool
 from .verdicts import add
+
+MOST_LOST = 500  # the others follow when these are released
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,10 @@ def take_roster(pool: Pool, now: float) -> Roster:
         for child in pool.workers()
         if child.report is not None and child.phase >= Phase.READY
     ]
-    lost = [Entry(worker_id, 0, report.redis, report.health_key) for worker_id, report in pool.lost.items()]
+    lost = [
+        Entry(worker_id, 0, report.redis, report.health_key)
+        for worker_id, report in islice(pool.lost.items(), MOST_LOST)
+    ]
     return Roster(tuple(alive), tuple(lost), pool.past, pool.report.queue if pool.report else "")
 
 

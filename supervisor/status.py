@@ -6,6 +6,7 @@ from typing import Any
 
 from .model import Child, Phase, Pool, Slot
 
+MOST_LOST = 100
 STATES = {
     Phase.BOOTING: "booting",
     Phase.READY: "ready",
@@ -46,6 +47,11 @@ def take_status(pool: Pool, now: float, pid: int, host: str, usage: Mapping[int,
     }
 
 
+def take_headcount(pool: Pool) -> dict[str, Any]:
+    """What the probes need to know, and no more."""
+    return {"state": state_of(pool), "ready": pool.ready_count(), "procs": pool.target}
+
+
 def _supervisor(pool: Pool, now: float, pid: int, usage: Mapping[int, Usage]) -> dict[str, Any]:
     reload = pool.last_reload
     return {
@@ -65,7 +71,7 @@ def _supervisor(pool: Pool, now: float, pid: int, usage: Mapping[int, Usage]) ->
         else {"ok": reload[0], "age_s": round(now - reload[1], 1), "error": reload[2] or None},
         "quiet": pool.is_quiet,
         "redis_error": pool.redis_error or None,
-        "lost": list(pool.lost),
+        "lost": list(pool.lost)[:MOST_LOST],
         "rss_mb": usage.get(pid, Usage()).rss_mb,
         "cpu_s": usage.get(pid, Usage()).cpu_s,
     }

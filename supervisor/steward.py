@@ -21,7 +21,7 @@ from .beat import BeatLine, beat, new_loop
 from .childenv import Brief
 from .facts import QueueFacts
 from .handover import unpack
-from .messages import Decoder, Message
+from .messages import LONGEST_ORDER_BYTES, Decoder, Message, brief_ids
 from .options import split_address
 from .patience import within
 from .roster import Entry, Roster, merge_by_key, read_roster
@@ -67,7 +67,7 @@ class Steward:
         self._brief = brief
         self._pipes = pipes
         self._line = line
-        self._decoder = Decoder()
+        self._decoder = Decoder(LONGEST_ORDER_BYTES)
         self._redis_texts: dict[str, str] = {}
         self._pools: dict[str, ArqRedis] = {}
         self._roster = Roster()
@@ -121,6 +121,8 @@ class Steward:
     def _take(self, message: Message) -> None:
         if message.kind == "redis":
             self._redis_texts[message.text("name")] = message.text("text")
+        elif message.kind == "alive" and self._metrics is not None:
+            self._metrics.take_headcount(message.body)
         elif message.kind == "status" and self._metrics is not None:
             self._metrics.take(message.body["status"], message.body["jobs"])
         elif message.kind == "roster":
@@ -169,7 +171,7 @@ class Steward:
             pool = await self._pool(name)
             await _leases.renew(pool, [entry.worker_id for entry in entries], LEASE_MS)
             for worker_id, job_ids in (await _leases.sweep(pool)).items():
-                self._line.send("released", worker=worker_id, ids=job_ids[:100], n=len(job_ids))
+                self._line.send("released", worker=worker_id, ids=brief_ids(job_ids), n=len(job_ids))
 
     # --- metrics --------------------------------------------------------------------------------------------------
 
@@ -216,7 +218,9 @@ class Steward:
                 self._line.send("release_failed", worker=entry.worker_id, error=short(error))
             else:
                 self._releasing.discard(entry.worker_id)
-                self._line.send_surely("released", worker=entry.worker_id, ids=job_ids[:100], n=len(job_ids))
+                self._line.send_surely(
+                    "released", worker=entry.worker_id, ids=brief_ids(job_ids), n=len(job_ids)
+                )
                 return
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, RETRY_MAX_S)

@@ -2,23 +2,16 @@
 
 from redis import exceptions as redis_errors
 
-AWAY = (
-    redis_errors.ConnectionError,
-    redis_errors.TimeoutError,
-    redis_errors.BusyLoadingError,
-    redis_errors.ReadOnlyError,
-    ConnectionError,
-    TimeoutError,
-    OSError,
-)
+from arq._refusals import passes
+
 REFUSALS = (redis_errors.AuthenticationError, redis_errors.AuthorizationError, redis_errors.NoPermissionError)
 REFUSAL_WORDS = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "Authentication required")
 LONGEST = 500
 
 
 def is_redis_away(error: BaseException) -> bool:
-    """Would it help to wait?"""
-    return isinstance(error, AWAY) and not redis_refusal(error)
+    """Would it help to wait? Redis can't be reached, is loading, or refuses to write for now."""
+    return isinstance(error, Exception) and passes(error) and not redis_refusal(error)
 
 
 def redis_refusal(error: BaseException) -> str:

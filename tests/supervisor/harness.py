@@ -280,6 +280,14 @@ class Queue:
 
         return list(asyncio.run(self._with(use)))
 
+    def put_each(self, functions: Iterable[str]) -> None:
+        """One job for each function."""
+
+        async def use(redis: ArqRedis) -> None:
+            await redis.enqueue_jobs(functions)
+
+        asyncio.run(self._with(use))
+
     def put_numbered(self, function: str, numbers: Iterable[int], *args: Any) -> None:
         """One job for each number, which is its first argument."""
 
