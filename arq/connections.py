@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from redis.asyncio import ConnectionPool, Redis
@@ -18,9 +18,10 @@ from redis.exceptions import AuthenticationError, RedisError, WatchError
 from . import _scripts
 from ._batch import Batcher, send_apart
 from ._blocking import PatientRedis
-from ._keys import check_queue_name
+from ._keys import check_queue_name, job_key
 from ._lane import ANSWER_S, Lane
 from ._link import Link
+from ._names import elsewhere
 from ._pools import pool_of, wait_when_all_are_in_use
 from ._redis_settings import RedisSettings, call_retry, client_options, sentinel_options
 from ._sizes import ALWAYS_TAKEN, MOST_ITEMS, SizeLimit, fitting, too_large
@@ -44,6 +45,12 @@ from .utils import args_to_string, timestamp_ms, to_ms, to_seconds, to_unix_ms
 __all__ = ["ArqRedis", "JobCall", "RedisSettings", "WatchError", "create_pool", "log_redis_info"]
 
 logger = logging.getLogger("arq.connections")
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        return elsewhere(__name__, name)
+
 
 #: Whether a job was enqueued, or why that is not known.
 _Accepted = bool | Exception
@@ -100,6 +107,10 @@ def due_at(defer_until: datetime | None, defer_by: SecondsTimedelta | None) -> s
     if defer_until:
         return str(to_unix_ms(defer_until))
     return f"{to_ms(defer_by):+d}" if defer_by else ""
+
+
+#: arq's name for the class that `ArqRedis` extends
+BaseRedis = Redis
 
 
 class ArqRedis(PatientRedis):
@@ -296,6 +307,9 @@ class ArqRedis(PatientRedis):
         """
         keys = [key async for key in self.scan_iter(match=result_key_prefix + "*", count=1000)]
         results: list[JobResult] = []
+        if type(self)._get_job_result is not _GET_JOB_RESULT:
+            results = [await self._get_job_result(key) for key in set(keys)]
+            return sorted(results, key=attrgetter("enqueue_time"))
         for page in _pages(sorted(set(keys))):
             for key, payload in zip(page, await self.mget(page), strict=True):
                 if payload is not None:  # it may have expired since the scan
@@ -323,6 +337,9 @@ class ArqRedis(PatientRedis):
             DeserializationError: one of them can't be read.
         """
         queue_name = queue_name if queue_name is not None else self.default_queue_name
+        if type(self)._get_job_def is not _GET_JOB_DEF:
+            due: list[Any] = await self.zrange(queue_name, 0, -1, withscores=True)
+            return [await self._get_job_def(job_id, int(score)) for job_id, score in due]
         members: list[Any] = await self.zrange(queue_name, 0, -1)
         job_ids = [member.decode(errors="replace") for member in members]
         jobs: list[JobDef] = []
@@ -335,6 +352,19 @@ class ArqRedis(PatientRedis):
                 job.job_id, job.score = job_id, found.score
                 jobs.append(job)
         return sorted(jobs, key=attrgetter("score"))
+
+    async def _get_job_def(self, job_id: bytes, score: int) -> JobDef:
+        """A queued job. For subclasses that override it: `queued_jobs` reads many at a time otherwise.
+
+        Raises:
+            RuntimeError: there is no such job.
+        """
+        payload: Any = await self.get(job_key(job_id.decode()))
+        if payload is None:
+            raise RuntimeError(f'job "{job_key(job_id.decode())}" not found')
+        job = deserialize_job(payload, deserializer=self.job_deserializer)
+        job.job_id, job.score = job_id.decode(), score
+        return job
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Run any command. It may use the connection that `enqueue_job` has kept for a moment."""
@@ -352,6 +382,10 @@ class ArqRedis(PatientRedis):
     async def close(self, close_connection_pool: bool | None = None) -> None:
         """The same by its older name."""
         await self.aclose(close_connection_pool)
+
+
+#: The methods as they are here: a client that has others reads its jobs one by one.
+_GET_JOB_DEF, _GET_JOB_RESULT = ArqRedis._get_job_def, ArqRedis._get_job_result
 
 
 def _check(job_id: Any, queue_name: Any, defer_by: Any, expires: Any) -> None:

@@ -10,6 +10,7 @@ from . import _scripts
 from ._abort import aborted_result
 from ._errors import DeserializationError, ResultNotFound, SerializationError
 from ._keys import result_key
+from ._names import elsewhere
 from ._records import JobDef, JobResult, JobStatus
 from ._wire import (
     Deserializer,
@@ -41,6 +42,12 @@ __all__ = [
     "serialize_job",
     "serialize_result",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        return elsewhere(__name__, name)
+
 
 #: The first pause of `Job.result`, in s: a quick job takes about this long from the producer to a worker and back.
 _FIRST_PAUSE_S = 0.0005

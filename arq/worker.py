@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
@@ -13,6 +14,7 @@ from ._errors import FailedJobs, JobExecutionFailed, Retry, RetryJob
 from ._exits import run_to_end
 from ._function import Function, func
 from ._keys import health_key
+from ._names import elsewhere
 from ._refusals import passes
 from ._worker.settings import read_options
 from ._worker.stopping import Stopping
@@ -41,6 +43,12 @@ __all__ = [
 ]
 
 logger = logging.getLogger("arq.worker")
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        return elsewhere(__name__, name)
+
 
 #: A note on exceptions that say that Redis could not be reached when the worker started.
 CONNECTING = "while connecting to redis"
@@ -119,7 +127,7 @@ class Worker(Waiting, Stopping):
         with self._main:
             self._loop = asyncio.get_running_loop()
             if self._handle_signals:
-                self._signals.install()
+                self._take_signals()
             await self._open()
             if self._pool is None:  # `on_startup` has closed the worker
                 return
@@ -161,14 +169,15 @@ class Worker(Waiting, Stopping):
             raise
 
     async def _work(self) -> None:
-        backoff = Backoff()
+        backoff, poll = Backoff(), self._poller()
         task = asyncio.current_task()
+        assert task is not None
         while True:
             # Python 3.11's wait_for, with which redis-py sends, loses a cancellation that comes just when it is done.
-            if task is not None and task.cancelling():
+            if task.cancelling():
                 raise asyncio.CancelledError
             try:
-                await self._poll_iteration()
+                await poll()
                 self._say_ready()
                 if self.burst and await self._burst_is_done():
                     return
@@ -196,16 +205,40 @@ class Worker(Waiting, Stopping):
 
     async def _poll_iteration(self) -> None:
         """Do what is regular, write how jobs ended, and take new ones if there is room and something may be due."""
+        self._polled = True  # unless a subclass does everything itself
         await self._do_what_is_regular()
         if not self.allow_pick_jobs and self._listener is not None:
             self._listener.disarm()
         want = await self._how_many()
+        if want > 0 and self._starts_by_hand():
+            await self._start_by_hand()
+            want = 0
+        await self._exchange(want)
+        await self._let_go_outside_main()
+
+    def _poller(self) -> Callable[[], Awaitable[None]]:
+        is_own = type(self)._poll_iteration is not _POLL_ITERATION or "_poll_iteration" in self.__dict__
+        return self._poll_by_hand if is_own else self._poll_iteration
+
+    async def _poll_by_hand(self) -> None:
+        """Run a `_poll_iteration` of somebody's own, and what it leaves out: it knows of no leases and endings."""
+        self._polled = False
+        await self._poll_iteration()
+        if self._polled:
+            return
+        self._more = False
+        if self._look_at_s <= self._clock():
+            self._look_again(-1)
+        self._beat_at_s = self._clock() + self.poll_delay_s  # aborts, health and cron are its own business
+        await self._do_what_is_regular()
+        await self._exchange(0)
+
+    async def _exchange(self, want: int) -> None:
         pump = self._get_pump()
         if want > 0 or pump.has_endings or pump.claim_lost:
             answer = await pump.exchange(want, fair=not self.burst, recover=True)
             if answer is not None:
                 self._take(answer)
-        await self._let_go_outside_main()
 
     async def _how_many(self) -> int:
         """How many jobs to ask for. What is free is counted last: a claim that waits may bring a job at any time."""
@@ -231,22 +264,17 @@ class Worker(Waiting, Stopping):
         return wait_ms == 0
 
     async def _burst_is_done(self) -> bool:
-        """Whether nothing is left for a worker in burst mode; waits for the jobs that are running if so."""
-        if 0 <= self.max_burst_jobs <= self._started:
-            await self._finish_running()
-        elif self.tasks or self._get_pump().has_endings or self._more:
+        """Whether nothing is left for a worker in burst mode: no job of its own, and none that it may still take."""
+        has_enough = 0 <= self.max_burst_jobs <= self._started
+        if self.tasks or self._get_pump().has_endings or (self._more and not has_enough):
             return False
-        else:
+        if not has_enough:
             self.queued = await self.pool.zcard(self.queue_name)
             if self.queued:
                 return False
         await self._get_pump().leave()
         await self._get_pump().close()
         return True
-
-    async def _finish_running(self) -> None:
-        while self.tasks:
-            await asyncio.wait(list(self.tasks.values()))
 
     def _hold_cron_s(self) -> float:
         return keep_cronjob_progress  # this module's: it is where applications' tests shorten it
@@ -268,6 +296,7 @@ def _refuse_in_a_loop() -> None:
     )
 
 
+_POLL_ITERATION = Worker._poll_iteration
 _OPTIONS = frozenset(inspect.signature(Worker).parameters)
 
 

@@ -46,8 +46,10 @@ class Duties(WorkerState):
         #: when each duty is due, in the loop's time
         self._beat_at_s = self._keep_at_s = self._sweep_at_s = self._present_at_s = 0.0
         self._start_over_at_s = 0.0
-        #: when the health line was written last, by the loop's clock and by the host's, and what it said
-        self._last_health: tuple[float, float, str | None] = (-math.inf, -math.inf, None)
+        #: when the health line was written last, by the loop's clock and by the host's, and what it said; arq's names:
+        #: code that wants a new line now sets them
+        self._written_s = self._last_health_check = -math.inf
+        self._last_health_check_log: str | None = None
 
     def _next_duty_s(self, free: bool) -> float:
         """When the loop must go on at the latest, whatever happens; `free`: it has room for jobs."""
@@ -156,9 +158,9 @@ class Duties(WorkerState):
     async def record_health(self) -> None:
         """Write the health line, if it is time. Under a supervisor that is the supervisor's business."""
         now_s, host_s = self._clock(), time()
-        written_s, written_host_s, last_counts = self._last_health
         # The host's clock may be set back, the loop's does not go on while a machine is suspended.
-        is_due = max(now_s - written_s, host_s - written_host_s) >= self.health_check_interval
+        passed_s = max(now_s - self._written_s, host_s - self._last_health_check)
+        is_due = passed_s >= self.health_check_interval
         if self.supervised or not (is_due or self._amend_health):
             return
         self._amend_health = False
@@ -169,8 +171,8 @@ class Duties(WorkerState):
         await self.pool.set(self.health_check_key, line.encode(), px=to_ms(self.health_check_interval + 1))
         if not is_due:
             return
-        counts = str(tally)
-        self._last_health = (now_s, host_s, counts)
+        last_counts, counts = self._last_health_check_log, str(tally)
+        self._written_s, self._last_health_check, self._last_health_check_log = now_s, host_s, counts
         if last_counts is not None and last_counts != counts:
             logger.info("recording health: %s", line)
 

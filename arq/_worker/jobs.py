@@ -6,18 +6,20 @@ import asyncio
 import functools
 import logging
 import os
+from collections.abc import Coroutine
 from typing import Any
 
 from redis.exceptions import RedisError
 
 from .._exits import as_failure, asks_to_stop
+from .._keys import in_progress_key
 from .._link import end_copy
 from .._scripts import ClaimAnswer, ClaimedJob, Ending
 from ..utils import timestamp_ms
 from . import decide, report, run
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
+from .overridable import PLAIN_ENDS, Overridable
 from .pump import Pump
-from .state import WorkerState
 from .timelimit import TimeLimit
 
 logger = logging.getLogger("arq.worker")
@@ -26,7 +28,7 @@ logger = logging.getLogger("arq.worker")
 _OUTGOING_POLL_S = 0.5
 
 
-class JobRunner(WorkerState):
+class JobRunner(Overridable):
     """The part of a worker that a job goes through, from the claim to the written outcome."""
 
     def _start_state(self) -> None:
@@ -40,16 +42,36 @@ class JobRunner(WorkerState):
         Args:
             job_ids: ids as they stand in the queue.
         """
-        wanted = [job_id.decode() for job_id in job_ids][: max(0, self._free_slots())]
-        if not wanted:
-            return
-        answer = await self._claim_exactly(wanted)
-        started = {job.job_id for job in answer.jobs}
-        for job_id in wanted:
-            if job_id not in started:
-                logger.debug("job %s already running elsewhere", job_id)
-        self._take(answer)
+        wanted = [job_id.decode() for job_id in job_ids]
+        while wanted and (free := self._free_slots()) > 0:
+            page, wanted = wanted[:free], wanted[free:]
+            answer = await self._claim_exactly(page)
+            started = {job.job_id for job in answer.jobs}
+            for job_id in page:
+                if job_id not in started:
+                    logger.debug("job %s already running elsewhere", job_id)
+            self._take(answer)
         await self._let_go_outside_main()
+
+    def _starts_by_hand(self) -> bool:
+        """Whether somebody has put something else in the place of `start_jobs`."""
+        return type(self).start_jobs is not _START_JOBS or "start_jobs" in self.__dict__
+
+    async def _start_by_hand(self) -> None:
+        """Give what is due to a `start_jobs` that was overridden, as arq's loop does."""
+        most = self.queue_read_limit
+        if self.burst and self.max_burst_jobs >= 0:
+            most = min(most, self.max_burst_jobs - self._started)
+        now_ms = timestamp_ms() + self._redis_ahead_ms
+        job_ids: list[Any] = await self.pool.zrangebyscore(
+            self.queue_name, "-inf", now_ms, start=self._queue_read_offset, num=most
+        )
+        self._more = False
+        self._look_again(-1)
+        before = self._started
+        if job_ids:
+            await self.start_jobs(job_ids)
+        self._more = before < self._started < before + len(job_ids)
 
     async def _claim_exactly(self, job_ids: list[str]) -> ClaimAnswer:
         while True:
@@ -60,10 +82,26 @@ class JobRunner(WorkerState):
             self._take(answer)  # an earlier answer was lost: what it brought is to be run, too
 
     async def _claim_one(self, job_id: str) -> ClaimedJob | None:
-        answer = await self._claim_exactly([job_id])
-        for job in answer.jobs:
+        return self._note_claim(await self._claim_exactly([job_id]), job_id)
+
+    def _note_claim(self, answer: ClaimAnswer | None, job_id: str) -> ClaimedJob | None:
+        for job in () if answer is None else answer.jobs:
             self._claimed[job.job_id] = job
         return self._claimed.get(job_id)
+
+    async def _claim_for(self, task: asyncio.Task[Any], job_id: str) -> ClaimedJob | None:
+        """Claim a job whose `run_job` was called by somebody else: alone, or by a `start_jobs` of their own."""
+        is_listed = self.tasks.get(job_id) is task
+        job = await self._claim_one(job_id)
+        if job is None and is_listed:
+            job = self._note_claim(await self._get_pump().take_over(job_id, in_progress_key(job_id)), job_id)
+        if job is not None:
+            self._started += 1
+            if is_listed:
+                task.add_done_callback(functools.partial(self._task_ended, job))
+        elif is_listed:
+            del self.tasks[job_id]
+        return job
 
     def _take(self, answer: ClaimAnswer) -> None:
         """Start what a claim brought, and note when to look again."""
@@ -130,16 +168,16 @@ class JobRunner(WorkerState):
             job_id: its id. A job that was not claimed before is claimed now.
             score: unix ms at which it was due.
         """
-        job = self._claimed.get(job_id) or await self._claim_one(job_id)
+        task = _this_task()
+        job = self._claimed.get(job_id) or await self._claim_for(task, job_id)
         if job is None:
             return
-        task = _this_task()
         attempt = decide.read(job, self.functions, self.job_deserializer)
         attempt.start_ms = timestamp_ms()
         outcome = decide.refuse(attempt, self, attempt.start_ms)
         if outcome is not None:
             report.refused(outcome)
-            self._record(outcome, task)
+            await self._end_refused(outcome, task)
             return
         ctx = attempt.context(self.ctx)
         ended = None if self.on_job_start is None else await self._start_hook(attempt, ctx, task)
@@ -152,9 +190,16 @@ class JobRunner(WorkerState):
         report.ended(outcome, self.log_results)
         if self.on_job_end is not None:
             outcome = await self._end_hook(ctx, outcome, task)
-        self._record(outcome, task)
+        overridden = self._record(outcome, task)
+        if overridden is not None:
+            await overridden
         if self.after_job_end is not None:
-            await self._after_job_end(ctx, job_id)
+            await self._after_job_end(ctx, job_id, is_written=overridden is not None)
+
+    async def _end_refused(self, outcome: Outcome, task: asyncio.Task[Any]) -> None:
+        overridden = self._record(outcome, task)
+        if overridden is not None:
+            await overridden
 
     async def _start_hook(
         self, attempt: Attempt, ctx: dict[Any, Any], task: asyncio.Task[Any]
@@ -214,8 +259,12 @@ class JobRunner(WorkerState):
         report.ended(failed, self.log_results)
         return failed
 
-    def _record(self, outcome: Outcome, task: asyncio.Task[Any]) -> None:
-        """Count an outcome and have it written; a group of them goes out together."""
+    def _record(self, outcome: Outcome, task: asyncio.Task[Any]) -> Coroutine[Any, Any, None] | None:
+        """Count an outcome and have it written; a group of them goes out together.
+
+        Returns:
+            what the job's task must await, if a method that was overridden is to write it.
+        """
         if outcome.verdict is Verdict.COMPLETE:
             self.jobs_complete += 1
         elif outcome.verdict.is_final:
@@ -228,6 +277,11 @@ class JobRunner(WorkerState):
             self.on_outcome(attempt.function_name, outcome.verdict.name.lower(), took_s)
         job_id = outcome.attempt.job.job_id
         ending = decide.ending(outcome, self, self.queue_name, self._hold_cron_s(), self.job_serializer)
+        kind, own = type(self), self.__dict__
+        is_plain = (kind.finish_job, kind.finish_failed_job) == PLAIN_ENDS
+        is_plain = is_plain and "finish_job" not in own and "finish_failed_job" not in own
+        if not is_plain and task is asyncio.current_task():
+            return self._hand_over(outcome, ending)
         self._get_pump().record(ending)
         self._claimed.pop(job_id, None)
         if self.after_job_end is None:  # else the place is taken until that hook is through
@@ -235,11 +289,17 @@ class JobRunner(WorkerState):
         self._activity.set()
         if not self._in_main:
             self._flush_beside()
+        return None
 
-    async def _after_job_end(self, ctx: dict[Any, Any], job_id: str) -> None:
+    def _wake_up(self) -> None:
+        self._activity.set()
+        self._flush_beside()
+
+    async def _after_job_end(self, ctx: dict[Any, Any], job_id: str, *, is_written: bool) -> None:
         assert self.after_job_end is not None
         try:
-            await asyncio.shield(self._get_pump().written())
+            if not is_written:
+                await asyncio.shield(self._get_pump().written())
             await self.after_job_end(ctx)
         except asyncio.CancelledError:
             logger.info("after_job_end of job %s cancelled", job_id)
@@ -279,6 +339,9 @@ class JobRunner(WorkerState):
         ready, self.on_ready = self.on_ready, None
         if ready is not None:
             ready()
+
+
+_START_JOBS = JobRunner.start_jobs
 
 
 def _this_task() -> asyncio.Task[Any]:

@@ -197,6 +197,20 @@ class Pump:
         self._begin_at = answer.begin_at or self._begin_at
         return answer
 
+    async def take_over(self, job_id: str, lock: str) -> ClaimAnswer | None:
+        """Claim a job that code of this process has locked as arq does, in one step; None: it is somebody else's."""
+        async with self._turn:
+            _, owner = await self._link.commands([("WATCH", lock), ("GET", lock)])
+            if owner != b"1":
+                await self._link.commands([("UNWATCH",)])
+                return None
+            self._claim_lost = True
+            steps = [("MULTI",), ("DEL", lock), self._claim(1, False, [job_id]).by_sha(), ("EXEC",)]
+            *_, done = await self._link.commands(steps)
+            self._claim_lost = False
+        answer = _scripts.read_claim(done[1]) if isinstance(done, list) else None
+        return answer if isinstance(answer, ClaimAnswer) else None
+
     def waiting_claim(self) -> tuple[Any, ...] | None:
         """A command that claims one job when a token arrives, to be sent behind a wait for it; None: not now.
 

@@ -12,6 +12,7 @@ from ..constants import keep_cronjob_progress
 from ..utils import to_ms
 from . import report
 from .options import WorkerOptions
+from .places import Places
 from .pump import Pump
 from .standstill import Standstill, Standstills
 from .wake import Listener
@@ -45,6 +46,9 @@ class WorkerState(WorkerOptions):
         self._unbegun: set[str] = set()
         #: the tasks that take up one of the `max_jobs` places
         self._slots: set[asyncio.Task[Any]] = set()
+        #: places that were taken by way of `job_counter` and `sem`, by code that overrides parts of a worker
+        self._counted = 0
+        self._places: Places | None = None
         #: function names of the jobs whose code is being run
         self._names: dict[str, str] = {}
         #: how many jobs were started
@@ -119,8 +123,12 @@ class WorkerState(WorkerOptions):
 
     @property
     def job_counter(self) -> int:
-        """Jobs that take up one of the `max_jobs` places."""
-        return len(self._slots)
+        """Jobs that take up one of the `max_jobs` places. What somebody adds to it counts, too."""
+        return len(self._slots) + self._counted
+
+    @job_counter.setter
+    def job_counter(self, number: int) -> None:
+        self._counted = number - len(self._slots)
 
     def running_jobs(self) -> list[tuple[str, str]]:
         """Id and function name of the jobs whose code is being run."""
@@ -157,12 +165,18 @@ class WorkerState(WorkerOptions):
     def _lease_ms(self) -> int:
         return to_ms(_SUPERVISED_LEASE_S if self.supervised else self.in_progress_timeout_s)
 
+    def _wake_up(self) -> None:
+        """Something is to be written: by the main loop, or by a task of its own where that does not run."""
+
     def _clock(self) -> float:
         return asyncio.get_running_loop().time()
 
     def _room(self) -> int:
         """Places for jobs, if any may be taken."""
-        return self.max_jobs - len(self._slots) if self.allow_pick_jobs and not self._stopping else 0
+        if not self.allow_pick_jobs or self._stopping:
+            return 0
+        free = self.max_jobs - len(self._slots) - self._counted
+        return free if self._places is None else min(free, free + 1 - self._places.taken)
 
     def _free_slots(self) -> int:
         """Places for jobs without the one that is kept for a claim that waits."""

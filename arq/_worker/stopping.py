@@ -13,8 +13,9 @@ from redis.exceptions import RedisError
 
 from .._link import REPLY_TIMEOUT_S
 from .main_task import MainTask
+from .overridable import Overridable
 from .signals import SignalHandlers
-from .state import CANCEL_AGAIN_S, WorkerState
+from .state import CANCEL_AGAIN_S
 from .trouble import Backoff
 
 logger = logging.getLogger("arq.worker")
@@ -43,7 +44,7 @@ def _has_not_begun(task: asyncio.Task[Any]) -> bool:
     return inspect.iscoroutine(coroutine) and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED
 
 
-class Stopping(WorkerState):
+class Stopping(Overridable):
     """The part of a worker that ends it."""
 
     def _start_state(self) -> None:
@@ -55,6 +56,14 @@ class Stopping(WorkerState):
         self._main = MainTask()
         self._closing = asyncio.Lock()
         self._closer: asyncio.Task[Any] | None = None
+
+    def _take_signals(self) -> None:
+        own = type(self)._add_signal_handler
+        if own is Overridable._add_signal_handler:
+            self._signals.install()
+        else:
+            for sig in (Signals.SIGINT, Signals.SIGTERM):
+                self._add_signal_handler(sig, self._stop_on_signal)
 
     def _stop_on_signal(self, signum: Signals) -> None:
         if self.job_completion_wait:

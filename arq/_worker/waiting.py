@@ -54,9 +54,11 @@ class Waiting(JobRunner, Duties):
         """The claim that waits together with a worker that runs nothing: it takes one job, and a place is kept for it.
 
         Not if that is the only place: no look at the queue could fill it. Nor where jobs end before their places are
-        free.
+        free, or somebody else's method starts them.
         """
         assert self._listener is not None
+        if not self._polled or self._starts_by_hand():
+            return None
         if self._listener.has_claim or self._slots or self._claimed:
             return None
         if self.max_jobs < 2 or self.after_job_end is not None:

@@ -620,6 +620,9 @@ arq.typing: WEEKDAYS SecondsTimedelta StartupShutdown WorkerCoroutine WorkerSett
 arq.typing: OptionType WeekdayOptionType
 arq.utils: timestamp_ms to_unix_ms to_seconds to_ms ms_to_datetime import_string poll truncate args_to_string
 arq.version: VERSION
+arq.worker: timestamp_ms poll to_ms in_progress_key_prefix CronJob serialize_result log_redis_info keep_cronjob_progress
+arq.jobs: job_key_prefix result_key_prefix in_progress_key_prefix timestamp_ms poll
+arq.connections: BaseRedis job_key_prefix result_key_prefix timestamp_ms
 arq.logs: default_log_config
 arq.cli: cli
 """

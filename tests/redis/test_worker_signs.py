@@ -52,7 +52,7 @@ async def test_the_health_line(
         await wait_until_async(up_to_date)
         await wait_until_async(lambda: "recording health: " in caplog.text)
         # from now on seldom: the line stays for so long and a second
-        one.health_check_interval, one._last_health = 600, (0.0, 0.0, None)
+        one.health_check_interval, one._last_health_check = 600, 0.0
 
         async def seldom() -> bool:
             return 1050 < await arq_redis.pttl("arq:queue:health-check") <= 601_000
