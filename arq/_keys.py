@@ -14,6 +14,8 @@ from .constants import (
     retry_key_prefix,
 )
 
+#: Characters of an id or a name: they are in lists, log lines and each command, hundreds at a time.
+_LONGEST_NAME = 65_536
 #: What all keys but those of a queue begin with; the scripts get it as their first argument.
 PREFIX = "arq:"
 #: Sorted set: worker id -> unix ms at which it is presumed dead.
@@ -106,17 +108,32 @@ def _is_ours(name: str) -> bool:
     return name in _KEYS or name.startswith(_PREFIXES) or _TICK_KEY.fullmatch(name) is not None
 
 
+def check_job_id(job_id: str) -> None:
+    """Refuse what can't be a job's id.
+
+    Raises:
+        ValueError: it can't be encoded, or is too long.
+    """
+    _check_text("_job_id", job_id)
+
+
+def _check_text(what: str, text: str) -> None:
+    if len(text) > _LONGEST_NAME:
+        raise ValueError(f"{what} has {len(text)} characters, {_LONGEST_NAME} are allowed: {text[:80]!r}...")
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise ValueError(f"{what} can't be encoded: {text!r}") from exc
+
+
 @functools.lru_cache(maxsize=1024)
 def check_queue_name(name: str) -> None:
     """Refuse what can't be a queue's name, for the queue would share a key with something else.
 
     Raises:
-        ValueError: it can't be encoded, or is the name of another key.
+        ValueError: it can't be encoded, is too long, or is the name of another key.
     """
-    try:
-        name.encode()
-    except UnicodeEncodeError as exc:
-        raise ValueError(f"_queue_name can't be encoded: {name!r}") from exc
+    _check_text("_queue_name", name)
     if _is_ours(name) or _is_ours(health_key(name)) or _HEALTH_KEY.fullmatch(name):
         raise ValueError(
             f"{name!r} can't be the name of a queue, arq has a key of that name: choose another one"

@@ -6,8 +6,10 @@ with 500 small items takes. (100 results of 1 MB in one script: 0.2 s.)
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+Item = TypeVar("Item")
 
 #: Items, and bytes, in one call of a script at most; a larger item goes alone.
 MOST_ITEMS = 500
@@ -16,6 +18,8 @@ MOST_BYTES = 4 * 1024 * 1024
 ALWAYS_TAKEN = 1_000_000
 #: What Redis takes unless it was told otherwise, and what we go by where it may not be asked.
 _DEFAULT_LIMIT = 512 * 1024 * 1024
+#: Items of a first page, whose size nobody knows, and how much larger the next one is at most.
+_FIRST_PAGE, _GROWTH = 20, 4
 #: An item lies in the buffer of the connection together with the end of its line.
 _LINE_END = 2
 #: The settings that limit an item, and how much larger than the item they must be.
@@ -32,6 +36,30 @@ def fitting(sizes: Iterable[int], most_items: int = MOST_ITEMS, most_bytes: int 
             break
         count += 1
     return count
+
+
+class Pages(Generic[Item]):
+    """A list in pages whose values are read from Redis: a few MB at a time, as far as the last page tells.
+
+    Args:
+        items: the list.
+    """
+
+    def __init__(self, items: list[Item]) -> None:
+        self._items = items
+        self._count = _FIRST_PAGE
+
+    def __iter__(self) -> Iterator[list[Item]]:
+        begin = 0
+        while begin < len(self._items):
+            page = self._items[begin : begin + self._count]
+            begin += len(page)
+            yield page
+
+    def had(self, sizes: Iterable[int]) -> None:
+        """Tell how many bytes the values of the last page had."""
+        fair = self._count * MOST_BYTES // max(1, sum(sizes))
+        self._count = max(1, min(fair, MOST_ITEMS, self._count * _GROWTH))
 
 
 class SizeLimit:

@@ -47,13 +47,15 @@ def serialize_job(
 
 def _dump(data: dict[str, Any], serializer: Serializer | None) -> bytes:
     payload: Any = (serializer or pickle.dumps)(data)
-    if isinstance(payload, bytes):
-        return payload
     if isinstance(payload, str):  # json.dumps
-        return payload.encode()
-    if isinstance(payload, bytearray | memoryview):
-        return bytes(payload)
-    raise TypeError(f"the serializer returned {type(payload).__name__}, not bytes")
+        payload = payload.encode()
+    elif isinstance(payload, bytearray | memoryview):
+        payload = bytes(payload)
+    if not isinstance(payload, bytes):
+        raise TypeError(f"the serializer returned {type(payload).__name__}, not bytes")
+    if not payload:  # in Redis that would be a job that has expired, or no result
+        raise ValueError("the serializer returned nothing")
+    return payload
 
 
 def serialize_result(

@@ -18,13 +18,13 @@ from redis.exceptions import AuthenticationError, RedisError, WatchError
 from . import _scripts
 from ._batch import Batcher, send_apart
 from ._blocking import PatientRedis
-from ._keys import check_queue_name, job_key
+from ._keys import check_job_id, check_queue_name, job_key
 from ._lane import ANSWER_S, Lane
 from ._link import Link
 from ._names import elsewhere
 from ._pools import pool_of, wait_when_all_are_in_use
 from ._redis_settings import RedisSettings, call_retry, client_options, sentinel_options
-from ._sizes import ALWAYS_TAKEN, MOST_ITEMS, SizeLimit, fitting, too_large
+from ._sizes import ALWAYS_TAKEN, MOST_ITEMS, Pages, SizeLimit, fitting, too_large
 from .constants import default_queue_name, expires_extra_ms, result_key_prefix
 from .jobs import (
     Deserializer,
@@ -61,8 +61,6 @@ _Options = tuple[
     str | None, str | None, datetime | None, SecondsTimedelta | None, SecondsTimedelta | None, int | None
 ]
 
-#: Jobs whose payloads are read from Redis in one go.
-_PAGE = 500
 #: A job on its way into a queue.
 _Addressed = tuple[str, _scripts.NewJob]
 #: A job's id and queue; the bytes of its result, and whether it is in the queue.
@@ -181,9 +179,10 @@ class ArqRedis(PatientRedis):
             The job, or None if one with this id is queued, running, or has a result.
 
         Raises:
-            SerializationError: the arguments can't be serialized.
+            SerializationError: the arguments can't be serialized, or are larger than Redis takes.
             RuntimeError: both `_defer_until` and `_defer_by` were given.
-            ValueError: the queue's name is that of another key, an id can't be encoded, a time is out of range.
+            ValueError: the queue's name is that of another key, an id is too long or can't be encoded, a time is out of
+                range.
             redis.exceptions.RedisError: Redis can't be reached or refuses.
         """
         options = (_job_id, _queue_name, _defer_until, _defer_by, _expires, _job_try)
@@ -195,7 +194,7 @@ class ArqRedis(PatientRedis):
         return self._enqueued(queue_name, new_job, accepted, bool(_job_id))
 
     async def enqueue_jobs(self, jobs: Iterable[JobCall | tuple[Any, ...] | str]) -> list[Job | None]:
-        """Enqueue many jobs, 500 in a round trip.
+        """Enqueue many jobs, up to 500 and 4 MB in a round trip.
 
         Args:
             jobs: each a `JobCall`, a tuple `(function, *args)`, or just the name of a function.
@@ -205,8 +204,9 @@ class ArqRedis(PatientRedis):
 
         Raises:
             TypeError, ValueError: one of them is neither, or wrong; then nothing is enqueued.
-            SerializationError: the arguments of one can't be serialized; then nothing is enqueued.
-            redis.exceptions.RedisError: Redis can't be reached or refuses; some of the jobs may be enqueued.
+            SerializationError: one of them can't be serialized, or is too large; then nothing is enqueued.
+            redis.exceptions.RedisError: Redis can't be reached or refuses; some of the jobs may be enqueued. If Redis
+                refuses just one of them, all others are.
         """
         calls = [_as_call(job) for job in jobs]
         new_jobs = [self._new_job(c.function, c.args, c.kwargs, c.options) for c in calls]
@@ -310,8 +310,11 @@ class ArqRedis(PatientRedis):
         if type(self)._get_job_result is not _GET_JOB_RESULT:
             results = [await self._get_job_result(key) for key in set(keys)]
             return sorted(results, key=attrgetter("enqueue_time"))
-        for page in _pages(sorted(set(keys))):
-            for key, payload in zip(page, await self.mget(page), strict=True):
+        pages = Pages(sorted(set(keys)))
+        for page in pages:
+            payloads = await self.mget(page)
+            pages.had(len(payload or b"") for payload in payloads)
+            for key, payload in zip(page, payloads, strict=True):
                 if payload is not None:  # it may have expired since the scan
                     results.append(self._read_result(key, payload))
         return sorted(results, key=attrgetter("enqueue_time"))
@@ -343,9 +346,11 @@ class ArqRedis(PatientRedis):
         members: list[Any] = await self.zrange(queue_name, 0, -1)
         job_ids = [member.decode(errors="replace") for member in members]
         jobs: list[JobDef] = []
-        for page in _pages(job_ids):
-            answer = await _scripts.run(self, _scripts.inspect(queue_name, page))
-            for job_id, found in zip(page, _scripts.read_inspect(answer)[1], strict=True):
+        pages = Pages(job_ids)
+        for page in pages:
+            _, answers = _scripts.read_inspect(await _scripts.run(self, _scripts.inspect(queue_name, page)))
+            pages.had(len(found.payload or b"") + len(found.result or b"") for found in answers)
+            for job_id, found in zip(page, answers, strict=True):
                 if found.payload is None or found.score is None:
                     continue  # finished or expired since the queue was read
                 job = deserialize_job(found.payload, deserializer=self.job_deserializer)
@@ -394,10 +399,8 @@ def _check(job_id: Any, queue_name: Any, defer_by: Any, expires: Any) -> None:
     if not isinstance(queue_name, str):
         raise TypeError(f"_queue_name must be a str, not {queue_name!r}")
     check_queue_name(queue_name)
-    try:
-        (job_id or "").encode()
-    except UnicodeEncodeError as exc:
-        raise ValueError(f"_job_id can't be encoded: {job_id!r}") from exc
+    if job_id is not None:
+        check_job_id(job_id)
     if expires is not None and not 0 <= to_seconds(expires) <= _LONGEST_S:
         raise ValueError(f"_expires must be from 0 to {_LONGEST_S:.0f} seconds, not {expires!r}")
     if defer_by and not -_LONGEST_S <= to_seconds(defer_by) <= _LONGEST_S:
@@ -412,10 +415,6 @@ def _as_call(job: Any) -> JobCall:
     if isinstance(job, Sequence) and job and isinstance(job[0], str):
         return JobCall(*job)
     raise TypeError(f"a job must be a JobCall, a tuple (function, *args) or a function's name, not {job!r}")
-
-
-def _pages(items: list[Any]) -> Iterable[list[Any]]:
-    return (items[i : i + _PAGE] for i in range(0, len(items), _PAGE))
 
 
 async def create_pool(

@@ -64,7 +64,10 @@ async def write_apart(link: Link, outbox: Outbox, finish: Finish) -> None:
     try:
         while left:
             answer = await _write_one(link, left[0], finish)
-            outbox.settle(Batch([left.pop(0)], None), [answer])
+            ending = left.pop(0)
+            outbox.settle(Batch([ending], None), [answer is None or answer])
+            if answer is None:
+                outbox.given_up.add((ending.job_id, ending.stamp))
         outbox.is_suspect = False
     finally:
         if left:
@@ -73,18 +76,25 @@ async def write_apart(link: Link, outbox: Outbox, finish: Finish) -> None:
             outbox.settle(Batch([], batch.written), [])
 
 
-async def _write_one(link: Link, ending: Ending, finish: Finish) -> int:
-    """Write one ending, or what stands for it; 1 if that was in time."""
+async def _write_one(link: Link, ending: Ending, finish: Finish) -> int | None:
+    """Write one ending, or what stands for it; 1 if that was in time, None if Redis takes nothing of it."""
+    why = ""
     while True:
         found = await _alone(link, functools.partial(link.call, [finish([ending])]), sizes([ending])[0])
         if not isinstance(found, Exception):
+            if why:
+                report.result_replaced(ending.job_id, why, is_kept=bool(ending.a))
             ((answer,),) = found
             return int(answer)
         if ending.ending != "done" or not ending.a:
-            report.ending_refused(ending.job_id, found)
-            return 1
-        report.result_replaced(ending.job_id, f"Redis refused it: {found!r}")
-        ending = replaced(ending, f"Redis refused it: {found!r}", _HARMLESS_BYTES)
+            report.ending_refused(ending.job_id, _text(found))
+            return None
+        why = f"Redis refused it: {_text(found)}"
+        ending = replaced(ending, why, _HARMLESS_BYTES)
+
+
+def _text(exc: Exception) -> str:
+    return f"{exc.__class__.__name__}: {exc}"
 
 
 async def fetch(link: Link, jobs: list[ClaimedJob]) -> list[ClaimedJob]:
@@ -122,7 +132,7 @@ async def _fetch_one(link: Link, job: ClaimedJob) -> bytes | Exception | None:
 def _with_payload(job: ClaimedJob, payload: bytes | Exception | None) -> ClaimedJob:
     if not isinstance(payload, Exception):
         return job._replace(payload=payload or None, left_out=0)
-    why = f"unable to read job: Redis does not give its payload of {job.left_out} bytes: {payload!r}"
+    why = f"unable to read job: Redis does not give its payload of {job.left_out} bytes: {_text(payload)}"
     return job._replace(left_out=0, unreadable=why)
 
 

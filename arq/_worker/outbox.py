@@ -40,6 +40,7 @@ class Outbox:
     Attributes:
         has_large: whether one may be larger than Redis takes.
         is_suspect: whether a write has failed, perhaps because of what was to be written.
+        given_up: id and claim of jobs of whose endings Redis takes nothing. They are nobody's until their locks lapse.
     """
 
     def __init__(self) -> None:
@@ -47,6 +48,7 @@ class Outbox:
         self._repeated: set[str] = set()
         self._written: asyncio.Future[None] | None = None
         self.has_large = self.is_suspect = False
+        self.given_up: set[tuple[str, bytes]] = set()
 
     def __len__(self) -> int:
         return len(self._endings)
@@ -105,8 +107,8 @@ class Outbox:
         for index, size in enumerate(sizes(self._endings)):
             if size > limit:
                 why = _sizes.too_large(size, limit)
-                report.result_replaced(self._endings[index].job_id, why)
-                self._endings[index] = replaced(self._endings[index], why, limit)
+                small = self._endings[index] = replaced(self._endings[index], why, limit)
+                report.result_replaced(small.job_id, why, is_kept=bool(small.a))
         self.has_large = False
 
 

@@ -169,7 +169,7 @@ class Pump:
 
     async def _recovered(self, answer: Any) -> ClaimAnswer:
         """What is ours and not known yet. From now on we know."""
-        over = {(ending.job_id, ending.stamp) for ending in self._outbox}
+        over = {(ending.job_id, ending.stamp) for ending in self._outbox} | self._outbox.given_up
         held = [
             job
             for job in _scripts.read_jobs(answer)

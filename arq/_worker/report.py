@@ -109,14 +109,19 @@ def not_ours(job_id: str) -> None:
     logger.warning("job %s was given to another worker meanwhile, its outcome here is dropped", job_id)
 
 
-def result_replaced(job_id: str, why: str) -> None:
-    """Redis can't take a result."""
-    logger.error("job %s: unable to serialize result: %s; a text that says so is kept instead", job_id, why)
+def result_replaced(job_id: str, why: str, *, is_kept: bool) -> None:
+    """Redis can't take a result; `is_kept`: a text that says why is kept instead of it."""
+    instead = "a text that says so is kept instead" if is_kept else "no result is kept"
+    logger.error("job %s: unable to serialize result: %s; %s", job_id, why, instead)
 
 
-def ending_refused(job_id: str, exc: Exception) -> None:
+def ending_refused(job_id: str, why: str) -> None:
     """Redis takes nothing that is said about a job."""
-    logger.error("job %s: Redis refuses its outcome, the job will be run again: %r", job_id, exc)
+    logger.error(
+        "job %s: Redis refuses its outcome, the job will be run again when its lock has lapsed: %s",
+        job_id,
+        why,
+    )
 
 
 def _text(exc: BaseException) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from arq._scripts import Ending
-from arq._sizes import ALWAYS_TAKEN, MOST_BYTES, MOST_ITEMS, fitting
+from arq._sizes import ALWAYS_TAKEN, MOST_BYTES, MOST_ITEMS, Pages, fitting
 from arq._worker.outbox import Outbox, replaced, sizes
 
 
@@ -71,3 +72,26 @@ def test_what_is_too_large_is_replaced_and_the_rest_stays() -> None:
 def test_a_reason_that_is_too_large_itself_is_left_out() -> None:
     assert replaced(ending("id", 100), "a long reason", 5).a == b""
     assert replaced(replaced(ending("id", 100), "why", 5), "again", 5).a == b""
+
+
+@given(st.lists(st.integers(0, 3 * MOST_BYTES), max_size=300))
+def test_pages_hold_a_list_and_follow_the_size_of_its_values(values: list[int]) -> None:
+    pages, seen = Pages(values), []
+    for page in pages:
+        assert page
+        assert len(page) <= MOST_ITEMS
+        seen += page
+        pages.had(page)
+    assert seen == values
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [(1, MOST_ITEMS), (MOST_BYTES // 10, 10), (10 * MOST_BYTES, 1)]
+)
+def test_a_page_has_a_few_megabytes(size: int, expected: int) -> None:
+    pages, lengths = Pages([size] * 5000), []
+    for page in pages:
+        lengths.append(len(page))
+        pages.had(page)
+    assert lengths[0] <= 20
+    assert set(lengths[4:-1]) <= {expected, expected + 1}
