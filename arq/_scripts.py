@@ -29,6 +29,7 @@ from ._keys import (
 )
 from ._sizes import MOST_BYTES
 from .constants import abort_job_max_age, abort_jobs_ss
+from .utils import LONGEST_MS
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -110,9 +111,11 @@ class NewJob(NamedTuple):
     tick: str
 
 
-def enqueue(queue_name: str, jobs: Iterable[NewJob], expires_extra_ms: int) -> Call:
+def enqueue(queue_name: str, jobs: Iterable[NewJob], expires_extra_ms: float | None) -> Call:
     """Put jobs into a queue; the answer is a list of 1 (enqueued) and 0 (refused)."""
-    args: list[Any] = [PREFIX, expires_extra_ms]
+    # `math.inf` and None: no limit
+    extra_ms = LONGEST_MS if expires_extra_ms is None else min(expires_extra_ms, LONGEST_MS)
+    args: list[Any] = [PREFIX, extra_ms]
     for job in jobs:
         args += (
             job.job_id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -40,7 +41,7 @@ from .jobs import (
     serialize_job,
 )
 from .typing import SecondsTimedelta
-from .utils import args_to_string, timestamp_ms, to_ms, to_seconds, to_unix_ms
+from .utils import LONGEST_MS, LONGEST_S, args_to_string, timestamp_ms, to_ms, to_seconds, to_unix_ms
 
 __all__ = ["ArqRedis", "JobCall", "RedisSettings", "WatchError", "create_pool", "log_redis_info"]
 
@@ -54,8 +55,6 @@ if not TYPE_CHECKING:
 
 #: Whether a job was enqueued, or why that is not known.
 _Accepted = bool | Exception
-#: No wait is longer than this, in s: a thousand years. More would not fit into Redis's time to live.
-_LONGEST_S = 1000 * 365.25 * 86_400
 #: `_job_id`, `_queue_name`, `_defer_until`, `_defer_by`, `_expires`, `_job_try`
 _Options = tuple[
     str | None, str | None, datetime | None, SecondsTimedelta | None, SecondsTimedelta | None, int | None
@@ -120,7 +119,8 @@ class ArqRedis(PatientRedis):
         job_serializer: turns a job into bytes; default: pickle.
         job_deserializer: the reverse.
         default_queue_name: queue of jobs that name none.
-        expires_extra_ms: ms after its due time at which a job that never started expires; default: one day.
+        expires_extra_ms: ms after its due time at which a job that never started expires; None or `math.inf`: never;
+            default: one day.
         kwargs: for `redis.asyncio.Redis`.
 
     Raises:
@@ -133,7 +133,7 @@ class ArqRedis(PatientRedis):
         job_serializer: Serializer | None = None,
         job_deserializer: Deserializer | None = None,
         default_queue_name: str = default_queue_name,
-        expires_extra_ms: int = expires_extra_ms,
+        expires_extra_ms: float | None = expires_extra_ms,
         **kwargs: Any,
     ) -> None:
         self.job_serializer = job_serializer
@@ -170,8 +170,8 @@ class ArqRedis(PatientRedis):
             _queue_name: queue; default: that of the pool.
             _defer_until: when to run it; a naive datetime is local time.
             _defer_by: how long to wait before running it, in seconds or as a timedelta.
-            _expires: do not start it later than this from now, in seconds or as a timedelta; default: a day after
-                it is due.
+            _expires: do not start it later than this from now, in seconds or as a timedelta; `math.inf`: no limit;
+                default: a day after it is due.
             _job_try: number of its first try; for jobs that enqueue themselves again.
             kwargs: its keyword arguments.
 
@@ -233,8 +233,9 @@ class ArqRedis(PatientRedis):
         payload = serialize_job(
             function, args, kwargs, job_try, timestamp_ms(), serializer=self.job_serializer
         )
+        expires_ms = LONGEST_MS if expires == math.inf else to_ms(expires) or None
         new_job = _scripts.NewJob(
-            job_id or uuid4().hex, payload, due_at(defer_until, defer_by), to_ms(expires) or None, ""
+            job_id or uuid4().hex, payload, due_at(defer_until, defer_by), expires_ms, ""
         )
         return queue_name, new_job
 
@@ -401,10 +402,12 @@ def _check(job_id: Any, queue_name: Any, defer_by: Any, expires: Any) -> None:
     check_queue_name(queue_name)
     if job_id is not None:
         check_job_id(job_id)
-    if expires is not None and not 0 <= to_seconds(expires) <= _LONGEST_S:
-        raise ValueError(f"_expires must be from 0 to {_LONGEST_S:.0f} seconds, not {expires!r}")
-    if defer_by and not -_LONGEST_S <= to_seconds(defer_by) <= _LONGEST_S:
-        raise ValueError(f"_defer_by must be within {_LONGEST_S:.0f} seconds, not {defer_by!r}")
+    if expires not in (None, math.inf) and not 0 <= to_seconds(expires) <= LONGEST_S:
+        raise ValueError(
+            f"_expires must be from 0 to {LONGEST_S:.0f} seconds, or math.inf for no limit, not {expires!r}"
+        )
+    if defer_by and not -LONGEST_S <= to_seconds(defer_by) <= LONGEST_S:
+        raise ValueError(f"_defer_by must be within {LONGEST_S:.0f} seconds, not {defer_by!r}")
 
 
 def _as_call(job: Any) -> JobCall:
@@ -424,7 +427,7 @@ async def create_pool(
     job_serializer: Serializer | None = None,
     job_deserializer: Deserializer | None = None,
     default_queue_name: str = default_queue_name,
-    expires_extra_ms: int = expires_extra_ms,
+    expires_extra_ms: float | None = expires_extra_ms,
 ) -> ArqRedis:
     """Connect to Redis; if that fails, try again up to `conn_retries` times.
 

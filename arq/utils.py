@@ -67,6 +67,16 @@ def ms_to_datetime(unix_ms: int) -> datetime:
     return datetime.fromtimestamp(unix_ms / 1000, tz=get_tz())
 
 
+#: No limit is longer, in s: a thousand years. More would not fit into Redis's time to live.
+LONGEST_S = 1000 * 365.25 * 86_400
+LONGEST_MS = round(LONGEST_S * 1000)
+
+
+def is_no_limit(seconds: float | None) -> bool:
+    """Whether a limit is none: None, `math.inf`, or more than a thousand years."""
+    return seconds is None or seconds > LONGEST_S
+
+
 @overload
 def to_ms(td: None) -> None: ...
 @overload

@@ -1,6 +1,7 @@
 """`--check-settings`: import the settings and make a worker of them, connect to nothing, say what was found."""
 
 import asyncio
+import math
 from typing import Any
 
 import arq.worker
@@ -35,6 +36,15 @@ async def _summary(settings: Any) -> dict[str, str]:
         "cron jobs": ", ".join(job.name for job in worker.cron_jobs or ()) or "-",
         "redis": "a pool of its own" if redis is None else f"{redis.host}:{redis.port}/{redis.database}",
         "max_jobs": str(worker.max_jobs),
-        "longest job": f"{worker.in_progress_timeout_s - 10:g} s",
-        "job_completion_wait": f"{worker.job_completion_wait} s",
+        "longest job": _longest(worker.time_limits_s()),
+        "job_completion_wait": _seconds(worker.job_completion_wait or 0),
     }
+
+
+def _longest(limits_s: list[float | None]) -> str:
+    """The longest of some time limits, of which None is none."""
+    return _seconds(max(math.inf if limit_s is None else limit_s for limit_s in limits_s))
+
+
+def _seconds(seconds: float) -> str:
+    return "no limit" if seconds == math.inf else f"{seconds:g} s"

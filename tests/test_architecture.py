@@ -20,6 +20,7 @@ PURE = (
     "arq._records",
     "arq._wire",
     "arq._worker.clock",
+    "arq._worker.limits",
     "arq._worker.schedule",
     "arq._worker.settings",
     "arq._worker.zones",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
@@ -19,7 +20,7 @@ from .._wire import (
     serialize_result,
 )
 from ..cron import CronJob
-from ..utils import safe_repr, to_ms, truncate
+from ..utils import LONGEST_S, safe_repr, to_ms, truncate
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
 
 #: The year 9999 in unix ms: the end of what a datetime can say.
@@ -37,7 +38,10 @@ _RUN_AGAIN = (asyncio.CancelledError, RetryJob)
 class Defaults(Protocol):
     """What functions that say nothing of their own get: the options of the worker."""
 
-    max_tries: int
+    @property
+    def max_tries(self) -> float | None:
+        """None: no limit."""
+
     keep_result_s: float
     keep_result_forever: bool
 
@@ -98,9 +102,8 @@ def _refused(attempt: Attempt, reason: BaseException, now_ms: int) -> Outcome:
 def tries_allowed(attempt: Attempt, defaults: Defaults) -> float:
     """How often the job may be started."""
     function = attempt.function
-    if function is None or function.max_tries is None:
-        return defaults.max_tries
-    return function.max_tries
+    given = defaults.max_tries if function is None or function.max_tries is None else function.max_tries
+    return math.inf if given is None else given
 
 
 def decide(attempt: Attempt, ended: Ended, defaults: Defaults, *, retry_jobs: bool, now_ms: int) -> Outcome:
@@ -192,7 +195,7 @@ def _keep_result_ms(attempt: Attempt, defaults: Defaults) -> int | None:
             forever = function.keep_result_forever
         if function.keep_result_s is not None:
             keep_s = function.keep_result_s
-    return None if forever else max(0, to_ms(keep_s))
+    return None if forever or keep_s > LONGEST_S else max(0, to_ms(keep_s))
 
 
 def _result(outcome: Outcome, queue_name: str, serializer: Serializer | None) -> bytes:

@@ -15,7 +15,7 @@ from .._exits import as_failure, asks_to_stop
 from .._keys import in_progress_key
 from .._link import end_copy
 from .._scripts import ClaimAnswer, ClaimedJob, Ending
-from ..utils import timestamp_ms
+from ..utils import LONGEST_S, timestamp_ms
 from . import decide, report, run
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
 from .overridable import PLAIN_ENDS, Overridable
@@ -237,7 +237,7 @@ class JobRunner(Overridable):
             self._abort_again_at_s.pop(job_id, None)
 
     def _time_limit(self, limit_s: float | None) -> TimeLimit | None:
-        if limit_s is None:
+        if limit_s is None or limit_s > LONGEST_S:
             return None
         limit = self._time_limits.get(limit_s)
         if limit is None:

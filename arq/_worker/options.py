@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -18,18 +19,16 @@ from ..constants import default_queue_name, expires_extra_ms
 from ..cron import CronJob
 from ..jobs import Deserializer, Serializer
 from ..typing import SecondsTimedelta, StartupShutdown, WorkerCoroutine
-from ..utils import to_seconds
+from . import limits
 from .registry import registry
 from .zones import SystemZone, now_in_system_zone
-
-#: Lock time in s of jobs without a timeout; the worker keeps extending it while they run.
-_LOCK_WITHOUT_TIMEOUT_S = 300.0
 
 
 class WorkerOptions:
     """The options of a worker, and what everybody may read of its state.
 
-    Durations are seconds or timedeltas.
+    Durations are seconds or timedeltas. `math.inf` says "no limit" for `job_timeout`, `keep_result`, `max_tries`,
+    `max_burst_jobs`, `job_completion_wait` and `expires_extra_ms`.
 
     Args:
         functions: coroutine functions, results of `func`, or dotted paths.
@@ -47,17 +46,17 @@ class WorkerOptions:
         job_completion_wait: seconds that running jobs may go on after a signal; 0: they are cancelled at once.
         max_jobs: jobs that run at the same time at most.
         job_timeout: how long a run may take, where the function says nothing; None: no limit.
-        keep_result: how long to keep results; 0: not at all.
+        keep_result: how long to keep results; 0: not at all; None: for ever.
         keep_result_forever: keep results without a limit.
         poll_delay: longest time between two looks at the queue. Jobs from this version of arq are noticed at once.
         queue_read_limit: jobs taken from the queue in one go at most; default: 5 * max_jobs, at least 100.
-        max_tries: how often a job may be started. Starts that a shutdown interrupted do not count.
+        max_tries: how often a job may be started; None: no limit. Starts that a shutdown interrupted do not count.
         health_check_interval: how often to write the health line.
         health_check_key: where to write it; default: the queue's name and `:health-check`.
         ctx: initial content of the context.
         retry_jobs: run jobs again that raised Retry or were cancelled.
         allow_abort_jobs: cancel running jobs when `Job.abort` asks for it. Queued ones are aborted without a worker.
-        max_burst_jobs: stop after starting this many jobs; negative: no limit.
+        max_burst_jobs: stop after starting this many jobs; negative or None: no limit.
         job_serializer, job_deserializer: as of the pool that enqueues.
         expires_extra_ms: for the pool that the worker makes; see `ArqRedis`.
         timezone: in which cron schedules are read; default: the system's.
@@ -85,23 +84,23 @@ class WorkerOptions:
         on_job_end: StartupShutdown | None = None,
         after_job_end: StartupShutdown | None = None,
         handle_signals: bool = True,
-        job_completion_wait: int = 0,
+        job_completion_wait: float = 0,
         max_jobs: int = 10,
         job_timeout: SecondsTimedelta | None = 300,
         keep_result: SecondsTimedelta = 3600,
         keep_result_forever: bool = False,
         poll_delay: SecondsTimedelta = 0.5,
         queue_read_limit: int | None = None,
-        max_tries: int = 5,
+        max_tries: float | None = 5,
         health_check_interval: SecondsTimedelta = 3600,
         health_check_key: str | None = None,
         ctx: dict[Any, Any] | None = None,
         retry_jobs: bool = True,
         allow_abort_jobs: bool = False,
-        max_burst_jobs: int = -1,
+        max_burst_jobs: float | None = -1,
         job_serializer: Serializer | None = None,
         job_deserializer: Deserializer | None = None,
-        expires_extra_ms: int = expires_extra_ms,
+        expires_extra_ms: float | None = expires_extra_ms,
         timezone: tzinfo | None = None,
         log_results: bool = True,
     ) -> None:
@@ -116,7 +115,7 @@ class WorkerOptions:
         self.redis_settings = redis_settings or RedisSettings()
         self._given_pool = self._pool = redis_pool
         self.burst = burst
-        self.max_burst_jobs = max_burst_jobs
+        self.max_burst_jobs = -1 if max_burst_jobs in (None, math.inf) else int(max_burst_jobs or 0)
         self.on_startup = on_startup
         self.on_shutdown = on_shutdown
         self.on_job_start = on_job_start
@@ -128,14 +127,14 @@ class WorkerOptions:
         #: called with function name, verdict (complete, failed, aborted, retry, cancelled) and seconds of each outcome
         self.on_outcome: Callable[[str, str, float], None] | None = None
         self.job_completion_wait = job_completion_wait
-        self.max_jobs = max_jobs
-        self.job_timeout_s = to_seconds(job_timeout)
-        self.keep_result_s = to_seconds(keep_result)
+        self.max_jobs = limits.number("max_jobs", max_jobs)
+        self.job_timeout_s = limits.seconds_or_none("job_timeout", job_timeout)
+        self.keep_result_s = limits.seconds_or_inf("keep_result", keep_result)
         self.keep_result_forever = keep_result_forever
-        self.poll_delay_s = to_seconds(poll_delay)
+        self.poll_delay_s = limits.seconds("poll_delay", poll_delay)
         self.queue_read_limit = queue_read_limit or max(max_jobs * 5, 100)
         self.max_tries = max_tries
-        self.health_check_interval = to_seconds(health_check_interval)
+        self.health_check_interval = limits.seconds("health_check_interval", health_check_interval)
         self.health_check_key = health_check_key or health_key(queue_name)
         check_health_key(self.health_check_key, queue_name)
         self.ctx = ctx if ctx is not None else {}
@@ -146,7 +145,7 @@ class WorkerOptions:
         self.expires_extra_ms = expires_extra_ms
         self._own_timezone, self._system_zone = timezone, SystemZone()
         self.log_results = log_results
-        self.in_progress_timeout_s = self._longest_timeout_s() + 10
+        self.in_progress_timeout_s = limits.lock_s(self.time_limits_s()) + 10
         self._worker_id, self._named_in_pid = "", 0
         #: whether a supervisor keeps this worker's lease and health keys
         self.supervised = False
@@ -189,6 +188,6 @@ class WorkerOptions:
         """The same, with all its changes of the offset."""
         return self._own_timezone or self._system_zone
 
-    def _longest_timeout_s(self) -> float:
-        default_s = _LOCK_WITHOUT_TIMEOUT_S if self.job_timeout_s is None else self.job_timeout_s
-        return max(function.timeout_s or default_s for function in self.functions.values())
+    def time_limits_s(self) -> list[float | None]:
+        """The time limits of all functions; None for those that have none."""
+        return [function.timeout_s or self.job_timeout_s for function in self.functions.values()]

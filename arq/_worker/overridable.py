@@ -85,11 +85,11 @@ class Overridable(WorkerState):
         return self._places
 
     @property
-    def _job_completion_wait(self) -> int:
+    def _job_completion_wait(self) -> float:
         return self.job_completion_wait
 
     @_job_completion_wait.setter
-    def _job_completion_wait(self, seconds: int) -> None:
+    def _job_completion_wait(self, seconds: float) -> None:
         self.job_completion_wait = seconds
 
     def _jobs_started(self) -> int:

@@ -213,7 +213,7 @@ async def test_draining_lets_jobs_finish(
 async def test_draining_has_an_end(arq_redis: ArqRedis, redis_settings: RedisSettings) -> None:
     await arq_redis.enqueue_job("for_ever")
     one = Worker([for_ever], redis_settings=redis_settings, handle_signals=False, job_completion_wait=1)
-    one.job_completion_wait = 0.1  # type: ignore[assignment]
+    one.job_completion_wait = 0.1
     stopped: list[Any] = []
     one.on_stop = stopped.append
     async with until_stopped(one):
@@ -244,7 +244,7 @@ async def test_a_job_that_blocks_the_loop_does_not_draw_out_the_drain(
         handle_signals=False,
         job_completion_wait=1,
     )
-    one.job_completion_wait = 0.3  # type: ignore[assignment]
+    one.job_completion_wait = 0.3
     main = asyncio.create_task(one.async_run())
     await wait_until_async(lambda: one.job_tasks)
     steps = 0

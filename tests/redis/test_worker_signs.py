@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from time import time
 from typing import Any
 
 import pytest
@@ -64,6 +65,18 @@ async def test_the_health_line(
     assert await async_check_health(redis_settings) == 1
     assert "Health check successful: b'" in caplog.text
     assert "Health check failed: no health check sentinel value found" in caplog.messages
+
+
+@pytest.mark.parametrize("step_s", [-3600, 3600])
+async def test_the_health_line_outlives_a_clock_that_is_set(
+    arq_redis: ArqRedis, worker: WorkerFactory, monkeypatch: pytest.MonkeyPatch, step_s: float
+) -> None:
+    one = worker([quick], burst=False, poll_delay=0.02, health_check_interval=0.05)
+    async with running(one):
+        for shift_s in (0, step_s):
+            monkeypatch.setattr("arq._worker.duties.time", lambda shift_s=shift_s: time() + shift_s)
+            await arq_redis.delete("arq:queue:health-check")
+            await wait_until_async(lambda: arq_redis.exists("arq:queue:health-check"))
 
 
 async def test_another_health_key(

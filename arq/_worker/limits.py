@@ -1,0 +1,70 @@
+"""Limits as options give them: which of them say "no limit", and which can't be. No I/O."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Any
+
+from ..utils import is_no_limit, to_seconds
+
+#: Lock time in s of jobs without a time limit; the worker keeps extending it while they run.
+_LOCK_WITHOUT_LIMIT_S = 300.0
+
+
+#: Why these options can't be without a limit.
+_WHY = {
+    "poll_delay": "without it, jobs from other versions of arq would wait for ever",
+    "health_check_interval": "the line must go when its worker has gone",
+    "max_jobs": "it is how many jobs there is room for",
+}
+
+
+def seconds(name: str, given: Any) -> float:
+    """An option that must be a time with an end, in seconds or as a timedelta.
+
+    Raises:
+        ValueError: it is something else, below 0, or more than a thousand years.
+    """
+    found = _number(to_seconds(given) if isinstance(given, timedelta) else given)
+    if math.isnan(found) or found < 0 or is_no_limit(found):
+        raise ValueError(f"{name} must be a time in seconds from 0 on, not {given!r}: {_WHY[name]}")
+    return found
+
+
+def seconds_or_none(name: str, given: Any) -> float | None:
+    """A time limit in seconds; None if there is none: None, `math.inf`, or more than a thousand years.
+
+    Raises:
+        ValueError: it is no number.
+    """
+    found = None if given is None else _number(to_seconds(given))
+    if found is not None and math.isnan(found):
+        raise ValueError(f"{name} must be a time in seconds, or None for no limit, not {given!r}")
+    return None if is_no_limit(found) else found
+
+
+def seconds_or_inf(name: str, given: Any) -> float:
+    """The same with `math.inf` for no limit."""
+    found = seconds_or_none(name, given)
+    return math.inf if found is None else found
+
+
+def number(name: str, given: Any) -> int:
+    """An option that must be a whole number.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(given, int):
+        raise ValueError(f"{name} must be a whole number, not {given!r}: {_WHY[name]}")  # noqa: TRY004  (one kind for all)
+    return given
+
+
+def _number(given: Any) -> float:
+    return given if isinstance(given, (int, float)) else math.nan
+
+
+def lock_s(limits_s: list[float | None]) -> float:
+    """How long the lock of a job is taken for at a time: as long as the longest of these limits."""
+    return max(_LOCK_WITHOUT_LIMIT_S if is_no_limit(limit_s) else limit_s or 0.0 for limit_s in limits_s)

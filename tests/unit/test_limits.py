@@ -1,0 +1,89 @@
+"""Limits that are none, and options that can't be."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from arq.connections import ArqRedis
+from arq.cron import cron
+from arq.worker import Worker, func
+
+THOUSANDS_OF_YEARS = timedelta.max
+
+
+async def work(ctx: dict[Any, Any]) -> None: ...
+
+
+@pytest.mark.parametrize("make", [cron, func])
+def test_no_limit_in_so_many_words(make: Any) -> None:
+    assert make(work).timeout_s is None, "as the worker has it"
+    assert make(work, timeout=None).timeout_s == math.inf
+    assert make(work, timeout=math.inf).timeout_s == math.inf
+    assert make(work, timeout=timedelta(minutes=1)).timeout_s == 60
+    assert inspect.signature(make).parameters["timeout"].default is None
+    assert make(work, max_tries=math.inf).max_tries == math.inf
+    assert make.__doc__
+    assert make.__module__ in ("arq.cron", "arq._function")
+
+
+@pytest.mark.parametrize("none", [None, math.inf, THOUSANDS_OF_YEARS, 1e300])
+def test_what_says_no_limit(none: Any) -> None:
+    made = Worker([work], job_timeout=none, keep_result=none, max_tries=none, max_burst_jobs=-1)
+    assert (made.job_timeout_s, made.keep_result_s) == (None, math.inf)
+    assert made.in_progress_timeout_s == 310
+
+
+def test_locks_are_taken_for_the_longest_limit_there_is() -> None:
+    def lock_s(*own_s: float | None, of_worker_s: float | None) -> float:
+        functions = [func(work, name=f"f{n}", timeout=own) for n, own in enumerate(own_s)]
+        return Worker([work, *functions], job_timeout=of_worker_s).in_progress_timeout_s
+
+    assert lock_s(of_worker_s=5) == 15
+    assert lock_s(20, 8, of_worker_s=5) == 30
+    assert lock_s(20, None, of_worker_s=5) == 310
+    assert lock_s(math.inf, 400, of_worker_s=5) == 410
+    assert lock_s(20, of_worker_s=None) == 310
+    assert Worker([func(work, timeout=5)], job_timeout=None).in_progress_timeout_s == 15
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"poll_delay": math.inf}, "poll_delay must be a time in seconds from 0 on, not inf: "),
+        ({"poll_delay": None}, "poll_delay must be a time in seconds from 0 on, not None: "),
+        ({"poll_delay": -1}, "poll_delay must be a time in seconds from 0 on, not -1: "),
+        ({"poll_delay": math.nan}, "poll_delay must be a time in seconds from 0 on, not nan: "),
+        ({"poll_delay": timedelta.max}, "poll_delay must be a time in seconds from 0 on, not datetime"),
+        (
+            {"health_check_interval": math.inf},
+            "health_check_interval must be a time in seconds from 0 on, not",
+        ),
+        (
+            {"health_check_interval": None},
+            "health_check_interval must be a time in seconds from 0 on, not None",
+        ),
+        ({"max_jobs": math.inf}, "max_jobs must be a whole number, not inf: "),
+        ({"max_jobs": None}, "max_jobs must be a whole number, not None: "),
+        ({"job_timeout": math.nan}, "job_timeout must be a time in seconds, or None for no limit, not nan"),
+        ({"job_timeout": "5"}, "job_timeout must be a time in seconds, or None for no limit, not '5'"),
+        ({"keep_result": math.nan}, "keep_result must be a time in seconds, or None for no limit, not nan"),
+    ],
+)
+def test_options_that_can_not_be_are_refused_in_one_line(options: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint) as refused:
+        Worker([work], **options)
+    assert "\n" not in str(refused.value)
+
+
+async def test_what_can_not_expire_in_a_way_that_makes_sense() -> None:
+    pool = ArqRedis()
+    for wrong in (-1, math.nan, 1e300, -math.inf):
+        with pytest.raises(
+            ValueError, match=r"_expires must be from 0 to \d+ seconds, or math.inf for no limit"
+        ):
+            await pool.enqueue_job("work", _expires=wrong)
