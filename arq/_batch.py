@@ -22,14 +22,14 @@ class Batcher(Generic[Item, Answer]):
     Args:
         send: takes a batch and returns for each of its items, in order, an answer, or an exception for its caller. What
             it raises, all its callers get.
-        most: items in one batch at most.
+        most: items in one batch at most. May be changed at any time.
     """
 
     def __init__(
         self, send: Callable[[list[Item]], Awaitable[Sequence[Answer | Exception]]], most: int = MOST_ITEMS
     ) -> None:
         self._send = send
-        self._most = most
+        self.most = most
         self._sending = False
         self._waiting: list[tuple[Item, int, asyncio.Future[Answer]]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -66,7 +66,7 @@ class Batcher(Generic[Item, Answer]):
     async def _drain(self) -> None:
         try:
             while self._waiting:
-                count = fitting([size for _, size, _ in self._waiting[: self._most]], self._most)
+                count = fitting([size for _, size, _ in self._waiting[: self.most]], self.most)
                 batch, self._waiting = self._waiting[:count], self._waiting[count:]
                 await self._send_batch(batch)
         finally:

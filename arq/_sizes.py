@@ -18,7 +18,7 @@ MOST_BYTES = 4 * 1024 * 1024
 ALWAYS_TAKEN = 1_000_000
 #: What Redis takes unless it was told otherwise, and what we go by where it may not be asked.
 _DEFAULT_LIMIT = 512 * 1024 * 1024
-#: Items of a first page, whose size nobody knows, and how much larger the next one is at most.
+#: Items of the first page of a list, whose size nobody knows; how much larger a page is at most than the one before.
 _FIRST_PAGE, _GROWTH = 20, 4
 #: An item lies in the buffer of the connection together with the end of its line.
 _LINE_END = 2
@@ -38,28 +38,46 @@ def fitting(sizes: Iterable[int], most_items: int = MOST_ITEMS, most_bytes: int 
     return count
 
 
-class Pages(Generic[Item]):
-    """A list in pages whose values are read from Redis: a few MB at a time, as far as the last page tells.
+class PageSize:
+    """How many values to read from Redis at a time, so that they have a few MB: as many as the last ones tell.
+
+    Args:
+        first: values of the first page.
+        least: values at a time, however large they are.
+
+    Attributes:
+        count: values of the next page.
+    """
+
+    def __init__(self, first: int, least: int = 1) -> None:
+        self._least = least
+        self.count = first
+
+    def had(self, sizes: Sequence[int]) -> None:
+        """Tell how many bytes the values of the last page had."""
+        if not sizes:
+            return
+        fair = len(sizes) * MOST_BYTES // max(1, sum(sizes))
+        self.count = max(self._least, min(fair, MOST_ITEMS, self.count * _GROWTH))
+
+
+class Pages(PageSize, Generic[Item]):
+    """A list in pages whose values are read from Redis: a few MB at a time. Each page's sizes are to be told.
 
     Args:
         items: the list.
     """
 
     def __init__(self, items: list[Item]) -> None:
+        super().__init__(_FIRST_PAGE)
         self._items = items
-        self._count = _FIRST_PAGE
 
     def __iter__(self) -> Iterator[list[Item]]:
         begin = 0
         while begin < len(self._items):
-            page = self._items[begin : begin + self._count]
+            page = self._items[begin : begin + self.count]
             begin += len(page)
             yield page
-
-    def had(self, sizes: Iterable[int]) -> None:
-        """Tell how many bytes the values of the last page had."""
-        fair = self._count * MOST_BYTES // max(1, sum(sizes))
-        self._count = max(1, min(fair, MOST_ITEMS, self._count * _GROWTH))
 
 
 class SizeLimit:

@@ -25,7 +25,7 @@ from ._link import Link
 from ._names import elsewhere
 from ._pools import pool_of, wait_when_all_are_in_use
 from ._redis_settings import RedisSettings, call_retry, client_options, sentinel_options
-from ._sizes import ALWAYS_TAKEN, MOST_ITEMS, Pages, SizeLimit, fitting, too_large
+from ._sizes import ALWAYS_TAKEN, MOST_ITEMS, Pages, PageSize, SizeLimit, fitting, too_large
 from .constants import default_queue_name, expires_extra_ms, result_key_prefix
 from .jobs import (
     Deserializer,
@@ -62,6 +62,8 @@ _Options = tuple[
 
 #: A job on its way into a queue.
 _Addressed = tuple[str, _scripts.NewJob]
+#: Jobs that are looked at together: before the size of results is known, and however large they are.
+_FIRST_LOOKS, _LEAST_LOOKS = 100, 8
 #: A job's id and queue; the bytes of its result, and whether it is in the queue.
 _Wanted = tuple[str, str]
 _Found = tuple[bytes | None, bool]
@@ -147,7 +149,8 @@ class ArqRedis(PatientRedis):
         self._sentinels: Sequence[Redis] = ()
         self._size_limit = SizeLimit()
         self._enqueue_batches: Batcher[_Addressed, bool] = Batcher(self._send_jobs)
-        self._look_batches: Batcher[_Wanted, _Found] = Batcher(self._look_many)
+        self._look_size = PageSize(_FIRST_LOOKS, _LEAST_LOOKS)
+        self._look_batches: Batcher[_Wanted, _Found] = Batcher(self._look_many, self._look_size.count)
 
     async def enqueue_job(
         self,
@@ -296,9 +299,14 @@ class ArqRedis(PatientRedis):
     async def _look_many(self, wanted: list[_Wanted]) -> list[_Found | Exception]:
         """What there is of jobs: for each one an answer or an exception."""
         try:
-            return look_answers(await self._lane.commands(look_commands(wanted)))
+            found = look_answers(await self._lane.commands(look_commands(wanted)))
         except RedisError as exc:
             return await send_apart(self._look_many, wanted, exc, self._lane.is_there)
+        if len(wanted) > 1:
+            results = [len(one[0]) for one in found if isinstance(one, tuple) and one[0] is not None]
+            self._look_size.had(results)
+            self._look_batches.most = self._look_size.count
+        return found
 
     async def all_job_results(self) -> list[JobResult]:
         """All results that are in Redis, in the order in which the jobs were enqueued.
@@ -314,7 +322,7 @@ class ArqRedis(PatientRedis):
         pages = Pages(sorted(set(keys)))
         for page in pages:
             payloads = await self.mget(page)
-            pages.had(len(payload or b"") for payload in payloads)
+            pages.had([len(payload or b"") for payload in payloads])
             for key, payload in zip(page, payloads, strict=True):
                 if payload is not None:  # it may have expired since the scan
                     results.append(self._read_result(key, payload))
@@ -350,7 +358,7 @@ class ArqRedis(PatientRedis):
         pages = Pages(job_ids)
         for page in pages:
             _, answers = _scripts.read_inspect(await _scripts.run(self, _scripts.inspect(queue_name, page)))
-            pages.had(len(found.payload or b"") + len(found.result or b"") for found in answers)
+            pages.had([len(found.payload or b"") + len(found.result or b"") for found in answers])
             for job_id, found in zip(page, answers, strict=True):
                 if found.payload is None or found.score is None:
                     continue  # finished or expired since the queue was read

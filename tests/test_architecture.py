@@ -18,6 +18,7 @@ PURE = (
     "arq._health",
     "arq._keys",
     "arq._records",
+    "arq._sizes",
     "arq._wire",
     "arq._worker.clock",
     "arq._worker.limits",

@@ -262,3 +262,22 @@ async def test_a_wrong_queue_name_is_its_callers_error(arq_redis: ArqRedis, work
     results = await asyncio.gather(*waits, return_exceptions=True)
     assert (results[0], results[2]) == ("quick", "quick")
     assert isinstance(results[1], redis.ResponseError)
+
+
+async def test_many_large_results_are_read_a_few_at_a_time(
+    arq_redis: ArqRedis, worker: WorkerFactory
+) -> None:
+    jobs = [await enqueued(arq_redis, "sized", MB // 2) for _ in range(60)]
+    small = [await enqueued(arq_redis, "sized", 1) for _ in range(600)]
+    await worker([sized], max_jobs=60, queue_read_limit=1000).main()
+    assert {len(await asyncio.wait_for(job.result(), 30)) for job in jobs} == {MB // 2}
+    await asyncio.gather(*(job.result() for job in jobs))
+    assert arq_redis._look_batches.most <= MOST_BYTES // (MB // 2)
+    assert await asyncio.gather(*(job.result() for job in small)) == [bytes(1)] * 600
+    assert arq_redis._look_batches.most > 100
+    assert len(await arq_redis.all_job_results()) == 660
+
+
+async def test_a_queue_of_large_jobs_is_listed(arq_redis: ArqRedis) -> None:
+    await arq_redis.enqueue_jobs([JobCall("count", bytes(MB)) for _ in range(30)])
+    assert [len(job.args[0]) for job in await arq_redis.queued_jobs()] == [MB] * 30
