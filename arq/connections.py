@@ -25,17 +25,17 @@ from ._link import Link
 from ._names import elsewhere
 from ._pools import pool_of, wait_when_all_are_in_use
 from ._redis_settings import RedisSettings, call_retry, client_options, sentinel_options
+from ._salvage import read_job, read_result, unread_job, unread_result
 from ._sizes import ALWAYS_TAKEN, MOST_ITEMS, Pages, PageSize, SizeLimit, fitting, too_large
 from .constants import default_queue_name, expires_extra_ms, result_key_prefix
 from .jobs import (
+    DeserializationError,
     Deserializer,
     Job,
     JobDef,
     JobResult,
     SerializationError,
     Serializer,
-    deserialize_job,
-    deserialize_result,
     look_answers,
     look_commands,
     serialize_job,
@@ -311,8 +311,8 @@ class ArqRedis(PatientRedis):
     async def all_job_results(self) -> list[JobResult]:
         """All results that are in Redis, in the order in which the jobs were enqueued.
 
-        Raises:
-            DeserializationError: one of them can't be read.
+        What can't be read here is replaced as by `Job.info`. Of a result that can't be read at all only the id is
+        known: it has function `<unknown>`, times of 1970, and the reason as its result.
         """
         keys = [key async for key in self.scan_iter(match=result_key_prefix + "*", count=1000)]
         results: list[JobResult] = []
@@ -335,8 +335,12 @@ class ArqRedis(PatientRedis):
         return self._read_result(key, payload)
 
     def _read_result(self, key: bytes, payload: Any) -> JobResult:
-        result = deserialize_result(payload, deserializer=self.job_deserializer)
-        result.job_id = key.decode().removeprefix(result_key_prefix)
+        job_id = key.decode(errors="backslashreplace").removeprefix(result_key_prefix)
+        try:
+            result = read_result(payload, deserializer=self.job_deserializer)
+        except DeserializationError as exc:
+            return unread_result(job_id, exc)
+        result.job_id = job_id
         return result
 
     async def queued_jobs(self, *, queue_name: str | None = None) -> list[JobDef]:
@@ -345,8 +349,8 @@ class ArqRedis(PatientRedis):
         Args:
             queue_name: the queue; default: that of the pool.
 
-        Raises:
-            DeserializationError: one of them can't be read.
+        An argument that can't be read here is an `arq.jobs.Unreadable`. Of a job that can't be read at all only id and
+        score are known: it has function `<unknown>` and an enqueue time in 1970.
         """
         queue_name = queue_name if queue_name is not None else self.default_queue_name
         if type(self)._get_job_def is not _GET_JOB_DEF:
@@ -362,9 +366,7 @@ class ArqRedis(PatientRedis):
             for job_id, found in zip(page, answers, strict=True):
                 if found.payload is None or found.score is None:
                     continue  # finished or expired since the queue was read
-                job = deserialize_job(found.payload, deserializer=self.job_deserializer)
-                job.job_id, job.score = job_id, found.score
-                jobs.append(job)
+                jobs.append(self._read_job(job_id, found.score, found.payload))
         return sorted(jobs, key=attrgetter("score"))
 
     async def _get_job_def(self, job_id: bytes, score: int) -> JobDef:
@@ -376,8 +378,14 @@ class ArqRedis(PatientRedis):
         payload: Any = await self.get(job_key(job_id.decode()))
         if payload is None:
             raise RuntimeError(f'job "{job_key(job_id.decode())}" not found')
-        job = deserialize_job(payload, deserializer=self.job_deserializer)
-        job.job_id, job.score = job_id.decode(), score
+        return self._read_job(job_id.decode(), score, payload)
+
+    def _read_job(self, job_id: str, score: int, payload: bytes) -> JobDef:
+        try:
+            job = read_job(payload, deserializer=self.job_deserializer)
+        except DeserializationError:
+            return unread_job(job_id, score)
+        job.job_id, job.score = job_id, score
         return job
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:

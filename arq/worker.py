@@ -16,6 +16,7 @@ from ._function import Function, func
 from ._keys import health_key
 from ._names import elsewhere
 from ._refusals import passes
+from ._worker import unread
 from ._worker.settings import read_options
 from ._worker.stopping import Stopping
 from ._worker.trouble import Backoff
@@ -270,11 +271,17 @@ class Worker(Waiting, Stopping):
             return False
         if not has_enough:
             self.queued = await self.pool.zcard(self.queue_name)
-            if self.queued:
+            if self.queued and not await self._is_left_to_others(self.queued):
                 return False
         await self._get_pump().leave()
         await self._get_pump().close()
         return True
+
+    async def _is_left_to_others(self, queued: int) -> bool:
+        """Whether only jobs that can't be read here are queued: those are not what a burst waits for."""
+        if self._left_to_others:
+            self._left_to_others = await unread.still_queued(self.pool, self.queue_name, self._left_to_others)
+        return queued <= len(self._left_to_others)
 
     def _hold_cron_s(self) -> float:
         return keep_cronjob_progress  # this module's: it is where applications' tests shorten it

@@ -23,6 +23,7 @@ class Attempt:
         enqueue_ms: unix ms; 0 when unknown.
         job_try: number of this start; from `_job_try` if that is higher than the count.
         problem: why the payload could not be read.
+        unread: the payload could not be read here; another worker, of another version, may be able to.
         function: what is registered under the name; None if nothing is.
         start_ms: unix ms.
         ref: how log lines call the job.
@@ -37,6 +38,7 @@ class Attempt:
     problem: Exception | None = None
     function: Function | CronJob | None = None
     start_ms: int = 0
+    unread: bool = False
     ref: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -95,6 +97,7 @@ class Outcome:
         value: what the job returned or raised.
         defer_ms: for RETRY: ms until the next run; None: when it was due before.
         interrupted: for CANCELLED: a shutdown was the cause, so the start does not count.
+        uncounted: for RETRY: there was no start at all, the job is put back as if it had not been claimed.
         started: the job's own code may have run (the hooks after a job are only called then).
         finish_ms: unix ms.
     """
@@ -104,5 +107,6 @@ class Outcome:
     value: Any = None
     defer_ms: int | None = None
     interrupted: bool = False
+    uncounted: bool = False
     started: bool = True
     finish_ms: int = 0

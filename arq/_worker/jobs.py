@@ -16,7 +16,7 @@ from .._keys import in_progress_key
 from .._link import end_copy
 from .._scripts import ClaimAnswer, ClaimedJob, Ending
 from ..utils import LONGEST_S, timestamp_ms
-from . import decide, report, run
+from . import decide, report, run, unread
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
 from .overridable import PLAIN_ENDS, Overridable
 from .pump import Pump
@@ -35,6 +35,8 @@ class JobRunner(Overridable):
         super()._start_state()
         #: by their seconds; as many as there are different time limits
         self._time_limits: dict[float, TimeLimit] = {}
+        #: ids of jobs that could not be read here and were put back; for burst mode, which does not wait for them
+        self._left_to_others: set[str] = set()
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """Claim exactly these jobs, as far as they are due, free, and there is room, and start them.
@@ -176,7 +178,6 @@ class JobRunner(Overridable):
         attempt.start_ms = timestamp_ms()
         outcome = decide.refuse(attempt, self, attempt.start_ms)
         if outcome is not None:
-            report.refused(outcome)
             await self._end_refused(outcome, task)
             return
         ctx = attempt.context(self.ctx)
@@ -197,6 +198,14 @@ class JobRunner(Overridable):
             await self._after_job_end(ctx, job_id, is_written=overridden is not None)
 
     async def _end_refused(self, outcome: Outcome, task: asyncio.Task[Any]) -> None:
+        if outcome.attempt.unread and self.unreadable == "retry":
+            outcome = await unread.leave_to_others(self.pool, outcome)
+        if outcome.uncounted:
+            if self.burst:
+                self._left_to_others.add(outcome.attempt.job.job_id)
+            report.left_to_others(outcome)
+        else:
+            report.refused(outcome)
         overridden = self._record(outcome, task)
         if overridden is not None:
             await overridden
@@ -276,11 +285,18 @@ class JobRunner(Overridable):
             took_s = (outcome.finish_ms - attempt.start_ms) / 1000
             self.on_outcome(attempt.function_name, outcome.verdict.name.lower(), took_s)
         job_id = outcome.attempt.job.job_id
-        ending = decide.ending(outcome, self, self.queue_name, self._hold_cron_s(), self.job_serializer)
+        ending = decide.ending(
+            outcome,
+            self,
+            self.queue_name,
+            self._hold_cron_s(),
+            self.job_serializer,
+            self.job_deserializer,
+        )
         kind, own = type(self), self.__dict__
         is_plain = (kind.finish_job, kind.finish_failed_job) == PLAIN_ENDS
         is_plain = is_plain and "finish_job" not in own and "finish_failed_job" not in own
-        if not is_plain and task is asyncio.current_task():
+        if not is_plain and not outcome.uncounted and task is asyncio.current_task():
             return self._hand_over(outcome, ending)
         self._get_pump().record(ending)
         self._claimed.pop(job_id, None)

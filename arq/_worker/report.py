@@ -104,6 +104,12 @@ def refused(outcome: Outcome) -> None:
         logger.warning("%6.2fs ! %s max retries %s exceeded", waited_s, attempt.ref, tries)
 
 
+def left_to_others(outcome: Outcome) -> None:
+    """A job that can't be read here was put back for another worker."""
+    text = "job %s can't be read here, it is left to other workers for %0.0fs: %s"
+    logger.warning(text, outcome.attempt.ref, (outcome.defer_ms or 0) / 1000, outcome.value)
+
+
 def not_ours(job_id: str) -> None:
     """The ending of a job came too late: the job had been given to another worker."""
     logger.warning("job %s was given to another worker meanwhile, its outcome here is dropped", job_id)

@@ -8,7 +8,7 @@
 --       then for each job: id, stamp of the claim, ending, a, b, c
 --         ending 'done'   a result ('' none)   b ms to keep it ('' for ever)   c ms to keep the lock and the job ('' not at all)
 --         ending 'again'  a when: '' at its old score | ms from now   b number of this try   c '1': a shutdown interrupted it
---         ending 'unbegun'  it was claimed, and never ran: this start does not count for anybody
+--         ending 'unbegun'  it was claimed, and never ran: this start does not count for anybody   a when, as above
 -- Result  one number a job: 1 written, 0 not ours any more
 --!include keys
 --!include wake
@@ -53,7 +53,7 @@ local function done(id, result, keep_ms, hold_ms)
   finished[#finished + 1] = id
 end
 
-local function again(id, note, when, try, interrupted)
+local function put_back(id, note, when)
   local score = note and recall(note)
   if when ~= '' then
     now = now or now_ms()
@@ -62,6 +62,10 @@ local function again(id, note, when, try, interrupted)
   if score then
     redis.call('ZADD', queue, 'XX', score, id)
   end
+end
+
+local function again(id, note, when, try, interrupted)
+  put_back(id, note, when)
   if tonumber(try) > (tonumber(redis.call('GET', RETRY .. id)) or 0) then
     redis.call('SET', RETRY .. id, try, 'EX', retry_ttl_s)
   end
@@ -72,11 +76,8 @@ local function again(id, note, when, try, interrupted)
   wake_one(wake) -- whoever it wakes runs the job, or learns when it is due
 end
 
-local function unbegun(id, note)
-  local score = note and recall(note)
-  if score then
-    redis.call('ZADD', queue, 'XX', score, id)
-  end
+local function unbegun(id, note, when)
+  put_back(id, note, when)
   uncount(id)
   delete[#delete + 1] = LOCK .. id
   wake_one(wake)
@@ -97,7 +98,7 @@ for n, id in ipairs(ids) do
     if ARGV[i + 2] == 'done' then
       done(id, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
     elseif ARGV[i + 2] == 'unbegun' then
-      unbegun(id, notes[n])
+      unbegun(id, notes[n], ARGV[i + 3])
     else
       again(id, notes[n], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
     end
