@@ -18,6 +18,8 @@ from .utils import truncate
 
 #: How a pickler is told to write an object; `NotImplemented`: as usual.
 _Reduction = Any
+#: `cls.__new__`, for which pickles have a code of their own.
+_make = copyreg.__newobj__  # type: ignore[attr-defined]
 #: The longest traceback in a note, in characters.
 _LONGEST_TRACEBACK = 20_000
 
@@ -66,7 +68,7 @@ def _reduction(exc: BaseException, decided: _Decided) -> _Reduction:
     back, problem = _there_and_back(exc, pickle.dumps)
     if comes_back(exc, back):
         return NotImplemented
-    without_init = _without_init(exc)
+    without_init = _without_init(exc, decided)
     if without_init is not None:
         decided[id(exc)] = exc, without_init
         if _same(exc, _there_and_back(exc, lambda one: _dumps(one, decided))[0]):
@@ -101,7 +103,7 @@ def notes_of(exc: BaseException) -> list[str]:
     return [note for note in notes if isinstance(note, str)] if isinstance(notes, list | tuple) else []
 
 
-def _without_init(exc: BaseException) -> _Reduction | None:
+def _without_init(exc: BaseException, decided: _Decided) -> _Reduction | None:
     """Make it by `__new__`, and put its attributes back. Those that can't be pickled are left out."""
     kind = type(exc)
     if any(vars(base).get("__slots__") for base in kind.__mro__):
@@ -109,16 +111,17 @@ def _without_init(exc: BaseException) -> _Reduction | None:
     built_in = next(base for base in kind.__mro__ if base.__module__ == "builtins")
     reduced: Any = built_in.__reduce__(exc)  # type: ignore[call-arg]
     args, attributes = reduced[1], (reduced[2] if len(reduced) > 2 else None) or {}
-    state = {name: value for name, value in attributes.items() if _can_be_read_back(value)}
+    decided[id(exc)] = exc, (_make, (kind, *args))  # for attributes that contain it in their turn
+    state = {name: value for name, value in attributes.items() if _can_be_read_back(value, decided)}
     left_out = sorted(set(attributes) - set(state))
     if left_out:
         state["__notes__"] = [*notes_of(exc), f"arq could not store of it: {', '.join(left_out)}"]
-    return copyreg.__newobj__, (kind, *args), state or None  # type: ignore[attr-defined]
+    return _make, (kind, *args), state or None
 
 
-def _can_be_read_back(value: Any) -> bool:
+def _can_be_read_back(value: Any, decided: _Decided) -> bool:
     try:
-        pickle.loads(dumps(value))
+        pickle.loads(_dumps(value, decided))
     except BaseException:  # noqa: BLE001  (whatever its class raises)
         return False
     return True

@@ -116,7 +116,7 @@ def serialize_result(
         if _comes_back(payload, data, serializer, deserializer):
             return payload
     except BaseException as exc:  # noqa: BLE001  (a job must not end its worker by what it returns or raises)
-        pass_on_interrupt(exc, lambda: _dump(data, serializer))
+        pass_on_interrupt(exc, lambda: _comes_back(_dump(data, serializer), data, serializer, deserializer))
         problem = exc
     return _SecondBest(ref, serializer, deserializer).write(data, problem)
 
