@@ -136,8 +136,17 @@ class Duties(WorkerState):
         if not self.cron_jobs:
             return
         window = timedelta(seconds=delay * num_windows)
-        ticks = self._planner.due(self.cron_jobs, n, window, self.schedule_zone)
-        await asyncio.gather(*(self._enqueue_tick(tick, window) for tick in ticks))
+        left = dict(enumerate(self._planner.due(self.cron_jobs, n, window, self.schedule_zone)))
+
+        async def enqueue(number: int, tick: schedule.Tick) -> None:
+            await self._enqueue_tick(tick, window)
+            del left[number]
+
+        try:
+            await asyncio.gather(*(enqueue(number, tick) for number, tick in left.items()))
+        except BaseException:
+            self._planner.put_back(left.values())
+            raise
 
     async def _enqueue_tick(self, tick: schedule.Tick, window: timedelta) -> None:
         cron_job, job_id = tick.cron_job, tick.job_id
