@@ -19,7 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from ._link import read_answer
+from ._link import in_motion, read_answer
 from ._patience import Patience
 from ._pools import connection_of
 from ._scripts import Call, run_all
@@ -46,7 +46,8 @@ class _Loan:
         self.used_s = 0.0
         self._is_closed = False
         self._socket_timeout = connection.socket_timeout
-        self._patience = Patience(min(filter(None, (answer_s, self._socket_timeout)), default=None))
+        limit_s = min(filter(None, (answer_s, self._socket_timeout)), default=None)
+        self._patience = Patience(limit_s, functools.partial(in_motion, connection))
         connection.socket_timeout = None
 
     async def talk(self, packed: Sequence[bytes]) -> list[Any]:

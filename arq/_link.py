@@ -39,7 +39,7 @@ class Link:
         self._pool = pool
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
-        self._patience = Patience(timeout_s)
+        self._patience = Patience(timeout_s, lambda: in_motion(self._connection))
         self._pid = os.getpid()
 
     async def call(self, calls: Sequence[Call]) -> list[Any]:
@@ -136,3 +136,15 @@ async def read_answer(connection: Connection) -> Any:
         if str(exc).startswith("Protocol error"):  # its last words: it has hung up
             raise RedisConnectionError(str(exc)) from exc
         return exc
+
+
+def in_motion(connection: Connection | None) -> tuple[int, int] | None:
+    """How far a transfer is: bytes that wait to be sent, bytes of an answer that is not complete; None: there is none.
+
+    Where redis-py keeps them is its own business: a version that has them elsewhere has no transfers.
+    """
+    transport: Any = getattr(getattr(connection, "_writer", None), "transport", None)
+    reader: Any = getattr(getattr(connection, "_parser", None), "_reader", None)
+    waiting = transport.get_write_buffer_size() if hasattr(transport, "get_write_buffer_size") else 0
+    received = reader.len() if hasattr(reader, "len") else 0
+    return (waiting, received) if waiting or received else None
