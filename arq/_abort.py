@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from ._errors import DeserializationError
+from ._text import printable
 from ._wire import Deserializer, Serializer, deserialize_job_raw, deserialize_result, serialize_result
 from .constants import keep_cronjob_progress
 
@@ -60,7 +61,7 @@ def aborted_result(
         asyncio.CancelledError(),
         now_ms,
         now_ms,
-        f"{job_id}:{function}",
+        printable(f"{job_id}:{function}"),
         queue_name,
         job_id,
         serializer=serializer,
@@ -87,6 +88,6 @@ def _none(job_id: str) -> tuple[bytes, int]:
     logger.warning(
         "job %s is aborted without a result: its payload, or a result beside it, can't be read with the serializer "
         "of this client",
-        job_id,
+        printable(job_id),
     )
     return b"", 0

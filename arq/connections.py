@@ -393,6 +393,12 @@ class ArqRedis(PatientRedis):
         await self._lane.close()
         return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
+    def __repr__(self) -> str:
+        """Without the options of its connections: some versions of redis-py show the password among them."""
+        options = self.connection_pool.connection_kwargs
+        where = options.get("path") or f"{options.get('host', '?')}:{options.get('port', '?')}"
+        return f"<{type(self).__module__}.{type(self).__qualname__} {where}/{options.get('db', 0)}>"
+
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Close the client, and its pool if it made the pool itself or `close_connection_pool` is True."""
         await self._lane.close()

@@ -8,6 +8,7 @@ from typing import Any
 
 from .._function import Function
 from .._scripts import ClaimedJob
+from .._text import escaped
 from ..cron import CronJob
 from ..utils import ms_to_datetime
 
@@ -43,7 +44,8 @@ class Attempt:
 
     def __post_init__(self) -> None:
         is_cron = isinstance(self.function, CronJob)
-        self.ref = self.function_name if is_cron else f"{self.job.job_id}:{self.function_name}"
+        ref = self.function_name if is_cron else f"{self.job.job_id}:{self.function_name}"
+        self.ref = ref if ref.isprintable() else escaped(ref)  # anybody who may enqueue has chosen them
 
     def context(self, worker_ctx: dict[Any, Any]) -> dict[Any, Any]:
         """The context of this run: the worker's, and what is known of the job. A new dict for each run."""

@@ -13,6 +13,7 @@ from .. import _scripts
 from .._health import Tally, format_line
 from .._link import REPLY_TIMEOUT_S
 from .._patience import Patience
+from .._text import printable
 from ..utils import to_ms
 from . import schedule
 from .clock import RedisClock
@@ -190,11 +191,14 @@ class Duties(WorkerState):
         lease_ms = None if self.supervised else self._lease_ms()
         for job_id in await self._get_pump().keep(list(self._claimed), lease_ms):
             if job_id in self._claimed:
-                logger.warning("job %s is not this worker's any more, it may be run twice", job_id)
+                logger.warning("job %s is not this worker's any more, it may be run twice", printable(job_id))
 
     async def _sweep(self) -> None:
         for worker_id, job_ids in (await self._get_pump().sweep()).items():
             if worker_id != self.worker_id:
                 logger.warning(
-                    "worker %s is gone, %d jobs given back: %s", worker_id, len(job_ids), job_ids[:10]
+                    "worker %s is gone, %d jobs given back: %s",
+                    printable(worker_id),
+                    len(job_ids),
+                    job_ids[:10],
                 )

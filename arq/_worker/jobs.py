@@ -15,6 +15,7 @@ from .._exits import as_failure, asks_to_stop
 from .._keys import in_progress_key
 from .._link import end_copy
 from .._scripts import ClaimAnswer, ClaimedJob, Ending
+from .._text import printable
 from ..utils import LONGEST_S, timestamp_ms
 from . import decide, report, run, unread
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
@@ -51,7 +52,7 @@ class JobRunner(Overridable):
             started = {job.job_id for job in answer.jobs}
             for job_id in page:
                 if job_id not in started:
-                    logger.debug("job %s already running elsewhere", job_id)
+                    logger.debug("job %s already running elsewhere", printable(job_id))
             self._take(answer)
         await self._let_go_outside_main()
 
@@ -158,7 +159,7 @@ class JobRunner(Overridable):
                 attempt, Verdict.CANCELLED, interrupted=self._stopping, finish_ms=attempt.start_ms
             )
             if not task.cancelled() and (exc := task.exception()) is not None:
-                logger.error("running job %s failed", job.job_id, exc_info=exc)
+                logger.error("running job %s failed", printable(job.job_id), exc_info=exc)
                 outcome = Outcome(attempt, Verdict.FAILED, as_failure(exc), finish_ms=attempt.start_ms)
             self._record(outcome, task)
         self._activity.set()
@@ -318,11 +319,11 @@ class JobRunner(Overridable):
                 await asyncio.shield(self._get_pump().written())
             await self.after_job_end(ctx)
         except asyncio.CancelledError:
-            logger.info("after_job_end of job %s cancelled", job_id)
+            logger.info("after_job_end of job %s cancelled", printable(job_id))
         except BaseException as exc:
             if isinstance(exc, GeneratorExit) or asks_to_stop(exc):
                 raise
-            logger.exception("after_job_end of job %s failed", job_id)
+            logger.exception("after_job_end of job %s failed", printable(job_id))
 
     def _flush_beside(self) -> None:
         """Write endings in a task of its own while the main loop does not run."""
