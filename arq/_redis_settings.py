@@ -8,6 +8,7 @@ from typing import Any, cast
 from urllib.parse import ParseResult, parse_qs, unquote, urlparse
 
 import redis
+from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import AbstractBackoff
 from redis.exceptions import ConnectionError
@@ -182,6 +183,13 @@ def _dsn_database(conf: ParseResult) -> int:
 
 
 RedisSettings.__module__ = "arq.connections"  # where everybody imports it from
+
+
+def address(pool: ConnectionPool) -> str:
+    """Where connections go. Not how: some versions of redis-py show the password in the text of a client."""
+    options = pool.connection_kwargs
+    where = options.get("path") or f"{options.get('host', '?')}:{options.get('port', '?')}"
+    return f"{where}/{options.get('db', 0)}"
 
 
 def client_options(settings: RedisSettings) -> dict[str, Any]:

@@ -20,7 +20,7 @@ UNKNOWN = "<unknown>"
 #: The year 9999 in unix ms: the end of what a datetime can say.
 _LAST_MS = 253_000_000_000_000
 #: What a pickle begins with since protocol 2.
-_PICKLE = b"\x80"
+PICKLE = b"\x80"
 
 
 def read_job(payload: bytes, *, deserializer: Deserializer | None = None) -> JobDef:
@@ -74,7 +74,7 @@ def salvage(payload: bytes, exc: DeserializationError, *, rebuild: bool) -> Salv
     if exc.__cause__ is not None:
         exc.add_note(explain(exc.__cause__))
     try:
-        if not payload.startswith(_PICKLE):
+        if not payload.startswith(PICKLE):
             raise exc
         found = Salvaged(payload, rebuild=rebuild)
     except Exception:  # noqa: BLE001  (it is no pickle: what the reader has said about it holds)

@@ -24,7 +24,7 @@ from ._lane import ANSWER_S, Lane
 from ._link import Link
 from ._names import elsewhere
 from ._pools import pool_of, wait_when_all_are_in_use
-from ._redis_settings import RedisSettings, call_retry, client_options, sentinel_options
+from ._redis_settings import RedisSettings, address, call_retry, client_options, sentinel_options
 from ._salvage import read_job, read_result, unread_job, unread_result
 from ._sizes import ALWAYS_TAKEN, MOST_ITEMS, Pages, PageSize, SizeLimit, fitting, too_large
 from .constants import default_queue_name, expires_extra_ms, result_key_prefix
@@ -394,10 +394,7 @@ class ArqRedis(PatientRedis):
         return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
     def __repr__(self) -> str:
-        """Without the options of its connections: some versions of redis-py show the password among them."""
-        options = self.connection_pool.connection_kwargs
-        where = options.get("path") or f"{options.get('host', '?')}:{options.get('port', '?')}"
-        return f"<{type(self).__module__}.{type(self).__qualname__} {where}/{options.get('db', 0)}>"
+        return f"<{type(self).__module__}.{type(self).__qualname__} {address(self.connection_pool)}>"
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Close the client, and its pool if it made the pool itself or `close_connection_pool` is True."""

@@ -68,7 +68,7 @@ TEST_LINES = 500
 FUNCTION_LINES = 40
 # Each exemption with its reason. One that is no longer needed fails, too.
 LONGER_MODULES = {
-    "arq.connections": 380,  # the same: RedisSettings, ArqRedis and create_pool belong to this path
+    "arq.connections": 390,  # the same: RedisSettings, ArqRedis and create_pool belong to this path
 }
 LONGER_FUNCTIONS = {
     "arq._worker.options.WorkerOptions.__init__": 55,  # 29 parameters, one line each
