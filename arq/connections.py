@@ -22,11 +22,13 @@ from ._blocking import PatientRedis
 from ._keys import check_job_id, check_queue_name, job_key
 from ._lane import ANSWER_S, Lane
 from ._link import Link
+from ._looks import Looks
 from ._names import elsewhere
 from ._pools import pool_of, wait_when_all_are_in_use
 from ._redis_settings import RedisSettings, address, call_retry, client_options, sentinel_options
+from ._refusals import is_lost
 from ._salvage import read_job, read_result, unread_job, unread_result
-from ._sizes import ALWAYS_TAKEN, MOST_ITEMS, Pages, PageSize, SizeLimit, fitting, too_large
+from ._sizes import ALWAYS_TAKEN, MOST_ITEMS, Pages, SizeLimit, fitting, too_large
 from .constants import default_queue_name, expires_extra_ms, result_key_prefix
 from .jobs import (
     DeserializationError,
@@ -36,8 +38,6 @@ from .jobs import (
     JobResult,
     SerializationError,
     Serializer,
-    look_answers,
-    look_commands,
     serialize_job,
 )
 from .typing import SecondsTimedelta
@@ -62,11 +62,6 @@ _Options = tuple[
 
 #: A job on its way into a queue.
 _Addressed = tuple[str, _scripts.NewJob]
-#: Jobs that are looked at together: before the size of results is known, and however large they are.
-_FIRST_LOOKS, _LEAST_LOOKS = 100, 8
-#: A job's id and queue; the bytes of its result, and whether it is in the queue.
-_Wanted = tuple[str, str]
-_Found = tuple[bytes | None, bool]
 
 
 class JobCall:
@@ -149,8 +144,7 @@ class ArqRedis(PatientRedis):
         self._sentinels: Sequence[Redis] = ()
         self._size_limit = SizeLimit()
         self._enqueue_batches: Batcher[_Addressed, bool] = Batcher(self._send_jobs)
-        self._look_size = PageSize(_FIRST_LOOKS, _LEAST_LOOKS)
-        self._look_batches: Batcher[_Wanted, _Found] = Batcher(self._look_many, self._look_size.count)
+        self._look_batches = Looks(self._lane)
 
     async def enqueue_job(
         self,
@@ -193,7 +187,12 @@ class ArqRedis(PatientRedis):
         size = len(new_job.payload)
         if size > ALWAYS_TAKEN:
             await self._check_sizes([function], [size])
-        accepted = await self._enqueue_batches.submit((queue_name, new_job), size)
+        try:
+            accepted = await self._enqueue_batches.submit((queue_name, new_job), size)
+        except RedisError as exc:
+            if size > ALWAYS_TAKEN and is_lost(exc):
+                exc.add_note(f"the job has {size} bytes, which may be more than Redis takes")
+            raise
         return self._enqueued(queue_name, new_job, accepted, bool(_job_id))
 
     async def enqueue_jobs(self, jobs: Iterable[JobCall | tuple[Any, ...] | str]) -> list[Job | None]:
@@ -293,20 +292,8 @@ class ArqRedis(PatientRedis):
             send = functools.partial(self._send_to, queue_name)
             return await send_apart(send, jobs, exc, self._lane.is_there)
 
-    async def _look(self, wanted: _Wanted) -> _Found:
+    async def _look(self, wanted: tuple[str, str]) -> tuple[bytes | None, bool]:
         return await self._look_batches.submit(wanted)
-
-    async def _look_many(self, wanted: list[_Wanted]) -> list[_Found | Exception]:
-        """What there is of jobs: for each one an answer or an exception."""
-        try:
-            found = look_answers(await self._lane.commands(look_commands(wanted)))
-        except RedisError as exc:
-            return await send_apart(self._look_many, wanted, exc, self._lane.is_there)
-        if len(wanted) > 1:
-            results = [len(one[0]) for one in found if isinstance(one, tuple) and one[0] is not None]
-            self._look_size.had(results)
-            self._look_batches.most = self._look_size.count
-        return found
 
     async def all_job_results(self) -> list[JobResult]:
         """All results that are in Redis, in the order in which the jobs were enqueued.

@@ -127,7 +127,9 @@ async def test_the_worker_goes_on_where_the_limit_is_a_secret(
     finally:
         small.acl_setuser("default", enabled=True, nopass=True, keys="*", commands=["+@all"], channels="*")
     assert [await job.result(timeout=5) for job in (jobs[0], jobs[2])] == [bytes(10), bytes(20)]
-    with pytest.raises(SerializationError, match="unable to serialize result: Redis refused it"):
+    with pytest.raises(
+        SerializationError, match=r"unable to serialize result: Redis refused 3000\d\d\d bytes: "
+    ):
         await jobs[1].result()
     assert caplog.text.count("a text that says so is kept instead") == 1
 
@@ -174,6 +176,7 @@ async def test_callers_beside_one_whose_payload_is_refused_get_their_jobs(
     calls = [pool.enqueue_job("count", bytes(size)) for size in (10, 3 * MB, 20)]
     jobs = await asyncio.gather(first, *calls, return_exceptions=True)
     assert isinstance(jobs[2], redis.ConnectionError)
+    assert jobs[2].__notes__ == ["the job has 3000073 bytes, which may be more than Redis takes"]
     assert not [job for job in jobs if isinstance(job, Exception) and job is not jobs[2]]
     assert await pool.zcard(QUEUE) == 3
 
