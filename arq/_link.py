@@ -14,12 +14,14 @@ from contextlib import suppress
 from typing import Any, NoReturn, cast
 
 from hiredis import pack_command
-from redis.asyncio import Connection, ConnectionPool
+from redis.asyncio import Connection, ConnectionPool, Redis
+from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
+from . import _spans
 from ._patience import Patience
 from ._scripts import Call, run_all
 
@@ -59,6 +61,8 @@ class Link:
             try:
                 with self._patience:
                     connection = await self._connected()
+                    if (Pipeline.execute, Redis.execute_command) != _spans.PLAIN and _spans.are_wanted():
+                        return await _spans.talk(self._pool, connection, commands)
                     await connection.send_packed_command([pack_command(command) for command in commands])
                     return [await read_answer(connection) for _ in commands]
             except (

@@ -68,12 +68,18 @@ class Call(NamedTuple):
         return ("EVAL", self.script.text, len(self.keys), *self.keys, *self.args)
 
 
+#: The text of each script, by its SHA-1.
+TEXTS: dict[str, str] = {}
+
+
 def _load(name: str) -> Script:
     text = (_LUA / f"{name}.lua").read_text("utf-8")
     text = _INCLUDE.sub(
         lambda found: (_LUA / "include" / f"{found[1]}.lua").read_text("utf-8").rstrip(), text
     )
-    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+    sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+    TEXTS[sha] = text
+    return Script(name, text, sha)
 
 
 _ENQUEUE, _CLAIM, _RECLAIM, _FINISH = _load("enqueue"), _load("claim"), _load("reclaim"), _load("finish")

@@ -9,8 +9,6 @@ import os
 from collections.abc import Coroutine
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from .._exits import as_failure, asks_to_stop
 from .._keys import in_progress_key
 from .._link import end_copy
@@ -19,9 +17,9 @@ from .._text import printable
 from ..utils import LONGEST_S, timestamp_ms
 from . import decide, report, run, unread
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
-from .overridable import PLAIN_ENDS, Overridable
-from .pump import Pump
+from .overridable import PLAIN_ENDS
 from .timelimit import TimeLimit
+from .writing import Writing
 
 logger = logging.getLogger("arq.worker")
 
@@ -29,7 +27,7 @@ logger = logging.getLogger("arq.worker")
 _OUTGOING_POLL_S = 0.5
 
 
-class JobRunner(Overridable):
+class JobRunner(Writing):
     """The part of a worker that a job goes through, from the claim to the written outcome."""
 
     def _start_state(self) -> None:
@@ -192,11 +190,10 @@ class JobRunner(Overridable):
         report.ended(outcome, self.log_results)
         if self.on_job_end is not None:
             outcome = await self._end_hook(ctx, outcome, task)
-        overridden = self._record(outcome, task)
-        if overridden is not None:
-            await overridden
+        writing = self._record(outcome, task)
+        is_written = writing is not None and await writing
         if self.after_job_end is not None:
-            await self._after_job_end(ctx, job_id, is_written=overridden is not None)
+            await self._after_job_end(ctx, job_id, is_written=is_written)
 
     async def _end_refused(self, outcome: Outcome, task: asyncio.Task[Any]) -> None:
         if outcome.attempt.unread and self.unreadable == "retry":
@@ -207,9 +204,9 @@ class JobRunner(Overridable):
             report.left_to_others(outcome)
         else:
             report.refused(outcome)
-        overridden = self._record(outcome, task)
-        if overridden is not None:
-            await overridden
+        writing = self._record(outcome, task)
+        if writing is not None:
+            await writing
 
     async def _start_hook(
         self, attempt: Attempt, ctx: dict[Any, Any], task: asyncio.Task[Any]
@@ -269,11 +266,11 @@ class JobRunner(Overridable):
         report.ended(failed, self.log_results)
         return failed
 
-    def _record(self, outcome: Outcome, task: asyncio.Task[Any]) -> Coroutine[Any, Any, None] | None:
+    def _record(self, outcome: Outcome, task: asyncio.Task[Any]) -> Coroutine[Any, Any, bool] | None:
         """Count an outcome and have it written; a group of them goes out together.
 
         Returns:
-            what the job's task must await, if a method that was overridden is to write it.
+            what the job's task must await, if no main loop is to write it; true if it is written then.
         """
         if outcome.verdict is Verdict.COMPLETE:
             self.jobs_complete += 1
@@ -304,13 +301,12 @@ class JobRunner(Overridable):
         if self.after_job_end is None:  # else the place is taken until that hook is through
             self._slots.discard(task)
         self._activity.set()
-        if not self._in_main:
-            self._flush_beside()
-        return None
-
-    def _wake_up(self) -> None:
-        self._activity.set()
+        if self._in_main:
+            return None
+        if task is asyncio.current_task() and not self._stopping:
+            return self._write_now()
         self._flush_beside()
+        return None
 
     async def _after_job_end(self, ctx: dict[Any, Any], job_id: str, *, is_written: bool) -> None:
         assert self.after_job_end is not None
@@ -324,32 +320,6 @@ class JobRunner(Overridable):
             if isinstance(exc, GeneratorExit) or asks_to_stop(exc):
                 raise
             logger.exception("after_job_end of job %s failed", printable(job_id))
-
-    def _flush_beside(self) -> None:
-        """Write endings in a task of its own while the main loop does not run."""
-        if (
-            not self._in_main
-            and self._flush_task is None
-            and self._pump is not None
-            and self._pump.has_endings
-        ):
-            self._flush_task = asyncio.create_task(self._flush(self._pump))
-
-    async def _flush(self, pump: Pump) -> None:
-        try:
-            while pump.has_endings and not self._in_main:
-                await pump.exchange()
-            if not self._in_main:
-                await pump.close()
-        except (RedisError, OSError) as exc:
-            logger.warning("outcomes are not written yet, redis trouble: %s: %s", exc.__class__.__name__, exc)
-        finally:
-            self._flush_task = None
-
-    async def _let_go_outside_main(self) -> None:
-        """Keep no connection open for a caller who uses single steps of the worker and may never close it."""
-        if not self._in_main:
-            await self._get_pump().close()
 
     def _say_ready(self) -> None:
         """Redis has answered: tell whoever waits for it. Once, and before the first job, which may block the loop."""

@@ -52,6 +52,8 @@ class Pump:
         #: goes up with each `reclaim`: claims that were given up before and arrive after it are refused
         self._epoch = self._waiting_epoch = 0
         self._begin_at = ""
+        #: whether the worker has said that it is alive
+        self._announced = False
         self._parting: str | None = None
         #: which workers we belong to, see `_scripts.claim`
         self.cohorts = ""
@@ -119,6 +121,7 @@ class Pump:
         self._outbox.settle(batch, answers[0] if batch.endings else [])
         if not asks:
             return None
+        self._announced = True
         if recover:
             return await self._recovered(answers[-1])
         self._claim_lost = False
@@ -140,6 +143,8 @@ class Pump:
         if recover:  # first what is ours already: it takes the places that were free
             calls.append(self._reclaim())
         elif want > 0:
+            if not self._announced:  # a claim of somebody unknown would be refused
+                calls.append(_scripts.lease([self._worker_id], self._lease_ms))
             calls.append(self._claim(want, fair, job_ids))
         return calls
 
@@ -281,6 +286,7 @@ class Pump:
             calls.append(_scripts.extend(self._queue_name, self._worker_id, self._lock_ms, job_ids))
         if lease_ms is not None:
             calls.append(_scripts.lease([self._worker_id], lease_ms))
+            self._announced = True
         answers = await self._link.call(calls) if calls else []
         return _scripts.decode_ids(answers[0]) if job_ids else []
 

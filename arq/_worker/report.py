@@ -111,6 +111,11 @@ def left_to_others(outcome: Outcome) -> None:
     logger.warning(text, outcome.attempt.ref, (outcome.defer_ms or 0) / 1000, outcome.value)
 
 
+def unwritten(exc: Exception) -> None:
+    """Endings could not be written while no main loop runs; they are kept."""
+    logger.warning("outcomes are not written yet, redis trouble: %s: %s", exc.__class__.__name__, exc)
+
+
 def not_ours(job_id: str) -> None:
     """The ending of a job came too late: the job had been given to another worker."""
     logger.warning(
