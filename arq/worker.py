@@ -19,6 +19,7 @@ from ._refusals import passes
 from ._worker import unread
 from ._worker.settings import read_options
 from ._worker.stopping import Stopping
+from ._worker.threads import tell_who_goes_on
 from ._worker.trouble import Backoff
 from ._worker.waiting import Waiting
 from .connections import ArqRedis, RedisSettings, create_pool, log_redis_info
@@ -83,6 +84,7 @@ class Worker(Waiting, Stopping):
 
     def _end_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Close the loop; a late signal must not kill a process that has stopped well."""
+        tell_who_goes_on()
         loop.run_until_complete(loop.shutdown_asyncgens())
         self._signals.end_with(loop, ends_process=self._ends_process)
         self._loop = None

@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import Any
 
 from .._function import Function
+from .._records import JobDef, JobResult
 from .._scripts import ClaimedJob
 from .._text import escaped
 from ..cron import CronJob
@@ -56,6 +57,18 @@ class Attempt:
             "enqueue_time": ms_to_datetime(self.enqueue_ms),
             "score": self.job.score,
         }
+
+    def definition(self) -> JobDef:
+        """The job as it was enqueued."""
+        return JobDef(
+            function=self.function_name,
+            args=self.args,
+            kwargs=self.kwargs,
+            job_try=self.job_try,
+            enqueue_time=ms_to_datetime(self.enqueue_ms),
+            score=self.job.score,
+            job_id=self.job.job_id,
+        )
 
 
 class Cause(Enum):
@@ -112,3 +125,16 @@ class Outcome:
     uncounted: bool = False
     started: bool = True
     finish_ms: int = 0
+
+    def told(self, queue_name: str) -> dict[str, Any]:
+        """What the hooks after a run find in their context, beside what the job had."""
+        attempt = self.attempt
+        result = JobResult(
+            **vars(attempt.definition()),
+            success=self.verdict is Verdict.COMPLETE,
+            result=self.value,
+            start_time=ms_to_datetime(attempt.start_ms),
+            finish_time=ms_to_datetime(self.finish_ms),
+            queue_name=queue_name,
+        )
+        return {"job_result": result, "job_outcome": self.verdict.name.lower()}

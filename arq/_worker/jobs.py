@@ -193,7 +193,7 @@ class JobRunner(Writing):
         writing = self._record(outcome, task)
         is_written = writing is not None and await writing
         if self.after_job_end is not None:
-            await self._after_job_end(ctx, job_id, is_written=is_written)
+            await self._after_job_end(ctx, outcome, is_written=is_written)
 
     async def _end_refused(self, outcome: Outcome, task: asyncio.Task[Any]) -> None:
         if outcome.attempt.unread and self.unreadable == "retry":
@@ -213,6 +213,7 @@ class JobRunner(Writing):
     ) -> Ended | None:
         """Run on_job_start; if it raises, that is how the job has ended."""
         assert self.on_job_start is not None
+        ctx["job_def"] = attempt.definition()
         who_cancelled = functools.partial(self._who_cancelled, attempt.job.job_id)
         ended = await run.watch(self.on_job_start(ctx), task, None, who_cancelled)
         if ended.raised is not None:
@@ -259,6 +260,7 @@ class JobRunner(Writing):
     async def _end_hook(self, ctx: dict[Any, Any], outcome: Outcome, task: asyncio.Task[Any]) -> Outcome:
         """Run on_job_end; if it raises, the job has failed."""
         assert self.on_job_end is not None
+        ctx.update(outcome.told(self.queue_name))
         ended = await run.watch(self.on_job_end(ctx), task, None, lambda: Cause.NOBODY)
         if ended.raised is None or isinstance(ended.raised, asyncio.CancelledError):
             return outcome  # a shutdown must not undo what the job has done
@@ -308,8 +310,10 @@ class JobRunner(Writing):
         self._flush_beside()
         return None
 
-    async def _after_job_end(self, ctx: dict[Any, Any], job_id: str, *, is_written: bool) -> None:
+    async def _after_job_end(self, ctx: dict[Any, Any], outcome: Outcome, *, is_written: bool) -> None:
         assert self.after_job_end is not None
+        ctx.update(outcome.told(self.queue_name))
+        job_id = outcome.attempt.job.job_id
         try:
             if not is_written:
                 await asyncio.shield(self._get_pump().written())

@@ -40,8 +40,11 @@ class WorkerOptions:
         on_startup: called with the context before the first job.
         on_shutdown: called with the context after the last job.
         on_job_start: called with the job's context before each job. If it raises, the job fails.
+            `ctx["job_def"]` is the job as it was enqueued, a `JobDef`.
         on_job_end: called with the job's context after each run, before its outcome is written; may fail the job too.
-        after_job_end: called with the job's context after the outcome was written.
+            `ctx["job_result"]` is a `JobResult` that says what ran, when, and what it returned or raised;
+            `ctx["job_outcome"]` is complete, failed, aborted, retry, or cancelled (to be run again).
+        after_job_end: called with the job's context after the outcome was written; as `on_job_end`.
         handle_signals: handle SIGINT, SIGTERM and SIGQUIT while running.
         job_completion_wait: seconds that running jobs may go on after a signal; 0: they are cancelled at once.
         max_jobs: jobs that run at the same time at most.
