@@ -47,6 +47,9 @@ class JobRunner(Writing):
         while wanted and (free := self._free_slots()) > 0:
             page, wanted = wanted[:free], wanted[free:]
             answer = await self._claim_exactly(page)
+            if answer.wait_ms == 0 and answer.jobs:  # their payloads are many MB: the rest comes next
+                last = page.index(answer.jobs[-1].job_id) + 1
+                page, wanted = page[:last], page[last:] + wanted
             started = {job.job_id for job in answer.jobs}
             for job_id in page:
                 if job_id not in started:

@@ -132,6 +132,10 @@ end
 local more, held, last, shared = false, 0, nil, 0
 if #ARGV >= EXACTLY then
   for i = EXACTLY, #ARGV do
+    if bytes >= most_bytes then
+      more = true
+      break
+    end
     local score = redis.call('ZSCORE', queue, ARGV[i])
     if score and tonumber(score) <= now then
       take(ARGV[i], score)

@@ -18,6 +18,7 @@ from arq.jobs import DeserializationError, SerializationError
 from arq.worker import Worker
 from tests.conftest import WorkerFactory
 from tests.redis.harness import CONNECT_S, QUEUE, Ctx, claim, enqueued, info, quick
+from tests.support.eventually import wait_until_async
 from tests.support.servers import HOST, RedisServer, running_server
 
 MB = 1_000_000
@@ -199,6 +200,21 @@ async def test_jobs_with_large_payloads_all_run(arq_redis: ArqRedis, worker: Wor
     jobs = await arq_redis.enqueue_jobs([JobCall("count", bytes(3 * MB)) for _ in range(12)])
     await worker([count], max_jobs=12).main()
     assert [await job.result() for job in jobs if job is not None] == [3 * MB] * 12
+
+
+async def test_exactly_these_jobs_are_claimed_a_few_megabytes_at_a_time(
+    arq_redis: ArqRedis, worker: WorkerFactory
+) -> None:
+    names = [f"{number:02}" for number in range(10)]
+    await arq_redis.enqueue_jobs([JobCall("count", bytes(MB), _job_id=name) for name in names])
+    found = await claim(arq_redis, "w", 10, job_ids=names)
+    assert [job.job_id for job in found.jobs] == names[: MOST_BYTES // MB + 1]
+    assert found.wait_ms == 0
+    await _scripts.run(arq_redis, _scripts.release("w", _scripts.Why.UNBEGUN))
+    one = worker([count], max_jobs=10)
+    one._pool = arq_redis
+    await one.start_jobs([name.encode() for name in ["nobody", *names]])
+    await wait_until_async(lambda: one.jobs_complete == 10)
 
 
 async def test_a_payload_that_redis_does_not_give_fails_its_job_alone(
