@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 from hiredis import pack_command
 from redis.asyncio import Connection, ConnectionPool, Redis
@@ -22,6 +21,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from . import _spans
+from ._exits import end_copy
 from ._patience import Patience
 from ._scripts import Call, run_all
 
@@ -117,16 +117,6 @@ def was_cut(connection: Connection) -> bool:
     """Whether the other side has closed a connection on which nothing is expected: idle ones do not live for ever."""
     reader = getattr(connection, "_reader", None)
     return reader is not None and reader.at_eof() is True
-
-
-def end_copy() -> NoReturn:
-    """End a process that a job has forked and that came back into the worker's loop.
-
-    It must not speak as the worker that it was copied from, and what it closes of the loop is closed for both.
-    """
-    with suppress(OSError):
-        os.write(2, b"arq: a process that a job has forked ends here: it came back into the worker's loop\n")
-    os._exit(1)
 
 
 async def read_answer(connection: Connection) -> Any:

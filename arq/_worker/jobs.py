@@ -9,9 +9,8 @@ import os
 from collections.abc import Coroutine
 from typing import Any
 
-from .._exits import as_failure, asks_to_stop
+from .._exits import as_failure, asks_to_stop, end_copy
 from .._keys import in_progress_key
-from .._link import end_copy
 from .._scripts import ClaimAnswer, ClaimedJob, Ending
 from .._text import printable
 from ..utils import LONGEST_S, timestamp_ms
@@ -232,6 +231,7 @@ class JobRunner(Writing):
             self._standstills.watch(task.get_loop())
         self.job_tasks[job_id] = task
         self._names[job_id] = attempt.function_name
+        ended = None
         try:
             body = function.coroutine(ctx, *attempt.args, **attempt.kwargs)
         except BaseException as exc:  # the arguments do not fit, or it is no plain coroutine function
@@ -239,10 +239,11 @@ class JobRunner(Writing):
                 raise
             return Ended(raised=as_failure(exc))
         else:
-            return await run.watch(body, task, limit, functools.partial(self._who_cancelled, job_id))
+            ended = await run.watch(body, task, limit, functools.partial(self._who_cancelled, job_id))
+            return ended
         finally:
             if os.getpid() != self._named_in_pid:
-                end_copy()
+                end_copy(None if ended is None else ended.raised)
             del self.job_tasks[job_id], self._names[job_id]
             self.aborting_tasks.discard(job_id)
             self._abort_again_at_s.pop(job_id, None)
