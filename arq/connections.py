@@ -29,6 +29,7 @@ from ._redis_settings import RedisSettings, address, call_retry, client_options,
 from ._refusals import is_lost
 from ._salvage import read_job, read_result, unread_job, unread_result
 from ._sizes import ALWAYS_TAKEN, MOST_ITEMS, Pages, SizeLimit, fitting, too_large
+from ._text import printable
 from .constants import default_queue_name, expires_extra_ms, result_key_prefix
 from .jobs import (
     DeserializationError,
@@ -87,7 +88,7 @@ class JobCall:
         self.options = (_job_id, _queue_name, _defer_until, _defer_by, _expires, _job_try)
 
     def __repr__(self) -> str:
-        return f"<JobCall {self.function}({args_to_string(self.args, self.kwargs)})>"
+        return f"<JobCall {printable(self.function)}({args_to_string(self.args, self.kwargs)})>"
 
 
 def due_at(defer_until: datetime | None, defer_by: SecondsTimedelta | None) -> str:

@@ -13,6 +13,7 @@ from ._keys import result_key
 from ._names import elsewhere
 from ._records import JobDef, JobResult, JobStatus
 from ._salvage import read_job, read_result, unreadable_value
+from ._text import printable
 from ._unreadable import Unreadable
 from ._wire import (
     Deserializer,
@@ -247,7 +248,7 @@ class Job:
         while state == "running":  # or given back meanwhile by its worker: then it is queued again
             waited = clock() - start
             if timeout is not None and waited >= timeout:
-                raise TimeoutError(f"job {self.job_id} goes on: no worker that obeys aborts has ended it")
+                raise TimeoutError(f"job {printable(self.job_id)} goes on: no worker that obeys aborts has ended it")
             await asyncio.sleep(
                 next_pause_s(waited, poll_delay, None if timeout is None else timeout - waited)
             )
@@ -280,4 +281,4 @@ class Job:
         return found.state
 
     def __repr__(self) -> str:
-        return f"<arq job {self.job_id}>"
+        return f"<arq job {printable(self.job_id)}>"
