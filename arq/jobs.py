@@ -248,7 +248,9 @@ class Job:
         while state == "running":  # or given back meanwhile by its worker: then it is queued again
             waited = clock() - start
             if timeout is not None and waited >= timeout:
-                raise TimeoutError(f"job {printable(self.job_id)} goes on: no worker that obeys aborts has ended it")
+                raise TimeoutError(
+                    f"job {printable(self.job_id)} goes on: no worker that obeys aborts has ended it"
+                )
             await asyncio.sleep(
                 next_pause_s(waited, poll_delay, None if timeout is None else timeout - waited)
             )
