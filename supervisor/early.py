@@ -14,7 +14,5 @@ def stop_at_once_until_ready_to_stop() -> None:
     if QUESTIONS.intersection(word.partition("=")[0] for word in sys.argv):
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # no traceback for a Ctrl-C
         return
-    stops = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-    for number in stops:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, lambda *_: os._exit(0))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
