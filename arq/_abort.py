@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from ._errors import DeserializationError
-from ._wire import Deserializer, Serializer, deserialize_job_raw, deserialize_result, serialize_result
+from ._errors import DeserializationError, SerializationError
+from ._salvage import PICKLE, read_job, unread_job
+from ._text import printable
+from ._wire import Deserializer, Serializer, deserialize_job_raw, serialize_job, serialize_result
 from .constants import keep_cronjob_progress
+from .utils import to_unix_ms
 
 logger = logging.getLogger("arq.jobs")
 
@@ -15,9 +18,6 @@ logger = logging.getLogger("arq.jobs")
 KEEP_RESULT_S = 3600
 #: Cron jobs are called so unless they have a name of their own.
 _CRON = "cron:"
-#: How every pickle begins that arq's default serializer has written.
-_PICKLE = b"\x80"
-_UNKNOWN: tuple[str, tuple[()], dict[str, object], None, int] = ("<unknown>", (), {}, None, 0)
 
 
 def aborted_result(
@@ -40,53 +40,58 @@ def aborted_result(
     Returns:
         b"" and 0 where no result should stand, or none that could be read again.
     """
+    if not _fit_together(serializer, deserializer):
+        return _none(job_id)
     try:
-        read = _UNKNOWN if payload is None else deserialize_job_raw(payload, deserializer=deserializer)
+        job = unread_job(job_id, None) if payload is None else read_job(payload, deserializer=deserializer)
     except DeserializationError:
-        if serializer is not None or not (payload or b"").startswith(_PICKLE):
+        if serializer is not None or not (payload or b"").startswith(PICKLE):
             return _none(job_id)
-        read = _UNKNOWN
-    function, args, kwargs, first_try, enqueue_ms = read
-    keep_s = _keep_s(function, job_id)
+        job = unread_job(job_id, None)
+    keep_s = _keep_s(job.function, job_id)
     if not keep_s:
         return b"", 0
     result = serialize_result(
-        function,
-        args,
-        kwargs,
-        max(first_try or 0, starts + 1),
-        enqueue_ms,
+        job.function,
+        job.args,
+        job.kwargs,
+        max(job.job_try or 0, starts + 1),
+        to_unix_ms(job.enqueue_time),
         False,
         asyncio.CancelledError(),
         now_ms,
         now_ms,
-        f"{job_id}:{function}",
+        printable(f"{job_id}:{job.function}"),
         queue_name,
         job_id,
         serializer=serializer,
+        deserializer=deserializer,
     )
-    return (result, keep_s) if result and _is_readable(result, deserializer) else _none(job_id)
+    return (result, keep_s) if result else _none(job_id)
+
+
+def _fit_together(serializer: Serializer | None, deserializer: Deserializer | None) -> bool:
+    """Whether the one reads what the other writes: a client may know one of them only."""
+    try:
+        deserialize_job_raw(
+            serialize_job("", (), {}, None, 0, serializer=serializer), deserializer=deserializer
+        )
+    except SerializationError:
+        return False
+    return True
 
 
 def _keep_s(function: str, job_id: str) -> int:
     """A schedule's next run may need the id at once; a tick's id must not come back while others may still plan it."""
-    if not str(function).startswith(_CRON):
+    if not function.startswith(_CRON):
         return KEEP_RESULT_S
     return keep_cronjob_progress if job_id.startswith(f"{function}:") else 0
-
-
-def _is_readable(result: bytes, deserializer: Deserializer | None) -> bool:
-    try:
-        deserialize_result(result, deserializer=deserializer)
-    except DeserializationError:
-        return False
-    return True
 
 
 def _none(job_id: str) -> tuple[bytes, int]:
     logger.warning(
         "job %s is aborted without a result: its payload, or a result beside it, can't be read with the serializer "
         "of this client",
-        job_id,
+        printable(job_id),
     )
     return b"", 0

@@ -6,6 +6,7 @@ An idle caller pays nothing for it (its call goes out at once), a busy program m
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -78,7 +79,7 @@ class Batcher(Generic[Item, Answer]):
         except BaseException as exc:
             for _, _, future in batch:
                 if not future.done():
-                    future.set_exception(exc) if isinstance(exc, Exception) else future.cancel()
+                    future.set_exception(_own(exc)) if isinstance(exc, Exception) else future.cancel()
             if not isinstance(exc, Exception):
                 raise
             return
@@ -103,11 +104,11 @@ async def send_apart(
     """
     answers: list[Answer | Exception] = []
     if len(items) == 1 or not await _may_be_one(failure, is_there):
-        return [failure] * len(items)
+        return [_own(failure) for _ in items]
     for index, item in enumerate(items):
         (answer,) = await send([item])
         if isinstance(answer, Exception) and not await _may_be_one(answer, is_there):
-            return answers + [answer] * (len(items) - index)
+            return answers + [_own(answer) for _ in items[index:]]
         answers.append(answer)
     return answers
 
@@ -115,3 +116,13 @@ async def send_apart(
 async def _may_be_one(failure: Exception, is_there: Callable[[], Awaitable[bool]]) -> bool:
     """Whether one item may be the cause: Redis refused it, or hung up on it and answers otherwise."""
     return blames_item(failure) or (is_lost(failure) and await is_there())
+
+
+def _own(failure: Exception) -> Exception:
+    """An exception that all callers get, for one of them: what he notes on it is not noted on the others'."""
+    try:
+        mine = copy.copy(failure)
+    except Exception:  # noqa: BLE001  (a class may want other arguments than it shows)
+        return failure
+    mine.__cause__, mine.__traceback__ = failure.__cause__, failure.__traceback__
+    return mine

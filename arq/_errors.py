@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .typing import SecondsTimedelta
-from .utils import to_ms
+from .utils import safe_repr, to_ms
 
 if TYPE_CHECKING:
     from ._records import JobResult
 
 
 class SerializationError(RuntimeError):
-    """A job or its result could not be turned into bytes."""
+    """A job or its result could not be turned into bytes.
+
+    Also the stand-in for an exception of a job that can't be brought back: the text names its type and says what it
+    said, the notes are its notes, why it can't be brought back, and its traceback.
+
+    Attributes:
+        original_type: of a stand-in: the full name of the exception's class, else None.
+    """
 
     __module__ = "arq.jobs"
+    original_type: str | None = None
 
 
 class DeserializationError(SerializationError):
-    """The bytes of a job or of its result could not be read."""
+    """The bytes of a job or of its result could not be read. Also a stand-in, see `SerializationError`."""
 
     __module__ = "arq.jobs"
 
@@ -84,10 +92,10 @@ class FailedJobs(RuntimeError):
         self.job_results = job_results
 
     def __str__(self) -> str:
-        results: list[Any] = [r.result for r in self.job_results]
+        results = [safe_repr(r.result) for r in self.job_results]
         if self.count == 1 and results:
-            return f"1 job failed {results[0]!r}"
-        return f"{self.count} jobs failed:\n" + "\n".join(repr(r) for r in results)
+            return f"1 job failed {results[0]}"
+        return f"{self.count} jobs failed:\n" + "\n".join(results)
 
     def __repr__(self) -> str:
         return f"<{self}>"

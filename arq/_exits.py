@@ -6,10 +6,12 @@ import asyncio
 import dis
 import functools
 import logging
+import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import CodeType, FrameType, TracebackType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from ._errors import JobExecutionFailed
 from .utils import safe_repr
@@ -104,3 +106,19 @@ def run_to_end(
             logger.warning(
                 "%s in a task or callback of a job: the worker goes on", safe_repr(exc), exc_info=exc
             )
+
+
+def end_copy(raised: BaseException | None = None) -> NoReturn:
+    """End a process that a job has forked and that came back into the worker's loop.
+
+    It must not speak as the worker that it was copied from, and what it closes of the loop is closed for both.
+
+    Args:
+        raised: what the job's code raised in this process: `sys.exit(n)` is how it wants to end.
+    """
+    cause = raised.__cause__ if isinstance(raised, JobExecutionFailed) else raised
+    if isinstance(cause, SystemExit) and isinstance(cause.code, int | None):
+        os._exit((cause.code or 0) & 0xFF)
+    with suppress(OSError):
+        os.write(2, b"arq: a process that a job has forked ends here: it came back into the worker's loop\n")
+    os._exit(1)

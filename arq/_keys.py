@@ -49,6 +49,11 @@ def result_key(job_id: str) -> str:
     return result_key_prefix + job_id
 
 
+def unreadable_key(job_id: str) -> str:
+    """How often workers could not read the job lately and left it to others."""
+    return f"{PREFIX}unreadable:{job_id}"
+
+
 def claims_key(worker_id: str) -> str:
     """Hash of one worker: job id -> what must be put back when the worker dies."""
     return f"{PREFIX}claims:{worker_id}"

@@ -14,12 +14,14 @@ from importlib.metadata import version
 from typing import Any
 
 from hiredis import pack_command
-from redis.asyncio import Connection, ConnectionPool
+from redis.asyncio import Connection, ConnectionPool, Redis
+from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from ._link import read_answer
+from . import _spans
+from ._link import in_motion, read_answer
 from ._patience import Patience
 from ._pools import connection_of
 from ._scripts import Call, run_all
@@ -46,16 +48,21 @@ class _Loan:
         self.used_s = 0.0
         self._is_closed = False
         self._socket_timeout = connection.socket_timeout
-        self._patience = Patience(min(filter(None, (answer_s, self._socket_timeout)), default=None))
+        limit_s = min(filter(None, (answer_s, self._socket_timeout)), default=None)
+        self._patience = Patience(limit_s, functools.partial(in_motion, connection))
         connection.socket_timeout = None
 
-    async def talk(self, packed: Sequence[bytes]) -> list[Any]:
+    async def talk(
+        self, pool: ConnectionPool, packed: Sequence[bytes], commands: Sequence[tuple[Any, ...]]
+    ) -> list[Any]:
         """Send commands and read their answers."""
         try:
             with self._patience:
                 if self._is_closed:  # left to redis-py, it would not ask a sentinel who is the master now
                     await self.connection.connect()  # type: ignore[no-untyped-call]
                     self._is_closed = False
+                if (Pipeline.execute, Redis.execute_command) != _spans.PLAIN and _spans.are_wanted():
+                    return await _spans.talk(pool, self.connection, commands)
                 await self.connection.send_packed_command(packed)
                 return [await read_answer(self.connection) for _ in packed]
         except TimeoutError as exc:  # the built-in one: redis-py has its own
@@ -108,7 +115,9 @@ class Lane:
         loan = await self._take()
         try:
             retry = self._retry or loan.connection.retry
-            answers: list[Any] = await retry.call_with_retry(functools.partial(loan.talk, packed), loan.reset)
+            answers: list[Any] = await retry.call_with_retry(
+                functools.partial(loan.talk, self._pool, packed, commands), loan.reset
+            )
         except (
             BaseException
         ):  # also a cancellation: answers that nobody has read would be taken for the next ones

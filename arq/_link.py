@@ -10,16 +10,18 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 from hiredis import pack_command
-from redis.asyncio import Connection, ConnectionPool
+from redis.asyncio import Connection, ConnectionPool, Redis
+from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
+from . import _spans
+from ._exits import end_copy
 from ._patience import Patience
 from ._scripts import Call, run_all
 
@@ -39,7 +41,7 @@ class Link:
         self._pool = pool
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
-        self._patience = Patience(timeout_s)
+        self._patience = Patience(timeout_s, lambda: in_motion(self._connection))
         self._pid = os.getpid()
 
     async def call(self, calls: Sequence[Call]) -> list[Any]:
@@ -59,6 +61,8 @@ class Link:
             try:
                 with self._patience:
                     connection = await self._connected()
+                    if (Pipeline.execute, Redis.execute_command) != _spans.PLAIN and _spans.are_wanted():
+                        return await _spans.talk(self._pool, connection, commands)
                     await connection.send_packed_command([pack_command(command) for command in commands])
                     return [await read_answer(connection) for _ in commands]
             except (
@@ -115,16 +119,6 @@ def was_cut(connection: Connection) -> bool:
     return reader is not None and reader.at_eof() is True
 
 
-def end_copy() -> NoReturn:
-    """End a process that a job has forked and that came back into the worker's loop.
-
-    It must not speak as the worker that it was copied from, and what it closes of the loop is closed for both.
-    """
-    with suppress(OSError):
-        os.write(2, b"arq: a process that a job has forked ends here: it came back into the worker's loop\n")
-    os._exit(1)
-
-
 async def read_answer(connection: Connection) -> Any:
     """The next answer, in bytes whatever the pool's options say; what Redis refused as an exception.
 
@@ -136,3 +130,15 @@ async def read_answer(connection: Connection) -> Any:
         if str(exc).startswith("Protocol error"):  # its last words: it has hung up
             raise RedisConnectionError(str(exc)) from exc
         return exc
+
+
+def in_motion(connection: Connection | None) -> tuple[int, int] | None:
+    """How far a transfer is: bytes that wait to be sent, bytes of an answer that is not complete; None: there is none.
+
+    Where redis-py keeps them is its own business: a version that has them elsewhere has no transfers.
+    """
+    transport: Any = getattr(getattr(connection, "_writer", None), "transport", None)
+    reader: Any = getattr(getattr(connection, "_parser", None), "_reader", None)
+    waiting = transport.get_write_buffer_size() if hasattr(transport, "get_write_buffer_size") else 0
+    received = reader.len() if hasattr(reader, "len") else 0
+    return (waiting, received) if waiting or received else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -16,15 +17,20 @@ class Patience:
     When the event loop stood still until after the limit, the block gets as long as that again, at most the limit once
     more: what is waited for may have come meanwhile, and nobody could see it.
 
+    While data moves, the limit begins anew: what is large takes its time on a slow line.
+
     Args:
         limit_s: seconds; None: no limit.
+        motion: asked when the time is over: how far a transfer is, in whatever it is counted; None: there is none.
 
     Raises:
         TimeoutError: instead of the CancelledError with which the block was ended, when it took too long.
     """
 
-    def __init__(self, limit_s: float | None) -> None:
+    def __init__(self, limit_s: float | None, motion: Callable[[], object] | None = None) -> None:
         self.limit_s = limit_s
+        self._motion = motion
+        self._moved_to: object = None
         self._since_s = self._due_s = self._granted_s = 0.0
         self._task: asyncio.Task[Any] | None = None
         self._cancels_before = 0
@@ -39,7 +45,7 @@ class Patience:
         assert task is not None
         loop = task.get_loop()
         self._task, self._cancels_before, self._ran_out = task, task.cancelling(), False
-        self._since_s, self._granted_s = loop.time(), 0.0
+        self._since_s, self._granted_s, self._moved_to = loop.time(), 0.0, None
         if self._timer is None or self._loop is not loop:
             self._loop = loop
             self._look_at(self._since_s + self.limit_s)
@@ -70,11 +76,18 @@ class Patience:
         if left_s <= 0 and late_s > _HELD_UP_S:
             left_s = min(late_s, self.limit_s - self._granted_s)
             self._granted_s += left_s
+        if left_s <= 0 and self._moves():
+            left_s = self.limit_s
         if left_s > 0:
             self._look_at(now_s + left_s)
         else:
             self._ran_out = True
             self._task.cancel()
+
+    def _moves(self) -> bool:
+        """Whether a transfer has got on since the last look."""
+        before, self._moved_to = self._moved_to, None if self._motion is None else self._motion()
+        return self._moved_to is not None and self._moved_to != before
 
     def stop(self) -> None:
         """Forget the timer."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, cast
 from urllib.parse import ParseResult, parse_qs, unquote, urlparse
 
 import redis
+from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import AbstractBackoff
 from redis.exceptions import ConnectionError
@@ -34,6 +35,10 @@ class FirstAtOnce(AbstractBackoff):
     def compute(self, failures: int) -> float:
         """Seconds to wait after so many failures."""
         return 0.0 if failures <= 1 else min(self.cap_s, self.base_s * 2.0 ** (failures - 2))
+
+
+_HIDDEN = "***"
+_OUR_FIELDS = frozenset({"socket_timeout"})
 
 
 @dataclass
@@ -103,33 +108,88 @@ class RedisSettings:
 
         Raises:
             RuntimeError: the scheme is none of these.
-            ValueError: the port or the database is not a number.
+            ValueError: something else is wrong with it; the text says what, and quotes nothing that may be part of a
+                password.
         """
-        conf = urlparse(dsn)
+        conf = _parsed(dsn)
         if conf.scheme not in {"redis", "rediss", "unix"}:
             raise RuntimeError("invalid DSN scheme")
         return cls(
             host=conf.hostname or "localhost",
-            port=conf.port or 6379,
+            port=_dsn_port(conf),
             ssl=conf.scheme == "rediss",
-            username=unquote(conf.username) if conf.username else None,
-            password=unquote(conf.password) if conf.password else None,
+            username=_dsn_secret(conf.username),
+            password=_dsn_secret(conf.password),
             database=_dsn_database(conf),
             unix_socket_path=unquote(conf.path) if conf.scheme == "unix" else None,
         )
 
+    def __repr__(self) -> str:
+        """As arq's: the password is hidden, and a field that arq does not have is shown when it was set."""
+        values = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.repr and not (field.name in _OUR_FIELDS and getattr(self, field.name) == field.default)
+        }
+        if values.get("password") is not None:
+            values["password"] = _HIDDEN
+        shown = ", ".join(f"{name}={value!r}" for name, value in values.items())
+        return f"{type(self).__qualname__}({shown})"
+
+
+#: What may be wrong with a DSN that can't be taken apart, beside what it is that can't.
+_ENCODE = "if the password has one of / ? # @ : [ ] % in it, percent-encode that (%2F for /)"
+
+
+def _parsed(dsn: str) -> ParseResult:
+    try:
+        conf = urlparse(dsn)
+    except ValueError:  # its text has what is between // and /
+        raise ValueError(f"the host of the redis DSN can't be read: {_ENCODE}") from None
+    rest = (conf.path if conf.scheme != "unix" else "", conf.query.partition("=")[0], conf.fragment)
+    if any("@" in part for part in rest):
+        raise ValueError(f"the redis DSN has a / ? or # before its @: {_ENCODE}")
+    return conf
+
+
+def _dsn_port(conf: ParseResult) -> int:
+    try:
+        return conf.port or 6379
+    except ValueError:
+        raise ValueError(f"the port of the redis DSN must be a number from 0 to 65535: {_ENCODE}") from None
+
+
+def _dsn_secret(given: str | None) -> str | None:
+    try:
+        return unquote(given, errors="strict") if given else None
+    except UnicodeDecodeError:
+        raise ValueError("user or password of the redis DSN are percent-encoded, but not as UTF-8") from None
+
 
 def _dsn_database(conf: ParseResult) -> int:
-    given = parse_qs(conf.query).get("db", [""])[0]
-    if not given and conf.scheme != "unix":
-        given = conf.path.strip("/")
+    in_query = parse_qs(conf.query).get("db", [])
+    in_path = conf.path.strip("/") if conf.scheme != "unix" else ""
+    given = {text for text in (*in_query, in_path) if text}
     try:
-        return int(given or 0)
+        found = {int(text) for text in given}
     except ValueError:
-        raise ValueError(f"the database of a redis DSN must be a number, not {given!r}") from None
+        # without a colon before it, or with an @, it is no rest of a password
+        is_harmless = "@" in conf.netloc or ":" not in conf.netloc
+        what = f"not {' or '.join(map(repr, sorted(given)))}" if is_harmless else _ENCODE
+        raise ValueError(f"the database of the redis DSN must be a number, {what}") from None
+    if len(found) > 1:
+        raise ValueError("the redis DSN names two databases, in its path and by db=")
+    return found.pop() if found else 0
 
 
 RedisSettings.__module__ = "arq.connections"  # where everybody imports it from
+
+
+def address(pool: ConnectionPool) -> str:
+    """Where connections go. Not how: some versions of redis-py show the password in the text of a client."""
+    options = pool.connection_kwargs
+    where = options.get("path") or f"{options.get('host', '?')}:{options.get('port', '?')}"
+    return f"{where}/{options.get('db', 0)}"
 
 
 def client_options(settings: RedisSettings) -> dict[str, Any]:

@@ -12,8 +12,10 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
+from . import _portable
 from ._errors import DeserializationError, SerializationError
 from ._records import JobDef, JobResult
+from ._unreadable import explain, name_of, text_of
 from .utils import ms_to_datetime
 
 logger = logging.getLogger("arq.jobs")
@@ -22,6 +24,12 @@ Serializer = Callable[[dict[str, Any]], bytes]
 Deserializer = Callable[[bytes], dict[str, Any]]
 
 UNSERIALIZABLE_RESULT = "unable to serialize result"
+#: Values that come back for certain.
+_PLAIN = frozenset({type(None), bool, int, float, str, bytes})
+#: Stands in each pickle that names a class or a function (also in some that don't: they are read for nothing).
+_NAMES_SOMETHING = pickle.STACK_GLOBAL
+#: What a successful job returned is read back only if its result is not larger than this, in bytes: that takes time.
+_LARGEST_READ_BACK = 1_000_000
 
 
 def serialize_job(
@@ -73,11 +81,14 @@ def serialize_result(
     job_id: str,
     *,
     serializer: Serializer | None = None,
+    deserializer: Deserializer | None = None,
 ) -> bytes | None:
-    """The payload of a result.
+    """The payload of a result that can be read.
 
-    What can't be serialized is replaced by a text that says so. If even that fails (the arguments can't be serialized
-    any more), the answer is None and no result can be kept.
+    A value that can't be serialized is replaced by a text that says so; an exception that can't be, or that could not
+    be read, by one that can, with its type, text and notes. Arguments for which that holds are left out.
+
+    If even that fails, the answer is None and no result can be kept.
     """
     data = {
         "t": job_try,
@@ -92,16 +103,115 @@ def serialize_result(
         "q": queue_name,
         "id": job_id,
     }
+    problem = None
     try:
-        return _dump(data, serializer)
-    except Exception:
-        logger.warning("error serializing result of %s", ref, exc_info=True)
-    data.update(r=UNSERIALIZABLE_RESULT, s=False)
+        payload = _dump(data, serializer)
+        if success and (
+            type(result) in _PLAIN
+            or serializer is not None
+            or _NAMES_SOMETHING not in payload
+            or len(payload) > _LARGEST_READ_BACK
+        ):
+            return payload
+        if _comes_back(payload, data, serializer, deserializer):
+            return payload
+    except BaseException as exc:  # noqa: BLE001  (a job must not end its worker by what it returns or raises)
+        pass_on_interrupt(exc, lambda: _comes_back(_dump(data, serializer), data, serializer, deserializer))
+        problem = exc
+    return _SecondBest(ref, serializer, deserializer).write(data, problem)
+
+
+def _comes_back(
+    payload: bytes, data: dict[str, Any], serializer: Serializer | None, deserializer: Deserializer | None
+) -> bool:
+    """Whether a result can be read, and an exception in it is the same then. Raises what reading it raises."""
+    if serializer is not None and deserializer is None:
+        return True  # nobody knows
+    back = (deserializer or pickle.loads)(payload)["r"]
+    return data["s"] or serializer is not None or _portable.comes_back(data["r"], back)
+
+
+def pass_on_interrupt(exc: BaseException, again: Callable[[], object]) -> None:
+    """Raise what a signal handler has raised just now (somebody pressed Ctrl-C): what the data raises comes again."""
+    if not isinstance(exc, KeyboardInterrupt | SystemExit):
+        return
     try:
-        return _dump(data, serializer)
-    except Exception:
-        logger.critical("error serializing result of %s even after replacing result", ref, exc_info=True)
-    return None
+        again()
+    except BaseException:  # noqa: BLE001  (whatever it is, it is the data's)
+        return
+    raise exc
+
+
+class _SecondBest:
+    """Writes a result that can't be read, or not be written, as it is.
+
+    Args:
+        ref: how log lines call the job.
+        serializer, deserializer: those of the worker.
+    """
+
+    def __init__(self, ref: str, serializer: Serializer | None, deserializer: Deserializer | None) -> None:
+        self._ref = ref
+        self._serializer = serializer
+        self._load: Deserializer | None = deserializer or (None if serializer else pickle.loads)
+
+    def write(self, data: dict[str, Any], problem: BaseException | None) -> bytes | None:
+        """The payload; None if nothing helps. `problem`: what went wrong so far."""
+        bare = {**data, "r": None, "a": (), "k": {}}
+        for key in ("a", "k"):
+            fault = self._fault({**bare, key: data[key]})
+            if fault is not None:
+                data[key] = bare[key]
+                text = "arguments of %s can't be serialized any more, its result is kept without them: %s"
+                logger.warning(text, self._ref, explain(fault))
+        fault = self._fault({**bare, "r": data["r"]})
+        if fault is None:
+            return self._first([data, {**data, "a": (), "k": {}}], problem)
+        if data["s"] and self._is_written(data):
+            # Its job was successful, and another reader may be able to read it: ours make the best of it.
+            logger.warning("result of %s can't be read again: %s", self._ref, explain(fault))
+            return self._dump(data)
+        logger.warning("error serializing result of %s", self._ref, exc_info=fault)
+        return self._first([{**data, **instead} for instead in self._instead(data, fault)], fault)
+
+    def _dump(self, data: dict[str, Any]) -> bytes:
+        return _portable.dumps(data) if self._serializer is None else _dump(data, self._serializer)
+
+    def _fault(self, data: dict[str, Any]) -> BaseException | None:
+        """What is raised when this is written or read."""
+        try:
+            payload = self._dump(data)
+            if self._load is not None:
+                self._load(payload)
+        except BaseException as exc:  # noqa: BLE001  (whatever a class raises)
+            return exc
+        return None
+
+    def _instead(self, data: dict[str, Any], fault: BaseException) -> list[dict[str, Any]]:
+        """What to write instead of this value, the best first."""
+        value = data["r"]
+        if data["s"] or not isinstance(value, BaseException):
+            return [{"r": UNSERIALIZABLE_RESULT, "s": False}]
+        text = f"{UNSERIALIZABLE_RESULT}: {name_of(type(value))}: {text_of(value)}"
+        return [{"r": _portable.stand_in(value, fault)}, {"r": text}, {"r": UNSERIALIZABLE_RESULT}]
+
+    def _is_written(self, data: dict[str, Any]) -> bool:
+        try:
+            self._dump(data)
+        except BaseException:  # noqa: BLE001  (whatever its class raises)
+            return False
+        return True
+
+    def _first(self, candidates: list[dict[str, Any]], problem: BaseException | None) -> bytes | None:
+        """The first one that can be written and read."""
+        for data in candidates:
+            fault = self._fault(data)
+            if fault is None:
+                return self._dump(data)
+            problem = fault
+        text = "error serializing result of %s even after replacing result"
+        logger.critical(text, self._ref, exc_info=problem)
+        return None
 
 
 def deserialize_job_raw(
@@ -115,7 +225,8 @@ def deserialize_job_raw(
     try:
         d = (deserializer or pickle.loads)(r)
         return d["f"], d["a"], d["k"], d["t"], d["et"]
-    except Exception as exc:
+    except BaseException as exc:  # whatever a class in it raises
+        pass_on_interrupt(exc, lambda: (deserializer or pickle.loads)(r))
         raise DeserializationError("unable to deserialize job") from exc
 
 
@@ -159,5 +270,6 @@ def deserialize_result(r: bytes, *, deserializer: Deserializer | None = None) ->
             queue_name=d.get("q", "<unknown>"),
             job_id=d.get("id", "<unknown>"),
         )
-    except Exception as exc:
+    except BaseException as exc:  # whatever a class in it raises
+        pass_on_interrupt(exc, lambda: (deserializer or pickle.loads)(r))
         raise DeserializationError("unable to deserialize job result") from exc

@@ -8,12 +8,14 @@ import os
 import sys
 import traceback
 from signal import Signals
+from types import TracebackType
 from typing import Any, NoReturn, cast
 
 import click
 from redis.exceptions import RedisError
 
 from . import worker as worker_module
+from ._text import printable, printable_lines, redacted
 from ._worker.signals import SignalHandlers
 from .logs import default_log_config
 from .typing import WorkerSettingsType
@@ -49,6 +51,7 @@ def cli(
 
     WORKER_SETTINGS is the path of a settings class or dict: `package.module.Settings` or `package.module:Settings`.
     """
+    sys.excepthook = _show_error
     sys.path.append(os.getcwd())
     _configure_logging(custom_log_dict, verbose)
     if watch and not check:
@@ -99,8 +102,14 @@ def _fail_without_redis(path: str, exc: Exception) -> NoReturn:
 
 
 def _fail(message: str) -> NoReturn:
-    click.echo(f"arq: {message}", err=True)
+    click.echo(f"arq: {printable(redacted(message))}", err=True)
     sys.exit(1)
+
+
+def _show_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """An error of the user's own: as Python shows it, without passwords and escape codes."""
+    text = "".join(traceback.format_exception(kind, error, trace))
+    click.echo(printable_lines(redacted(text)), err=True, nl=False)
 
 
 def _load(path: str) -> Any:
@@ -114,7 +123,7 @@ def _load(path: str) -> Any:
     except ImportError as exc:
         module_path, _ = split_path(path)
         if isinstance(exc, ModuleNotFoundError) and not _is_part_of(exc.name, module_path):
-            traceback.print_exc()
+            _show_error(type(exc), exc, exc.__traceback__)
             sys.exit(1)
         _fail(f"can't import {path!r}: {exc}")
 

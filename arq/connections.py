@@ -22,22 +22,23 @@ from ._blocking import PatientRedis
 from ._keys import check_job_id, check_queue_name, job_key
 from ._lane import ANSWER_S, Lane
 from ._link import Link
+from ._looks import Looks
 from ._names import elsewhere
 from ._pools import pool_of, wait_when_all_are_in_use
-from ._redis_settings import RedisSettings, call_retry, client_options, sentinel_options
-from ._sizes import ALWAYS_TAKEN, MOST_ITEMS, Pages, PageSize, SizeLimit, fitting, too_large
+from ._redis_settings import RedisSettings, address, call_retry, client_options, sentinel_options
+from ._refusals import is_lost
+from ._salvage import read_job, read_result, unread_job, unread_result
+from ._sizes import ALWAYS_TAKEN, MOST_ITEMS, Pages, SizeLimit, fitting, too_large
+from ._text import printable
 from .constants import default_queue_name, expires_extra_ms, result_key_prefix
 from .jobs import (
+    DeserializationError,
     Deserializer,
     Job,
     JobDef,
     JobResult,
     SerializationError,
     Serializer,
-    deserialize_job,
-    deserialize_result,
-    look_answers,
-    look_commands,
     serialize_job,
 )
 from .typing import SecondsTimedelta
@@ -62,11 +63,6 @@ _Options = tuple[
 
 #: A job on its way into a queue.
 _Addressed = tuple[str, _scripts.NewJob]
-#: Jobs that are looked at together: before the size of results is known, and however large they are.
-_FIRST_LOOKS, _LEAST_LOOKS = 100, 8
-#: A job's id and queue; the bytes of its result, and whether it is in the queue.
-_Wanted = tuple[str, str]
-_Found = tuple[bytes | None, bool]
 
 
 class JobCall:
@@ -92,7 +88,7 @@ class JobCall:
         self.options = (_job_id, _queue_name, _defer_until, _defer_by, _expires, _job_try)
 
     def __repr__(self) -> str:
-        return f"<JobCall {self.function}({args_to_string(self.args, self.kwargs)})>"
+        return f"<JobCall {printable(self.function)}({args_to_string(self.args, self.kwargs)})>"
 
 
 def due_at(defer_until: datetime | None, defer_by: SecondsTimedelta | None) -> str:
@@ -149,8 +145,7 @@ class ArqRedis(PatientRedis):
         self._sentinels: Sequence[Redis] = ()
         self._size_limit = SizeLimit()
         self._enqueue_batches: Batcher[_Addressed, bool] = Batcher(self._send_jobs)
-        self._look_size = PageSize(_FIRST_LOOKS, _LEAST_LOOKS)
-        self._look_batches: Batcher[_Wanted, _Found] = Batcher(self._look_many, self._look_size.count)
+        self._look_batches = Looks(self._lane)
 
     async def enqueue_job(
         self,
@@ -193,7 +188,12 @@ class ArqRedis(PatientRedis):
         size = len(new_job.payload)
         if size > ALWAYS_TAKEN:
             await self._check_sizes([function], [size])
-        accepted = await self._enqueue_batches.submit((queue_name, new_job), size)
+        try:
+            accepted = await self._enqueue_batches.submit((queue_name, new_job), size)
+        except RedisError as exc:
+            if size > ALWAYS_TAKEN and is_lost(exc):
+                exc.add_note(f"the job has {size} bytes, which may be more than Redis takes")
+            raise
         return self._enqueued(queue_name, new_job, accepted, bool(_job_id))
 
     async def enqueue_jobs(self, jobs: Iterable[JobCall | tuple[Any, ...] | str]) -> list[Job | None]:
@@ -293,26 +293,14 @@ class ArqRedis(PatientRedis):
             send = functools.partial(self._send_to, queue_name)
             return await send_apart(send, jobs, exc, self._lane.is_there)
 
-    async def _look(self, wanted: _Wanted) -> _Found:
+    async def _look(self, wanted: tuple[str, str]) -> tuple[bytes | None, bool]:
         return await self._look_batches.submit(wanted)
-
-    async def _look_many(self, wanted: list[_Wanted]) -> list[_Found | Exception]:
-        """What there is of jobs: for each one an answer or an exception."""
-        try:
-            found = look_answers(await self._lane.commands(look_commands(wanted)))
-        except RedisError as exc:
-            return await send_apart(self._look_many, wanted, exc, self._lane.is_there)
-        if len(wanted) > 1:
-            results = [len(one[0]) for one in found if isinstance(one, tuple) and one[0] is not None]
-            self._look_size.had(results)
-            self._look_batches.most = self._look_size.count
-        return found
 
     async def all_job_results(self) -> list[JobResult]:
         """All results that are in Redis, in the order in which the jobs were enqueued.
 
-        Raises:
-            DeserializationError: one of them can't be read.
+        What can't be read here is replaced as by `Job.info`. Of a result that can't be read at all only the id is
+        known: it has function `<unknown>`, times of 1970, and the reason as its result.
         """
         keys = [key async for key in self.scan_iter(match=result_key_prefix + "*", count=1000)]
         results: list[JobResult] = []
@@ -335,8 +323,12 @@ class ArqRedis(PatientRedis):
         return self._read_result(key, payload)
 
     def _read_result(self, key: bytes, payload: Any) -> JobResult:
-        result = deserialize_result(payload, deserializer=self.job_deserializer)
-        result.job_id = key.decode(errors="backslashreplace").removeprefix(result_key_prefix)
+        job_id = key.decode(errors="backslashreplace").removeprefix(result_key_prefix)
+        try:
+            result = read_result(payload, deserializer=self.job_deserializer)
+        except DeserializationError as exc:
+            return unread_result(job_id, exc)
+        result.job_id = job_id
         return result
 
     async def queued_jobs(self, *, queue_name: str | None = None) -> list[JobDef]:
@@ -345,8 +337,8 @@ class ArqRedis(PatientRedis):
         Args:
             queue_name: the queue; default: that of the pool.
 
-        Raises:
-            DeserializationError: one of them can't be read.
+        An argument that can't be read here is an `arq.jobs.Unreadable`. Of a job that can't be read at all only id and
+        score are known: it has function `<unknown>` and an enqueue time in 1970.
         """
         queue_name = queue_name if queue_name is not None else self.default_queue_name
         if type(self)._get_job_def is not _GET_JOB_DEF:
@@ -362,9 +354,7 @@ class ArqRedis(PatientRedis):
             for job_id, found in zip(page, answers, strict=True):
                 if found.payload is None or found.score is None:
                     continue  # finished or expired since the queue was read
-                job = deserialize_job(found.payload, deserializer=self.job_deserializer)
-                job.job_id, job.score = job_id, found.score
-                jobs.append(job)
+                jobs.append(self._read_job(job_id, found.score, found.payload))
         return sorted(jobs, key=attrgetter("score"))
 
     async def _get_job_def(self, job_id: bytes, score: int) -> JobDef:
@@ -376,14 +366,23 @@ class ArqRedis(PatientRedis):
         payload: Any = await self.get(job_key(job_id.decode()))
         if payload is None:
             raise RuntimeError(f'job "{job_key(job_id.decode())}" not found')
-        job = deserialize_job(payload, deserializer=self.job_deserializer)
-        job.job_id, job.score = job_id.decode(), score
+        return self._read_job(job_id.decode(), score, payload)
+
+    def _read_job(self, job_id: str, score: int, payload: bytes) -> JobDef:
+        try:
+            job = read_job(payload, deserializer=self.job_deserializer)
+        except DeserializationError:
+            return unread_job(job_id, score)
+        job.job_id, job.score = job_id, score
         return job
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Run any command. It may use the connection that `enqueue_job` has kept for a moment."""
         await self._lane.close()
         return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__module__}.{type(self).__qualname__} {address(self.connection_pool)}>"
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Close the client, and its pool if it made the pool itself or `close_connection_pool` is True."""

@@ -12,6 +12,9 @@ from ._errors import DeserializationError, ResultNotFound, SerializationError
 from ._keys import result_key
 from ._names import elsewhere
 from ._records import JobDef, JobResult, JobStatus
+from ._salvage import read_job, read_result, unreadable_value
+from ._text import printable
+from ._unreadable import Unreadable
 from ._wire import (
     Deserializer,
     Serializer,
@@ -36,6 +39,7 @@ __all__ = [
     "ResultNotFound",
     "SerializationError",
     "Serializer",
+    "Unreadable",
     "deserialize_job",
     "deserialize_job_raw",
     "deserialize_result",
@@ -140,7 +144,9 @@ class Job:
         Raises:
             TimeoutError: there was no result within `timeout`.
             ResultNotFound: the job is not in the queue and has no result (any more).
-            SerializationError: the worker could not serialize the result.
+            SerializationError: the worker could not serialize the result. Also in the place of an exception of the job
+                that can't be brought back: it has that one's type, text and notes.
+            DeserializationError: the result can't be read here, the text says why. Also in the place of an exception.
             Exception: whatever the job raised.
         """
         if pole_delay is not None:
@@ -152,6 +158,8 @@ class Job:
             poll_delay = pole_delay
         info = await self._wait(timeout, poll_delay)
         if info.success:
+            if isinstance(info.result, Unreadable):
+                raise unreadable_value(info.result)
             return info.result
         if isinstance(info.result, BaseException):
             raise info.result
@@ -164,7 +172,7 @@ class Job:
             waited = clock() - start  # before the look: what came while this loop stood still is seen
             payload, in_queue = await look(self._redis, self.job_id, self._queue_name)
             if payload is not None:
-                return deserialize_result(payload, deserializer=self._deserializer)
+                return read_result(payload, deserializer=self._deserializer)
             if not in_queue:
                 raise ResultNotFound(
                     "Not waiting for job result because the job is not in queue. "
@@ -179,27 +187,32 @@ class Job:
     async def info(self) -> JobDef | None:
         """All that is known about the job, with its result if there is one; None if the job is unknown.
 
+        In the place of an argument or a value that can't be read here stands an `Unreadable`, which says why; in that
+        of an exception a DeserializationError with its type, text and notes.
+
         Raises:
-            DeserializationError: its payload or result can't be read.
+            DeserializationError: nothing of its payload or result can be read.
         """
         call = _scripts.inspect(self._queue_name, [self.job_id])
         _, (found,) = _scripts.read_inspect(await _scripts.run(self._redis, call))
         if found.result is not None:
-            return deserialize_result(found.result, deserializer=self._deserializer)
+            return read_result(found.result, deserializer=self._deserializer)
         if found.payload is None:
             return None
-        job = deserialize_job(found.payload, deserializer=self._deserializer)
+        job = read_job(found.payload, deserializer=self._deserializer)
         job.score, job.job_id = found.score, self.job_id
         return job
 
     async def result_info(self) -> JobResult | None:
         """The result with all that goes with it, or None. Does not wait, and raises nothing that the job raised.
 
+        What can't be read is replaced as by `info`.
+
         Raises:
-            DeserializationError: the result can't be read.
+            DeserializationError: nothing of the result can be read.
         """
         payload: Any = await self._redis.get(result_key(self.job_id))
-        return None if payload is None else deserialize_result(payload, deserializer=self._deserializer)
+        return None if payload is None else read_result(payload, deserializer=self._deserializer)
 
     async def status(self) -> JobStatus:
         """Where the job is."""
@@ -235,7 +248,9 @@ class Job:
         while state == "running":  # or given back meanwhile by its worker: then it is queued again
             waited = clock() - start
             if timeout is not None and waited >= timeout:
-                raise TimeoutError(f"job {self.job_id} goes on: no worker that obeys aborts has ended it")
+                raise TimeoutError(
+                    f"job {printable(self.job_id)} goes on: no worker that obeys aborts has ended it"
+                )
             await asyncio.sleep(
                 next_pause_s(waited, poll_delay, None if timeout is None else timeout - waited)
             )
@@ -268,4 +283,4 @@ class Job:
         return found.state
 
     def __repr__(self) -> str:
-        return f"<arq job {self.job_id}>"
+        return f"<arq job {printable(self.job_id)}>"

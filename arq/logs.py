@@ -6,6 +6,8 @@ import logging
 import time
 from typing import Any
 
+from ._text import printable_lines, redacted
+
 _CLOCK, _MESSAGE = "%(asctime)s", "%(message)s"
 
 
@@ -27,7 +29,7 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """A record as text."""
         if not self.is_plain or record.exc_info or record.exc_text or record.stack_info:
-            return super().format(record)
+            return printable_lines(redacted(super().format(record)))
         return self.line(record.created, record.getMessage())
 
     def line(self, created_s: float, message: str) -> str:
@@ -41,6 +43,8 @@ class LineFormatter(logging.Formatter):
         if second != self._second:
             self._clock = time.strftime(self.datefmt or "", self.converter(second))
             self._second = second
+        if not message.isprintable():
+            message = printable_lines(message)
         return f"{self._clock}{self._between}{message}"
 
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 from time import time
 from typing import Any, overload
 
+from ._text import escaped
 from .constants import timezone_env_vars
 from .typing import SecondsTimedelta
 
@@ -129,12 +130,13 @@ def truncate(s: str, length: int = DEFAULT_CURTAIL) -> str:
 
 
 def args_to_string(args: Sequence[Any], kwargs: dict[str, Any]) -> str:
-    """Arguments as they would stand in a call, cut to 80 characters; keywords in alphabetical order."""
+    """Arguments as they would stand in a call, on one line cut to 80 characters; keywords in alphabetical order."""
     if not args and not kwargs:
         return ""
     parts = [safe_repr(a) for a in args]
     parts.extend(f"{key}={safe_repr(kwargs[key])}" for key in sorted(kwargs))
-    return truncate(", ".join(parts))
+    shown = truncate(", ".join(parts))
+    return shown if shown.isprintable() else escaped(shown)
 
 
 def import_string(dotted_path: str) -> Any:

@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
@@ -16,9 +15,11 @@ from ._exits import run_to_end
 from ._function import Function, func
 from ._keys import health_key
 from ._names import elsewhere
-from ._refusals import blames_item, passes
+from ._refusals import passes
+from ._worker import unread
 from ._worker.settings import read_options
 from ._worker.stopping import Stopping
+from ._worker.threads import tell_who_goes_on
 from ._worker.trouble import Backoff
 from ._worker.waiting import Waiting
 from .connections import ArqRedis, RedisSettings, create_pool, log_redis_info
@@ -83,6 +84,7 @@ class Worker(Waiting, Stopping):
 
     def _end_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """Close the loop; a late signal must not kill a process that has stopped well."""
+        tell_who_goes_on()
         loop.run_until_complete(loop.shutdown_asyncgens())
         self._signals.end_with(loop, ends_process=self._ends_process)
         self._loop = None
@@ -183,34 +185,16 @@ class Worker(Waiting, Stopping):
                 if self.burst and await self._burst_is_done():
                     return
             except (RedisError, OSError) as exc:
-                await self._put_up_with(exc, backoff)
+                # A supervisor starts those again that could not start: it knows how many, and says why nothing happens.
+                if not passes(exc) or self.on_ready is not None:
+                    raise
+                await self._ride_out(exc, backoff)
             else:
                 if backoff.tries:
                     logger.info("redis is back")
                     backoff.tries = 0
                     self._keep_at_s = 0.0  # its data may be gone: say anew that we are alive
                 await self._pause()
-
-    async def _put_up_with(self, exc: Exception, backoff: Backoff) -> None:
-        """Wait for Redis, or until what stands there can be worked with. In burst mode the latter is an error."""
-        # A supervisor starts those again that could not start: it knows how many, and says why nothing happens.
-        if passes(exc) and self.on_ready is None:
-            await self._ride_out(exc, backoff)
-        elif not self.burst and blames_item(exc) and (self._answered_ms or "WRONGTYPE" in str(exc)):
-            self._complaints.failed(self._queue_text(), exc)
-            self._say_ready()  # it has answered
-            with suppress(RedisError, OSError):
-                await self._get_pump().exchange()
-            await asyncio.sleep(self._complaints.backoff.next_s())
-        else:
-            raise exc
-
-    def _queue_text(self) -> str:
-        return f"queue {self.queue_name!r}"
-
-    def _queue_is_well(self) -> None:
-        self._complaints.went_well(self._queue_text())
-        self._complaints.backoff.tries = 0
 
     async def _ride_out(self, exc: Exception, backoff: Backoff) -> None:
         """Redis is away: the running jobs go on, their endings are kept."""
@@ -257,8 +241,6 @@ class Worker(Waiting, Stopping):
         if want > 0 or pump.has_endings or pump.claim_lost:
             answer = await pump.exchange(want, fair=not self.burst, recover=True)
             if answer is not None:
-                if self._complaints.said and not answer.recovered:
-                    self._queue_is_well()
                 self._take(answer)
 
     async def _how_many(self) -> int:
@@ -291,11 +273,17 @@ class Worker(Waiting, Stopping):
             return False
         if not has_enough:
             self.queued = await self.pool.zcard(self.queue_name)
-            if self.queued:
+            if self.queued and not await self._is_left_to_others(self.queued):
                 return False
         await self._get_pump().leave()
         await self._get_pump().close()
         return True
+
+    async def _is_left_to_others(self, queued: int) -> bool:
+        """Whether only jobs that can't be read here are queued: those are not what a burst waits for."""
+        if self._left_to_others:
+            self._left_to_others = await unread.still_queued(self.pool, self.queue_name, self._left_to_others)
+        return queued <= len(self._left_to_others)
 
     def _hold_cron_s(self) -> float:
         return keep_cronjob_progress  # this module's: it is where applications' tests shorten it
@@ -359,7 +347,7 @@ async def async_check_health(
     key = health_check_key or health_key(queue_name or default_queue_name)
     redis = await create_pool(redis_settings)
     try:
-        (line,) = await redis.mget(key)  # None also where it is of another type
+        line = await redis.get(key)
     finally:
         await redis.close(close_connection_pool=True)
     if line is None:

@@ -54,7 +54,7 @@ def start_anew(role: Role, brief: Brief, pipes: Pipes) -> int:
             os.set_inheritable(fd, True)
         numbers = [str(fd) for fd in (read_fd, pipes.beat_fd, pipes.life_fd, pipes.orders_fd)]
         words = [sys.executable, "-P", "-c", BOOT, repr(sys.path), role.value, *numbers]
-        return os.posix_spawn(sys.executable, words, os.environ, setpgroup=0, setsigmask=PARENT_SIGNALS)
+        return os.posix_spawn(sys.executable, words, os.environ, setsigmask=PARENT_SIGNALS)
     finally:
         for fd in kept:
             os.set_inheritable(fd, False)

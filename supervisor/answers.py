@@ -4,6 +4,8 @@ import os
 import sys
 from contextlib import suppress
 
+from .shown import printable, printable_lines, redacted
+
 STDOUT_FD = 1
 
 
@@ -15,7 +17,7 @@ def tell(text: str) -> bool:
     if sys.stdout is None:  # closed from the start: nobody wants to know
         return True
     try:
-        sys.stdout.write(text)
+        sys.stdout.write(printable_lines(text))
         sys.stdout.flush()
     except OSError as error:
         _forget()
@@ -28,7 +30,7 @@ def tell(text: str) -> bool:
 def complain(text: str, before: str = "") -> None:
     """One line that names the mistake, after a traceback of the user's, if there is one."""
     with suppress(OSError, AttributeError):  # full, or closed from the start
-        sys.stderr.write(f"{before}arq-supervise: {text}\n")
+        sys.stderr.write(f"{printable_lines(before)}arq-supervise: {printable(redacted(text))}\n")
         sys.stderr.flush()
 
 

@@ -21,6 +21,11 @@ class BeatLine:
         self.on_broken: Callable[[], None] = lambda: None
         os.set_blocking(fd, False)
 
+    def silence(self) -> None:
+        """Say nothing any more; the descriptor is somebody else's."""
+        self._fd = -1
+        self.on_broken = lambda: None
+
     def send(self, kind: str, /, **body: Any) -> None:
         """A message that may be dropped when the pipe is full; it is never cut."""
         self.offer(encode(kind, **body))
@@ -40,7 +45,7 @@ class BeatLine:
     def send_surely(self, kind: str, /, **body: Any) -> None:
         """A message that matters: waits a little for room. Not for the running loop."""
         data, self._rest = self._rest + encode(kind, **body), b""
-        while data:
+        while data and self._fd >= 0:
             if not select.select([], [self._fd], [], WRITE_S)[1]:
                 return
             written = self._write(data)

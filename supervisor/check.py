@@ -16,6 +16,7 @@ from .ctl import UnreachableError, ask, find_socket
 from .diagnosis import Facts, judge_check
 from .fleet import fleet_text
 from .paths import host_name
+from .shown import all_printable
 
 LIMIT_S = 5.0
 ASK_S = 2.0
@@ -113,7 +114,7 @@ def _no_settings(wanted: Wanted, error: Exception) -> int:
 
 
 def _no_address(wanted: Wanted, error: Exception) -> int:
-    complain(f"--redis-url {wanted.redis_url}: {error}")
+    complain(f"--redis-url: {error}")
     return ExitCode.USAGE
 
 
@@ -127,6 +128,7 @@ def _ask_supervisor(wanted: Wanted, facts: Facts) -> None:
 
 def for_people(report: dict[str, Any]) -> str:
     """The verdict, one line for each worker, the problems."""
+    report = all_printable(report)
     boss, totals = report["supervisor"], report["totals"]
     about = (
         f"supervisor {boss['state'].upper()} gen {boss['generation']}"

@@ -24,6 +24,7 @@ from .bytecode import distrust_young_sources
 from .child_log import configure_child_log
 from .childenv import Brief
 from .codes import ChildCode
+from .copies import be_plain_in_copies
 from .handover import pack
 from .jobstats import UNKNOWN, JobStats
 from .messages import Decoder, brief_jobs, encode
@@ -46,6 +47,8 @@ def main(brief: Brief, pipes: Pipes) -> int:
     present_as(brief, "worker", str(brief.slot))
     line = BeatLine(pipes.beat_fd)
     line.send("hello", pid=os.getpid())
+    title = f"arq-supervise: started by a job of worker[{brief.options.name}/{brief.slot}]"
+    be_plain_in_copies(pipes, title, line.silence)
     loop = new_loop(brief.options.uvloop)
     distrust_young_sources()
     settle(brief)

@@ -11,6 +11,7 @@ from typing import Any
 from arq.logs import LineFormatter, LineWriter
 
 from .logs import STDERR_FD, json_record
+from .shown import redacted
 
 
 class OneWriteHandler(LineWriter):
@@ -34,7 +35,7 @@ class JsonFormatter(logging.Formatter):
         """One JSON object on one line."""
         fields: dict[str, Any] = {"slot": self._slot, "logger": record.name, "message": record.getMessage()}
         if record.exc_info:
-            fields["exc"] = "".join(traceback.format_exception(*record.exc_info))
+            fields["exc"] = redacted("".join(traceback.format_exception(*record.exc_info)))
         return json_record(record.levelname.lower(), self._pool, "log", fields).rstrip("\n")
 
 

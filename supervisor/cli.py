@@ -210,6 +210,8 @@ def cli(words: tuple[str, ...], check: bool, ctl: str | None, **given: Any) -> N
         leave(ExitCode.USAGE, "this platform can not fork: use `arq SETTINGS`")
     operand, argument = split_words(words, ctl)
     settings = one_path(argument)
+    if "://" in settings:
+        leave(ExitCode.USAGE, "SETTINGS is an address: give the dotted path of a worker settings class")
     asked = {name: given.pop(name) for name in (*BELONGS_TO, "min_healthy")}
     refuse_misplaced(asked, "--ctl" if ctl is not None else "--check" if check else "", given_by_hand)
     leave_after_looking(settings, given)

@@ -14,5 +14,7 @@ def stop_at_once_until_ready_to_stop() -> None:
     if QUESTIONS.intersection(word.partition("=")[0] for word in sys.argv):
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # no traceback for a Ctrl-C
         return
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+    stops = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+    for number in stops:
         signal.signal(number, lambda *_: os._exit(0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .shown import all_printable
+
 if TYPE_CHECKING:
     from arq._health import Tally
 
@@ -87,6 +89,7 @@ def _worker(member: Member) -> dict[str, Any]:
 
 def fleet_text(report: dict[str, Any]) -> str:
     """For people."""
+    report = all_printable(report)  # whoever can write to Redis has chosen some of it
     pools = report["pools"]
     head = f"{report['status'].upper()}  queue {report['queue']}: {report['queued']} queued"
     lines = [f"{head}, {report['healthy']} healthy workers in {len(pools)} pools"]

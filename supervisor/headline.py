@@ -4,6 +4,7 @@ from collections import deque
 
 from .codes import ExitCode
 from .model import Pool
+from .shown import printable
 
 EVERY_S = 1.0
 RATE_OVER_S = 10.0
@@ -108,5 +109,5 @@ def _rate(jobs_per_s: float) -> str:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())  # a line break would begin another assignment of the protocol
+    line = printable(" ".join(text.split()))  # a line break would begin another assignment of the protocol
     return line if len(line) <= LONGEST_ERROR else f"{line[: LONGEST_ERROR - 3]}..."

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from .shown import printable, printable_lines
+
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 STDERR_FD = 2
 
@@ -79,8 +81,8 @@ class Journal:
             self._outlet.write(self._format(level, self._pool, event, fields).encode(errors="replace"))
 
     def raw(self, text: str) -> None:
-        """A text for the reader, unchanged."""
-        self._outlet.write((text.rstrip("\n") + "\n").encode(errors="replace"))
+        """A text for the reader, as it is but for what is no text."""
+        self._outlet.write((printable_lines(text).rstrip("\n") + "\n").encode(errors="replace"))
 
 
 def now_iso() -> str:
@@ -104,9 +106,15 @@ def text_record(level: str, pool: str, event: str, fields: dict[str, Any]) -> st
 
 def _shown(value: object) -> str:
     if isinstance(value, list | tuple):
-        return "[" + ",".join(map(str, value)) + "]"
-    text = str(value)
-    return json.dumps(text, ensure_ascii=False) if " " in text or '"' in text or "\n" in text else text
+        return "[" + ",".join(_quoted(str(item), ' ",]') for item in value) + "]"
+    return _quoted(str(value), ' "')
+
+
+def _quoted(text: str, marks: str) -> str:
+    """A text that can't be taken for more than one value of the line."""
+    if text.isprintable() and not any(mark in text for mark in marks):
+        return text
+    return printable(json.dumps(text, ensure_ascii=False))
 
 
 def plain_line(text: str, write: Callable[[str], object] | None = None) -> None:

@@ -8,11 +8,11 @@ import os
 import random
 import secrets
 import selectors
+import signal
 import sys
 import time
 import traceback
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from arq.version import VERSION
@@ -39,23 +39,27 @@ from .events import (
     Role,
     RssSample,
     Say,
+    Stop,
     Tick,
     Trace,
 )
 from .headline import Headline
+from .leftovers import adopt_orphans
 from .link import Link
 from .logs import Journal, Outlet
 from .machine import Machine
 from .messages import encode
 from .notify import Notifier
 from .options import Options
-from .paths import TakenError, control_path, hold, host_name
+from .ownership import CannotStartError, Ownership
+from .paths import TakenError, host_name
 from .process import Processes
 from .signals import SignalPipe, event_of
 from .spawn import errno_name, hold_standard_descriptors
 from .starter import Starter
 from .status import take_status
 from .stop import budget_s
+from .terminal import Terminal
 from .usage import usage_of
 
 TURN_S = 1.0
@@ -64,15 +68,12 @@ WEIGH_EVERY_S = 10.0
 LAST_RESORT_S = 5.0
 
 
-class CannotStartError(RuntimeError):
-    """What the options ask for can not be had."""
-
-
 class Parent:
     """Runs one pool."""
 
     def __init__(self, options: Options) -> None:
         hold_standard_descriptors()
+        adopt_orphans()
         self._options = options
         self._machine = Machine(options, random.random, secrets.token_hex(4))
         self._notifier = Notifier(os.environ, os.getpid())
@@ -82,6 +83,7 @@ class Parent:
         self._starter = Starter(options.start_method, self._journal)
         self._processes = Processes(options.kill_group_on_exit)
         self._signals = SignalPipe()
+        self._terminal = Terminal()
         self._selector = selectors.DefaultSelector()
         self._links: dict[int, Link] = {}
         self._life_read_fd, self._life_write_fd = os.pipe()
@@ -93,7 +95,7 @@ class Parent:
         self._weighed_s = time.monotonic()
         self._control: ControlServer | None = None
         self._desk: Desk | None = None
-        self._pid_lock_fd = -1
+        self._ownership = Ownership()
         self._turned_s = time.monotonic()
 
     def run(self) -> int:
@@ -121,34 +123,17 @@ class Parent:
     def _close(self) -> None:
         if self._redis[1] and not self._options.embedded_redis_dir:
             embedded.remove(self._redis[1])
-        if self._control is not None:
-            self._control.close()
+        self._ownership.close()
         self._selector.close()
         self._outlet.close()
-        for fd in (self._life_read_fd, self._life_write_fd, self._pid_lock_fd):
-            if fd >= 0:
-                os.close(fd)
+        os.close(self._life_read_fd)
+        os.close(self._life_write_fd)
 
     def _claim_pool(self) -> None:
-        """The pid file and the control socket: one supervisor for each pool."""
-        options = self._options
-        if options.pidfile:
-            try:
-                self._pid_lock_fd = hold(Path(options.pidfile))
-            except OSError as error:
-                raise CannotStartError(f"--pidfile {options.pidfile}: {error.strerror or error}") from error
-        path = control_path(options.control, options.name, os.environ)
-        if path is None:
-            return
-        try:
-            self._control = ControlServer(path, self._selector)
-        except OSError as error:
-            if options.control:
-                raise CannotStartError(f"--control {path}: {error.strerror or error}") from error
-            fields = {"path": str(path), "error": str(error)}
-            self._journal.say("warning", "control.unavailable", fields)
-            return
-        self._desk = Desk(self._control, self._machine.pool, self._feed, self._status)
+        self._ownership.claim(self._options, self._selector, self._journal)
+        self._control = self._ownership.control
+        if self._control is not None:
+            self._desk = Desk(self._control, self._machine.pool, self._feed, self._status)
 
     def _status(self) -> dict[str, Any]:
         usage = usage_of([os.getpid(), *self._processes.pids()])
@@ -161,6 +146,7 @@ class Parent:
             while not self._machine.done:
                 self._turn()
             code = int(self._machine.exit_code)
+            self._tell_leftovers(os.getpid(), self._processes.end_strays())
         except Exception:  # noqa: BLE001  # a bug of ours: the children must not outlive it
             self._journal.raw(traceback.format_exc())
             self._processes.end_all(self._pause_at_the_end, LAST_RESORT_S)
@@ -189,6 +175,9 @@ class Parent:
                 "redis": self._redis[0],
             },
         )
+        if self._signals.ignores_hup:
+            fields = {"signal": "SIGHUP", "because": "nohup", "instead": "--ctl reload"}
+            self._journal.say("info", "signal.ignored", fields)
 
     # --- one turn -------------------------------------------------------------------------------------------------
 
@@ -223,6 +212,8 @@ class Parent:
 
     def _keep_house(self, now: float) -> None:
         """What is done now and then."""
+        self._processes.look_for_strays(now)
+        self._terminal.look()
         if self._control is not None and self._desk is not None:
             self._control.drop_idle(now)
             if self._machine.pool.stopping is not None:
@@ -242,7 +233,8 @@ class Parent:
 
     def _take_signals(self) -> None:
         for number in self._signals.drain():
-            event = event_of(number)
+            has_hung_up = number == signal.SIGHUP and self._terminal.has_gone()
+            event = Stop("terminal closed") if has_hung_up else event_of(number)
             if event is not None:
                 self._feed(event)
 
@@ -272,7 +264,12 @@ class Parent:
             with suppress(KeyError, ValueError):
                 self._selector.unregister(link.read_fd)
             link.close()
+            self._tell_leftovers(ended.pid, ended.leftovers)
             self._feed(Exited(ended.key, ended.code, ended.signal, self._oom_kills(ended.signal)))
+
+    def _tell_leftovers(self, pid: int, processes: tuple[str, ...]) -> None:
+        if processes:
+            self._journal.say("warning", "child.leftovers", {"of": pid, "killed": list(processes)})
 
     def _oom_kills(self, signal: str | None) -> int | None:
         """Processes that the kernel has killed since the last KILL that nobody here has sent."""
@@ -323,7 +320,7 @@ class Parent:
             return
         link.after_fork()
         self._links[order.key] = link
-        self._processes.adopt(order.key, pid)
+        self._processes.adopt(order.key, pid, brief.worker_id)
         self._selector.register(link.read_fd, selectors.EVENT_READ, link)
         if order.role is Role.STEWARD:
             self._briefing.start_over()

@@ -94,6 +94,10 @@ def check_health(settings: str, given: dict[str, Any], asked: dict[str, Any]) ->
     if not fleet and not settings and not asked["redis_url"] and not asked["local"]:
         leave(ExitCode.USAGE, "--check --name: add --redis-url to ask Redis, or --local to leave it out")
     asked.pop("wait")
+    if asked["redis_url"]:
+        from .title import set_title
+
+        set_title("arq-supervise: check")  # the address may have a password, and `ps` shows it to everybody
     wanted = Wanted(
         pool=given["name"] or (pool_name(settings) if settings else ""),
         control=given["control"],

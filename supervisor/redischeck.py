@@ -139,7 +139,8 @@ def _address(url: str) -> RedisSettings:
     try:
         return RedisSettings.from_dsn(url)
     except (RuntimeError, ValueError) as error:
-        raise AddressError(f"{short(error)}; it looks like redis://user:password@host:6379/0") from error
+        hint = "it looks like redis://host:6379/0, with user:password@ before the host where there is one"
+        raise AddressError(f"{short(error)}; {hint}") from error
 
 
 def _import_settings(path: str) -> dict[str, Any]:

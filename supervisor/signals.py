@@ -33,6 +33,8 @@ class SignalPipe:
     def __init__(self) -> None:
         self._noted: deque[int] = deque()
         self._before: dict[int, object] = {}
+        # `nohup` means it
+        self.ignores_hup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         self._read_fd, self._write_fd = os.pipe()
         os.set_blocking(self._read_fd, False)
         os.set_blocking(self._write_fd, False)
@@ -44,7 +46,10 @@ class SignalPipe:
     def __enter__(self) -> Self:
         signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
         for number in PARENT_SIGNALS:
-            self._before[number] = signal.signal(number, self._note)
+            if number != signal.SIGHUP or not self.ignores_hup:
+                self._before[number] = signal.signal(number, self._note)
+        # a mask outlives exec: whoever started us may have had a reason to block them, we have none
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, PARENT_SIGNALS)
         return self
 
     def __exit__(

@@ -82,8 +82,6 @@ def fork(body: Callable[[], int], pipes: Pipes) -> int:
             be_child(body, pipes, parent_pid)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    with suppress(OSError):  # the child does it too: whoever comes first closes the race
-        os.setpgid(pid, pid)
     return pid
 
 
@@ -93,7 +91,7 @@ def be_child(body: Callable[[], int], pipes: Pipes, parent_pid: int) -> NoReturn
     try:
         _keep_only((0, 1, 2, pipes.beat_fd, pipes.life_fd, pipes.orders_fd))
         _boot_signals()
-        os.setpgid(0, 0)
+        os.setsid()  # Ctrl-C is the parent's, and programs of jobs find no terminal that would stop us all
         die_with_parent(parent_pid)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         code = body()

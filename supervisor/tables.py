@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from .shown import all_printable
+
 HEADINGS = (
     "slot",
     "pid",
@@ -17,6 +19,7 @@ HEADINGS = (
 
 def status_table(status: dict[str, Any]) -> str:
     """The pool as a table of text."""
+    status = all_printable(status)
     boss = status["supervisor"]
     head = (
         f"pool {status['pool']}  {boss['state'].upper()} gen {boss['generation']}"

@@ -16,6 +16,7 @@ from rich.text import Text
 from .answers import complain
 from .ctl import UNREACHABLE, UnreachableError, ask
 from .keyboard import Keyboard
+from .shown import all_printable
 from .tables import span
 
 PERIOD_S = 1.0
@@ -92,6 +93,7 @@ def sparkline(values: "deque[float] | list[float]", width: int = HISTORY) -> str
 
 def render(status: dict[str, Any], history: History) -> Group:
     """One frame."""
+    status = all_printable(status)
     return Group(_head(status, history), _table(status, history), _helpers(status, history))
 
 
@@ -132,13 +134,14 @@ def _cells(worker: dict[str, Any], history: History) -> list[str | Text]:
     if worker["pid"] is None:
         wait_s = worker.get("retry_in_s")
         note = "" if wait_s is None else f"again in {wait_s} s"
-        return [str(worker["slot"]), "-", state, *["-"] * 9, f"{note} {last_exit}".strip()]
+        return [str(worker["slot"]), "-", state, *["-"] * 9, Text(f"{note} {last_exit}".strip())]
     jobs = worker["jobs"]
     running = ", ".join(job.rsplit(":", 1)[-1] for job in worker["running"][:4])
     return [
         str(worker["slot"]), str(worker["pid"]), state, str(worker["generation"]), span(worker["uptime_s"]),
         f"{history.cpu.get(worker['pid'], 0.0):.0f}", f"{worker['rss_mb']:.0f}M", f"{worker['lag_ms']:.0f}ms",
-        str(jobs["ongoing"]), str(jobs["complete"]), str(jobs["failed"]), str(jobs["retried"]), running or last_exit,
+        str(jobs["ongoing"]), str(jobs["complete"]), str(jobs["failed"]), str(jobs["retried"]),
+        Text(running or last_exit),  # as text: what is in it are no colours
     ]  # fmt: skip
 
 

@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterator
 from traceback import StackSummary, TracebackException
 
+from .shown import redacted
+
 LONGEST = 30_000
 HEAD = "Traceback (most recent call last):\n"
 # what calls user code; it says nothing about what is wrong with it
@@ -26,13 +28,13 @@ def trace_of(error: BaseException) -> str:
         one.stack = StackSummary.from_list(_theirs(one.stack))
     if not any(one.stack for one in chain):
         is_source_broken = isinstance(error, SyntaxError)
-        return HEAD + "".join(summary.format_exception_only()) if is_source_broken else ""
-    return "".join(summary.format())[-LONGEST:]
+        return redacted(HEAD + "".join(summary.format_exception_only())) if is_source_broken else ""
+    return redacted("".join(summary.format()))[-LONGEST:]
 
 
 def whole_trace_of(error: BaseException) -> str:
     """The same, with our own frames when there are no others: then it is a matter of ours."""
-    return trace_of(error) or "".join(TracebackException.from_exception(error).format())[-LONGEST:]
+    return trace_of(error) or redacted("".join(TracebackException.from_exception(error).format()))[-LONGEST:]
 
 
 def _chain(summary: TracebackException | None) -> Iterator[TracebackException]:

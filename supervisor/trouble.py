@@ -4,6 +4,8 @@ from redis import exceptions as redis_errors
 
 from arq._refusals import passes
 
+from .shown import redacted
+
 REFUSALS = (redis_errors.AuthenticationError, redis_errors.AuthorizationError, redis_errors.NoPermissionError)
 REFUSAL_WORDS = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "Authentication required")
 LONGEST = 500
@@ -23,6 +25,6 @@ def redis_refusal(error: BaseException) -> str:
 
 def short(error: BaseException) -> str:
     """`Type: text` on one line."""
-    text = " ".join(str(error).split())
+    text = redacted(" ".join(str(error).split()))
     name = type(error).__name__
     return f"{name}: {text}"[:LONGEST] if text else name

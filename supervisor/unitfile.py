@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 import click
 
+from .answers import complain
 from .codes import ExitCode
 from .cpus import usable_cpus
 from .model import MARGIN_S
@@ -315,5 +316,5 @@ def _checked_options(settings: str, name: str, given: Mapping[str, Any]) -> Opti
 
 
 def _leave(code: ExitCode, text: str) -> NoReturn:
-    sys.stderr.write(f"arq-supervise: {text}\n")
+    complain(text)
     sys.exit(int(code))

@@ -17,11 +17,16 @@ PURE = (
     "arq._function",
     "arq._health",
     "arq._keys",
+    "arq._portable",
     "arq._records",
+    "arq._salvage",
     "arq._sizes",
+    "arq._text",
+    "arq._unreadable",
     "arq._wire",
     "arq._worker.clock",
     "arq._worker.limits",
+    "arq._worker.registry",
     "arq._worker.schedule",
     "arq._worker.settings",
     "arq._worker.zones",
@@ -39,6 +44,7 @@ PURE = (
     "supervisor.model",
     "supervisor.options",
     "supervisor.rollout",
+    "supervisor.shown",
     "supervisor.stop",
     "supervisor.verdicts",
 )
@@ -62,7 +68,7 @@ TEST_LINES = 500
 FUNCTION_LINES = 40
 # Each exemption with its reason. One that is no longer needed fails, too.
 LONGER_MODULES = {
-    "arq.connections": 380,  # the same: RedisSettings, ArqRedis and create_pool belong to this path
+    "arq.connections": 390,  # the same: RedisSettings, ArqRedis and create_pool belong to this path
 }
 LONGER_FUNCTIONS = {
     "arq._worker.options.WorkerOptions.__init__": 55,  # 29 parameters, one line each

@@ -7,7 +7,9 @@ from enum import Enum, auto
 from typing import Any
 
 from .._function import Function
+from .._records import JobDef, JobResult
 from .._scripts import ClaimedJob
+from .._text import escaped
 from ..cron import CronJob
 from ..utils import ms_to_datetime
 
@@ -23,6 +25,7 @@ class Attempt:
         enqueue_ms: unix ms; 0 when unknown.
         job_try: number of this start; from `_job_try` if that is higher than the count.
         problem: why the payload could not be read.
+        unread: the payload could not be read here; another worker, of another version, may be able to.
         function: what is registered under the name; None if nothing is.
         start_ms: unix ms.
         ref: how log lines call the job.
@@ -37,11 +40,13 @@ class Attempt:
     problem: Exception | None = None
     function: Function | CronJob | None = None
     start_ms: int = 0
+    unread: bool = False
     ref: str = field(init=False)
 
     def __post_init__(self) -> None:
         is_cron = isinstance(self.function, CronJob)
-        self.ref = self.function_name if is_cron else f"{self.job.job_id}:{self.function_name}"
+        ref = self.function_name if is_cron else f"{self.job.job_id}:{self.function_name}"
+        self.ref = ref if ref.isprintable() else escaped(ref)  # anybody who may enqueue has chosen them
 
     def context(self, worker_ctx: dict[Any, Any]) -> dict[Any, Any]:
         """The context of this run: the worker's, and what is known of the job. A new dict for each run."""
@@ -52,6 +57,18 @@ class Attempt:
             "enqueue_time": ms_to_datetime(self.enqueue_ms),
             "score": self.job.score,
         }
+
+    def definition(self) -> JobDef:
+        """The job as it was enqueued."""
+        return JobDef(
+            function=self.function_name,
+            args=self.args,
+            kwargs=self.kwargs,
+            job_try=self.job_try,
+            enqueue_time=ms_to_datetime(self.enqueue_ms),
+            score=self.job.score,
+            job_id=self.job.job_id,
+        )
 
 
 class Cause(Enum):
@@ -95,6 +112,7 @@ class Outcome:
         value: what the job returned or raised.
         defer_ms: for RETRY: ms until the next run; None: when it was due before.
         interrupted: for CANCELLED: a shutdown was the cause, so the start does not count.
+        uncounted: for RETRY: there was no start at all, the job is put back as if it had not been claimed.
         started: the job's own code may have run (the hooks after a job are only called then).
         finish_ms: unix ms.
     """
@@ -104,5 +122,19 @@ class Outcome:
     value: Any = None
     defer_ms: int | None = None
     interrupted: bool = False
+    uncounted: bool = False
     started: bool = True
     finish_ms: int = 0
+
+    def told(self, queue_name: str) -> dict[str, Any]:
+        """What the hooks after a run find in their context, beside what the job had."""
+        attempt = self.attempt
+        result = JobResult(
+            **vars(attempt.definition()),
+            success=self.verdict is Verdict.COMPLETE,
+            result=self.value,
+            start_time=ms_to_datetime(attempt.start_ms),
+            finish_time=ms_to_datetime(self.finish_ms),
+            queue_name=queue_name,
+        )
+        return {"job_result": result, "job_outcome": self.verdict.name.lower()}

@@ -80,7 +80,8 @@ async def _write_one(link: Link, ending: Ending, finish: Finish) -> int | None:
     """Write one ending, or what stands for it; 1 if that was in time, None if Redis takes nothing of it."""
     why = ""
     while True:
-        found = await _alone(link, functools.partial(link.call, [finish([ending])]), sizes([ending])[0])
+        (size,) = sizes([ending])
+        found = await _alone(link, functools.partial(link.call, [finish([ending])]), size)
         if not isinstance(found, Exception):
             if why:
                 report.result_replaced(ending.job_id, why, is_kept=bool(ending.a))
@@ -89,7 +90,7 @@ async def _write_one(link: Link, ending: Ending, finish: Finish) -> int | None:
         if ending.ending != "done" or not ending.a:
             report.ending_refused(ending.job_id, _text(found))
             return None
-        why = f"Redis refused it: {_text(found)}"
+        why = f"Redis refused {size} bytes: {_text(found)}"
         ending = replaced(ending, why, _HARMLESS_BYTES)
 
 

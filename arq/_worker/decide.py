@@ -11,7 +11,9 @@ from typing import Any, Protocol
 
 from .._errors import DeserializationError, JobExecutionFailed, Retry, RetryJob
 from .._function import Function
+from .._salvage import salvage
 from .._scripts import ClaimedJob, Ending
+from .._unreadable import explain
 from .._wire import (
     UNSERIALIZABLE_RESULT,
     Deserializer,
@@ -58,11 +60,31 @@ def read(
         name, args, kwargs, first_try, enqueue_ms = deserialize_job_raw(
             job.payload, deserializer=deserializer
         )
+    except DeserializationError as exc:
+        return _unread(job, job.payload, exc, functions)
+    try:
         _check_types(name, args, kwargs, first_try, enqueue_ms)
     except DeserializationError as exc:
         return Attempt(job, job_try=job.job_try, problem=exc)
     job_try = first_try if first_try and first_try > job.job_try else job.job_try
     return Attempt(job, name, args, kwargs, enqueue_ms, job_try, None, functions.get(name))
+
+
+def _unread(
+    job: ClaimedJob, payload: bytes, exc: DeserializationError, functions: Mapping[str, Function | CronJob]
+) -> Attempt:
+    """What can be said of a job that can't be read here. Nothing of it is imported or called for that."""
+    try:
+        found = salvage(payload, exc, rebuild=False)
+    except DeserializationError:
+        return Attempt(job, job_try=job.job_try, problem=exc, unread=True)
+    problem = DeserializationError(f"unable to deserialize job: {explain(exc.__cause__ or exc)}")
+    problem.__cause__ = exc.__cause__
+    name, enqueue_ms = found.raw("f"), found.raw("et")
+    if not (isinstance(enqueue_ms, _TIME_TYPES) and 0 <= enqueue_ms < _LAST_MS):
+        enqueue_ms = 0
+    args, kwargs, function = found.args(), found.kwargs(), functions.get(name)
+    return Attempt(job, name, args, kwargs, enqueue_ms, job.job_try, problem, function, unread=True)
 
 
 def _check_types(name: object, args: object, kwargs: object, first_try: object, enqueue_ms: object) -> None:
@@ -158,19 +180,26 @@ def _cancelled_too_often(attempt: Attempt, ended: Ended, defaults: Defaults) -> 
 
 
 def ending(
-    outcome: Outcome, defaults: Defaults, queue_name: str, hold_cron_s: float, serializer: Serializer | None
+    outcome: Outcome,
+    defaults: Defaults,
+    queue_name: str,
+    hold_cron_s: float,
+    serializer: Serializer | None,
+    deserializer: Deserializer | None = None,
 ) -> Ending:
     """What is written to Redis about an outcome."""
     attempt = outcome.attempt
     job_id, stamp = attempt.job.job_id, attempt.job.stamp
     if not outcome.verdict.is_final:
         when = "" if outcome.defer_ms is None else outcome.defer_ms
+        if outcome.uncounted:
+            return Ending(job_id, stamp, "unbegun", when)
         return Ending(job_id, stamp, "again", when, attempt.job_try, int(outcome.interrupted))
     hold_ms = to_ms(hold_cron_s) if _is_tick(attempt) else ""
     keep_ms = _keep_result_ms(attempt, defaults)
     if keep_ms == 0:
         return Ending(job_id, stamp, "done", "", "", hold_ms)
-    result = _result(outcome, queue_name, serializer)
+    result = _result(outcome, queue_name, serializer, deserializer)
     smaller = functools.partial(_smaller_result, outcome, queue_name, serializer)
     return Ending(job_id, stamp, "done", result, keep_ms or "", hold_ms, smaller)
 
@@ -198,7 +227,12 @@ def _keep_result_ms(attempt: Attempt, defaults: Defaults) -> int | None:
     return None if forever or keep_s > LONGEST_S else max(0, to_ms(keep_s))
 
 
-def _result(outcome: Outcome, queue_name: str, serializer: Serializer | None) -> bytes:
+def _result(
+    outcome: Outcome,
+    queue_name: str,
+    serializer: Serializer | None,
+    deserializer: Deserializer | None = None,
+) -> bytes:
     attempt = outcome.attempt
     payload = serialize_result(
         attempt.function_name,
@@ -214,6 +248,7 @@ def _result(outcome: Outcome, queue_name: str, serializer: Serializer | None) ->
         queue_name,
         attempt.job.job_id,
         serializer=serializer,
+        deserializer=deserializer,
     )
     return payload or b""
 

@@ -6,20 +6,17 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Awaitable
 from datetime import datetime, timedelta
 from time import monotonic, time
-
-from redis.exceptions import ResponseError
 
 from .. import _scripts
 from .._health import Tally, format_line
 from .._link import REPLY_TIMEOUT_S
 from .._patience import Patience
+from .._text import printable
 from ..utils import to_ms
 from . import schedule
 from .clock import RedisClock
-from .complaints import is_of_one_duty
 from .state import CANCEL_AGAIN_S, WorkerState
 
 logger = logging.getLogger("arq.worker")
@@ -69,7 +66,7 @@ class Duties(WorkerState):
         if now_s >= self._beat_at_s:
             self._beat_at_s = now_s + self.poll_delay_s
             if self.allow_abort_jobs:
-                await self._on_duty("requests to abort", self._cancel_aborted_jobs())
+                await self._cancel_aborted_jobs()
             with self._beat_patience:
                 await self.heart_beat()
         if now_s >= self._start_over_at_s:
@@ -77,29 +74,15 @@ class Duties(WorkerState):
             self._get_pump().start_over()
         if now_s >= self._keep_at_s:
             self._keep_at_s = now_s + self.in_progress_timeout_s / 3
-            await self._on_duty("locks and lease", self._keep_what_is_ours())
+            await self._keep_what_is_ours()
         if now_s >= self._present_at_s and self._in_main:
             self._present_at_s = now_s + _PRESENCE_S / 3
-            await self._on_duty("presence", self._show_presence())
+            has_old = await self._get_pump().show_presence(to_ms(_PRESENCE_S))
+            if self._listener is not None:
+                self._listener.with_old = has_old
         if now_s >= self._sweep_at_s and not self.supervised:
             self._sweep_at_s = now_s + _SWEEP_S * random.uniform(0.8, 1.2)
-            await self._on_duty("sweep", self._sweep())
-
-    async def _on_duty(self, what: str, doing: Awaitable[None]) -> None:
-        """Do one of the duties. What Redis refuses of it alone is said once, and the others go on."""
-        try:
-            await doing
-        except ResponseError as exc:
-            if not is_of_one_duty(exc):
-                raise
-            self._complaints.failed(what, exc)
-        else:
-            self._complaints.went_well(what)
-
-    async def _show_presence(self) -> None:
-        has_old = await self._get_pump().show_presence(to_ms(_PRESENCE_S))
-        if self._listener is not None:
-            self._listener.with_old = has_old
+            await self._sweep()
 
     async def _cancel_aborted_jobs(self) -> None:
         """Cancel those running jobs that somebody asked to abort."""
@@ -113,10 +96,10 @@ class Duties(WorkerState):
 
     async def heart_beat(self) -> None:
         """Write the health line and enqueue the cron jobs that fall due. Called every `poll_delay`."""
-        await self._on_duty("health line", self.record_health())
+        await self.record_health()
         if self.cron_jobs or self._redis_clock.seems_wrong(self._redis_ahead_ms):
-            await self._on_duty("clock of redis", self._look_at_redis_clock())
-        await self._on_duty("cron jobs", self.run_cron(self._now(), max(self.poll_delay_s, 0.5)))
+            await self._look_at_redis_clock()
+        await self.run_cron(self._now(), max(self.poll_delay_s, 0.5))
 
     async def _look_at_redis_clock(self) -> None:
         """Ask Redis for the time now and then, and say so if the clock of this host is wrong."""
@@ -154,8 +137,17 @@ class Duties(WorkerState):
         if not self.cron_jobs:
             return
         window = timedelta(seconds=delay * num_windows)
-        ticks = self._planner.due(self.cron_jobs, n, window, self.schedule_zone)
-        await asyncio.gather(*(self._enqueue_tick(tick, window) for tick in ticks))
+        left = dict(enumerate(self._planner.due(self.cron_jobs, n, window, self.schedule_zone)))
+
+        async def enqueue(number: int, tick: schedule.Tick) -> None:
+            await self._enqueue_tick(tick, window)
+            del left[number]
+
+        try:
+            await asyncio.gather(*(enqueue(number, tick) for number, tick in left.items()))
+        except BaseException:
+            self._planner.put_back(left.values())
+            raise
 
     async def _enqueue_tick(self, tick: schedule.Tick, window: timedelta) -> None:
         cron_job, job_id = tick.cron_job, tick.job_id
@@ -199,11 +191,14 @@ class Duties(WorkerState):
         lease_ms = None if self.supervised else self._lease_ms()
         for job_id in await self._get_pump().keep(list(self._claimed), lease_ms):
             if job_id in self._claimed:
-                logger.warning("job %s is not this worker's any more, it may be run twice", job_id)
+                logger.warning("job %s is not this worker's any more, it may be run twice", printable(job_id))
 
     async def _sweep(self) -> None:
         for worker_id, job_ids in (await self._get_pump().sweep()).items():
             if worker_id != self.worker_id:
                 logger.warning(
-                    "worker %s is gone, %d jobs given back: %s", worker_id, len(job_ids), job_ids[:10]
+                    "worker %s is gone, %d jobs given back: %s",
+                    printable(worker_id),
+                    len(job_ids),
+                    job_ids[:10],
                 )

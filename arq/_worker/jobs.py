@@ -9,18 +9,16 @@ import os
 from collections.abc import Coroutine
 from typing import Any
 
-from redis.exceptions import RedisError
-
-from .._exits import as_failure, asks_to_stop
+from .._exits import as_failure, asks_to_stop, end_copy
 from .._keys import in_progress_key
-from .._link import end_copy
 from .._scripts import ClaimAnswer, ClaimedJob, Ending
+from .._text import printable
 from ..utils import LONGEST_S, timestamp_ms
-from . import decide, report, run
+from . import decide, report, run, unread
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
-from .overridable import PLAIN_ENDS, Overridable
-from .pump import Pump
+from .overridable import PLAIN_ENDS
 from .timelimit import TimeLimit
+from .writing import Writing
 
 logger = logging.getLogger("arq.worker")
 
@@ -28,13 +26,15 @@ logger = logging.getLogger("arq.worker")
 _OUTGOING_POLL_S = 0.5
 
 
-class JobRunner(Overridable):
+class JobRunner(Writing):
     """The part of a worker that a job goes through, from the claim to the written outcome."""
 
     def _start_state(self) -> None:
         super()._start_state()
         #: by their seconds; as many as there are different time limits
         self._time_limits: dict[float, TimeLimit] = {}
+        #: ids of jobs that could not be read here and were put back; for burst mode, which does not wait for them
+        self._left_to_others: set[str] = set()
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """Claim exactly these jobs, as far as they are due, free, and there is room, and start them.
@@ -42,14 +42,17 @@ class JobRunner(Overridable):
         Args:
             job_ids: ids as they stand in the queue.
         """
-        wanted = [job_id.decode(errors="replace") for job_id in job_ids]
+        wanted = [job_id.decode() for job_id in job_ids]
         while wanted and (free := self._free_slots()) > 0:
             page, wanted = wanted[:free], wanted[free:]
             answer = await self._claim_exactly(page)
+            if answer.wait_ms == 0 and answer.jobs:  # their payloads are many MB: the rest comes next
+                last = page.index(answer.jobs[-1].job_id) + 1
+                page, wanted = page[:last], page[last:] + wanted
             started = {job.job_id for job in answer.jobs}
             for job_id in page:
                 if job_id not in started:
-                    logger.debug("job %s already running elsewhere", job_id)
+                    logger.debug("job %s already running elsewhere", printable(job_id))
             self._take(answer)
         await self._let_go_outside_main()
 
@@ -156,7 +159,7 @@ class JobRunner(Overridable):
                 attempt, Verdict.CANCELLED, interrupted=self._stopping, finish_ms=attempt.start_ms
             )
             if not task.cancelled() and (exc := task.exception()) is not None:
-                logger.error("running job %s failed", job.job_id, exc_info=exc)
+                logger.error("running job %s failed", printable(job.job_id), exc_info=exc)
                 outcome = Outcome(attempt, Verdict.FAILED, as_failure(exc), finish_ms=attempt.start_ms)
             self._record(outcome, task)
         self._activity.set()
@@ -176,7 +179,6 @@ class JobRunner(Overridable):
         attempt.start_ms = timestamp_ms()
         outcome = decide.refuse(attempt, self, attempt.start_ms)
         if outcome is not None:
-            report.refused(outcome)
             await self._end_refused(outcome, task)
             return
         ctx = attempt.context(self.ctx)
@@ -190,22 +192,30 @@ class JobRunner(Overridable):
         report.ended(outcome, self.log_results)
         if self.on_job_end is not None:
             outcome = await self._end_hook(ctx, outcome, task)
-        overridden = self._record(outcome, task)
-        if overridden is not None:
-            await overridden
+        writing = self._record(outcome, task)
+        is_written = writing is not None and await writing
         if self.after_job_end is not None:
-            await self._after_job_end(ctx, job_id, is_written=overridden is not None)
+            await self._after_job_end(ctx, outcome, is_written=is_written)
 
     async def _end_refused(self, outcome: Outcome, task: asyncio.Task[Any]) -> None:
-        overridden = self._record(outcome, task)
-        if overridden is not None:
-            await overridden
+        if outcome.attempt.unread and self.unreadable == "retry":
+            outcome = await unread.leave_to_others(self.pool, outcome)
+        if outcome.uncounted:
+            if self.burst:
+                self._left_to_others.add(outcome.attempt.job.job_id)
+            report.left_to_others(outcome)
+        else:
+            report.refused(outcome)
+        writing = self._record(outcome, task)
+        if writing is not None:
+            await writing
 
     async def _start_hook(
         self, attempt: Attempt, ctx: dict[Any, Any], task: asyncio.Task[Any]
     ) -> Ended | None:
         """Run on_job_start; if it raises, that is how the job has ended."""
         assert self.on_job_start is not None
+        ctx["job_def"] = attempt.definition()
         who_cancelled = functools.partial(self._who_cancelled, attempt.job.job_id)
         ended = await run.watch(self.on_job_start(ctx), task, None, who_cancelled)
         if ended.raised is not None:
@@ -221,6 +231,7 @@ class JobRunner(Overridable):
             self._standstills.watch(task.get_loop())
         self.job_tasks[job_id] = task
         self._names[job_id] = attempt.function_name
+        ended = None
         try:
             body = function.coroutine(ctx, *attempt.args, **attempt.kwargs)
         except BaseException as exc:  # the arguments do not fit, or it is no plain coroutine function
@@ -228,10 +239,11 @@ class JobRunner(Overridable):
                 raise
             return Ended(raised=as_failure(exc))
         else:
-            return await run.watch(body, task, limit, functools.partial(self._who_cancelled, job_id))
+            ended = await run.watch(body, task, limit, functools.partial(self._who_cancelled, job_id))
+            return ended
         finally:
             if os.getpid() != self._named_in_pid:
-                end_copy()
+                end_copy(None if ended is None else ended.raised)
             del self.job_tasks[job_id], self._names[job_id]
             self.aborting_tasks.discard(job_id)
             self._abort_again_at_s.pop(job_id, None)
@@ -252,6 +264,7 @@ class JobRunner(Overridable):
     async def _end_hook(self, ctx: dict[Any, Any], outcome: Outcome, task: asyncio.Task[Any]) -> Outcome:
         """Run on_job_end; if it raises, the job has failed."""
         assert self.on_job_end is not None
+        ctx.update(outcome.told(self.queue_name))
         ended = await run.watch(self.on_job_end(ctx), task, None, lambda: Cause.NOBODY)
         if ended.raised is None or isinstance(ended.raised, asyncio.CancelledError):
             return outcome  # a shutdown must not undo what the job has done
@@ -259,11 +272,11 @@ class JobRunner(Overridable):
         report.ended(failed, self.log_results)
         return failed
 
-    def _record(self, outcome: Outcome, task: asyncio.Task[Any]) -> Coroutine[Any, Any, None] | None:
+    def _record(self, outcome: Outcome, task: asyncio.Task[Any]) -> Coroutine[Any, Any, bool] | None:
         """Count an outcome and have it written; a group of them goes out together.
 
         Returns:
-            what the job's task must await, if a method that was overridden is to write it.
+            what the job's task must await, if no main loop is to write it; true if it is written then.
         """
         if outcome.verdict is Verdict.COMPLETE:
             self.jobs_complete += 1
@@ -276,63 +289,45 @@ class JobRunner(Overridable):
             took_s = (outcome.finish_ms - attempt.start_ms) / 1000
             self.on_outcome(attempt.function_name, outcome.verdict.name.lower(), took_s)
         job_id = outcome.attempt.job.job_id
-        ending = decide.ending(outcome, self, self.queue_name, self._hold_cron_s(), self.job_serializer)
+        ending = decide.ending(
+            outcome,
+            self,
+            self.queue_name,
+            self._hold_cron_s(),
+            self.job_serializer,
+            self.job_deserializer,
+        )
         kind, own = type(self), self.__dict__
         is_plain = (kind.finish_job, kind.finish_failed_job) == PLAIN_ENDS
         is_plain = is_plain and "finish_job" not in own and "finish_failed_job" not in own
-        if not is_plain and task is asyncio.current_task():
+        if not is_plain and not outcome.uncounted and task is asyncio.current_task():
             return self._hand_over(outcome, ending)
         self._get_pump().record(ending)
         self._claimed.pop(job_id, None)
         if self.after_job_end is None:  # else the place is taken until that hook is through
             self._slots.discard(task)
         self._activity.set()
-        if not self._in_main:
-            self._flush_beside()
+        if self._in_main:
+            return None
+        if task is asyncio.current_task() and not self._stopping:
+            return self._write_now()
+        self._flush_beside()
         return None
 
-    def _wake_up(self) -> None:
-        self._activity.set()
-        self._flush_beside()
-
-    async def _after_job_end(self, ctx: dict[Any, Any], job_id: str, *, is_written: bool) -> None:
+    async def _after_job_end(self, ctx: dict[Any, Any], outcome: Outcome, *, is_written: bool) -> None:
         assert self.after_job_end is not None
+        ctx.update(outcome.told(self.queue_name))
+        job_id = outcome.attempt.job.job_id
         try:
             if not is_written:
                 await asyncio.shield(self._get_pump().written())
             await self.after_job_end(ctx)
         except asyncio.CancelledError:
-            logger.info("after_job_end of job %s cancelled", job_id)
+            logger.info("after_job_end of job %s cancelled", printable(job_id))
         except BaseException as exc:
             if isinstance(exc, GeneratorExit) or asks_to_stop(exc):
                 raise
-            logger.exception("after_job_end of job %s failed", job_id)
-
-    def _flush_beside(self) -> None:
-        """Write endings in a task of its own while the main loop does not run."""
-        if (
-            not self._in_main
-            and self._flush_task is None
-            and self._pump is not None
-            and self._pump.has_endings
-        ):
-            self._flush_task = asyncio.create_task(self._flush(self._pump))
-
-    async def _flush(self, pump: Pump) -> None:
-        try:
-            while pump.has_endings and not self._in_main:
-                await pump.exchange()
-            if not self._in_main:
-                await pump.close()
-        except (RedisError, OSError) as exc:
-            logger.warning("outcomes are not written yet, redis trouble: %s: %s", exc.__class__.__name__, exc)
-        finally:
-            self._flush_task = None
-
-    async def _let_go_outside_main(self) -> None:
-        """Keep no connection open for a caller who uses single steps of the worker and may never close it."""
-        if not self._in_main:
-            await self._get_pump().close()
+            logger.exception("after_job_end of job %s failed", printable(job_id))
 
     def _say_ready(self) -> None:
         """Redis has answered: tell whoever waits for it. Once, and before the first job, which may block the loop."""

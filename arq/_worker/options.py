@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from signal import Signals
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from .._function import Function
@@ -40,8 +40,11 @@ class WorkerOptions:
         on_startup: called with the context before the first job.
         on_shutdown: called with the context after the last job.
         on_job_start: called with the job's context before each job. If it raises, the job fails.
+            `ctx["job_def"]` is the job as it was enqueued, a `JobDef`.
         on_job_end: called with the job's context after each run, before its outcome is written; may fail the job too.
-        after_job_end: called with the job's context after the outcome was written.
+            `ctx["job_result"]` is a `JobResult` that says what ran, when, and what it returned or raised;
+            `ctx["job_outcome"]` is complete, failed, aborted, retry, or cancelled (to be run again).
+        after_job_end: called with the job's context after the outcome was written; as `on_job_end`.
         handle_signals: handle SIGINT, SIGTERM and SIGQUIT while running.
         job_completion_wait: seconds that running jobs may go on after a signal; 0: they are cancelled at once.
         max_jobs: jobs that run at the same time at most.
@@ -61,11 +64,14 @@ class WorkerOptions:
         expires_extra_ms: for the pool that the worker makes; see `ArqRedis`.
         timezone: in which cron schedules are read; default: the system's.
         log_results: log what jobs return.
+        unreadable: what to do with a job that this worker can't read, because another version of Python, of a library
+            or of the application wrote it. `fail`: fail it at once; `retry`: leave it to other workers of the queue for
+            up to six hours, and fail it then.
 
     Raises:
         RuntimeError: neither a function nor a cron job was given, or something else where one must stand.
         ValueError: `queue_name` is None and there is no `redis_pool`; it, or `health_check_key`, is the name of another
-            key; two functions or cron jobs share a name.
+            key; two functions or cron jobs share a name; an option has a value that it can't have.
         ImportError: there is nothing at a dotted path.
     """
 
@@ -103,6 +109,7 @@ class WorkerOptions:
         expires_extra_ms: float | None = expires_extra_ms,
         timezone: tzinfo | None = None,
         log_results: bool = True,
+        unreadable: Literal["fail", "retry"] = "fail",
     ) -> None:
         self.functions = registry(functions, cron_jobs)
         self.cron_jobs = list(cron_jobs) if cron_jobs is not None else None
@@ -145,6 +152,7 @@ class WorkerOptions:
         self.expires_extra_ms = expires_extra_ms
         self._own_timezone, self._system_zone = timezone, SystemZone()
         self.log_results = log_results
+        self.unreadable = one_of("unreadable", unreadable, ("fail", "retry"))
         self.in_progress_timeout_s = limits.lock_s(self.time_limits_s()) + 10
         self._worker_id, self._named_in_pid = "", 0
         #: whether a supervisor keeps this worker's lease and health keys
@@ -191,3 +199,10 @@ class WorkerOptions:
     def time_limits_s(self) -> list[float | None]:
         """The time limits of all functions; None for those that have none."""
         return [function.timeout_s or self.job_timeout_s for function in self.functions.values()]
+
+
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    """The value of an option that has only a few."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be {' or '.join(map(repr, allowed))}, not {value!r}")
+    return value

@@ -158,7 +158,7 @@ class Overridable(WorkerState):
         self._wake_up()
         await asyncio.shield(written)
 
-    async def _hand_over(self, outcome: Outcome, ending: Ending) -> None:
+    async def _hand_over(self, outcome: Outcome, ending: Ending) -> bool:
         """Let an overridden method write an ending. What it raises is logged; the ending is written all the same."""
         job = outcome.attempt.job
         self._handed_over[job.job_id] = ending
@@ -179,6 +179,7 @@ class Overridable(WorkerState):
             self._handed_over.pop(job.job_id, None)
             self._claimed.pop(job.job_id, None)  # one that was not written comes back when its lock lapses
             self._wake_up()
+        return True
 
 
 #: The methods as they are here: a worker that has others hands its endings over to them.

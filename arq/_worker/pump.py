@@ -13,7 +13,7 @@ from .._link import Link
 from .._refusals import blames_item
 from .._scripts import Call, ClaimAnswer, Ending, Refusal, Why
 from .._sizes import MOST_BYTES, SizeLimit
-from . import careful, report
+from . import careful
 from .outbox import Outbox
 
 
@@ -52,6 +52,8 @@ class Pump:
         #: goes up with each `reclaim`: claims that were given up before and arrive after it are refused
         self._epoch = self._waiting_epoch = 0
         self._begin_at = ""
+        #: whether the worker has said that it is alive
+        self._announced = False
         self._parting: str | None = None
         #: which workers we belong to, see `_scripts.claim`
         self.cohorts = ""
@@ -112,16 +114,14 @@ class Pump:
             self._outbox.put_back(batch)
             self._outbox.is_suspect = bool(batch.endings)
             self._recovery_failed = recover
-            if not (isinstance(exc, Exception) and blames_item(exc)):
-                raise
-            if not batch.endings:  # the scripts look before they write: nothing was claimed
-                self._claim_lost = recover
+            if not (batch.endings and isinstance(exc, Exception) and blames_item(exc)):
                 raise
             await careful.write_apart(self._link, self._outbox, self._finish)
             return await self._talk(want, fair, job_ids, recover)
         self._outbox.settle(batch, answers[0] if batch.endings else [])
         if not asks:
             return None
+        self._announced = True
         if recover:
             return await self._recovered(answers[-1])
         self._claim_lost = False
@@ -143,6 +143,8 @@ class Pump:
         if recover:  # first what is ours already: it takes the places that were free
             calls.append(self._reclaim())
         elif want > 0:
+            if not self._announced:  # a claim of somebody unknown would be refused
+                calls.append(_scripts.lease([self._worker_id], self._lease_ms))
             calls.append(self._claim(want, fair, job_ids))
         return calls
 
@@ -173,9 +175,11 @@ class Pump:
     async def _recovered(self, answer: Any) -> ClaimAnswer:
         """What is ours and not known yet. From now on we know."""
         over = {(ending.job_id, ending.stamp) for ending in self._outbox} | self._outbox.given_up
-        jobs, nameless = _scripts.read_jobs(answer)
-        self._remove([ending for ending in nameless if (ending.job_id, ending.stamp) not in over])
-        held = [job for job in jobs if (job.job_id, job.stamp) not in over and job.job_id not in self.known]
+        held = [
+            job
+            for job in _scripts.read_jobs(answer)
+            if (job.job_id, job.stamp) not in over and job.job_id not in self.known
+        ]
         held = await careful.fetch(self._link, held)
         self._claim_lost = self._recovery_failed = False
         return ClaimAnswer(now_ms=0, wait_ms=0, begin_at="", shared=False, jobs=held, recovered=True)
@@ -196,14 +200,7 @@ class Pump:
             self._claim_lost = False
             answer = _scripts.read_claim(raw)
         self._begin_at = answer.begin_at or self._begin_at
-        self._remove(answer.nameless)
         return answer
-
-    def _remove(self, nameless: Sequence[Ending]) -> None:
-        """Write the endings of jobs that can't be run, because their ids are not text."""
-        for ending in nameless:
-            report.nameless(ending.job_id)
-            self.record(ending)
 
     async def take_over(self, job_id: str, lock: str) -> ClaimAnswer | None:
         """Claim a job that code of this process has locked as arq does, in one step; None: it is somebody else's."""
@@ -251,7 +248,6 @@ class Pump:
         if isinstance(answer, Refusal) or self._waiting_epoch != self._epoch:
             return None
         self._begin_at = answer.begin_at
-        self._remove(answer.nameless)
         return answer
 
     def stray(self) -> None:
@@ -290,6 +286,7 @@ class Pump:
             calls.append(_scripts.extend(self._queue_name, self._worker_id, self._lock_ms, job_ids))
         if lease_ms is not None:
             calls.append(_scripts.lease([self._worker_id], lease_ms))
+            self._announced = True
         answers = await self._link.call(calls) if calls else []
         return _scripts.decode_ids(answers[0]) if job_ids else []
 
@@ -328,6 +325,6 @@ class Pump:
         """Close the connection."""
         await self._link.drop()
 
-    def unwritten(self) -> list[str | bytes]:
+    def unwritten(self) -> list[str]:
         """Ids of jobs whose endings are not written."""
         return [ending.job_id for ending in self._outbox]

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from .._errors import DeserializationError
+from .._text import escaped, printable, printable_lines
 from ..utils import args_to_string, safe_repr, truncate
 from .attempt import Attempt, Outcome, Verdict
 from .quick_log import QuickLog
@@ -39,8 +40,8 @@ def ended(outcome: Outcome, log_results: bool) -> None:
             "%6.2fs ! %s failed, %s: %s",
             took_s,
             ref,
-            value.__class__.__name__,
-            _text(value),
+            printable(value.__class__.__name__),
+            printable_lines(_text(value)),
             exc_info=value,
             extra={"extra": _extra(value)},
         )
@@ -48,7 +49,7 @@ def ended(outcome: Outcome, log_results: bool) -> None:
         pass
     elif verdict is Verdict.COMPLETE:
         result = "" if value is None or not log_results else truncate(safe_repr(value))
-        _info("%6.2fs ← %s ● %s", took_s, ref, result)
+        _info("%6.2fs ← %s ● %s", took_s, ref, result if result.isprintable() else escaped(result))
     elif verdict is Verdict.RETRY:
         _info("%6.2fs ↻ %s retrying job in %0.2fs", took_s, ref, (outcome.defer_ms or 0) / 1000)
     elif verdict is Verdict.CANCELLED:
@@ -80,7 +81,7 @@ def stood_still(standstill: Standstill) -> None:
         return
     logger.warning(
         "%s blocked the event loop for %0.1fs (%s); other jobs stood still meanwhile and get that time back",
-        standstill.name,
+        printable(standstill.name),
         standstill.seconds,
         standstill.where,
     )
@@ -89,10 +90,10 @@ def stood_still(standstill: Standstill) -> None:
 def refused(outcome: Outcome) -> None:
     """A job was not even started."""
     attempt = outcome.attempt
-    job_id = attempt.job.job_id
+    job_id = printable(attempt.job.job_id)
     waited_s = (outcome.finish_ms - attempt.enqueue_ms) / 1000
     if outcome.verdict is Verdict.ABORTED:
-        _info("%6.2fs ⊘ %s:%s aborted before start", waited_s, job_id, attempt.function_name)
+        _info("%6.2fs ⊘ %s:%s aborted before start", waited_s, job_id, printable(attempt.function_name))
     elif isinstance(attempt.problem, DeserializationError):
         logger.error("deserializing job %s failed", job_id, exc_info=attempt.problem)
     elif attempt.problem is not None:
@@ -104,23 +105,31 @@ def refused(outcome: Outcome) -> None:
         logger.warning("%6.2fs ! %s max retries %s exceeded", waited_s, attempt.ref, tries)
 
 
-def nameless(job_id: str | bytes) -> None:
-    """A job can't be run: arq's ids are text."""
-    logger.error("job id %r is not UTF-8: no arq makes such, and none can run it; it is removed", job_id)
+def left_to_others(outcome: Outcome) -> None:
+    """A job that can't be read here was put back for another worker."""
+    text = "job %s can't be read here, it is left to other workers for %0.0fs: %s"
+    logger.warning(text, outcome.attempt.ref, (outcome.defer_ms or 0) / 1000, outcome.value)
 
 
-def not_ours(job_id: str | bytes) -> None:
+def unwritten(exc: Exception) -> None:
+    """Endings could not be written while no main loop runs; they are kept."""
+    logger.warning("outcomes are not written yet, redis trouble: %s: %s", exc.__class__.__name__, exc)
+
+
+def not_ours(job_id: str) -> None:
     """The ending of a job came too late: the job had been given to another worker."""
-    logger.warning("job %s was given to another worker meanwhile, its outcome here is dropped", job_id)
+    logger.warning(
+        "job %s was given to another worker meanwhile, its outcome here is dropped", printable(job_id)
+    )
 
 
-def result_replaced(job_id: str | bytes, why: str, *, is_kept: bool) -> None:
+def result_replaced(job_id: str, why: str, *, is_kept: bool) -> None:
     """Redis can't take a result; `is_kept`: a text that says why is kept instead of it."""
     instead = "a text that says so is kept instead" if is_kept else "no result is kept"
     logger.error("job %s: unable to serialize result: %s; %s", job_id, why, instead)
 
 
-def ending_refused(job_id: str | bytes, why: str) -> None:
+def ending_refused(job_id: str, why: str) -> None:
     """Redis takes nothing that is said about a job."""
     logger.error(
         "job %s: Redis refuses its outcome, the job will be run again when its lock has lapsed: %s",

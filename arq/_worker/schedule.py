@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from operator import attrgetter
@@ -22,27 +22,48 @@ class Tick:
     """One planned run of a cron job.
 
     Attributes:
+        planned: the time, in UTC.
         job_id: its id; None for a random one.
-        due_ms: planned time, unix ms.
-        once: whether it must run once only, however many workers plan it.
         ahead: whether the planned time is still to come.
+        at_startup: it runs because a worker has started.
     """
 
     cron_job: CronJob
+    planned: datetime
     job_id: str | None
-    due_ms: int
-    once: bool
     ahead: bool
+    at_startup: bool
+
+    @property
+    def due_ms(self) -> int:
+        """The planned time, unix ms."""
+        return to_unix_ms(self.planned)
+
+    @property
+    def once(self) -> bool:
+        """Whether it must run once only, however many workers plan it.
+
+        The start of a worker is not a time that all workers share: those runs are told apart by their ids alone.
+        """
+        return self.cron_job.unique and not self.at_startup
 
 
 @dataclass(slots=True)
 class _Plan:
-    """How far a worker has got with a cron job: its next run, when it was looked at, and the zone it is read in."""
+    """How far a worker has got with a cron job.
+
+    Attributes:
+        next: its next run.
+        looked: when the worker looked at it.
+        zone: in which it was read.
+        startup: when the worker started, if that is a reason to run it and it was not enqueued yet.
+    """
 
     cron_job: CronJob
     next: datetime
     looked: datetime
     zone: tzinfo
+    startup: datetime | None
 
 
 class Planner:
@@ -66,18 +87,33 @@ class Planner:
         now = now.astimezone(UTC)
         ticks: list[Tick] = []
         for cron_job in cron_jobs:
-            plan = self._plans.get(id(cron_job))
-            if plan is None:
-                if cron_job.run_at_startup:
-                    ticks.append(_tick(cron_job, now, now, at_startup=True))
-                plan = _Plan(cron_job, cron_job.next_after(now, zone), now, zone)
-                self._plans[id(cron_job)] = plan
-            elif plan.zone is not zone or now < plan.looked - _SET_BACK:
-                plan.next, plan.zone = cron_job.next_after(now, zone), zone
-            plan.looked = now
+            plan = self._plan(cron_job, now, zone)
+            if plan.startup is not None:
+                ticks.append(_tick(cron_job, plan.startup, now, at_startup=True))
+                plan.startup = None
             ticks += (_tick(cron_job, run, now) for run in _runs(plan, now, now + window))
             cron_job.next_run = plan.next.astimezone(zone)
-        return sorted(ticks, key=attrgetter("due_ms"))
+        return sorted(ticks, key=attrgetter("planned"))
+
+    def _plan(self, cron_job: CronJob, now: datetime, zone: tzinfo) -> _Plan:
+        plan = self._plans.get(id(cron_job))
+        if plan is None:
+            startup = now if cron_job.run_at_startup else None
+            plan = _Plan(cron_job, cron_job.next_after(now, zone), now, zone, startup)
+            self._plans[id(cron_job)] = plan
+        elif plan.zone is not zone or now < plan.looked - _SET_BACK:
+            plan.next, plan.zone = cron_job.next_after(now, zone), zone
+        plan.looked = now
+        return plan
+
+    def put_back(self, ticks: Iterable[Tick]) -> None:
+        """Plan these again: nobody knows whether they were enqueued. Those that must run once can't run twice by it."""
+        for tick in ticks:
+            plan = self._plans[id(tick.cron_job)]
+            if tick.at_startup:
+                plan.startup = tick.planned
+            else:
+                plan.next = min(plan.next, tick.planned)
 
 
 def _runs(plan: _Plan, now: datetime, until: datetime) -> Iterator[datetime]:
@@ -104,10 +140,7 @@ def _newest(plan: _Plan, now: datetime) -> datetime:
 
 
 def _tick(cron_job: CronJob, planned: datetime, now: datetime, *, at_startup: bool = False) -> Tick:
-    due_ms = to_unix_ms(planned)
     job_id = cron_job.job_id
     if job_id is None and cron_job.unique:
-        job_id = f"{cron_job.name}:{due_ms}"
-    # The start of a worker is not a time that all workers share: those runs are told apart by their id alone.
-    once = cron_job.unique and not at_startup
-    return Tick(cron_job, job_id, due_ms, once, ahead=planned > now)
+        job_id = f"{cron_job.name}:{to_unix_ms(planned)}"
+    return Tick(cron_job, planned, job_id, planned > now, at_startup)

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum, auto
 from signal import Signals
 from typing import Any, ClassVar
@@ -125,6 +126,24 @@ class SignalHandlers:
             self._cancel(sig)
         else:
             os._exit(_LEFT_AT_ONCE)
+
+
+def _be_plain_in_copies() -> None:
+    """In a process that a job has forked signals do what they did before the worker: it is no worker."""
+    listening = list(SignalHandlers._listening)
+    SignalHandlers._listening.clear()
+    if not listening:
+        return
+    with suppress(ValueError):  # not in the main thread
+        signal.set_wakeup_fd(-1)
+        for one in listening:
+            one._loop = None
+            for sig, handler in one.before.items():
+                signal.signal(sig, signal.SIG_DFL if handler is None else handler)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_be_plain_in_copies)
 
 
 def _tell_all(loop: asyncio.AbstractEventLoop, sig: Signals) -> None:

@@ -11,7 +11,6 @@ from ..connections import ArqRedis
 from ..constants import keep_cronjob_progress
 from ..utils import to_ms
 from . import report
-from .complaints import Complaints
 from .options import WorkerOptions
 from .places import Places
 from .pump import Pump
@@ -68,7 +67,6 @@ class WorkerState(WorkerOptions):
         self._standstills = Standstills(lambda: bool(self.job_tasks), self._name_of, self._stood_still)
         #: until when nothing is said of a function that holds up the others
         self._told_until_s: dict[str, float] = {}
-        self._complaints = Complaints()
 
     @property
     def pool(self) -> ArqRedis:

@@ -6,7 +6,7 @@
 -- Result  ids of the jobs to abort
 --!include keys
 local aborts, asked = KEYS[1], {}
-if not is_zset(aborts) then
+if redis.call('EXISTS', aborts) == 0 then
   return asked
 end
 for i = 3, #ARGV do

@@ -18,8 +18,8 @@ redis.call('ZCARD', queue) -- a key of another type is refused here, before anyt
 -- A running job may have outlived its payload: its id is taken all the same. (`1` is a plain arq worker's lock, which it
 -- also leaves behind for a while after a cron job: such a lock has never kept anybody from enqueueing.)
 local function is_running_here(id)
-  local owner = text_at(LOCK .. id)
-  return owner and owner ~= '1' and count('HEXISTS', CLAIMS .. owner, id) == 1
+  local owner = redis.call('GET', LOCK .. id)
+  return owner and owner ~= '1' and redis.call('HEXISTS', CLAIMS .. owner, id) == 1
 end
 
 -- Whether the id is free: no job, no result, none that is running. Mostly there is nothing at all, which one look shows.
@@ -38,10 +38,7 @@ local MOST_TICKS, TICKS_TTL_MS = 120, 604800000
 local MARK_TTL_MS = 86400000
 
 local function is_known(ticks, mark, ms, latest)
-  local found = redis.pcall('ZSCORE', ticks, ms)
-  if type(found) == 'table' then
-    redis.call('DEL', ticks) -- of another type: nobody's
-  elseif found then
+  if redis.call('ZSCORE', ticks, ms) then
     return true
   end
   if redis.call('ZCOUNT', ticks, '-inf', latest) >= MOST_TICKS then
@@ -67,13 +64,19 @@ local function remember_tick(ticks, mark_key, mark, ms, latest)
   end
 end
 
+-- The ids that were given to jobs in this call. They stand in the queue when it ends.
+local given = {}
+
 -- The id for a tick. `NAME:MS` is that of plain arq workers, too. Ids are not divided by queues: if another queue has it, ours
 -- gets a second one. nil: the tick is in this queue, or was.
 local function id_of_tick(id, ms)
-  if string.sub(id, -#ms - 1) ~= ':' .. ms or redis.call('ZSCORE', queue, id) then
+  if string.sub(id, -#ms - 1) ~= ':' .. ms then
     return is_free(id) and id or nil
   end
-  if text_at(LOCK .. id) == '1' and redis.call('EXISTS', JOB .. id) == 0 then
+  if given[id] or redis.call('ZSCORE', queue, id) then
+    return nil
+  end
+  if redis.pcall('GET', LOCK .. id) == '1' and redis.call('EXISTS', JOB .. id) == 0 then
     return nil -- a plain arq worker has run it, and left its lock to say so
   end
   if is_free(id) then
@@ -83,21 +86,28 @@ local function id_of_tick(id, ms)
   return is_free(second) and second or nil
 end
 
+-- What is of another type is none of our business: such a tick is told apart by its id alone.
+local function is_usable(key, type)
+  local found = redis.call('TYPE', key).ok
+  return found == type or found == 'none'
+end
+
 local function new_tick(id, tick)
   local ms, ahead_ms, hash, schedule = string.match(tick, '^(%-?%d+) (%d+) (%S+) (.*)$')
-  if hash == '-' then
-    return id_of_tick(id, ms)
-  end
   local latest = now + tonumber(ahead_ms)
   local ticks, mark_key = prefix .. 'ticks:' .. queue .. ':' .. hash, prefix .. 'cron:' .. queue .. ':' .. schedule
-  local mark = text_at(mark_key)
+  if hash == '-' or not (is_usable(ticks, 'zset') and is_usable(mark_key, 'string')) then
+    return id_of_tick(id, ms)
+  end
+  local mark = redis.call('GET', mark_key)
   if is_known(ticks, mark, ms, latest) then
     return nil
   end
+  local found = id_of_tick(id, ms)
   if tonumber(ms) <= latest then
     remember_tick(ticks, mark_key, mark, ms, latest)
   end
-  return id_of_tick(id, ms)
+  return found
 end
 
 local function due_at(when)
@@ -126,14 +136,15 @@ for i = 3, #ARGV, 5 do
     redis.call('SET', JOB .. id, payload, 'PX', whole(ttl))
     added[#added + 1] = whole(score)
     added[#added + 1] = id
+    given[id] = true
     answer = 1
   end
   answers[#answers + 1] = answer
 end
 
 if #added > 0 then
-  in_pieces(redis.call, 'ZADD', queue, nil, added)
-  if is_zset(aborts) then -- a request to abort was meant for an earlier job with this id
+  in_pieces('ZADD', queue, nil, added)
+  if redis.call('EXISTS', aborts) == 1 then -- a request to abort was meant for an earlier job with this id
     for i = 2, #added, 2 do
       redis.call('ZREM', aborts, added[i])
     end

@@ -8,7 +8,7 @@
 --       then for each job: id, stamp of the claim, ending, a, b, c
 --         ending 'done'   a result ('' none)   b ms to keep it ('' for ever)   c ms to keep the lock and the job ('' not at all)
 --         ending 'again'  a when: '' at its old score | ms from now   b number of this try   c '1': a shutdown interrupted it
---         ending 'unbegun'  it was claimed, and never ran: this start does not count for anybody
+--         ending 'unbegun'  it was claimed, and never ran: this start does not count for anybody   a when, as above
 -- Result  one number a job: 1 written, 0 not ours any more
 --!include keys
 --!include wake
@@ -36,9 +36,9 @@ local delete, finished, settled = {}, {}, {}
 local function done(id, result, keep_ms, hold_ms)
   if result ~= '' then
     if keep_ms == '' then
-      write('SET', RESULT .. id, result)
+      redis.call('SET', RESULT .. id, result)
     else
-      write('SET', RESULT .. id, result, 'PX', keep_ms)
+      redis.call('SET', RESULT .. id, result, 'PX', keep_ms)
     end
   end
   if hold_ms == '' then
@@ -53,17 +53,21 @@ local function done(id, result, keep_ms, hold_ms)
   finished[#finished + 1] = id
 end
 
-local function again(id, note, when, try, interrupted)
+local function put_back(id, note, when)
   local score = note and recall(note)
   if when ~= '' then
     now = now or now_ms()
     score = whole(now + when)
   end
   if score then
-    move_in_queue(queue, score, id)
+    redis.call('ZADD', queue, 'XX', score, id)
   end
-  if tonumber(try) > (number(text_at(RETRY .. id)) or 0) then
-    write('SET', RETRY .. id, try, 'EX', retry_ttl_s)
+end
+
+local function again(id, note, when, try, interrupted)
+  put_back(id, note, when)
+  if tonumber(try) > (tonumber(redis.call('GET', RETRY .. id)) or 0) then
+    redis.call('SET', RETRY .. id, try, 'EX', retry_ttl_s)
   end
   if interrupted == '1' then
     forgive(id, retry_ttl_s, cohort or '')
@@ -72,11 +76,8 @@ local function again(id, note, when, try, interrupted)
   wake_one(wake) -- whoever it wakes runs the job, or learns when it is due
 end
 
-local function unbegun(id, note)
-  local score = note and recall(note)
-  if score then
-    move_in_queue(queue, score, id)
-  end
+local function unbegun(id, note, when)
+  put_back(id, note, when)
   uncount(id)
   delete[#delete + 1] = LOCK .. id
   wake_one(wake)
@@ -88,7 +89,7 @@ for i = FIRST, #ARGV, STEP do
   ids[#ids + 1] = ARGV[i]
 end
 local owners = redis.call('MGET', unpack(locks))
-local notes = redis.pcall('HMGET', claims, unpack(ids)) -- nothing is known where it is of another type
+local notes = redis.call('HMGET', claims, unpack(ids))
 
 local answers = {}
 for n, id in ipairs(ids) do
@@ -97,7 +98,7 @@ for n, id in ipairs(ids) do
     if ARGV[i + 2] == 'done' then
       done(id, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
     elseif ARGV[i + 2] == 'unbegun' then
-      unbegun(id, notes[n])
+      unbegun(id, notes[n], ARGV[i + 3])
     else
       again(id, notes[n], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
     end
@@ -117,10 +118,10 @@ if #delete > 0 then
   end
 end
 if #finished > 0 then
-  count('ZREM', queue, unpack(finished))
-  count('ZREM', aborts, unpack(finished))
+  redis.call('ZREM', queue, unpack(finished))
+  redis.call('ZREM', aborts, unpack(finished))
 end
 if #settled > 0 then
-  count('HDEL', claims, unpack(settled))
+  redis.call('HDEL', claims, unpack(settled))
 end
 return answers

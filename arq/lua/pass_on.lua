@@ -7,8 +7,8 @@
 --!include keys
 --!include wake
 if ARGV[2] ~= '' then
-  count('ZREM', KEYS[3], ARGV[2])
+  redis.call('ZREM', KEYS[3], ARGV[2])
 end
-if count('ZCARD', KEYS[3]) > 0 and count('ZCARD', KEYS[1]) > 0 then
+if redis.call('ZCARD', KEYS[3]) > 0 and redis.call('ZCARD', KEYS[1]) > 0 then
   wake_one(KEYS[2])
 end

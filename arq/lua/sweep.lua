@@ -10,8 +10,7 @@
 local swept = {}
 
 local function overdue(leases)
-  local found = redis.pcall('ZRANGEBYSCORE', leases, '-inf', now_ms(), 'LIMIT', 0, 100)
-  return found.err and {} or found
+  return redis.call('ZRANGEBYSCORE', leases, '-inf', now_ms(), 'LIMIT', 0, 100)
 end
 
 local function sweep(leases, worker)
@@ -23,9 +22,11 @@ for _, worker in ipairs(overdue(KEYS[1])) do
   sweep(KEYS[1], worker)
 end
 -- A queue may have the second name: whoever holds nothing there is none of our workers.
-for _, worker in ipairs(overdue(KEYS[2])) do
-  if redis.call('EXISTS', CLAIMS .. worker) == 1 then
-    sweep(KEYS[2], worker)
+if redis.call('TYPE', KEYS[2]).ok == 'zset' then
+  for _, worker in ipairs(overdue(KEYS[2])) do
+    if redis.call('EXISTS', CLAIMS .. worker) == 1 then
+      sweep(KEYS[2], worker)
+    end
   end
 end
 return swept

@@ -112,11 +112,16 @@ def ids(answer: ClaimAnswer) -> list[str]:
 
 
 async def old_enqueue(
-    pool: ArqRedis, job_id: str, function: str = "f", *args: Any, score: float | None = None
+    pool: ArqRedis,
+    job_id: str,
+    function: str = "f",
+    *args: Any,
+    score: float | None = None,
+    queue: str = QUEUE,
 ) -> None:
     """Put a job into the queue as a producer of another version does: without a token."""
     await pool.set(f"arq:job:{job_id}", serialize_job(function, args, {}, None, timestamp_ms()), ex=86_400)
-    await pool.zadd(QUEUE, {job_id: timestamp_ms() if score is None else score})
+    await pool.zadd(queue, {job_id: timestamp_ms() if score is None else score})
 
 
 async def hold_as_upstream(pool: ArqRedis, *job_ids: str) -> None:

@@ -142,14 +142,17 @@ async def test_a_result_that_could_not_be_serialized(arq_redis: ArqRedis, worker
 async def test_bytes_nobody_can_read(arq_redis: ArqRedis) -> None:
     job = await enqueued(arq_redis, "quick")
     await arq_redis.set(f"arq:job:{job.job_id}", b"?", ex=60)
-    with pytest.raises(DeserializationError):
+    with pytest.raises(DeserializationError, match="unable to deserialize job"):
         await job.info()
-    with pytest.raises(DeserializationError):
-        await arq_redis.queued_jobs()
+    (queued,) = await arq_redis.queued_jobs()
+    assert (queued.job_id, queued.function, queued.args) == (job.job_id, "<unknown>", ())
     await arq_redis.set(f"arq:result:{job.job_id}", b"?", ex=60)
-    for asking in (job.info(), job.result(), job.result_info(), arq_redis.all_job_results()):
-        with pytest.raises(DeserializationError):
+    for asking in (job.info(), job.result(), job.result_info()):
+        with pytest.raises(DeserializationError, match="unable to deserialize job result"):
             await asking
+    (result,) = await arq_redis.all_job_results()
+    assert (result.job_id, result.function, result.success) == (job.job_id, "<unknown>", False)
+    assert isinstance(result.result, DeserializationError)
     assert await job.status() == JobStatus.complete
 
 

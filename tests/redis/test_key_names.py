@@ -117,7 +117,7 @@ def test_every_key_that_a_script_makes_is_taken() -> None:
         scripts += path.read_text() if path.name.endswith(".lua") else ""
     words = set(re.findall(r"prefix \.\. '([a-z-]+:)'", scripts))
     assert {"job:", "claims:", "wake:"} < words
-    for word in words - {"cron:", "ticks:"}:
+    for word in words - {"cron:", "ticks:"}:  # a queue's name is in those
         with pytest.raises(ValueError, match="choose another"):
             check_queue_name(f"arq:{word}a")
 

@@ -18,6 +18,7 @@ from arq.jobs import DeserializationError, SerializationError
 from arq.worker import Worker
 from tests.conftest import WorkerFactory
 from tests.redis.harness import CONNECT_S, QUEUE, Ctx, claim, enqueued, info, quick
+from tests.support.eventually import wait_until_async
 from tests.support.servers import HOST, RedisServer, running_server
 
 MB = 1_000_000
@@ -127,7 +128,9 @@ async def test_the_worker_goes_on_where_the_limit_is_a_secret(
     finally:
         small.acl_setuser("default", enabled=True, nopass=True, keys="*", commands=["+@all"], channels="*")
     assert [await job.result(timeout=5) for job in (jobs[0], jobs[2])] == [bytes(10), bytes(20)]
-    with pytest.raises(SerializationError, match="unable to serialize result: Redis refused it"):
+    with pytest.raises(
+        SerializationError, match=r"unable to serialize result: Redis refused 3000\d\d\d bytes: "
+    ):
         await jobs[1].result()
     assert caplog.text.count("a text that says so is kept instead") == 1
 
@@ -174,6 +177,7 @@ async def test_callers_beside_one_whose_payload_is_refused_get_their_jobs(
     calls = [pool.enqueue_job("count", bytes(size)) for size in (10, 3 * MB, 20)]
     jobs = await asyncio.gather(first, *calls, return_exceptions=True)
     assert isinstance(jobs[2], redis.ConnectionError)
+    assert jobs[2].__notes__ == ["the job has 3000073 bytes, which may be more than Redis takes"]
     assert not [job for job in jobs if isinstance(job, Exception) and job is not jobs[2]]
     assert await pool.zcard(QUEUE) == 3
 
@@ -196,6 +200,21 @@ async def test_jobs_with_large_payloads_all_run(arq_redis: ArqRedis, worker: Wor
     jobs = await arq_redis.enqueue_jobs([JobCall("count", bytes(3 * MB)) for _ in range(12)])
     await worker([count], max_jobs=12).main()
     assert [await job.result() for job in jobs if job is not None] == [3 * MB] * 12
+
+
+async def test_exactly_these_jobs_are_claimed_a_few_megabytes_at_a_time(
+    arq_redis: ArqRedis, worker: WorkerFactory
+) -> None:
+    names = [f"{number:02}" for number in range(10)]
+    await arq_redis.enqueue_jobs([JobCall("count", bytes(MB), _job_id=name) for name in names])
+    found = await claim(arq_redis, "w", 10, job_ids=names)
+    assert [job.job_id for job in found.jobs] == names[: MOST_BYTES // MB + 1]
+    assert found.wait_ms == 0
+    await _scripts.run(arq_redis, _scripts.release("w", _scripts.Why.UNBEGUN))
+    one = worker([count], max_jobs=10)
+    one._pool = arq_redis
+    await one.start_jobs([name.encode() for name in ["nobody", *names]])
+    await wait_until_async(lambda: one.jobs_complete == 10)
 
 
 async def test_a_payload_that_redis_does_not_give_fails_its_job_alone(
@@ -223,7 +242,7 @@ async def test_what_a_worker_holds_is_told_a_few_megabytes_at_a_time(arq_redis: 
     while (await claim(arq_redis, "w", 5)).jobs:
         pass
     answer = await _scripts.run(arq_redis, _scripts.reclaim("w", 1))
-    held, _ = _scripts.read_jobs(answer)
+    held = _scripts.read_jobs(answer)
     assert sorted(job.job_id for job in held) == list("01234")
     assert [job.payload is not None for job in held] == [True, True, False, False, False]
     assert all(job.left_out > MOST_BYTES // 2 for job in held if job.payload is None)

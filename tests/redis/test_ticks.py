@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Callable
@@ -9,9 +10,10 @@ from datetime import UTC, datetime, timedelta, timezone
 from time import time
 
 import pytest
+from redis.exceptions import ResponseError
 
 from arq._scripts import NewTick
-from arq.connections import ArqRedis, RedisSettings
+from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.cron import cron
 from arq.utils import timestamp_ms
 from arq.worker import Retry, Worker
@@ -288,6 +290,58 @@ async def test_workers_of_two_queues_share_a_cron_job(arq_redis: ArqRedis, worke
     for queue in ("a", "b"):
         await worker(cron_jobs=[shared], queue_name=queue, timezone=UTC).run_cron(noon, 1)
     assert [await arq_redis.zcard(queue) for queue in ("a", "b")] == [1, 1]
+
+
+async def test_runs_at_the_start(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
+    """Two schedules of a function that start in the same moment are one run, as ever. Another queue has its own."""
+    now = datetime.now(UTC)
+    for queue in ("a", "b"):
+        jobs = [cron(nothing, minute=minute, run_at_startup=True) for minute in (10, 20)]
+        await worker(cron_jobs=jobs, queue_name=queue, timezone=UTC).run_cron(now, 0.001)
+        assert await arq_redis.zcard(queue) == 1
+
+
+async def test_two_workers_that_share_a_pool_plan_a_far_tick_at_once(arq_redis: ArqRedis) -> None:
+    """Nothing of it is noted yet when the second one comes."""
+    tick_ms = timestamp_ms() + DAY_MS
+    taken = await asyncio.gather(*(enqueue(arq_redis, tick_ms) for _ in range(2)))
+    assert sorted(taken) == [False, True]
+    assert await members(arq_redis, QUEUE) == [id_of(tick_ms)]
+
+
+@pytest.mark.parametrize("name", [f"arq:ticks:{QUEUE}:hash-s", f"arq:cron:{QUEUE}:cron:f:s"])
+async def test_a_key_of_another_type_keeps_no_tick_away(arq_redis: ArqRedis, name: str) -> None:
+    now_ms = timestamp_ms()
+    await arq_redis.rpush(name, "somebody's")
+    try:
+        assert await enqueue(arq_redis, now_ms + 1000)
+        assert not await enqueue(arq_redis, now_ms + 1000)
+    finally:
+        await arq_redis.delete(name)
+
+
+# ---------------------------------------------------------------- Redis is away
+
+
+@pytest.mark.parametrize("at_startup", [True, False])
+async def test_a_tick_that_could_not_be_enqueued_is_planned_again(
+    arq_redis: ArqRedis, redis_settings: RedisSettings, at_startup: bool
+) -> None:
+    """A daily job must not be left out because Redis was away just then."""
+    daily = cron(nothing, name="f", hour=12, minute=0, run_at_startup=at_startup)
+    one = Worker(cron_jobs=[daily], redis_settings=redis_settings, timezone=UTC, handle_signals=False)
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    one._pool = await create_pool(redis_settings)
+    await arq_redis.set(QUEUE, "no queue")
+    before = noon - timedelta(seconds=0.5)
+    for _ in range(2):
+        with pytest.raises(ResponseError):
+            await one.run_cron(before, 0.5)
+    await arq_redis.delete(QUEUE)
+    await one.run_cron(noon + timedelta(hours=1), 0.5)
+    started = [f"f:{round(before.timestamp() * 1000)}"] if at_startup else []
+    assert await members(arq_redis, QUEUE) == [*started, f"f:{round(noon.timestamp()) * 1000 + 123}"]
+    await one.close()
 
 
 # ---------------------------------------------------------------- other versions in the fleet

@@ -13,6 +13,7 @@ import pytest
 
 from arq._worker import stopping
 from arq.connections import ArqRedis, RedisSettings
+from arq.jobs import JobResult
 from arq.worker import Retry, Worker, func
 from tests.conftest import WorkerFactory
 from tests.redis.harness import (
@@ -261,3 +262,73 @@ async def test_close_without_signals_says_so(worker: WorkerFactory, caplog: pyte
     await one.close()
     await one.close()
     assert f"shutdown on {SIGUSR1.name} ◆ 0 jobs complete" in caplog.text
+
+
+# ---------------------------------------------------------------- what hooks know
+
+
+boom, wish = ValueError("boom"), Retry()
+
+
+async def good(ctx: Ctx, *args: Any, **kwargs: Any) -> str:
+    return "good"
+
+
+async def bad(ctx: Ctx, *args: Any, **kwargs: Any) -> None:
+    raise boom
+
+
+async def again(ctx: Ctx, *args: Any, **kwargs: Any) -> None:
+    if ctx["job_try"] == 1:
+        raise wish
+
+
+async def test_hooks_know_the_job_and_how_it_ended(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
+    told: list[tuple[str, str, str, Any]] = []
+
+    def note(name: str) -> Callable[[Ctx], Awaitable[None]]:
+        async def hook(ctx: Ctx) -> None:
+            result = ctx["job_result"]
+            assert isinstance(result, JobResult)
+            assert (result.args, result.kwargs, result.queue_name) == ((1,), {"k": 2}, QUEUE)
+            assert (result.job_id, result.job_try) == (ctx["job_id"], ctx["job_try"])
+            assert (result.enqueue_time, result.score) == (ctx["enqueue_time"], ctx["score"])
+            assert result.enqueue_time <= result.start_time <= result.finish_time
+            told.append((name, result.function, ctx["job_outcome"], result.result))
+
+        return hook
+
+    async def before(ctx: Ctx) -> None:
+        assert "job_result" not in ctx
+        assert (ctx["job_def"].function, ctx["job_def"].args) == (ctx["job_id"], (1,))
+        assert ctx["job_def"].job_id == ctx["job_id"]
+
+    functions = [func(f, name=f.__name__) for f in (good, bad, again)]
+    hooks = {"on_job_start": before, "on_job_end": note("on"), "after_job_end": note("after")}
+    for function in functions:
+        await arq_redis.enqueue_job(function.name, 1, k=2, _job_id=function.name)
+        await worker(functions, **hooks).main()
+    expected = [
+        ("good", "complete", "good"),
+        ("bad", "failed", boom),
+        ("again", "retry", wish),
+        ("again", "complete", None),
+    ]
+    assert told == [(name, *what) for what in expected for name in ("on", "after")]
+
+
+async def test_after_job_end_knows_of_a_hook_that_has_failed_the_job(
+    arq_redis: ArqRedis, worker: WorkerFactory
+) -> None:
+    told: list[Any] = []
+
+    async def on_job_end(ctx: Ctx) -> None:
+        assert ctx["job_outcome"] == "complete"
+        raise boom
+
+    async def after_job_end(ctx: Ctx) -> None:
+        told.append((ctx["job_outcome"], ctx["job_result"].success, ctx["job_result"].result))
+
+    await arq_redis.enqueue_job("quick")
+    await worker([quick], on_job_end=on_job_end, after_job_end=after_job_end).main()
+    assert told == [("failed", False, boom)]

@@ -10,6 +10,7 @@ import psutil
 # signals and life line: two ends each
 OWN_PIPES = 4
 # the steward and the workers, which are also written to
+OWN_NAMES = ("arq:", "python")
 TOLD = re.compile(r"arq:(st|\d+):")
 
 
@@ -18,6 +19,8 @@ def untidy(pid: int) -> list[str]:
     try:
         children = psutil.Process(pid).children()
         states = [(child.pid, child.status(), child.name()) for child in children]
+        # what jobs have left behind, and the supervisor has adopted, has no pipe
+        states = [one for one in states if one[2].startswith(OWN_NAMES) or one[1] == psutil.STATUS_ZOMBIE]
         pipes = pipes_of(pid)
         threads = len(os.listdir(f"/proc/{pid}/task"))
     except (OSError, psutil.Error):  # one of them ends at this moment: look again

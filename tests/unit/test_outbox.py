@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.exceptions import ResponseError
 
 from arq._scripts import Ending
-from arq._sizes import ALWAYS_TAKEN, MOST_BYTES, MOST_ITEMS, Pages, fitting
+from arq._sizes import ALWAYS_TAKEN, MOST_BYTES, MOST_ITEMS, Pages, SizeLimit, fitting
 from arq._worker.outbox import Outbox, replaced, sizes
 
 
@@ -95,3 +98,27 @@ def test_a_page_has_a_few_megabytes(size: int, expected: int) -> None:
         pages.had(page)
     assert lengths[0] <= 20
     assert set(lengths[4:-1]) <= {expected, expected + 1}
+
+
+@pytest.mark.parametrize(
+    ("bulk", "buffer", "limit"),
+    [
+        ([b"proto-max-bulk-len", b"5000"], [b"client-query-buffer-limit", b"9000"], 5000),
+        ({b"proto-max-bulk-len": b"9000"}, {b"client-query-buffer-limit": b"5000"}, 4998),
+        (["proto-max-bulk-len", "5000"], [], 5000),
+        ({}, ["client-query-buffer-limit", "5000"], 4998),
+        (ResponseError("unknown command"), ResponseError("unknown command"), 512 * 1024 * 1024),
+        (["proto-max-bulk-len", "much"], None, 512 * 1024 * 1024),
+    ],
+)
+async def test_the_limit_is_the_smaller_setting_or_redis_default(bulk: Any, buffer: Any, limit: int) -> None:
+    asked = 0
+
+    async def send(commands: Any) -> list[Any]:
+        nonlocal asked
+        asked += 1
+        return [bulk, buffer]
+
+    size_limit = SizeLimit()
+    assert [await size_limit.ask(send) for _ in range(2)] == [limit, limit]
+    assert asked == (1 if limit > 10_000 else 2)  # who does not say is not asked again

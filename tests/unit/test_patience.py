@@ -132,3 +132,35 @@ def test_a_new_loop_has_a_timer_of_its_own() -> None:
 
     asyncio.run(in_time())  # its timer is still set when the loop is closed
     asyncio.run(main())
+
+
+def test_while_data_moves_the_time_is_not_over() -> None:
+    async def main() -> None:
+        loop, left = asyncio.get_running_loop(), [5, 4, 3, 2, 1]
+
+        def motion() -> int | None:
+            return left.pop() if left else None
+
+        with pytest.raises(TimeoutError):
+            await wait_under(Patience(0.01, motion), loop.create_future())
+        assert not left
+
+    asyncio.run(main())
+
+
+def test_a_transfer_that_does_not_get_on_is_given_up() -> None:
+    async def main() -> None:
+        asked: list[int] = []
+
+        def motion() -> int:
+            asked.append(1)
+            return 7
+
+        patience = Patience(0.01, motion)
+        for _ in range(2):  # the second block knows nothing of the first one
+            asked.clear()
+            with pytest.raises(TimeoutError):
+                await wait_under(patience, asyncio.get_running_loop().create_future())
+            assert len(asked) == 2
+
+    asyncio.run(main())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import pickle
+import traceback
 
 import pytest
 
-from arq.connections import RedisSettings, create_pool
+from arq.connections import ArqRedis, RedisSettings, create_pool
 
 
 @pytest.mark.parametrize(
@@ -48,6 +51,64 @@ def test_other_schemes_are_refused(dsn: str) -> None:
 def test_numbers_must_be_numbers(dsn: str, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         RedisSettings.from_dsn(dsn)
+
+
+SECRET = "s3cr"
+SPOILED = [
+    "redis://me:s3cr/3t@host:1/0",
+    "redis://me:s3cr?3t@host:1/0",
+    "redis://me:s3cr#3t@host:1/0",
+    "redis://:12#s3cr@host/0",
+    "redis://:12?s3cr@host/0",
+    "redis://:12/s3cr@host/0",
+    "redis://:1/s3cr",
+    "redis://:s3cr/",
+    "redis://me:p@s3cr/x@host",
+    "redis://me:s3cr@host:6x9/0",
+    "redis://me:s3cr@host:99999/0",
+    "redis://me:s3cr@[::1/0",
+    "redis://me:[s3cr]@host/0",
+    "redis://me:s3cr\u2100@host/0",
+    "redis://me:s3cr%ff@host/0",
+    "redis://me:pw@host/s3cr@x",
+    "rediss://me:s3cr@host/0?db=1&db=2",
+    "rediss://me:s3cr@host/1?db=2",
+]
+
+
+@pytest.mark.parametrize("dsn", SPOILED)
+def test_whatever_is_wrong_with_a_dsn_no_part_of_a_password_is_told(dsn: str) -> None:
+    with pytest.raises(ValueError, match="redis DSN") as caught:
+        RedisSettings.from_dsn(dsn)
+    told = "".join(traceback.format_exception(caught.value)).replace("SPOILED", "")
+    assert SECRET not in told
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_what_is_odd_and_right() -> None:
+    assert RedisSettings.from_dsn("redis://h/0?client_name=a@b").host == "h"
+    assert RedisSettings.from_dsn("redis://h/2?db=2").database == 2
+    assert RedisSettings.from_dsn("redis://:p@ss@h").password == "p@ss"
+    assert RedisSettings.from_dsn("unix://:pw@/run/a@b.sock").unix_socket_path == "/run/a@b.sock"
+    assert RedisSettings.from_dsn("redis://:p%25%2Fw@h").password == "p%/w"
+
+
+def test_a_password_is_data_and_no_text() -> None:
+    settings = RedisSettings(username="me", password="s3cr")
+    assert "username='me', password='***', ssl=False" in repr(settings)
+    assert SECRET not in f"{settings} {[settings]!r}"
+    assert repr(RedisSettings()).startswith(
+        "RedisSettings(host='localhost', port=6379, unix_socket_path=None, database=0, username=None, password=None, "
+    )
+    assert dataclasses.asdict(settings)["password"] == "s3cr"
+    assert settings == RedisSettings(username="me", password="s3cr") != RedisSettings(username="me")
+    assert dataclasses.replace(settings, port=1).password == "s3cr"
+    assert copy.copy(settings) == pickle.loads(pickle.dumps(settings)) == settings
+
+
+def test_a_client_does_not_show_its_options() -> None:
+    client = ArqRedis(host="h", port=1, db=2, username="me", password="s3cr")
+    assert repr(client) == "<arq.connections.ArqRedis h:1/2>"
 
 
 def test_fields_keep_their_order_and_defaults() -> None:

@@ -154,10 +154,11 @@ def test_a_result_that_can_not_be_serialized_is_replaced(caplog: pytest.LogCaptu
     assert caplog.records[0].levelname == "WARNING"
 
 
-def test_arguments_that_can_not_be_serialized_any_more_leave_no_result(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    assert result_bytes(args=(lambda: None,)) is None
+def test_a_serializer_that_refuses_everything_leaves_no_result(caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(data: dict[str, Any]) -> bytes:
+        raise TypeError("no")
+
+    assert result_bytes(serializer=refuse) is None
     assert caplog.records[-1].levelname == "CRITICAL"
     assert caplog.messages[-1] == "error serializing result of ref even after replacing result"
 
@@ -165,7 +166,8 @@ def test_arguments_that_can_not_be_serialized_any_more_leave_no_result(
 def test_exceptions_do_not_fit_into_json() -> None:
     data = result_bytes(ValueError("boom"), success=False, serializer=lambda d: json.dumps(d).encode())
     assert data is not None
-    assert deserialize_result(data, deserializer=json.loads).result == "unable to serialize result"
+    read = deserialize_result(data, deserializer=json.loads)
+    assert read.result == "unable to serialize result: ValueError: boom"
 
 
 @pytest.mark.parametrize(

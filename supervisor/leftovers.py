@@ -1,0 +1,114 @@
+"""What workers have started and not ended: found by the kernel's family tree, ended with the worker it belongs to.
+
+A worker is the leader of a session of its own, so most of it is in its process group. What has left that group for one
+of its own (a daemon, a browser) becomes the parent's child when whatever started it ends, because the parent asks the
+kernel for that (PR_SET_CHILD_SUBREAPER). So on Linux nothing gets out of sight.
+"""
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+PR_SET_CHILD_SUBREAPER = 36
+TAG = "ARQ_WORKER_ID"
+STEP_S = 0.02
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what descendants of this process leave behind; where the system knows of that."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def children_of(pid: int) -> set[int]:
+    """Its children, zombies too; empty when it is gone."""
+    threads = Path(f"/proc/{pid}/task")
+    try:
+        names = [path / "children" for path in threads.iterdir()]
+        return {int(child) for name in names for child in name.read_text().split()}
+    except FileNotFoundError:
+        return _children_by_psutil(pid)
+    except OSError:
+        return set()
+
+
+def _children_by_psutil(pid: int) -> set[int]:
+    """Where the kernel keeps no list, or there is no /proc."""
+    import psutil
+
+    try:
+        return {child.pid for child in psutil.Process(pid).children()}
+    except psutil.Error:
+        return set()
+
+
+def descendants_of(pid: int) -> set[int]:
+    """Its children, theirs, and so on."""
+    found: set[int] = set()
+    unread = {pid}
+    while unread:
+        unread = {child for one in unread for child in children_of(one)} - found
+        found |= unread
+    return found
+
+
+def session_of(pid: int) -> int | None:
+    """The leader of its session; None when it is gone."""
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def is_tagged(pid: int, worker_id: str) -> bool:
+    """Whether a program was started with the environment of this worker."""
+    with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+        return f"{TAG}={worker_id}".encode() in file.read().split(b"\0")
+    return False
+
+
+def name_of(pid: int) -> str:
+    """What to call a process in a record: its number and its program."""
+    with suppress(OSError), open(f"/proc/{pid}/comm", "rb") as file:
+        return f"{pid} {file.read().decode(errors='replace').strip()}"
+    return str(pid)
+
+
+def send(pids: Iterable[int], number: int) -> None:
+    """Send a signal to those that are still there."""
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def families(pids: Iterable[int]) -> set[int]:
+    """Processes and all their descendants."""
+    return {one for pid in pids for one in (pid, *descendants_of(pid))}
+
+
+def running(pids: Iterable[int]) -> Iterator[int]:
+    """Those that have not ended; a zombie has."""
+    for pid in pids:
+        with suppress(OSError, IndexError), open(f"/proc/{pid}/stat", "rb") as file:
+            if file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X"):
+                yield pid
+
+
+async def end_all(pids: Iterable[int], grace_s: float) -> None:
+    """TERM, up to `grace_s` seconds, KILL."""
+    left = set(running(pids))
+    send(left, signal.SIGTERM)
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + grace_s
+    while left and loop.time() < until_s:
+        await asyncio.sleep(STEP_S)
+        left = set(running(left))
+    send(left, signal.SIGKILL)
+    while left := set(running(left)):  # noqa: ASYNC110  (the kernel tells nobody)
+        await asyncio.sleep(STEP_S)

@@ -1,0 +1,45 @@
+"""Text that comes from elsewhere, made fit for a log and a terminal. Imports what that takes only when it is needed."""
+
+from typing import Any
+
+# without one of these there is nothing to leave out
+_MARKS = ("://", "Port could not", "netloc", "does not appear")
+_LAYOUT = {ord("\n"): None, ord("\t"): None}
+
+
+def printable(text: str) -> str:
+    """A text on one line: line breaks, escape codes, marks of direction and the like are escaped."""
+    if text.isprintable():
+        return text
+    from arq._text import escaped
+
+    return escaped(text)
+
+
+def printable_lines(text: str) -> str:
+    """The same for a text that may have several lines."""
+    if text.translate(_LAYOUT).isprintable():
+        return text
+    from arq._text import printable_lines
+
+    return printable_lines(text)
+
+
+def all_printable(value: Any) -> Any:
+    """The same for all texts in what came out of JSON."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {all_printable(name): all_printable(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [all_printable(item) for item in value]
+    return value
+
+
+def redacted(text: str) -> str:
+    """Without passwords of addresses."""
+    if not any(mark in text for mark in _MARKS):
+        return text
+    from arq._text import redacted
+
+    return redacted(text)
