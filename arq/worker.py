@@ -26,7 +26,7 @@ from .connections import ArqRedis, RedisSettings, create_pool, log_redis_info
 from .constants import default_queue_name, keep_cronjob_progress
 from .jobs import JobResult
 from .typing import WorkerSettingsType
-from .utils import import_string, timestamp_ms
+from .utils import import_string
 
 __all__ = [
     "FailedJobs",
@@ -261,7 +261,7 @@ class Worker(Waiting, Stopping):
         if self._clock() < self._look_at_s:
             return False
         earliest_ms = await self._get_pump().earliest_ms()
-        wait_ms = -1 if earliest_ms is None else max(0, earliest_ms - timestamp_ms() - self._redis_ahead_ms)
+        wait_ms = -1 if earliest_ms is None else max(0, round(earliest_ms - self._redis_now_ms()))
         if wait_ms:
             self._look_again(wait_ms)
         return wait_ms == 0

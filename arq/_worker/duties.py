@@ -113,7 +113,8 @@ class Duties(WorkerState):
         if news == "wrong":
             ahead_s = self._redis_clock.host_ahead_ms / 1000
             logger.warning(
-                "the clock of this host is %0.1f s %s that of redis; cron jobs go by redis's: set this host's clock",
+                "the clock of this host is %0.1f s %s that of redis, by which cron jobs go: "
+                "look whether both are synchronised (NTP)",
                 abs(ahead_s),
                 "ahead of" if ahead_s > 0 else "behind",
             )

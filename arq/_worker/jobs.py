@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 from collections.abc import Coroutine
+from time import monotonic
 from typing import Any
 
 from .._exits import as_failure, asks_to_stop, end_copy
@@ -65,7 +66,7 @@ class JobRunner(Writing):
         most = self.queue_read_limit
         if self.burst and self.max_burst_jobs >= 0:
             most = min(most, self.max_burst_jobs - self._started)
-        now_ms = timestamp_ms() + self._redis_ahead_ms
+        now_ms = self._redis_now_ms()
         job_ids: list[Any] = await self.pool.zrangebyscore(
             self.queue_name, "-inf", now_ms, start=self._queue_read_offset, num=most
         )
@@ -110,6 +111,7 @@ class JobRunner(Writing):
         """Start what a claim brought, and note when to look again."""
         if answer.now_ms:
             self._redis_ahead_ms = answer.now_ms - timestamp_ms()
+            self._redis_said_ms, self._redis_said_at_s = answer.now_ms, monotonic()
         self._more = answer.wait_ms == 0 and not answer.shared
         self._look_again(10 if answer.shared else answer.wait_ms)
         self._say_ready()
@@ -286,7 +288,7 @@ class JobRunner(Writing):
             self.jobs_retried += 1
         if self.on_outcome is not None:
             attempt = outcome.attempt
-            took_s = (outcome.finish_ms - attempt.start_ms) / 1000
+            took_s = max(0, outcome.finish_ms - attempt.start_ms) / 1000  # the clock may have been set back
             self.on_outcome(attempt.function_name, outcome.verdict.name.lower(), took_s)
         job_id = outcome.attempt.job.job_id
         ending = decide.ending(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import Any, cast
 
 from .._link import Link
 from .._scripts import ClaimedJob
 from ..connections import ArqRedis
 from ..constants import keep_cronjob_progress
-from ..utils import to_ms
+from ..utils import timestamp_ms, to_ms
 from . import report
 from .options import WorkerOptions
 from .places import Places
@@ -58,6 +59,8 @@ class WorkerState(WorkerOptions):
         self._look_at_s = 0.0
         #: how far Redis's clock is ahead of ours
         self._redis_ahead_ms = 0
+        #: what it said last, and when that was by the monotonic clock
+        self._redis_said_ms, self._redis_said_at_s = 0, 0.0
         #: when a job that was aborted and still runs is cancelled once more
         self._abort_again_at_s: dict[str, float] = {}
         #: writes endings while the main loop does not run
@@ -167,6 +170,15 @@ class WorkerState(WorkerOptions):
 
     def _wake_up(self) -> None:
         """Something is to be written: by the main loop, or by a task of its own where that does not run."""
+
+    def _redis_now_ms(self) -> float:
+        """Redis's clock, unix ms, as we reckon it from its last answer.
+
+        Our clock may have been set back since, the monotonic one does not go on while a machine is suspended: the one
+        that is further on counts. A look at the queue that comes too early costs little, and tells us better.
+        """
+        passed_ms = (monotonic() - self._redis_said_at_s) * 1000
+        return max(self._redis_said_ms + passed_ms, timestamp_ms() + self._redis_ahead_ms)
 
     def _clock(self) -> float:
         return asyncio.get_running_loop().time()

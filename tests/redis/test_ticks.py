@@ -216,7 +216,7 @@ async def test_a_host_whose_clock_is_wrong_plans_by_that_of_redis_and_says_so(
         await wait_until_async(lambda: said("the clock of this host agrees with that of redis again"))
     word = "ahead of" if ahead_s > 0 else "behind"
     (warning,) = (message for message in caplog.messages if "the clock of this host is" in message)
-    assert re.fullmatch(rf"the clock of this host is (7199|7200)\.\d s {word} that of redis; .*", warning)
+    assert re.fullmatch(rf"the clock of this host is (7199|7200)\.\d s {word} that of redis, .*", warning)
     assert said("the clock of this host agrees") == 1
 
 
@@ -239,6 +239,21 @@ async def test_a_clock_that_agrees_is_not_asked_for_without_cron_jobs(
     one = worker([nothing])
     await one.main()
     assert not one._redis_clock.is_known
+
+
+@pytest.mark.parametrize("step_s", [-3600, 3600])
+async def test_a_clock_that_is_set_holds_up_no_job(
+    arq_redis: ArqRedis, worker: WorkerFactory, monkeypatch: pytest.MonkeyPatch, step_s: float
+) -> None:
+    """A job that no token tells of: an idle worker looks whether it is due, by what it knows of Redis's clock."""
+    one = worker([nothing], burst=False, poll_delay=0.02)
+    async with running(one):
+        await wait_until_async(lambda: one._redis_said_ms > 0)
+        now_ms = timestamp_ms()
+        monkeypatch.setattr("arq.utils.time", shifted(step_s))
+        assert one._redis_now_ms() >= now_ms - 1000
+        await old_enqueue(arq_redis, "late", "nothing", score=now_ms + 50)
+        await wait_until_async(lambda: one.jobs_complete == 1)
 
 
 # ---------------------------------------------------------------- queues
