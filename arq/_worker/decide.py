@@ -31,6 +31,8 @@ _LAST_MS = 253_000_000_000_000
 
 #: Characters of an exception that is too large for Redis which are kept.
 _LONGEST_EXCEPTION = 1000
+#: No try has a higher number: Redis counts them, and Lua's numbers are exact up to here.
+_MOST_TRIES = 2**53
 #: What may stand in a payload's fields. As tuples: to write `list | tuple` in a function makes a new type each time.
 _ARGS_TYPES, _TRY_TYPES, _TIME_TYPES = (list, tuple), (int, type(None)), (int, float)
 #: What a job raises to be run again, by itself or by whoever cancelled it.
@@ -96,7 +98,7 @@ def _check_types(name: object, args: object, kwargs: object, first_try: object, 
         and isinstance(first_try, _TRY_TYPES)
         and isinstance(enqueue_ms, _TIME_TYPES)
     )
-    if not (fit and 0 <= enqueue_ms < _LAST_MS):  # type: ignore[operator]
+    if not (fit and 0 <= enqueue_ms < _LAST_MS and (first_try is None or abs(first_try) < _MOST_TRIES)):  # type: ignore[operator,arg-type]
         raise DeserializationError("unable to deserialize job")
 
 

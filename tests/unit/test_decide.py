@@ -100,6 +100,7 @@ ODD = [
     pickle.dumps({"f": "work"}),
     pickle.dumps(["t", "f", "a", "k", "et"]),
     pickle.dumps({"t": "three", "f": "work", "a": (), "k": {}, "et": 1}),
+    pickle.dumps({"t": 10**5000, "f": "work", "a": (), "k": {}, "et": 1}),
     pickle.dumps({"t": None, "f": [], "a": (), "k": {}, "et": 1}),
     pickle.dumps({"t": None, "f": None, "a": (), "k": {}, "et": 1}),
     pickle.dumps({"t": None, "f": "work", "a": None, "k": {}, "et": 1}),
@@ -117,6 +118,7 @@ def test_no_payload_however_odd_gets_past_read(data: bytes) -> None:
     outcome = decide.refuse(read, DEFAULTS, NOW_MS)
     if outcome is None:  # harmless: the context and the arguments can be made
         assert read.context({})["job_id"] == "id"
+        assert str(read.job_try)  # Python writes no number of more than 4300 digits
         return
     assert outcome.verdict is Verdict.FAILED
     decide.ending(outcome, DEFAULTS, "queue", 60, None)
