@@ -67,7 +67,7 @@ class RedisSettings:
             `enqueue_job` takes an answer that does not come within five seconds for lost.
 
     Raises:
-        ValueError: `socket_timeout` is not more than 0.
+        ValueError: `socket_timeout` is not more than 0, or `host` is an address.
     """
 
     host: str | list[tuple[str, int]] = "localhost"
@@ -95,6 +95,8 @@ class RedisSettings:
     socket_timeout: int | float | None = 20
 
     def __post_init__(self) -> None:
+        if isinstance(self.host, str) and "://" in self.host:
+            raise ValueError("host is the name of a host: for an address there is RedisSettings.from_dsn")
         if self.socket_timeout is not None and not self.socket_timeout > 0:
             raise ValueError(
                 f"socket_timeout must be more than 0 s, or None for no limit, not {self.socket_timeout!r}"

@@ -30,7 +30,21 @@ _WATCHED = "ARQ_WATCHED"
 _LOG_HELP = "Dotted path of a dict for logging.config.dictConfig."
 
 
-@click.command("arq")
+class _Command(click.Command):
+    """A command whose mistakes are told without the passwords that are in them."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the words of the command line."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.UsageError as error:
+            told = redacted(error.format_message())
+            if told == error.format_message():
+                raise
+            raise click.UsageError(told, error.ctx) from None
+
+
+@click.command("arq", cls=_Command)
 @click.version_option(VERSION, "-V", "--version", prog_name="arq")
 @click.argument("worker-settings", type=str, required=True)
 @click.option("--burst/--no-burst", default=None, help=_BURST_HELP)

@@ -105,6 +105,12 @@ def test_burst(command: Command, app: None, redis_client: redis.Redis, path: str
     assert "job expired expired" in log
 
 
+def test_an_address_among_the_arguments_is_not_repeated(command: Command) -> None:
+    status, errors = command("app.Settings", "redis://me:s3cr3t@host")
+    assert status == 2
+    assert "Got unexpected extra argument (redis://***@host)" in errors
+
+
 async def test_a_worker_at_work(arq: Arq, app: None, arq_redis: ArqRedis) -> None:
     await arq_redis.enqueue_job("quick")
     program = arq("app.Settings", "--verbose")

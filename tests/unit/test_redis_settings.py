@@ -106,6 +106,12 @@ def test_a_password_is_data_and_no_text() -> None:
     assert copy.copy(settings) == pickle.loads(pickle.dumps(settings)) == settings
 
 
+def test_an_address_is_no_host() -> None:
+    with pytest.raises(ValueError, match="from_dsn") as caught:
+        RedisSettings(host="redis://:s3cr@host")
+    assert SECRET not in str(caught.value)
+
+
 def test_a_client_does_not_show_its_options() -> None:
     client = ArqRedis(host="h", port=1, db=2, username="me", password="s3cr")
     assert repr(client) == "<arq.connections.ArqRedis h:1/2>"
