@@ -163,6 +163,25 @@ def test_a_queued_job_is_aborted_without_a_worker(
     _assert_nothing_left(place)
 
 
+@pytest.mark.parametrize("runner", BOTH)
+def test_an_abort_that_races_with_the_start(
+    fleet: Fleet, clients: dict[str, Client], place: Place, runner: str
+) -> None:
+    """Each job has run, or was aborted: what its producer is told is what has happened, and what the result says."""
+    fleet(runner, runner, poll_delay=0.005)
+    ids = [f"{place.queue}-{number}" for number in range(150)]
+    told = {}
+    for job_id in ids:
+        assert clients["ours"].enqueue("add", 1, _job_id=job_id) == job_id
+        told[job_id] = clients["ours"].ask("abort", job_id=job_id, timeout=60).value
+    wait_until(lambda: place.queued() == 0, what="queue empty")
+    ran = {job for job, *_ in place.runs()}
+    for job_id in ids:
+        info = clients["original"].ask("result_info", job_id=job_id).value
+        assert info["success"] is (not told[job_id])
+        assert not (told[job_id] and job_id in ran) or info["result"]["exception"].endswith("CancelledError")
+
+
 def test_ids_are_unique_across(clients: dict[str, Client], place: Place) -> None:
     """Of two clients that enqueue one id, one gets the job and the other None."""
     for number, (one, other) in enumerate([BOTH, BOTH[::-1]]):
