@@ -98,6 +98,11 @@ def unread_result(job_id: str, exc: DeserializationError) -> JobResult:
     )
 
 
+def is_unread(result: JobResult) -> bool:
+    """Whether it is the record of a result of which nothing is known, not even whether it is a failure."""
+    return (result.function, result.queue_name) == (UNKNOWN, UNKNOWN)
+
+
 def unreadable_value(value: Unreadable) -> DeserializationError:
     """What a caller gets who asks for the value of a job that was successful."""
     text = "unable to deserialize job result: the job was successful, but its value can't be read here"

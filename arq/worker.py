@@ -16,6 +16,7 @@ from ._function import Function, func
 from ._keys import health_key
 from ._names import elsewhere
 from ._refusals import passes
+from ._salvage import is_unread
 from ._worker import unread
 from ._worker.settings import read_options
 from ._worker.stopping import Stopping
@@ -118,7 +119,9 @@ class Worker(Waiting, Stopping):
         if not self.jobs_failed:
             return self.jobs_complete
         results: list[JobResult] = await self.pool.all_job_results()
-        raise FailedJobs(self.jobs_failed, [r for r in results if not r.success])
+        failed = [r for r in results if not r.success]
+        failed.sort(key=is_unread)  # the message names the first one
+        raise FailedJobs(self.jobs_failed, failed)
 
     async def main(self) -> None:
         """The worker itself: start, work, and in burst mode finish. `close` is up to the caller.
