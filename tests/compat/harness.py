@@ -158,6 +158,10 @@ class Client:
         kwargs = {k: options.pop(k) for k in list(options) if not k.startswith("_")}
         return self.ask("enqueue", function=function, args=args, kwargs=kwargs, options=options).value
 
+    def enqueue_number(self, number: int) -> Any:
+        """Job id of a new job whose argument is of a class that only some have."""
+        return self.ask("enqueue_number", number=number).value
+
     def result(self, job_id: str, timeout: float = PATIENCE_S) -> Answer:
         """The result as the client sees it."""
         return self.ask("result", job_id=job_id, timeout=timeout)

@@ -60,6 +60,13 @@ class Client:
         job = await self.pool.enqueue_job(function, *args, **(kwargs or {}), **options)
         return job and job.job_id
 
+    async def enqueue_number(self, number: int) -> Any:
+        """A job with an argument whose class not everybody has."""
+        from elsewhere import Number  # type: ignore[import-not-found]
+
+        job = await self.pool.enqueue_job("add", Number(number))
+        return job and job.job_id
+
     async def enqueue_many(
         self, function: str, count: int, args: tuple[Any, ...] = (), prefix: str = "job"
     ) -> int:

@@ -25,6 +25,14 @@ class CustomError(Exception):
     """An exception of the user's, known to both sides."""
 
 
+class KeywordError(Exception):
+    """Needs an argument that pickle does not keep."""
+
+    def __init__(self, message: str, *, request: str) -> None:
+        super().__init__(message)
+        self.request = request
+
+
 async def note(ctx: Ctx, what: str) -> None:
     """Write down that this worker starts this job now: `job id|try|worker|what`."""
     await ctx["redis"].rpush(f"ran:{QUEUE}", f"{ctx['job_id']}|{ctx['job_try']}|{NAME}|{what}")
@@ -56,6 +64,19 @@ async def fail_custom(ctx: Ctx) -> None:
 async def unpicklable(ctx: Ctx) -> Callable[[], None]:
     """Return what no serializer can write."""
     return lambda: None
+
+
+async def fail_keyword(ctx: Ctx) -> None:
+    """Raise what pickles and can't be rebuilt."""
+    raise KeywordError("503 from upstream", request="GET /orders")
+
+
+async def fail_local(ctx: Ctx) -> None:
+    """Raise what can't be pickled."""
+
+    class LocalError(Exception): ...
+
+    raise LocalError("made in a job")
 
 
 async def again(ctx: Ctx, until_try: int, defer_s: float | None = None) -> int:
@@ -119,6 +140,8 @@ def _settings() -> dict[str, Any]:
             fail,
             fail_custom,
             unpicklable,
+            fail_keyword,
+            fail_local,
             func(again, max_tries=4),
             nap,
             until_told,
