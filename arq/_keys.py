@@ -49,9 +49,9 @@ def result_key(job_id: str) -> str:
     return result_key_prefix + job_id
 
 
-def unreadable_key(job_id: str) -> str:
-    """How often workers could not read the job lately and left it to others."""
-    return f"{PREFIX}unreadable:{job_id}"
+def unreadable_key(job_id: str, enqueue_ms: int) -> str:
+    """How often workers could not read the job that was enqueued at that time, and left it to others."""
+    return f"{PREFIX}unreadable:{job_id}:{enqueue_ms}"
 
 
 def claims_key(worker_id: str) -> str:
@@ -99,6 +99,7 @@ _PREFIXES = (
     claims_key(""),
     f"{PREFIX}epoch:",
     f"{PREFIX}left:",
+    f"{PREFIX}unreadable:",
     lookers_key(""),
     wake_key(""),
 )

@@ -17,7 +17,6 @@ from ._keys import health_key
 from ._names import elsewhere
 from ._refusals import passes
 from ._salvage import is_unread
-from ._worker import unread
 from ._worker.settings import read_options
 from ._worker.stopping import Stopping
 from ._worker.threads import tell_who_goes_on
@@ -284,9 +283,8 @@ class Worker(Waiting, Stopping):
 
     async def _is_left_to_others(self, queued: int) -> bool:
         """Whether only jobs that can't be read here are queued: those are not what a burst waits for."""
-        if self._left_to_others:
-            self._left_to_others = await unread.still_queued(self.pool, self.queue_name, self._left_to_others)
-        return queued <= len(self._left_to_others)
+        await self._unread.forget_others(self.pool, self.queue_name)
+        return queued <= len(self._unread.jobs)
 
     def _hold_cron_s(self) -> float:
         return keep_cronjob_progress  # this module's: it is where applications' tests shorten it

@@ -105,6 +105,21 @@ class Verdict(Enum):
 
 
 @dataclass(slots=True)
+class Leave:
+    """To whom a job is left that can't be read here, and for how long.
+
+    Attributes:
+        name: for what is missing here: workers that have met it leave the job to others.
+        due_ms: ms from now until it is due.
+        leave_ms: ms from now until those workers may take it, too.
+    """
+
+    name: str
+    due_ms: int
+    leave_ms: int
+
+
+@dataclass(slots=True)
 class Outcome:
     """What is to be written about an attempt.
 
@@ -112,7 +127,7 @@ class Outcome:
         value: what the job returned or raised.
         defer_ms: for RETRY: ms until the next run; None: when it was due before.
         interrupted: for CANCELLED: a shutdown was the cause, so the start does not count.
-        uncounted: for RETRY: there was no start at all, the job is put back as if it had not been claimed.
+        leave: for RETRY: there was no start at all, the job is put back for others as if it had not been claimed.
         started: the job's own code may have run (the hooks after a job are only called then).
         finish_ms: unix ms.
     """
@@ -122,7 +137,7 @@ class Outcome:
     value: Any = None
     defer_ms: int | None = None
     interrupted: bool = False
-    uncounted: bool = False
+    leave: Leave | None = None
     started: bool = True
     finish_ms: int = 0
 

@@ -194,8 +194,8 @@ def ending(
     job_id, stamp = attempt.job.job_id, attempt.job.stamp
     if not outcome.verdict.is_final:
         when = "" if outcome.defer_ms is None else outcome.defer_ms
-        if outcome.uncounted:
-            return Ending(job_id, stamp, "unbegun", when)
+        if (leave := outcome.leave) is not None:
+            return Ending(job_id, stamp, "unbegun", leave.due_ms or "", leave.name, leave.leave_ms)
         return Ending(job_id, stamp, "again", when, attempt.job_try, int(outcome.interrupted))
     hold_ms = to_ms(hold_cron_s) if _is_tick(attempt) else ""
     keep_ms = _keep_result_ms(attempt, defaults)

@@ -15,7 +15,7 @@ from .._keys import in_progress_key
 from .._scripts import ClaimAnswer, ClaimedJob, Ending
 from .._text import printable
 from ..utils import LONGEST_S, timestamp_ms
-from . import decide, report, run, unread
+from . import decide, report, run
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
 from .overridable import PLAIN_ENDS
 from .timelimit import TimeLimit
@@ -34,8 +34,6 @@ class JobRunner(Writing):
         super()._start_state()
         #: by their seconds; as many as there are different time limits
         self._time_limits: dict[float, TimeLimit] = {}
-        #: ids of jobs that could not be read here and were put back; for burst mode, which does not wait for them
-        self._left_to_others: set[str] = set()
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
         """Claim exactly these jobs, as far as they are due, free, and there is room, and start them.
@@ -201,10 +199,11 @@ class JobRunner(Writing):
 
     async def _end_refused(self, outcome: Outcome, task: asyncio.Task[Any]) -> None:
         if outcome.attempt.unread and self.unreadable == "retry":
-            outcome = await unread.leave_to_others(self.pool, outcome)
-        if outcome.uncounted:
+            outcome = await self._unread.leave_to_others(self.pool, outcome)
+        if outcome.leave is not None:
+            self._get_pump().cohorts = self._cohorts()
             if self.burst:
-                self._left_to_others.add(outcome.attempt.job.job_id)
+                self._unread.jobs.add(outcome.attempt.job.job_id)
             report.left_to_others(outcome)
         else:
             report.refused(outcome)
@@ -302,7 +301,7 @@ class JobRunner(Writing):
         kind, own = type(self), self.__dict__
         is_plain = (kind.finish_job, kind.finish_failed_job) == PLAIN_ENDS
         is_plain = is_plain and "finish_job" not in own and "finish_failed_job" not in own
-        if not is_plain and not outcome.uncounted and task is asyncio.current_task():
+        if not is_plain and outcome.leave is None and task is asyncio.current_task():
             return self._hand_over(outcome, ending)
         self._get_pump().record(ending)
         self._claimed.pop(job_id, None)

@@ -107,8 +107,9 @@ def refused(outcome: Outcome) -> None:
 
 def left_to_others(outcome: Outcome) -> None:
     """A job that can't be read here was put back for another worker."""
+    assert outcome.leave is not None
     text = "job %s can't be read here, it is left to other workers for %0.0fs: %s"
-    logger.warning(text, outcome.attempt.ref, (outcome.defer_ms or 0) / 1000, outcome.value)
+    logger.warning(text, outcome.attempt.ref, outcome.leave.leave_ms / 1000, printable(_text(outcome.value)))
 
 
 def unwritten(exc: Exception) -> None:

@@ -16,6 +16,7 @@ from .options import WorkerOptions
 from .places import Places
 from .pump import Pump
 from .standstill import Standstill, Standstills
+from .unread import Unread
 from .wake import Listener
 
 #: Seconds after which a job that was cancelled and still runs is cancelled again.
@@ -41,6 +42,8 @@ class WorkerState(WorkerOptions):
         self._outgoing = ""
         #: those workers that will go together with this one, at a reload; under arq-supervise, the supervisor says
         self.cohort = ""
+        #: what was met that can't be read here
+        self._unread = Unread()
         #: what was claimed and has no outcome yet
         self._claimed: dict[str, ClaimedJob] = {}
         #: ids of claimed jobs whose task was cancelled before its first step
@@ -107,7 +110,7 @@ class WorkerState(WorkerOptions):
         self._activity.set()
 
     def _cohorts(self) -> str:
-        names = dict.fromkeys(name for name in (self.cohort, self._outgoing) if name)
+        names = dict.fromkeys(name for name in (self.cohort, self._outgoing, *self._unread.names) if name)
         return f" {' '.join(names)} " if names else ""
 
     @property

@@ -52,6 +52,10 @@ local jobs, scores, notes = {}, {}, {}
 local aborts_asked = look_at_aborts and redis.call('EXISTS', aborts) == 1 and aborts
 -- ms until the first job may be taken that is due and was left to others; nil: none was left
 local left_ms
+-- whether one of them was left by workers that go: those who stay must be told of it
+local left_by_outgoing = false
+-- what the names begin with of workers that have met something in a job which they can't read
+local UNREAD = 'unread:'
 
 -- Whether a worker that goes as this one does has given the job back: else it would be broken off over and over again.
 local function is_left_to_others(id)
@@ -60,6 +64,7 @@ local function is_left_to_others(id)
     return false
   end
   left_ms = math.max(1, math.min(left_ms or math.huge, redis.call('PTTL', LEFT .. id)))
+  left_by_outgoing = left_by_outgoing or string.sub(cohort, 1, #UNREAD) ~= UNREAD
   return true
 end
 
@@ -176,7 +181,7 @@ else
 end
 -- The next worker's turn: more is due, or was left to others, or we have taken all we can and somebody else must know when the
 -- next job is due.
-if (more or left_ms or (wait_ms > 0 and #jobs == limit and not waited)) and redis.call('ZCARD', workers) > 1 then
+if (more or left_by_outgoing or (wait_ms > 0 and #jobs == limit and not waited)) and redis.call('ZCARD', workers) > 1 then
   wake_one(wake)
 end
 return {now, wait_ms, held >= MANY_HELD and last or '', more and shared or 0, jobs}

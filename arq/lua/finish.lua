@@ -9,6 +9,7 @@
 --         ending 'done'   a result ('' none)   b ms to keep it ('' for ever)   c ms to keep the lock and the job ('' not at all)
 --         ending 'again'  a when: '' at its old score | ms from now   b number of this try   c '1': a shutdown interrupted it
 --         ending 'unbegun'  it was claimed, and never ran: this start does not count for anybody   a when, as above
+--                         b '' | cohort that leaves it to others, because it can't read it   c for so many ms
 -- Result  one number a job: 1 written, 0 not ours any more
 --!include keys
 --!include wake
@@ -76,9 +77,12 @@ local function again(id, note, when, try, interrupted)
   wake_one(wake) -- whoever it wakes runs the job, or learns when it is due
 end
 
-local function unbegun(id, note, when)
+local function unbegun(id, note, when, unread_by, leave_ms)
   put_back(id, note, when)
   uncount(id)
+  if unread_by ~= '' then
+    leave_unread(id, retry_ttl_s, unread_by, leave_ms)
+  end
   delete[#delete + 1] = LOCK .. id
   wake_one(wake)
 end
@@ -98,7 +102,7 @@ for n, id in ipairs(ids) do
     if ARGV[i + 2] == 'done' then
       done(id, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
     elseif ARGV[i + 2] == 'unbegun' then
-      unbegun(id, notes[n], ARGV[i + 3])
+      unbegun(id, notes[n], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
     else
       again(id, notes[n], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
     end

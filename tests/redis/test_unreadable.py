@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 import redis
 
+from arq._keys import unreadable_key
 from arq._worker import unread
 from arq.connections import ArqRedis, RedisSettings
 from arq.jobs import DeserializationError, Job, JobResult, JobStatus, Unreadable
+from arq.utils import to_unix_ms
 from arq.worker import FailedJobs, Worker, func
 from tests.conftest import WorkerFactory
 from tests.redis.harness import QUEUE, running
@@ -244,7 +246,8 @@ async def test_by_choice_it_waits_for_a_worker_that_can(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(unread, "_FIRST_S", 0.02)
+    monkeypatch.setattr(unread, "_SHORTEST_S", 0.02)
+    monkeypatch.setattr(unread, "_HEAD_START_S", 0.05)
     job = await unreadable_job(arq_redis, shop)
     options: Any = {"redis_settings": redis_settings, "handle_signals": False, "poll_delay": 0.02}
     old = Worker([take], unreadable="retry", **options)
@@ -256,8 +259,8 @@ async def test_by_choice_it_waits_for_a_worker_that_can(
         f"job a:take can't be read here, it is left to other workers for 0s: unable to deserialize job: {MISSING}"
         in (caplog.messages)
     )
-    assert redis_client.exists("arq:retry:a", "arq:interrupted:a", "arq:in-progress:a") == 0
-    assert 0 < redis_client.ttl("arq:unreadable:a") <= 600
+    assert redis_client.exists("arq:retry:a", "arq:in-progress:a") == 0
+    assert redis_client.get("arq:interrupted:a") == b"0"
     sys.modules["shop"] = shop
     new = Worker([take], max_tries=1, **options)
     async with running(new):
@@ -292,17 +295,20 @@ async def test_it_does_not_wait_for_ever(
     arq_redis: ArqRedis, worker: WorkerFactory, redis_client: redis.Redis, shop: types.ModuleType
 ) -> None:
     job = await unreadable_job(arq_redis, shop)
-    redis_client.set("arq:unreadable:a", 10_000, ex=60)
+    (job_def,) = await arq_redis.queued_jobs()
+    key = unreadable_key("a", to_unix_ms(job_def.enqueue_time))
+    redis_client.set(key, 99, ex=6 * 3600 - 1)  # it is remembered for twelve hours
     await worker([take], unreadable="retry").main()
     with pytest.raises(DeserializationError, match=MISSING) as caught:
         await job.result(timeout=30)
-    assert caught.value.__notes__ == ["workers could not read it 10001 times"]
+    (note,) = caught.value.__notes__
+    assert note.startswith("workers could not read it 100 times in 2160")
 
 
 async def test_it_fails_before_it_expires(
     arq_redis: ArqRedis, worker: WorkerFactory, shop: types.ModuleType
 ) -> None:
-    job = await unreadable_job(arq_redis, shop, _expires=1.5)
+    job = await unreadable_job(arq_redis, shop, _expires=1.9)
     await worker([take], unreadable="retry").main()
     with pytest.raises(DeserializationError, match=MISSING):
         await job.result(timeout=30)
@@ -356,11 +362,30 @@ def test_another_value_is_refused_in_one_line(value: Any) -> None:
         Worker([take], unreadable=value)
 
 
+async def test_workers_with_the_same_gap_try_once_in_a_while(
+    arq_redis: ArqRedis, redis_settings: RedisSettings, redis_client: redis.Redis, shop: types.ModuleType
+) -> None:
+    """Each meets the job once, then they all leave it alone; whoever can read it has it at once."""
+    job = await unreadable_job(arq_redis, shop)
+    options: Any = {"redis_settings": redis_settings, "handle_signals": False, "poll_delay": 0.02}
+    old = [Worker([take, keyword], unreadable="retry", **options) for _ in range(3)]
+    async with running(*old):
+        await wait_until_async(lambda: sum(one.jobs_retried for one in old) >= 1)
+        for _ in range(5):  # life goes on
+            await (await enqueued(arq_redis, "take", 1)).result(timeout=30)
+        assert sum(one.jobs_retried for one in old) <= 3
+        sys.modules["shop"] = shop
+        new = Worker([take], **options)
+        async with running(new):
+            assert await job.result(timeout=30) == 2
+
+
 def test_pauses_grow_and_end() -> None:
-    pauses = [unread.pause_s(times, -1) for times in range(1, 400)]
-    assert pauses[:8] == [1, 2, 4, 8, 16, 32, 60, 60]
-    waited = [pause for pause in pauses if pause is not None]
-    assert 5.5 * 3600 < sum(waited) < 6.5 * 3600
-    assert pauses[len(waited)] is None
-    assert unread.pause_s(3, 8_001) == 4
-    assert unread.pause_s(3, 7_999) is None
+    assert unread.pauses_s(1, 0, -1) == (0, 5)
+    assert unread.pauses_s(2, 0.01, -1) == (1, 6)
+    assert unread.pauses_s(3, 30, -1) == (15, 20)
+    assert unread.pauses_s(9, 3600, -1) == (60, 65)
+    assert unread.pauses_s(9, 6 * 3600, -1) is None
+    assert unread.pauses_s(1, 0, 4) == (0, 2)
+    assert unread.pauses_s(1, 0, 1.9) is None
+    assert unread.pauses_s(3, 30, 31.9) is None
