@@ -19,6 +19,7 @@ from . import decide, report, run
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
 from .overridable import PLAIN_ENDS
 from .timelimit import TimeLimit
+from .unread import Unread
 from .writing import Writing
 
 logger = logging.getLogger("arq.worker")
@@ -32,6 +33,7 @@ class JobRunner(Writing):
 
     def _start_state(self) -> None:
         super()._start_state()
+        self._unread = Unread()
         #: by their seconds; as many as there are different time limits
         self._time_limits: dict[float, TimeLimit] = {}
 

@@ -30,6 +30,9 @@ _SUPERVISED_LEASE_S = 30
 class WorkerState(WorkerOptions):
     """The state of a worker."""
 
+    #: what was met that can't be read here
+    _unread: Unread
+
     def _start_state(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pump: Pump | None = None
@@ -42,8 +45,6 @@ class WorkerState(WorkerOptions):
         self._outgoing = ""
         #: those workers that will go together with this one, at a reload; under arq-supervise, the supervisor says
         self.cohort = ""
-        #: what was met that can't be read here
-        self._unread = Unread()
         #: what was claimed and has no outcome yet
         self._claimed: dict[str, ClaimedJob] = {}
         #: ids of claimed jobs whose task was cancelled before its first step
