@@ -39,6 +39,8 @@ CLOSE_S = 5.0
 SEND_STATS_S = 0.1
 # what a supervised worker does where the settings say nothing: a stop or a reload is no reason to break off a job
 IF_SILENT = {"job_completion_wait": 10}
+#: What `job_completion_wait = math.inf` is told as: a message holds finite numbers only. Thirty years.
+NO_LIMIT_S = 1e9
 
 
 def main(brief: Brief, pipes: Pipes) -> int:
@@ -244,7 +246,7 @@ class Session:
         worker = self._worker
         self._line.send_surely(
             "ready",
-            completion_wait_s=float(worker.job_completion_wait),
+            completion_wait_s=min(float(worker.job_completion_wait or 0), NO_LIMIT_S),
             longest_job_s=float(worker.in_progress_timeout_s) - 10.0,
             queue=worker.queue_name,
             health_key=worker.health_check_key,
@@ -358,7 +360,7 @@ class Session:
             self._loop.remove_reader(self._pipes.life_fd)
         self._worker.supervised = False  # the steward ends too: the worker keeps its own lease again
         self._loop.call_soon_threadsafe(self._drain)
-        limit_s = float(self._worker.job_completion_wait) + ORPHAN_MARGIN_S
+        limit_s = float(self._worker.job_completion_wait or 0) + ORPHAN_MARGIN_S
         faulthandler.dump_traceback_later(min(limit_s, threading.TIMEOUT_MAX), exit=True)
 
     async def _work(self) -> None:

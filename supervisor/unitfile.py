@@ -151,7 +151,9 @@ def _values(unit: Unit, is_template: bool) -> dict[str, str]:
         "INSTANCE": instance,
         "WHERE": f"--name {instance}{_control(unit.words)}",
         "START_S": f"{math.ceil(unit.start_s)}",
-        "STOP_S": f"{math.ceil(unit.budget_s + MANAGER_MARGIN_S)}",
+        "STOP_S": "infinity"
+        if unit.budget_s == math.inf
+        else f"{math.ceil(unit.budget_s + MANAGER_MARGIN_S)}",
         "BUDGET": _budget_text(unit, is_known=bool(unit.settings) and not is_template),
         "HOME": HOME_NEEDED if _within(places, HOMES) else "ProtectHome=yes",
         "TMP": TMP_NEEDED if _within(places, TEMPORARY) else "PrivateTmp=yes",
@@ -166,6 +168,8 @@ def _control(words: tuple[str, ...]) -> str:
 
 
 def _budget_text(unit: Unit, is_known: bool) -> str:
+    if unit.wait_s == unit.budget_s == math.inf:
+        return "job_completion_wait has no limit: a stop takes as long as the jobs that are running"
     wait = f"{unit.wait_s:g} s" if is_known else f"up to {unit.wait_s:g} s"
     return (
         f"job_completion_wait ({wait}) and what follows it take at most {unit.budget_s:g} s, and {MANAGER_MARGIN_S:g} s"
@@ -263,7 +267,7 @@ async def _completion_wait_s(settings: Any) -> float:
     given = arq.worker.get_kwargs(settings)
     silent = {key: value for key, value in IF_SILENT.items() if key not in given}
     worker: Any = arq.worker.create_worker(settings, handle_signals=False, **silent)
-    return float(worker.job_completion_wait)
+    return float(worker.job_completion_wait or 0)
 
 
 # --- options --------------------------------------------------------------------------------------------------

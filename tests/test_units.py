@@ -105,6 +105,17 @@ def test_the_time_to_stop_follows_from_the_settings(application: Path) -> None:
     assert values(silent.stdout)["TimeoutStopSec"] == "40"  # supervised workers give jobs 10 s
 
 
+def test_a_stop_without_a_limit(application: Path) -> None:
+    (application / "endless.py").write_text(
+        "import math, shop\nclass Settings(shop.Settings):\n    job_completion_wait = math.inf\n"
+    )
+    done = ask(application, "endless.Settings")
+    assert (done.returncode, values(done.stdout)["TimeoutStopSec"]) == (0, "infinity")
+    assert "job_completion_wait has no limit" in done.stdout
+    limited = ask(application, "endless.Settings", "--graceful-timeout", "20")
+    assert values(limited.stdout)["TimeoutStopSec"] == "40"
+
+
 def test_what_the_settings_print_is_no_part_of_the_unit(application: Path) -> None:
     (application / "loud.py").write_text("print('hello')\nfrom shop import Settings\n")
     done = ask(application, "loud.Settings")

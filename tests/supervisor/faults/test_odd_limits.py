@@ -55,6 +55,14 @@ def test_endless_patience_with_jobs_does_not_make_an_orphan(pool: Pool) -> None:
     wait_until(lambda: not psutil.pid_exists(worker), what="the worker ends, too")
 
 
+def test_endless_patience_with_jobs_is_that_of_their_supervisor_too(pool: Pool) -> None:
+    (pool.directory / "endless.py").write_text(ENDLESS)
+    pool.start("--procs", "1", settings="endless.Settings").ready()
+    pool.signal(signal.SIGTERM)
+    assert pool.wait_event("stop.start")["budget_s"] > 365 * 86_400
+    assert pool.wait() == 0
+
+
 def get(address: str, path: str) -> tuple[int, str]:
     try:
         with urllib.request.urlopen(f"http://{address}{path}", timeout=PATIENCE_S) as answer:
