@@ -30,6 +30,7 @@ PASSING: tuple[type[Exception], ...] = (
 #: What Redis says when it can not write for now: replicas missing, disk full, a slow script. In Redis 6 the word stands
 #: after a dash when it happens inside a script.
 _FOR_NOW = re.compile(r"(?:^|-)(?:NOREPLICAS|MISCONF|BUSY|READONLY|OOM|LOADING|MASTERDOWN)\b")
+_FULL = re.compile(r"(?:^|-)OOM\b")
 #: What Redis says to everybody with these rights, or of this version; inside a script there is no type for it.
 _FOR_ALL = re.compile(
     r"(?:^|-)(?:NOPERM|NOAUTH|WRONGPASS|NOSCRIPT|MOVED|ASK|CROSSSLOT)\b|permission|ACL failure"
@@ -43,6 +44,13 @@ def passes(exc: Exception) -> bool:
     if isinstance(exc, PASSING):
         return True
     return isinstance(exc, ResponseError) and _FOR_NOW.search(str(exc)) is not None
+
+
+def is_full(exc: Exception) -> bool:
+    """Whether Redis has answered that it is over its memory limit: what takes no memory goes on."""
+    return isinstance(exc, OutOfMemoryError) or (
+        isinstance(exc, ResponseError) and _FULL.search(str(exc)) is not None
+    )
 
 
 def is_lost(exc: Exception) -> bool:

@@ -164,6 +164,7 @@ class ClaimAnswer(NamedTuple):
         begin_at: where the next claim may begin, '' for the start.
         shared: more is due, but was left to the other workers.
         jobs: the jobs that are ours now.
+        nameless: endings of those whose ids are not text.
         recovered: nothing was claimed, these are the jobs that were ours already.
     """
 
@@ -172,6 +173,7 @@ class ClaimAnswer(NamedTuple):
     begin_at: str
     shared: bool
     jobs: list[ClaimedJob]
+    nameless: Sequence[Ending] = ()
     recovered: bool = False
 
 
@@ -225,7 +227,7 @@ def read_claim(answer: Any) -> ClaimAnswer | Refusal:
         why, epoch = answer
         return Refusal(why.decode(), epoch)
     now_ms, wait_ms, begin_at, shared, jobs = answer
-    return ClaimAnswer(now_ms, wait_ms, begin_at.decode(), shared == 1, read_jobs(jobs))
+    return ClaimAnswer(now_ms, wait_ms, begin_at.decode(), shared == 1, *read_jobs(jobs))
 
 
 def reclaim(worker_id: str, epoch: int, most_bytes: int = MOST_BYTES) -> Call:
@@ -236,21 +238,21 @@ def reclaim(worker_id: str, epoch: int, most_bytes: int = MOST_BYTES) -> Call:
     return Call(_RECLAIM, (claims_key(worker_id), abort_jobs_ss), (PREFIX, worker_id, epoch, most_bytes))
 
 
-def read_jobs(answer: Any) -> list[ClaimedJob]:
-    """Claimed jobs as the scripts give them. Ids that are not text are passed over: no arq makes such."""
-    jobs = []
+def read_jobs(answer: Any) -> tuple[list[ClaimedJob], list[Ending]]:
+    """Claimed jobs as the scripts give them. And the endings that remove those whose ids are no text."""
+    jobs, nameless = [], []
     for job_id, score, payload, job_try, interrupted, aborted, stamp in answer:
         try:
             name = job_id.decode()
         except UnicodeDecodeError:
-            logger.error("job id %r is not UTF-8, the job can't be run", job_id)  # noqa: TRY400  (no traceback)
+            nameless.append(Ending(job_id, stamp, "done"))
             continue
         left_out = payload if isinstance(payload, int) else 0
         sent = None if left_out else payload or None
         jobs.append(
             ClaimedJob(name, score_ms(score), sent, job_try, interrupted, aborted == 1, stamp, left_out)
         )
-    return jobs
+    return jobs, nameless
 
 
 def score_ms(text: bytes) -> int:
@@ -263,10 +265,11 @@ class Ending(NamedTuple):
     """How a job ended, as `finish.lua` takes it: which claim, `done`, `again` or `unbegun`, and three values.
 
     Attributes:
+        job_id: bytes if it is not text.
         smaller: for a result that Redis can't take: makes one that says why, of so many bytes at most.
     """
 
-    job_id: str
+    job_id: str | bytes
     stamp: bytes
     ending: str
     a: bytes | int | str = ""
@@ -342,7 +345,7 @@ def sweep() -> Call:
 def read_sweep(answer: Any) -> dict[str, list[str]]:
     """Worker id -> ids of the jobs that were given back."""
     pairs = zip(answer[::2], answer[1::2], strict=True)
-    return {worker.decode(): decode_ids(job_ids) for worker, job_ids in pairs}
+    return {worker.decode(errors="backslashreplace"): decode_ids(job_ids) for worker, job_ids in pairs}
 
 
 def decode_ids(answer: Any) -> list[str]:

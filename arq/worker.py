@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
@@ -15,7 +16,7 @@ from ._exits import run_to_end
 from ._function import Function, func
 from ._keys import health_key
 from ._names import elsewhere
-from ._refusals import passes
+from ._refusals import blames_item, passes
 from ._salvage import is_unread
 from ._worker.settings import read_options
 from ._worker.stopping import Stopping
@@ -187,16 +188,34 @@ class Worker(Waiting, Stopping):
                 if self.burst and await self._burst_is_done():
                     return
             except (RedisError, OSError) as exc:
-                # A supervisor starts those again that could not start: it knows how many, and says why nothing happens.
-                if not passes(exc) or self.on_ready is not None:
-                    raise
-                await self._ride_out(exc, backoff)
+                await self._put_up_with(exc, backoff)
             else:
                 if backoff.tries:
                     logger.info("redis is back")
                     backoff.tries = 0
                     self._keep_at_s = 0.0  # its data may be gone: say anew that we are alive
                 await self._pause()
+
+    async def _put_up_with(self, exc: Exception, backoff: Backoff) -> None:
+        """Wait for Redis, or until what stands there can be worked with. In burst mode the latter is an error."""
+        # A supervisor starts those again that could not start: it knows how many, and says why nothing happens.
+        if passes(exc) and self.on_ready is None:
+            await self._ride_out(exc, backoff)
+        elif not self.burst and blames_item(exc) and (self._answered_ms or "WRONGTYPE" in str(exc)):
+            self._complaints.failed(self._queue_text(), exc)
+            self._say_ready()  # it has answered
+            with suppress(RedisError, OSError):
+                await self._get_pump().exchange()
+            await asyncio.sleep(self._complaints.backoff.next_s())
+        else:
+            raise exc
+
+    def _queue_text(self) -> str:
+        return f"queue {self.queue_name!r}"
+
+    def _queue_is_well(self) -> None:
+        self._complaints.went_well(self._queue_text())
+        self._complaints.backoff.tries = 0
 
     async def _ride_out(self, exc: Exception, backoff: Backoff) -> None:
         """Redis is away: the running jobs go on, their endings are kept."""
@@ -243,6 +262,8 @@ class Worker(Waiting, Stopping):
         if want > 0 or pump.has_endings or pump.claim_lost:
             answer = await pump.exchange(want, fair=not self.burst, recover=True)
             if answer is not None:
+                if self._complaints.said and not answer.recovered:
+                    self._queue_is_well()
                 self._take(answer)
 
     async def _how_many(self) -> int:
@@ -348,7 +369,7 @@ async def async_check_health(
     key = health_check_key or health_key(queue_name or default_queue_name)
     redis = await create_pool(redis_settings)
     try:
-        line = await redis.get(key)
+        (line,) = await redis.mget(key)  # None also where it is of another type
     finally:
         await redis.close(close_connection_pool=True)
     if line is None:

@@ -6,8 +6,11 @@ import asyncio
 import logging
 import math
 import random
+from collections.abc import Awaitable
 from datetime import datetime, timedelta
 from time import monotonic, time
+
+from redis.exceptions import ResponseError
 
 from .. import _scripts
 from .._health import Tally, format_line
@@ -17,6 +20,7 @@ from .._text import printable
 from ..utils import to_ms
 from . import schedule
 from .clock import RedisClock
+from .complaints import Complaints, is_of_one_duty
 from .state import CANCEL_AGAIN_S, WorkerState
 
 logger = logging.getLogger("arq.worker")
@@ -39,6 +43,7 @@ class Duties(WorkerState):
         self._all_is_due()
         # a beat goes by way of the pool, where redis-py before 8 waits for ever
         self._beat_patience = Patience(REPLY_TIMEOUT_S)
+        self._complaints = Complaints()
         self._redis_clock = RedisClock()
         self._planner = schedule.Planner()
 
@@ -66,7 +71,7 @@ class Duties(WorkerState):
         if now_s >= self._beat_at_s:
             self._beat_at_s = now_s + self.poll_delay_s
             if self.allow_abort_jobs:
-                await self._cancel_aborted_jobs()
+                await self._on_duty("requests to abort", self._cancel_aborted_jobs())
             with self._beat_patience:
                 await self.heart_beat()
         if now_s >= self._start_over_at_s:
@@ -74,15 +79,29 @@ class Duties(WorkerState):
             self._get_pump().start_over()
         if now_s >= self._keep_at_s:
             self._keep_at_s = now_s + self.in_progress_timeout_s / 3
-            await self._keep_what_is_ours()
+            await self._on_duty("locks and lease", self._keep_what_is_ours())
         if now_s >= self._present_at_s and self._in_main:
             self._present_at_s = now_s + _PRESENCE_S / 3
-            has_old = await self._get_pump().show_presence(to_ms(_PRESENCE_S))
-            if self._listener is not None:
-                self._listener.with_old = has_old
+            await self._on_duty("presence", self._show_presence())
         if now_s >= self._sweep_at_s and not self.supervised:
             self._sweep_at_s = now_s + _SWEEP_S * random.uniform(0.8, 1.2)
-            await self._sweep()
+            await self._on_duty("sweep", self._sweep())
+
+    async def _on_duty(self, what: str, doing: Awaitable[None]) -> None:
+        """Do one of the duties. What Redis refuses of it alone is said once, and the others go on."""
+        try:
+            await doing
+        except ResponseError as exc:
+            if not is_of_one_duty(exc):
+                raise
+            self._complaints.failed(what, exc)
+        else:
+            self._complaints.went_well(what)
+
+    async def _show_presence(self) -> None:
+        has_old = await self._get_pump().show_presence(to_ms(_PRESENCE_S))
+        if self._listener is not None:
+            self._listener.with_old = has_old
 
     async def _cancel_aborted_jobs(self) -> None:
         """Cancel those running jobs that somebody asked to abort."""
@@ -96,10 +115,10 @@ class Duties(WorkerState):
 
     async def heart_beat(self) -> None:
         """Write the health line and enqueue the cron jobs that fall due. Called every `poll_delay`."""
-        await self.record_health()
+        await self._on_duty("health line", self.record_health())
         if self.cron_jobs or self._redis_clock.seems_wrong(self._redis_ahead_ms):
-            await self._look_at_redis_clock()
-        await self.run_cron(self._now(), max(self.poll_delay_s, 0.5))
+            await self._on_duty("clock of redis", self._look_at_redis_clock())
+        await self._on_duty("cron jobs", self.run_cron(self._now(), max(self.poll_delay_s, 0.5)))
 
     async def _look_at_redis_clock(self) -> None:
         """Ask Redis for the time now and then, and say so if the clock of this host is wrong."""

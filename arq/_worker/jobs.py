@@ -43,7 +43,7 @@ class JobRunner(Writing):
         Args:
             job_ids: ids as they stand in the queue.
         """
-        wanted = [job_id.decode() for job_id in job_ids]
+        wanted = [job_id.decode(errors="replace") for job_id in job_ids]
         while wanted and (free := self._free_slots()) > 0:
             page, wanted = wanted[:free], wanted[free:]
             answer = await self._claim_exactly(page)

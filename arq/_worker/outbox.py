@@ -45,10 +45,10 @@ class Outbox:
 
     def __init__(self) -> None:
         self._endings: list[Ending] = []
-        self._repeated: set[str] = set()
+        self._repeated: set[str | bytes] = set()
         self._written: asyncio.Future[None] | None = None
         self.has_large = self.is_suspect = False
-        self.given_up: set[tuple[str, bytes]] = set()
+        self.given_up: set[tuple[str | bytes, bytes]] = set()
 
     def __len__(self) -> int:
         return len(self._endings)

@@ -13,7 +13,7 @@ from .._link import Link
 from .._refusals import blames_item
 from .._scripts import Call, ClaimAnswer, Ending, Refusal, Why
 from .._sizes import MOST_BYTES, SizeLimit
-from . import careful
+from . import careful, report
 from .outbox import Outbox
 
 
@@ -114,7 +114,10 @@ class Pump:
             self._outbox.put_back(batch)
             self._outbox.is_suspect = bool(batch.endings)
             self._recovery_failed = recover
-            if not (batch.endings and isinstance(exc, Exception) and blames_item(exc)):
+            if not (isinstance(exc, Exception) and blames_item(exc)):
+                raise
+            if not batch.endings:  # the scripts look before they write: nothing was claimed
+                self._claim_lost = recover
                 raise
             await careful.write_apart(self._link, self._outbox, self._finish)
             return await self._talk(want, fair, job_ids, recover)
@@ -175,11 +178,9 @@ class Pump:
     async def _recovered(self, answer: Any) -> ClaimAnswer:
         """What is ours and not known yet. From now on we know."""
         over = {(ending.job_id, ending.stamp) for ending in self._outbox} | self._outbox.given_up
-        held = [
-            job
-            for job in _scripts.read_jobs(answer)
-            if (job.job_id, job.stamp) not in over and job.job_id not in self.known
-        ]
+        jobs, nameless = _scripts.read_jobs(answer)
+        self._remove([ending for ending in nameless if (ending.job_id, ending.stamp) not in over])
+        held = [job for job in jobs if (job.job_id, job.stamp) not in over and job.job_id not in self.known]
         held = await careful.fetch(self._link, held)
         self._claim_lost = self._recovery_failed = False
         return ClaimAnswer(now_ms=0, wait_ms=0, begin_at="", shared=False, jobs=held, recovered=True)
@@ -200,7 +201,14 @@ class Pump:
             self._claim_lost = False
             answer = _scripts.read_claim(raw)
         self._begin_at = answer.begin_at or self._begin_at
+        self._remove(answer.nameless)
         return answer
+
+    def _remove(self, nameless: Sequence[Ending]) -> None:
+        """Write the endings of jobs that can't be run, because their ids are not text."""
+        for ending in nameless:
+            report.nameless(ending.job_id)
+            self.record(ending)
 
     async def take_over(self, job_id: str, lock: str) -> ClaimAnswer | None:
         """Claim a job that code of this process has locked as arq does, in one step; None: it is somebody else's."""
@@ -248,6 +256,7 @@ class Pump:
         if isinstance(answer, Refusal) or self._waiting_epoch != self._epoch:
             return None
         self._begin_at = answer.begin_at
+        self._remove(answer.nameless)
         return answer
 
     def stray(self) -> None:
@@ -325,6 +334,6 @@ class Pump:
         """Close the connection."""
         await self._link.drop()
 
-    def unwritten(self) -> list[str]:
+    def unwritten(self) -> list[str | bytes]:
         """Ids of jobs whose endings are not written."""
         return [ending.job_id for ending in self._outbox]

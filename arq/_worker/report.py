@@ -117,20 +117,26 @@ def unwritten(exc: Exception) -> None:
     logger.warning("outcomes are not written yet, redis trouble: %s: %s", exc.__class__.__name__, exc)
 
 
-def not_ours(job_id: str) -> None:
+def nameless(job_id: str | bytes) -> None:
+    """A job can't be run: arq's ids are text."""
+    logger.error("job id %r is not UTF-8: no arq makes such, and none can run it; it is removed", job_id)
+
+
+def not_ours(job_id: str | bytes) -> None:
     """The ending of a job came too late: the job had been given to another worker."""
+    name = job_id if isinstance(job_id, str) else repr(job_id)
     logger.warning(
-        "job %s was given to another worker meanwhile, its outcome here is dropped", printable(job_id)
+        "job %s was given to another worker meanwhile, its outcome here is dropped", printable(name)
     )
 
 
-def result_replaced(job_id: str, why: str, *, is_kept: bool) -> None:
+def result_replaced(job_id: str | bytes, why: str, *, is_kept: bool) -> None:
     """Redis can't take a result; `is_kept`: a text that says why is kept instead of it."""
     instead = "a text that says so is kept instead" if is_kept else "no result is kept"
     logger.error("job %s: unable to serialize result: %s; %s", job_id, why, instead)
 
 
-def ending_refused(job_id: str, why: str) -> None:
+def ending_refused(job_id: str | bytes, why: str) -> None:
     """Redis takes nothing that is said about a job."""
     logger.error(
         "job %s: Redis refuses its outcome, the job will be run again when its lock has lapsed: %s",

@@ -12,6 +12,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from .._link import REPLY_TIMEOUT_S
+from .._refusals import passes
 from .main_task import MainTask
 from .overridable import Overridable
 from .signals import SignalHandlers
@@ -32,7 +33,7 @@ _MOST_GIVEN_BACK_S = 5.0
 _LEAST_TRIES = 3
 
 
-def _gives_up(tries: int, spent_s: float, lost: list[str]) -> bool:
+def _gives_up(tries: int, spent_s: float, lost: list[str | bytes]) -> bool:
     """Whether a worker that leaves has tried long enough to tell Redis; `lost`: jobs whose endings are not written."""
     if spent_s >= REPLY_TIMEOUT_S:
         return True
@@ -225,7 +226,7 @@ class Stopping(Overridable):
                 break
             except (RedisError, OSError) as exc:
                 lost = pump.unwritten()
-                if _gives_up(backoff.tries + 1, self._clock() - begun_s, lost):
+                if not passes(exc) or _gives_up(backoff.tries + 1, self._clock() - begun_s, lost):
                     logger.warning(
                         "leaving without redis (%r); outcomes not written: %s", exc, lost or "none"
                     )

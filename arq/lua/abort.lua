@@ -11,13 +11,12 @@
 --         {'aborted'}
 --!include keys
 local queue, aborts, id = KEYS[1], KEYS[2], ARGV[2]
-redis.call('ZCARD', aborts) -- a key of another type is refused here, before anything is written
-local score, owner = redis.call('ZSCORE', queue, id), redis.call('GET', LOCK .. id)
+local score, owner = redis.call('ZSCORE', queue, id), text_at(LOCK .. id)
 
 -- Whether it runs for this queue, though it stands in the queue no more: somebody has removed it by hand.
 local function is_claimed_here()
-  local note = owner ~= '1' and redis.call('HGET', CLAIMS .. owner, id)
-  if not note then
+  local note = owner ~= '1' and redis.pcall('HGET', CLAIMS .. owner, id)
+  if type(note) ~= 'string' then
     return false
   end
   local _, _, _, claimed_from = recall(note)
@@ -29,20 +28,20 @@ if redis.call('EXISTS', RESULT .. id) == 1 or not (score or owner and is_claimed
 end
 if owner then
   if ARGV[3] == '1' then
-    redis.call('ZADD', aborts, whole(now_ms()), id)
+    write('ZADD', aborts, whole(now_ms()), id)
   end
   return {'running'}
 end
 
-local payload = redis.call('GET', JOB .. id) or ''
+local payload = text_at(JOB .. id) or ''
 if ARGV[4] ~= payload then
-  return {'queued', payload, tonumber(redis.call('GET', RETRY .. id)) or 0, now_ms()}
+  return {'queued', payload, number(text_at(RETRY .. id)) or 0, now_ms()}
 end
 -- A plain arq worker watches the lock from its look at the queue to its claim: that claim must fail.
-redis.call('SET', LOCK .. id, 'aborted', 'PX', 1000)
+write('SET', LOCK .. id, 'aborted', 'PX', 1000)
 redis.call('DEL', LOCK .. id, JOB .. id, RETRY .. id, INTERRUPTED .. id, LEFT .. id)
 redis.call('ZREM', queue, id)
-redis.call('ZREM', aborts, id)
+count('ZREM', aborts, id)
 if ARGV[5] ~= '' then
   redis.call('SET', RESULT .. id, ARGV[5], 'PX', ARGV[6])
 end

@@ -6,7 +6,7 @@
 -- Result  ids of the jobs to abort
 --!include keys
 local aborts, asked = KEYS[1], {}
-if redis.call('EXISTS', aborts) == 0 then
+if not is_zset(aborts) then
   return asked
 end
 for i = 3, #ARGV do

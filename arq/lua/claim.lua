@@ -22,16 +22,16 @@ local waited, cohorts = ARGV[10] == '1', ARGV[11]
 
 -- The token that went before may not be lost: somebody must see what it was left for.
 local function refuse(why, epoch)
-  if waited and redis.call('ZCARD', workers) > 0 and redis.call('ZCARD', queue) > 0 then
+  if waited and count('ZCARD', workers) > 0 and count('ZCARD', queue) > 0 then
     wake_one(wake)
   end
   return {why, epoch}
 end
 
-if not redis.call('ZSCORE', KEYS[6], ARGV[2]) then
+if not score_of(ARGV[2], KEYS[6]) then
   return refuse('unknown', 0)
 end
-local epoch = tonumber(redis.call('GET', EPOCH .. ARGV[2])) or 0
+local epoch = number(text_at(EPOCH .. ARGV[2])) or 0
 if epoch > tonumber(ARGV[9]) then
   return refuse('late', epoch)
 end
@@ -47,9 +47,11 @@ local lapse = whole(now + lock_ms)
 -- So many entries that others hold at the head of the queue are worth remembering where the rest begins.
 local MANY_HELD = 16
 local LARGEST_PAGE = 1000
+-- Scores may be anything, up to infinity.
+local LONGEST_WAIT_MS = 1e12
 
 local jobs, scores, notes = {}, {}, {}
-local aborts_asked = look_at_aborts and redis.call('EXISTS', aborts) == 1 and aborts
+local aborts_asked = look_at_aborts and is_zset(aborts) and aborts
 -- ms until the first job may be taken that is due and was left to others; nil: none was left
 local left_ms
 -- whether one of them was left by workers that go: those who stay must be told of it
@@ -59,12 +61,25 @@ local UNREAD = 'unread:'
 
 -- Whether a worker that goes as this one does has given the job back: else it would be broken off over and over again.
 local function is_left_to_others(id)
-  local cohort = redis.call('GET', LEFT .. id)
-  if not cohort or not string.find(cohorts, ' ' .. cohort .. ' ', 1, true) then
+  local cohort = text_at(LEFT .. id)
+  local ttl_ms = cohort and redis.call('PTTL', LEFT .. id) or -1
+  if ttl_ms < 0 or not string.find(cohorts, ' ' .. cohort .. ' ', 1, true) then
     return false
   end
-  left_ms = math.max(1, math.min(left_ms or math.huge, redis.call('PTTL', LEFT .. id)))
+  left_ms = math.max(1, math.min(left_ms or math.huge, ttl_ms))
   left_by_outgoing = left_by_outgoing or string.sub(cohort, 1, #UNREAD) ~= UNREAD
+  return true
+end
+
+local function lock(id)
+  -- Texts instead of numbers: Redis takes 1 us to turn a number into text, and there would be two for each job.
+  if write('SET', LOCK .. id, worker, 'NX', 'PX', ARGV[4]) then
+    return true
+  end
+  if redis.call('TYPE', LOCK .. id).ok == 'string' then
+    return false
+  end
+  redis.call('SET', LOCK .. id, worker, 'PX', ARGV[4]) -- no lock, but something else
   return true
 end
 
@@ -72,8 +87,7 @@ end
 local DUE_FOR_ABORT = '1'
 
 local function take(id, score)
-  -- Texts instead of numbers: Redis takes 1 us to turn a number into text, and there would be two for each job.
-  if not redis.call('SET', LOCK .. id, worker, 'NX', 'PX', ARGV[4]) then
+  if not lock(id) then
     return false
   end
   local values = redis.call('MGET', JOB .. id, RETRY .. id, INTERRUPTED .. id)
@@ -81,7 +95,7 @@ local function take(id, score)
     redis.call('DEL', LOCK .. id)
     return false
   end
-  local try = (tonumber(values[2]) or 0) + 1
+  local try = (number(values[2]) or 0) + 1
   redis.call('SET', RETRY .. id, try == 1 and '1' or whole(try), 'EX', retry_ttl_s)
   bytes = bytes + (values[1] and #values[1] or 0)
   jobs[#jobs + 1] = claimed(id, score, values, try, score == DUE_FOR_ABORT and aborts or aborts_asked, stamp)
@@ -94,7 +108,7 @@ end
 
 -- How many to take when there is not enough for all workers.
 local function share()
-  local alive = redis.call('ZCOUNT', workers, now, '+inf')
+  local alive = count('ZCOUNT', workers, now, '+inf')
   if alive < 2 then
     return limit
   end
@@ -159,8 +173,8 @@ else
 end
 
 if #jobs > 0 then
-  in_pieces('ZADD', queue, 'XX', scores)
-  in_pieces('HSET', claims, nil, notes)
+  in_pieces(redis.call, 'ZADD', queue, 'XX', scores)
+  in_pieces(write, 'HSET', claims, nil, notes)
   redis.call('PEXPIRE', claims, lock_ms + 60000)
 end
 
@@ -173,7 +187,7 @@ else
   end
   local next_due = redis.call('ZRANGEBYSCORE', queue, '(' .. whole(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
   if next_due[2] then
-    wait_ms = math.max(1, tonumber(next_due[2]) - now)
+    wait_ms = math.min(math.max(1, tonumber(next_due[2]) - now), LONGEST_WAIT_MS)
   end
   if left_ms then
     wait_ms = wait_ms > 0 and math.min(wait_ms, left_ms) or left_ms
@@ -181,7 +195,7 @@ else
 end
 -- The next worker's turn: more is due, or was left to others, or we have taken all we can and somebody else must know when the
 -- next job is due.
-if (more or left_by_outgoing or (wait_ms > 0 and #jobs == limit and not waited)) and redis.call('ZCARD', workers) > 1 then
+if (more or left_by_outgoing or (wait_ms > 0 and #jobs == limit and not waited)) and count('ZCARD', workers) > 1 then
   wake_one(wake)
 end
 return {now, wait_ms, held >= MANY_HELD and last or '', more and shared or 0, jobs}

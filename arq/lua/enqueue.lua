@@ -18,8 +18,8 @@ redis.call('ZCARD', queue) -- a key of another type is refused here, before anyt
 -- A running job may have outlived its payload: its id is taken all the same. (`1` is a plain arq worker's lock, which it
 -- also leaves behind for a while after a cron job: such a lock has never kept anybody from enqueueing.)
 local function is_running_here(id)
-  local owner = redis.call('GET', LOCK .. id)
-  return owner and owner ~= '1' and redis.call('HEXISTS', CLAIMS .. owner, id) == 1
+  local owner = text_at(LOCK .. id)
+  return owner and owner ~= '1' and count('HEXISTS', CLAIMS .. owner, id) == 1
 end
 
 -- Whether the id is free: no job, no result, none that is running. Mostly there is nothing at all, which one look shows.
@@ -76,7 +76,7 @@ local function id_of_tick(id, ms)
   if given[id] or redis.call('ZSCORE', queue, id) then
     return nil
   end
-  if redis.pcall('GET', LOCK .. id) == '1' and redis.call('EXISTS', JOB .. id) == 0 then
+  if text_at(LOCK .. id) == '1' and redis.call('EXISTS', JOB .. id) == 0 then
     return nil -- a plain arq worker has run it, and left its lock to say so
   end
   if is_free(id) then
@@ -143,8 +143,8 @@ for i = 3, #ARGV, 5 do
 end
 
 if #added > 0 then
-  in_pieces('ZADD', queue, nil, added)
-  if redis.call('EXISTS', aborts) == 1 then -- a request to abort was meant for an earlier job with this id
+  in_pieces(redis.call, 'ZADD', queue, nil, added)
+  if is_zset(aborts) then -- a request to abort was meant for an earlier job with this id
     for i = 2, #added, 2 do
       redis.call('ZREM', aborts, added[i])
     end

@@ -9,12 +9,15 @@ local lapse = whole(now_ms() + lock_ms)
 local lost = {}
 for i = 4, #ARGV do
   local id = ARGV[i]
-  local note = redis.call('HGET', claims, id)
-  if note and is_held_by(worker, id, redis.call('GET', LOCK .. id), note) then
-    local score, _, stamp = recall(note)
-    redis.call('SET', LOCK .. id, worker, 'PX', lock_ms)
-    redis.call('ZADD', queue, 'XX', lapse, id)
-    redis.call('HSET', claims, id, remember(score, lapse, stamp, queue))
+  local note = redis.pcall('HGET', claims, id)
+  local is_readable = type(note) ~= 'table'
+  if note and is_held_by(worker, id, text_at(LOCK .. id), is_readable and note) then
+    write('SET', LOCK .. id, worker, 'PX', lock_ms)
+    move_in_queue(queue, lapse, id)
+    local score, _, stamp = recall(is_readable and note or '')
+    if stamp then
+      redis.call('HSET', claims, id, remember(score, lapse, stamp, queue))
+    end
   else
     lost[#lost + 1] = id
   end

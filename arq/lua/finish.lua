@@ -37,9 +37,9 @@ local delete, finished, settled = {}, {}, {}
 local function done(id, result, keep_ms, hold_ms)
   if result ~= '' then
     if keep_ms == '' then
-      redis.call('SET', RESULT .. id, result)
+      write('SET', RESULT .. id, result)
     else
-      redis.call('SET', RESULT .. id, result, 'PX', keep_ms)
+      write('SET', RESULT .. id, result, 'PX', keep_ms)
     end
   end
   if hold_ms == '' then
@@ -61,14 +61,14 @@ local function put_back(id, note, when)
     score = whole(now + when)
   end
   if score then
-    redis.call('ZADD', queue, 'XX', score, id)
+    move_in_queue(queue, score, id)
   end
 end
 
 local function again(id, note, when, try, interrupted)
   put_back(id, note, when)
-  if tonumber(try) > (tonumber(redis.call('GET', RETRY .. id)) or 0) then
-    redis.call('SET', RETRY .. id, try, 'EX', retry_ttl_s)
+  if tonumber(try) > (number(text_at(RETRY .. id)) or 0) then
+    write('SET', RETRY .. id, try, 'EX', retry_ttl_s)
   end
   if interrupted == '1' then
     forgive(id, retry_ttl_s, cohort or '')
@@ -93,7 +93,7 @@ for i = FIRST, #ARGV, STEP do
   ids[#ids + 1] = ARGV[i]
 end
 local owners = redis.call('MGET', unpack(locks))
-local notes = redis.call('HMGET', claims, unpack(ids))
+local notes = redis.pcall('HMGET', claims, unpack(ids)) -- nothing is known where it is of another type
 
 local answers = {}
 for n, id in ipairs(ids) do
@@ -122,10 +122,10 @@ if #delete > 0 then
   end
 end
 if #finished > 0 then
-  redis.call('ZREM', queue, unpack(finished))
-  redis.call('ZREM', aborts, unpack(finished))
+  count('ZREM', queue, unpack(finished))
+  count('ZREM', aborts, unpack(finished))
 end
 if #settled > 0 then
-  redis.call('HDEL', claims, unpack(settled))
+  count('HDEL', claims, unpack(settled))
 end
 return answers

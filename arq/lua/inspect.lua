@@ -16,8 +16,8 @@ for i = 3, #ARGV do
   local values = redis.call('MGET', RESULT .. id, JOB .. id, LOCK .. id)
   local score = redis.call('ZSCORE', KEYS[1], id)
   if score and values[3] and values[3] ~= '1' then
-    local note = redis.call('HGET', CLAIMS .. values[3], id)
-    score = note and recall(note) or score
+    local note = redis.pcall('HGET', CLAIMS .. values[3], id)
+    score = type(note) == 'string' and recall(note) or score
   end
   answers[#answers + 1] = {shown(values[1]), shown(values[2]), score, values[3] and 1 or 0}
 end

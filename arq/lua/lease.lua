@@ -13,9 +13,9 @@ for i = 4, #ARGV do
 end
 local added
 if ARGV[3] == 'XX' then -- one that was released must not come back by a renewal that was on its way
-  added = redis.call('ZADD', KEYS[1], 'XX', unpack(entries))
+  added = write('ZADD', KEYS[1], 'XX', unpack(entries))
 else
-  added = redis.call('ZADD', KEYS[1], unpack(entries))
+  added = write('ZADD', KEYS[1], unpack(entries))
 end
 -- Long enough for somebody to notice the last worker's death; without anybody there the scores bring the jobs back.
 local keep_ms = lease_ms + 600000

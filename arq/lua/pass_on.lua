@@ -7,8 +7,8 @@
 --!include keys
 --!include wake
 if ARGV[2] ~= '' then
-  redis.call('ZREM', KEYS[3], ARGV[2])
+  count('ZREM', KEYS[3], ARGV[2])
 end
-if redis.call('ZCARD', KEYS[3]) > 0 and redis.call('ZCARD', KEYS[1]) > 0 then
+if count('ZCARD', KEYS[3]) > 0 and count('ZCARD', KEYS[1]) > 0 then
   wake_one(KEYS[2])
 end

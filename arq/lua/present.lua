@@ -6,9 +6,8 @@
 -- Result  1 if such workers look at the queue, too
 --!include keys
 local lookers, now = KEYS[1], now_ms()
-redis.call('ZREMRANGEBYSCORE', lookers, '-inf', now)
+write('ZREMRANGEBYSCORE', lookers, '-inf', now)
 redis.call('ZADD', lookers, whole(now + ARGV[3]), ARGV[2])
 redis.call('PEXPIRE', lookers, 2 * ARGV[3])
 -- If it is a queue, jobs that are due soon count, too: no harm, see `Listener`.
-local found = redis.pcall('ZCOUNT', ARGV[4], whole(now), whole(now + ARGV[3]))
-return type(found) == 'number' and math.min(1, found) or 0
+return math.min(1, count('ZCOUNT', ARGV[4], whole(now), whole(now + ARGV[3])))

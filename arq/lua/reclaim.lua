@@ -11,26 +11,26 @@ refuse_claims_before(ARGV[2], ARGV[3])
 
 -- Bytes of a text; false if there is none.
 local function size_of(key)
-  local size = redis.pcall('STRLEN', key)
-  return type(size) == 'number' and size > 0 and size
+  local size = count('STRLEN', key)
+  return size > 0 and size
 end
 
 local most_bytes, bytes, jobs = tonumber(ARGV[4]), 0, {}
-local held = redis.call('HGETALL', KEYS[1])
+local held = all_of(KEYS[1])
 for i = 1, #held, 2 do
   local id = held[i]
-  if redis.call('GET', LOCK .. id) == ARGV[2] then
+  local score, _, stamp = recall(held[i + 1])
+  if stamp and text_at(LOCK .. id) == ARGV[2] then
     local payload
     if bytes < most_bytes then
-      payload = redis.call('MGET', JOB .. id)[1]
+      payload = text_at(JOB .. id)
       bytes = bytes + (payload and #payload or 0)
     else
       payload = size_of(JOB .. id)
     end
     local counts = redis.call('MGET', RETRY .. id, INTERRUPTED .. id)
     local values = {payload, counts[1], counts[2]}
-    local score, _, stamp = recall(held[i + 1])
-    jobs[#jobs + 1] = claimed(id, score, values, tonumber(values[2]) or 1, KEYS[2], stamp)
+    jobs[#jobs + 1] = claimed(id, score, values, number(values[2]) or 1, KEYS[2], stamp)
   end
 end
 return jobs

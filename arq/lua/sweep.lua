@@ -10,7 +10,8 @@
 local swept = {}
 
 local function overdue(leases)
-  return redis.call('ZRANGEBYSCORE', leases, '-inf', now_ms(), 'LIMIT', 0, 100)
+  local found = redis.pcall('ZRANGEBYSCORE', leases, '-inf', now_ms(), 'LIMIT', 0, 100)
+  return found.err and {} or found
 end
 
 local function sweep(leases, worker)
@@ -22,11 +23,9 @@ for _, worker in ipairs(overdue(KEYS[1])) do
   sweep(KEYS[1], worker)
 end
 -- A queue may have the second name: whoever holds nothing there is none of our workers.
-if redis.call('TYPE', KEYS[2]).ok == 'zset' then
-  for _, worker in ipairs(overdue(KEYS[2])) do
-    if redis.call('EXISTS', CLAIMS .. worker) == 1 then
-      sweep(KEYS[2], worker)
-    end
+for _, worker in ipairs(overdue(KEYS[2])) do
+  if redis.call('EXISTS', CLAIMS .. worker) == 1 then
+    sweep(KEYS[2], worker)
   end
 end
 return swept

@@ -353,12 +353,21 @@ async def test_a_payload_that_can_not_be_read_here(
     assert found.function == function
 
 
-async def test_keys_of_another_type_change_nothing(arq_redis: ArqRedis) -> None:
+@pytest.mark.parametrize("name", ["arq:abort", "arq:in-progress:a", "arq:retry:a", "arq:interrupted:a"])
+async def test_keys_of_another_type_do_not_count(arq_redis: ArqRedis, name: str) -> None:
+    job = await enqueued(arq_redis, "quick", _job_id="a")
+    await arq_redis.rpush(name, "x")
+    await arq_redis.expire(name, 60)
+    assert await job.abort()
+    assert await job.status() is JobStatus.complete
+    assert not await arq_redis.exists("arq:job:a", "arq:in-progress:a", QUEUE)
+
+
+async def test_a_queue_of_another_type_changes_nothing(arq_redis: ArqRedis) -> None:
     job = await enqueued(arq_redis, "quick")
-    for key in ("arq:abort", f"arq:in-progress:{job.job_id}"):
-        await arq_redis.rpush(key, "x")
-        with pytest.raises(ResponseError):
-            await job.abort()
-        await arq_redis.delete(key)
-        assert await job.status() is JobStatus.queued
-        assert await arq_redis.exists(f"arq:job:{job.job_id}")
+    await arq_redis.delete(QUEUE)
+    await arq_redis.rpush(QUEUE, "x")
+    with pytest.raises(ResponseError):
+        await job.abort()
+    assert await arq_redis.exists(f"arq:job:{job.job_id}")
+    await arq_redis.delete(QUEUE)

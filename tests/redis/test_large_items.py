@@ -242,7 +242,7 @@ async def test_what_a_worker_holds_is_told_a_few_megabytes_at_a_time(arq_redis: 
     while (await claim(arq_redis, "w", 5)).jobs:
         pass
     answer = await _scripts.run(arq_redis, _scripts.reclaim("w", 1))
-    held = _scripts.read_jobs(answer)
+    held, _ = _scripts.read_jobs(answer)
     assert sorted(job.job_id for job in held) == list("01234")
     assert [job.payload is not None for job in held] == [True, True, False, False, False]
     assert all(job.left_out > MOST_BYTES // 2 for job in held if job.payload is None)

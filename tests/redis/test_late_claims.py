@@ -27,7 +27,7 @@ async def claim(pool: ArqRedis, epoch: int) -> ClaimAnswer | Refusal:
 
 async def reclaim(pool: ArqRedis, epoch: int) -> list[str]:
     answer = await _scripts.run(pool, _scripts.reclaim("w", epoch))
-    return [job.job_id for job in _scripts.read_jobs(answer)]
+    return [job.job_id for job in _scripts.read_jobs(answer)[0]]
 
 
 @pytest.fixture

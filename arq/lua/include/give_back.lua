@@ -4,8 +4,9 @@ local LEFT_MS = 15000
 
 -- It never began: as if the job had not been claimed.
 local function uncount(id)
-  if (tonumber(redis.call('GET', RETRY .. id)) or 0) > 1 then
-    redis.call('DECR', RETRY .. id)
+  local starts = number(text_at(RETRY .. id)) or 0
+  if starts > 1 then
+    write('SET', RETRY .. id, whole(starts - 1), 'KEEPTTL')
   else
     redis.call('DEL', RETRY .. id)
   end
@@ -19,8 +20,8 @@ end
 
 -- It began and is not held against the job. `cohort`: workers that are about to go, too, and shall not take it; or ''.
 local function forgive(id, retry_ttl_s, cohort)
-  redis.call('INCR', INTERRUPTED .. id)
-  redis.call('EXPIRE', INTERRUPTED .. id, retry_ttl_s)
+  local before = number(text_at(INTERRUPTED .. id)) or 0
+  write('SET', INTERRUPTED .. id, whole(before + 1), 'EX', retry_ttl_s)
   if cohort ~= '' then
     redis.call('SET', LEFT .. id, cohort, 'PX', LEFT_MS)
   end

@@ -20,20 +20,84 @@ local function whole(n)
   return string.format('%.0f', n)
 end
 
--- `command key value value ...` in pieces: Lua can unpack some 8000 values at most. `option` may be nil.
-local function in_pieces(command, key, option, values)
+-- A number that other programs, other versions or nobody may have left: what is no whole number, like `inf`, is nil.
+local function number(text)
+  local n = text and string.find(text, '^-?%d+$') and tonumber(text)
+  return n and n > -2^53 and n < 2^53 and n or nil
+end
+
+-- Keys may be of another type than they should be, and nothing that is found there may break a script off half-way:
+-- then the keys of some jobs would be written, and others not. It counts as nothing.
+
+-- The text at a key, or false.
+local function text_at(key)
+  return redis.call('MGET', key)[1] -- GET would raise an error
+end
+
+-- What a command counts.
+local function count(command, key, ...)
+  local found = redis.pcall(command, key, ...)
+  return type(found) == 'number' and found or 0
+end
+
+-- What a hash holds, or {}.
+local function all_of(hash)
+  local found = redis.pcall('HGETALL', hash)
+  return found.err and {} or found
+end
+
+local function score_of(id, queue)
+  local score = redis.pcall('ZSCORE', queue, id)
+  return type(score) == 'string' and score
+end
+
+local function is_zset(key)
+  return redis.call('TYPE', key).ok == 'zset'
+end
+
+-- A server over its memory limit refuses the first write of a script if that takes memory, and asks no more after any other
+-- write. What workers write lets such a server be emptied, so they go on with one that finds nothing.
+local function write_though_full(...)
+  local answer = redis.pcall(...)
+  if type(answer) == 'table' and answer.err and string.find(answer.err, 'OOM', 1, true) then
+    redis.call('HDEL', CLAIMS, '')
+    answer = redis.pcall(...)
+  end
+  return answer
+end
+
+-- A write to a key of ours: what is of another type there is nobody's, and makes room.
+local function write(command, key, ...)
+  local answer = write_though_full(command, key, ...)
+  if type(answer) == 'table' and answer.err then
+    if string.find(answer.err, 'WRONGTYPE', 1, true) then
+      redis.call('DEL', key)
+    end
+    return redis.call(command, key, ...)
+  end
+  return answer
+end
+
+-- A queue is its user's. If it is none any more, its jobs have no place in it.
+local function move_in_queue(queue, score, id)
+  write_though_full('ZADD', queue, 'XX', score, id)
+end
+
+-- `command key value value ...` in pieces: Lua can unpack some 8000 values at most. `run`: redis.call or `write`. `option`
+-- may be nil.
+local function in_pieces(run, command, key, option, values)
   for i = 1, #values, 1000 do
     local last = math.min(i + 999, #values)
     if option then
-      redis.call(command, key, option, unpack(values, i, last))
+      run(command, key, option, unpack(values, i, last))
     else
-      redis.call(command, key, unpack(values, i, last))
+      run(command, key, unpack(values, i, last))
     end
   end
 end
 
 -- What the claims hash says of a job: the score before the claim, the score that the claim gave it, the stamp that tells
--- this claim from every other one, and the queue.
+-- this claim from every other one, and the queue. `recall` returns nil for what we have not written.
 local function remember(old_score, lapse, stamp, queue)
   return old_score .. ' ' .. lapse .. ' ' .. stamp .. ' ' .. queue
 end
@@ -57,5 +121,5 @@ local function is_held_by(worker, id, owner, note)
     return false
   end
   local _, lapse, _, queue = recall(note)
-  return redis.call('ZSCORE', queue, id) == lapse
+  return queue ~= nil and score_of(id, queue) == lapse
 end

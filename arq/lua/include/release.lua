@@ -4,25 +4,27 @@
 -- include/give_back.lua.
 local function release_worker(leases, worker, why, retry_ttl_s, cohort)
   local claims = CLAIMS .. worker
-  local held = redis.call('HGETALL', claims)
+  local held = all_of(claims)
   local released, queues = {}, {}
   for i = 1, #held, 2 do
     local id = held[i]
     local score, _, _, queue = recall(held[i + 1])
-    if is_held_by(worker, id, redis.call('GET', LOCK .. id), held[i + 1]) then
-      redis.call('ZADD', queue, 'XX', score, id)
+    if is_held_by(worker, id, text_at(LOCK .. id), held[i + 1]) then
       redis.call('DEL', LOCK .. id)
+      if queue then
+        move_in_queue(queue, score, id)
+        queues[queue] = true
+      end
       if why == 'unbegun' then
         uncount(id)
       elseif why == 'stopped' then
         forgive(id, retry_ttl_s, cohort)
       end
       released[#released + 1] = id
-      queues[queue] = true
     end
   end
   redis.call('DEL', claims, EPOCH .. worker) -- no member: all its claims are refused from now on
-  redis.call('ZREM', leases, worker)
+  count('ZREM', leases, worker)
   for queue in pairs(queues) do
     wake_one(WAKE .. queue)
     if why ~= 'unbegun' then -- a second one: the dead worker may have been waiting, and Redis may not know yet that it is gone

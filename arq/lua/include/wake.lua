@@ -2,8 +2,8 @@
 local WAKE_TTL_MS = 60000
 
 local function wake_one(wake)
-  if redis.call('LLEN', wake) == 0 then
-    redis.call('RPUSH', wake, '1')
+  if count('LLEN', wake) == 0 then
+    write('RPUSH', wake, '1')
     redis.call('PEXPIRE', wake, WAKE_TTL_MS)
   end
 end

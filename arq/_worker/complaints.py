@@ -1,0 +1,42 @@
+"""Faults that go on: each is said once, and once more when it is over."""
+
+from __future__ import annotations
+
+import logging
+
+from redis.exceptions import ResponseError
+
+from .._refusals import is_full, passes
+from .trouble import Backoff
+
+logger = logging.getLogger("arq.worker")
+
+
+class Complaints:
+    """What Redis refuses again and again, by what it is about.
+
+    Attributes:
+        said: and why; empty when all is well.
+        backoff: pauses between tries of what can't be left undone.
+    """
+
+    def __init__(self) -> None:
+        self.said: dict[str, str] = {}
+        self.backoff = Backoff()
+
+    def failed(self, what: str, exc: Exception) -> None:
+        """Something was refused; another reason is said, too."""
+        why = f"{exc.__class__.__name__}: {exc}"
+        if self.said.get(what) != why:
+            self.said[what] = why
+            logger.error("%s: redis refuses, the worker goes on trying: %s", what, why)
+
+    def went_well(self, what: str) -> None:
+        """Something was not refused."""
+        if self.said and self.said.pop(what, None) is not None:
+            logger.info("%s: redis refuses no more", what)
+
+
+def is_of_one_duty(exc: ResponseError) -> bool:
+    """Whether a duty that was refused leaves the others possible; if not, Redis can't be used for now."""
+    return is_full(exc) or not passes(exc)
