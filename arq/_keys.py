@@ -99,6 +99,8 @@ _PREFIXES = (
     claims_key(""),
     f"{PREFIX}epoch:",
     f"{PREFIX}left:",
+    f"{PREFIX}crashes:",
+    f"{PREFIX}quarantine:",
     f"{PREFIX}unreadable:",
     lookers_key(""),
     wake_key(""),

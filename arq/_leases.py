@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 from . import _scripts
 from ._keys import LEASES_KEY
+from ._scripts import Released, Why
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+
+__all__ = ["Released", "Why", "deregister", "register", "release", "renew", "sweep"]
 
 
 async def register(redis: Redis, worker_id: str, lease_ms: int) -> None:
@@ -26,13 +29,18 @@ async def renew(redis: Redis, worker_ids: Sequence[str], lease_ms: int) -> None:
         await _scripts.run(redis, _scripts.lease(worker_ids, lease_ms, known_only=True))
 
 
-async def release(redis: Redis, worker_id: str) -> list[str]:
-    """Give back the jobs of a worker that is known to be dead; returns their ids. Doing it twice does no harm."""
-    return _scripts.decode_ids(await _scripts.run(redis, _scripts.release(worker_id, _scripts.Why.DIED)))
+async def release(redis: Redis, worker_id: str, why: Why = Why.DIED, detail: str = "vanished") -> Released:
+    """Give back the jobs of a worker that is known to be dead. Doing it twice does no harm.
+
+    Args:
+        why: `DIED`: one of its jobs is to blame. `STOPPED`: whoever has ended it is, and no start counts.
+        detail: how it died, as `signal 9`; of a stopped one those who leave its jobs to others, see `_scripts.part`.
+    """
+    return _scripts.read_release(await _scripts.run(redis, _scripts.release(worker_id, why, detail)))
 
 
-async def sweep(redis: Redis) -> dict[str, list[str]]:
-    """Give back the jobs of every worker whose deadline has passed; returns worker id -> job ids."""
+async def sweep(redis: Redis) -> dict[str, Released]:
+    """Give back the jobs of every worker whose deadline has passed; returns worker id -> what it had."""
     return _scripts.read_sweep(await _scripts.run(redis, _scripts.sweep()))
 
 

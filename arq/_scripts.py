@@ -135,6 +135,27 @@ def enqueue(queue_name: str, jobs: Iterable[NewJob], expires_extra_ms: float | N
     )
 
 
+class Crashes(NamedTuple):
+    """What is known of a job during whose runs processes died.
+
+    Attributes:
+        level: how often it was suspected of it, at least 1.
+        blamed: how often it was found guilty; only these starts count.
+        cause: how the last of these processes died, as `signal 9`.
+    """
+
+    level: int
+    blamed: int
+    cause: str
+
+
+def read_crashes(note: bytes) -> Crashes | None:
+    """What `include/crashes.lua` writes; None for anything else."""
+    level, _, rest = note.decode(errors="replace").partition(" ")
+    blamed, _, cause = rest.partition(" ")
+    return Crashes(int(level), int(blamed), cause) if level.isdecimal() and blamed.isdecimal() else None
+
+
 class ClaimedJob(NamedTuple):
     """A job that was given to this worker.
 
@@ -142,6 +163,7 @@ class ClaimedJob(NamedTuple):
         payload: None if it has expired, or is not here.
         left_out: bytes of a payload that was not sent along.
         unreadable: why the payload is not here, and will not come; '' if it is, or there is none.
+        crashes: what is known of it if a process died that ran it.
     """
 
     job_id: str
@@ -153,6 +175,7 @@ class ClaimedJob(NamedTuple):
     stamp: bytes
     left_out: int = 0
     unreadable: str = ""
+    crashes: Crashes | None = None
 
 
 class ClaimAnswer(NamedTuple):
@@ -166,6 +189,8 @@ class ClaimAnswer(NamedTuple):
         jobs: the jobs that are ours now.
         nameless: endings of those whose ids are not text.
         recovered: nothing was claimed, these are the jobs that were ours already.
+        awaited: id of a job that had to be left because too many run here, and for which this worker is to make room;
+            '': there is none.
     """
 
     now_ms: int
@@ -175,6 +200,26 @@ class ClaimAnswer(NamedTuple):
     jobs: list[ClaimedJob]
     nameless: Sequence[Ending] = ()
     recovered: bool = False
+    awaited: str = ""
+
+
+class Caution(NamedTuple):
+    """What a claim says about jobs that may kill the process, see `include/quarantine.lua`.
+
+    Attributes:
+        few: how many jobs may run together with one that was suspected once.
+        uncounted: how many of the running ones are suspects that have done no harm for long enough.
+        without_room: what becomes of one for which there is not room enough: `leave` | `room`: the worker makes room
+            for it, if no other does | `beside`: it is taken all the same.
+    """
+
+    few: int = 1
+    uncounted: int = 0
+    without_room: str = "leave"
+
+
+#: Suspects are only taken by a worker that runs nothing.
+NO_CAUTION = Caution()
 
 
 def claim(
@@ -189,6 +234,7 @@ def claim(
     epoch: int = 0,
     waited: bool = False,
     cohorts: str = "",
+    caution: Caution = NO_CAUTION,
     job_ids: Sequence[str] = (),
 ) -> Call:
     """Take up to `limit` due jobs and a few MB of payloads, or exactly those of `job_ids` that are due and free.
@@ -205,7 +251,8 @@ def claim(
         LEASES_KEY,
     )
     options = (begin_at or "-inf", int(look_at_aborts), int(fair), epoch, int(waited), cohorts, MOST_BYTES)
-    return Call(_CLAIM, keys, (PREFIX, worker_id, limit, lock_ms, RETRY_TTL_S, *options, *job_ids))
+    args = (PREFIX, worker_id, limit, lock_ms, RETRY_TTL_S, *options, *caution, *job_ids)
+    return Call(_CLAIM, keys, args)
 
 
 class Refusal(NamedTuple):
@@ -226,8 +273,11 @@ def read_claim(answer: Any) -> ClaimAnswer | Refusal:
     if len(answer) == len(Refusal._fields):
         why, epoch = answer
         return Refusal(why.decode(), epoch)
-    now_ms, wait_ms, begin_at, shared, jobs = answer
-    return ClaimAnswer(now_ms, wait_ms, begin_at.decode(), shared == 1, *read_jobs(jobs))
+    now_ms, wait_ms, begin_at, shared, jobs, *more = answer
+    awaited = more[0].decode(errors="replace") if more else ""
+    return ClaimAnswer(
+        now_ms, wait_ms, begin_at.decode(), shared == 1, *read_jobs(jobs), recovered=False, awaited=awaited
+    )
 
 
 def reclaim(worker_id: str, epoch: int, most_bytes: int = MOST_BYTES) -> Call:
@@ -241,7 +291,7 @@ def reclaim(worker_id: str, epoch: int, most_bytes: int = MOST_BYTES) -> Call:
 def read_jobs(answer: Any) -> tuple[list[ClaimedJob], list[Ending]]:
     """Claimed jobs as the scripts give them. And the endings that remove those whose ids are no text."""
     jobs, nameless = [], []
-    for job_id, score, payload, job_try, interrupted, aborted, stamp in answer:
+    for job_id, score, payload, job_try, interrupted, aborted, stamp, *more in answer:
         try:
             name = job_id.decode()
         except UnicodeDecodeError:
@@ -249,8 +299,11 @@ def read_jobs(answer: Any) -> tuple[list[ClaimedJob], list[Ending]]:
             continue
         left_out = payload if isinstance(payload, int) else 0
         sent = None if left_out else payload or None
+        crashes = read_crashes(more[0]) if more else None
         jobs.append(
-            ClaimedJob(name, score_ms(score), sent, job_try, interrupted, aborted == 1, stamp, left_out)
+            ClaimedJob(
+                name, score_ms(score), sent, job_try, interrupted, aborted == 1, stamp, left_out, "", crashes
+            )
         )
     return jobs, nameless
 
@@ -329,23 +382,43 @@ class Why(StrEnum):
     DIED = "died"
 
 
-def release(worker_id: str, why: Why, cohort: str = "") -> Call:
-    """Give back all jobs of a worker; only `DIED` counts these starts. The answer is their ids.
+def release(worker_id: str, why: Why, detail: str = "") -> Call:
+    """Give back all jobs of a worker; for the answer see `read_release`.
 
-    `cohort`: as in `part`.
+    `detail`: how it died, or if it was stopped, its cohort, as in `part`.
     """
-    return Call(_RELEASE, (LEASES_KEY,), (PREFIX, worker_id, why.value, RETRY_TTL_S, cohort))
+    return Call(_RELEASE, (LEASES_KEY,), (PREFIX, worker_id, why.value, RETRY_TTL_S, detail))
+
+
+class Released(NamedTuple):
+    """What a worker had to give back.
+
+    Attributes:
+        job_ids: its jobs.
+        blamed: id of the one that is blamed for the worker's death; '': nobody can tell, all are suspects.
+        was_suspected: whether one of them was a suspect before.
+    """
+
+    job_ids: list[str]
+    blamed: str = ""
+    was_suspected: bool = False
+
+
+def read_release(answer: Any) -> Released:
+    """The answer of `release`."""
+    job_ids, blamed, was_suspected = answer
+    return Released(decode_ids(job_ids), blamed.decode(errors="backslashreplace"), was_suspected == 1)
 
 
 def sweep() -> Call:
     """Give back the jobs of all overdue workers; for the answer see `read_sweep`."""
-    return Call(_SWEEP, (LEASES_KEY, OLD_LEASES_KEY), (PREFIX,))
+    return Call(_SWEEP, (LEASES_KEY, OLD_LEASES_KEY), (PREFIX, RETRY_TTL_S))
 
 
-def read_sweep(answer: Any) -> dict[str, list[str]]:
-    """Worker id -> ids of the jobs that were given back."""
+def read_sweep(answer: Any) -> dict[str, Released]:
+    """Worker id -> what was given back."""
     pairs = zip(answer[::2], answer[1::2], strict=True)
-    return {worker.decode(errors="backslashreplace"): decode_ids(job_ids) for worker, job_ids in pairs}
+    return {worker.decode(errors="backslashreplace"): read_release(released) for worker, released in pairs}
 
 
 def decode_ids(answer: Any) -> list[str]:

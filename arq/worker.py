@@ -233,11 +233,12 @@ class Worker(Waiting, Stopping):
         await self._do_what_is_regular()
         if not self.allow_pick_jobs and self._listener is not None:
             self._listener.disarm()
-        want = await self._how_many()
-        if want > 0 and self._starts_by_hand():
+        asked = self._be_careful() if self._suspects.is_careful else ()
+        want = 1 if asked else await self._how_many()
+        if want > 0 and not asked and self._starts_by_hand():
             await self._start_by_hand()
             want = 0
-        await self._exchange(want)
+        await self._exchange(want, asked)
         await self._let_go_outside_main()
 
     def _poller(self) -> Callable[[], Awaitable[None]]:
@@ -257,10 +258,10 @@ class Worker(Waiting, Stopping):
         await self._do_what_is_regular()
         await self._exchange(0)
 
-    async def _exchange(self, want: int) -> None:
+    async def _exchange(self, want: int, job_ids: tuple[str, ...] = ()) -> None:
         pump = self._get_pump()
         if want > 0 or pump.has_endings or pump.claim_lost:
-            answer = await pump.exchange(want, fair=not self.burst, recover=True)
+            answer = await pump.exchange(want, fair=not self.burst, job_ids=job_ids, recover=True)
             if answer is not None:
                 if self._complaints.said and not answer.recovered:
                     self._queue_is_well()
@@ -268,9 +269,7 @@ class Worker(Waiting, Stopping):
 
     async def _how_many(self) -> int:
         """How many jobs to ask for. What is free is counted last: a claim that waits may bring a job at any time."""
-        left = (
-            self.max_burst_jobs - self._started if self.burst and self.max_burst_jobs >= 0 else self.max_jobs
-        )
+        left = self._room_in_burst()
         if left <= 0 or self._room() <= 0 or not (self._more or await self._may_be_due()):
             return 0
         if self._room() > 0 and self._free_slots() == 0:

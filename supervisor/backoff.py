@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 JITTER = 0.2
@@ -45,6 +46,11 @@ class RestartLimit:
         """Count a failure; true when that is one too many."""
         self.seen_s.append(now)
         return self.within(now) > self.most
+
+    def forget(self, seen_s: float) -> None:
+        """The failure of this time was none."""
+        with suppress(ValueError):
+            self.seen_s.remove(seen_s)
 
     def within(self, now: float) -> int:
         """Failures inside the window that ends now."""

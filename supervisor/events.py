@@ -105,6 +105,7 @@ class Exited:
     code: int | None
     signal: str | None
     oom_kills: int | None = None
+    signal_number: int = 0
 
     @property
     def status(self) -> str:
@@ -114,11 +115,16 @@ class Exited:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The steward has given a dead worker's jobs back; `count` may be more than the ids that are named."""
+    """The steward has given a dead worker's jobs back; `count` may be more than the ids that are named.
+
+    `blamed` is the job that has killed it, as far as that can be told; `is_trial`: one of its jobs was a suspect.
+    """
 
     worker_id: str
     job_ids: tuple[str, ...]
     count: int | None = None
+    blamed: str = ""
+    is_trial: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,9 @@ def _beat(link: Link, message: Message) -> Event:
 
 def _released(_: Link, message: Message) -> Event:
     job_ids = tuple(str(job_id) for job_id in message.body["ids"])
-    return Released(message.text("worker"), job_ids, int(message.number("n", len(job_ids))))
+    count = int(message.number("n", len(job_ids)))
+    is_trial = message.body.get("trial") is True
+    return Released(message.text("worker"), job_ids, count, message.text("blamed"), is_trial)
 
 
 _EVENT_OF: dict[str, Callable[[Link, Message], Event | None]] = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from . import ladder, rollout, verdicts
+from . import ladder, rollout, trials, verdicts
 from .backoff import RestartLimit
 from .codes import ExitCode
 from .events import (
@@ -200,17 +200,18 @@ class Machine:
 
     def _released(self, event: Released | ReleaseFailed) -> None:
         pool = self.pool
-        report = pool.lost.get(event.worker_id)
         slot = slot_number(event.worker_id)
-        if isinstance(event, Released):
-            pool.lost.pop(event.worker_id, None)
-            count = len(event.job_ids) if event.count is None else event.count
-            if count or report is not None:
-                pool.say(
-                    "jobs.released", slot=slot, worker=event.worker_id, n=count, ids=list(event.job_ids[:10])
-                )
-        else:
+        if isinstance(event, ReleaseFailed):
             pool.say("jobs.release_failed", "warning", slot=slot, worker=event.worker_id, error=event.error)
+            return
+        loss = pool.lost.pop(event.worker_id, None)
+        count = len(event.job_ids) if event.count is None else event.count
+        if count or loss is not None:
+            cause = "vanished" if loss is None else loss.detail if loss.why == "died" else loss.why
+            pool.say("jobs.released", "warning" if event.blamed else "info", slot=slot, worker=event.worker_id, n=count,
+                     ids=list(event.job_ids[:10]), cause=cause, blamed=event.blamed or None)  # fmt: skip
+        if loss is not None and event.is_trial:
+            trials.excuse(pool, event.worker_id, loss)
 
     def _hear_steward(self, event: Released | ReleaseFailed | RedisState | QueueState | MetricsState) -> None:
         match event:

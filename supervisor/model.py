@@ -105,6 +105,16 @@ class Child:
         return None if self.last_beat_s is None else max(0.0, now - self.last_beat_s)
 
 
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A worker that has left its jobs to be given back. `why` and `detail`: see `arq._leases.release`."""
+
+    report: Report
+    why: str
+    detail: str
+    lost_s: float
+
+
 @dataclass(slots=True)
 class Slot:
     """A place for one child; its number stays when the child is replaced."""
@@ -161,7 +171,9 @@ class Pool:
     slots: list[Slot] = field(default_factory=list)
     helpers: dict[Role, Slot] = field(default_factory=dict)
     children: dict[int, Child] = field(default_factory=dict)
-    lost: dict[str, Report] = field(default_factory=dict)
+    lost: dict[str, Loss] = field(default_factory=dict)
+    trials: int = 0
+    complete_at_trial: int = 0
     past: Tally = field(default_factory=lambda: Tally(0, 0, 0, 0, 0))
     report: Report | None = None
     next_key: int = 1

@@ -254,18 +254,18 @@ class Parent:
                 self._selector.unregister(link.read_fd)
 
     def _reap(self) -> None:
-        for ended in self._processes.reap():
-            if ended.key is None:
-                status = ended.signal or f"exit:{ended.code}"
-                self._journal.say("debug", "child.unknown", {"pid": ended.pid, "status": status})
+        for end in self._processes.reap():
+            if end.key is None:
+                status = end.signal or f"exit:{end.code}"
+                self._journal.say("debug", "child.unknown", {"pid": end.pid, "status": status})
                 continue
-            link = self._links.pop(ended.key)
+            link = self._links.pop(end.key)
             self._listen(link)  # its last words come before its end
             with suppress(KeyError, ValueError):
                 self._selector.unregister(link.read_fd)
             link.close()
-            self._tell_leftovers(ended.pid, ended.leftovers)
-            self._feed(Exited(ended.key, ended.code, ended.signal, self._oom_kills(ended.signal)))
+            self._tell_leftovers(end.pid, end.leftovers)
+            self._feed(Exited(end.key, end.code, end.signal, self._oom_kills(end.signal), end.number))
 
     def _tell_leftovers(self, pid: int, processes: tuple[str, ...]) -> None:
         if processes:

@@ -19,13 +19,17 @@ LOOK_EVERY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Reaped:
-    """A process that ended. `key` is None for one that is not ours (adopted). `leftovers`: what it left, now killed."""
+    """A process that ended. `key` is None for one that is not ours (adopted), `number` the signal's.
+
+    `leftovers`: what it left, now killed.
+    """
 
     pid: int
     key: int | None
     code: int | None
     signal: str | None
     leftovers: tuple[str, ...] = ()
+    number: int = 0
 
 
 class Processes:
@@ -122,7 +126,8 @@ class Processes:
                 leftovers = self._end_leftovers(pid, worker_id)
         _, wait_status = os.waitpid(pid, 0)
         if os.WIFSIGNALED(wait_status):
-            return Reaped(pid, key, None, name_of(os.WTERMSIG(wait_status)), leftovers)
+            number = os.WTERMSIG(wait_status)
+            return Reaped(pid, key, None, name_of(number), leftovers, number)
         return Reaped(pid, key, os.waitstatus_to_exitcode(wait_status), None, leftovers)
 
     def _end_leftovers(self, pid: int, worker_id: str) -> tuple[str, ...]:

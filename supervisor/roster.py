@@ -16,7 +16,10 @@ MOST_LOST = 500  # the others follow when these are released
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One worker. `redis` names its Redis settings; `beat_age_s` is the time since its last beat."""
+    """One worker. `redis` names its Redis settings; `beat_age_s` is the time since its last beat.
+
+    `why` and `detail` of one that is lost: see `arq._leases.release`.
+    """
 
     worker_id: str
     slot: int
@@ -24,6 +27,8 @@ class Entry:
     health_key: str
     tally: Tally = field(default_factory=Tally)
     beat_age_s: float = 0.0
+    why: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +77,8 @@ def take_roster(pool: Pool, now: float) -> Roster:
         if child.report is not None and child.phase >= Phase.READY
     ]
     lost = [
-        Entry(worker_id, 0, report.redis, report.health_key)
-        for worker_id, report in islice(pool.lost.items(), MOST_LOST)
+        Entry(worker_id, 0, loss.report.redis, loss.report.health_key, why=loss.why, detail=loss.detail)
+        for worker_id, loss in islice(pool.lost.items(), MOST_LOST)
     ]
     return Roster(tuple(alive), tuple(lost), pool.past, pool.report.queue if pool.report else "")
 
@@ -101,5 +106,5 @@ def read_roster(message: Message) -> Roster:
 
 
 def _entry(item: list[Any]) -> Entry:
-    worker_id, slot, redis, health_key, tally, beat_age_s = item
-    return Entry(worker_id, slot, redis, health_key, Tally(*tally), beat_age_s)
+    worker_id, slot, redis, health_key, tally, beat_age_s, why, detail = item
+    return Entry(worker_id, slot, redis, health_key, Tally(*tally), beat_age_s, why, detail)

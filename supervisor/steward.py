@@ -52,6 +52,18 @@ async def look_at_queue(pool: ArqRedis, queue: str) -> QueueFacts:
     return QueueFacts(is_up=True, queue=queue, depth=depth, oldest_due_s=oldest_s)
 
 
+def _telling(worker_id: str, released: _leases.Released) -> dict[str, Any]:
+    """For the parent: what a worker had to give back, and which job is to blame."""
+    job_ids = released.job_ids
+    return {
+        "worker": worker_id,
+        "ids": brief_ids(job_ids),
+        "n": len(job_ids),
+        "blamed": brief_ids([released.blamed])[0],
+        "trial": released.was_suspected,
+    }
+
+
 def main(brief: Brief, pipes: Pipes) -> int:
     """Run the steward; returns the exit code."""
     present_as(brief, "steward", "st")
@@ -170,8 +182,8 @@ class Steward:
         for name, entries in self._roster.by_redis().items():
             pool = await self._pool(name)
             await _leases.renew(pool, [entry.worker_id for entry in entries], LEASE_MS)
-            for worker_id, job_ids in (await _leases.sweep(pool)).items():
-                self._line.send("released", worker=worker_id, ids=brief_ids(job_ids), n=len(job_ids))
+            for worker_id, released in (await _leases.sweep(pool)).items():
+                self._line.send("released", **_telling(worker_id, released))
 
     # --- metrics --------------------------------------------------------------------------------------------------
 
@@ -213,14 +225,13 @@ class Steward:
         while True:
             try:
                 pool = await self._pool(entry.redis)
-                job_ids = await within(COMMAND_S, _leases.release(pool, entry.worker_id))
+                why = _leases.Why(entry.why)
+                released = await within(COMMAND_S, _leases.release(pool, entry.worker_id, why, entry.detail))
             except Exception as error:  # noqa: BLE001  # Redis is away: the lease or the lock's own end is the fallback
                 self._line.send("release_failed", worker=entry.worker_id, error=short(error))
             else:
                 self._releasing.discard(entry.worker_id)
-                self._line.send_surely(
-                    "released", worker=entry.worker_id, ids=brief_ids(job_ids), n=len(job_ids)
-                )
+                self._line.send_surely("released", **_telling(entry.worker_id, released))
                 return
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, RETRY_MAX_S)

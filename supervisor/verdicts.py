@@ -6,7 +6,7 @@ from arq._health import Tally
 
 from .codes import ChildCode, ExitCode, Outcome
 from .events import Exited, Fatal, Role, Say, Trace
-from .model import Child, Phase, Pool, Slot
+from .model import Child, Loss, Phase, Pool, Slot
 from .stop import begin_stop
 
 STAGGER_S = 0.05
@@ -41,7 +41,7 @@ def bury(pool: Pool, child: Child, end: Exited, now: float) -> None:
     del pool.children[child.key]
     outcome = judge(child, end)
     slot = pool.slot_of(child)
-    _settle(pool, child, outcome)
+    _settle(pool, child, outcome, end, now)
     pause_s = _pause_s(pool, slot, child, outcome, now)
     restarts = pool.limit.within(now) + (outcome.is_failure and child.role is Role.WORKER)
     said_at = len(pool.orders)
@@ -73,7 +73,7 @@ def _conclude(
         _follow(pool, slot, child, outcome, end, now)
 
 
-def _settle(pool: Pool, child: Child, outcome: Outcome) -> None:
+def _settle(pool: Pool, child: Child, outcome: Outcome, end: Exited, now: float) -> None:
     """Its counts stay in the sum; its jobs are to be given back unless it did that itself."""
     pool.exits[outcome.value] += 1
     if child.role is not Role.WORKER:
@@ -82,7 +82,26 @@ def _settle(pool: Pool, child: Child, outcome: Outcome) -> None:
     wanted = pool.options.release_lost_jobs and outcome in NEEDS_RELEASE
     report = child.report or pool.report
     if wanted and report is not None and report.redis:
-        pool.lost[child.worker_id] = report
+        pool.lost[child.worker_id] = Loss(report, *why_lost(child, outcome, end), now)
+
+
+def why_lost(child: Child, outcome: Outcome, end: Exited) -> tuple[str, str]:
+    """Whose fault it is that its jobs did not end: `died`, and of what, or `stopped`, and who shall not take them.
+
+    Who is ended by force because it was told to stop and did not has not died of a job, whatever held it up.
+    """
+    was_ended = child.needed_force or end.signal is None
+    if outcome is Outcome.INTERRUPTED and was_ended:
+        return "stopped", child.outgoing
+    return "died", "hung" if outcome is Outcome.HUNG else how_it_died(end)
+
+
+def how_it_died(end: Exited) -> str:
+    """For people: `signal 9`, `exit status 3`."""
+    if end.signal is None:
+        return f"exit status {end.code}"
+    text = f"signal {end.signal_number}" if end.signal_number else end.signal
+    return f"{text}, out of memory" if end.oom_kills else text
 
 
 def add(one: Tally, other: Tally) -> Tally:

@@ -46,6 +46,7 @@ PURE = (
     "supervisor.rollout",
     "supervisor.shown",
     "supervisor.stop",
+    "supervisor.trials",
     "supervisor.verdicts",
 )
 # conversions, beside `poll()` which is arq's and needs asyncio; aliases
@@ -76,13 +77,16 @@ LONGER_FUNCTIONS = {
 KEY_PREFIXES = (
     "abort",
     "claims",
+    "crashes",
     "cron",
     "epoch",
     "in-progress",
     "interrupted",
     "job",
     "leases",
+    "left",
     "lookers",
+    "quarantine",
     "queue",
     "result",
     "retry",

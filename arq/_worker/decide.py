@@ -114,8 +114,18 @@ def refuse(attempt: Attempt, defaults: Defaults, now_ms: int) -> Outcome | None:
         return _refused(attempt, JobExecutionFailed(f"function {attempt.function_name!r} not found"), now_ms)
     max_tries = tries_allowed(attempt, defaults)
     if attempt.job_try - attempt.job.interrupted > max_tries:
-        return _refused(attempt, JobExecutionFailed(f"max {max_tries} retries exceeded"), now_ms)
+        return _refused(
+            attempt, JobExecutionFailed(f"max {max_tries} retries exceeded{deaths(attempt)}"), now_ms
+        )
     return None
+
+
+def deaths(attempt: Attempt) -> str:
+    """How often a job has killed its process, for the text of its failure."""
+    crashes = attempt.job.crashes
+    if crashes is None or not crashes.blamed:
+        return ""
+    return f": its process died {crashes.blamed} time{'s' * (crashes.blamed > 1)} ({crashes.cause})"
 
 
 def _refused(attempt: Attempt, reason: BaseException, now_ms: int) -> Outcome:

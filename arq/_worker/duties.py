@@ -64,6 +64,8 @@ class Duties(WorkerState):
             duties.append(self._sweep_at_s)
         if free:
             duties.append(self._look_at_s)
+        if self._suspects.is_careful:
+            duties.append(self._suspects.next_s(self._clock()))
         return min(duties)
 
     async def _do_what_is_regular(self) -> None:
@@ -214,11 +216,16 @@ class Duties(WorkerState):
                 logger.warning("job %s is not this worker's any more, it may be run twice", printable(job_id))
 
     async def _sweep(self) -> None:
-        for worker_id, job_ids in (await self._get_pump().sweep()).items():
+        for worker_id, released in (await self._get_pump().sweep()).items():
             if worker_id != self.worker_id:
+                job_ids, to_blame = (
+                    released.job_ids,
+                    released.blamed and f"; to blame: {printable(released.blamed)}",
+                )
                 logger.warning(
-                    "worker %s is gone, %d jobs given back: %s",
+                    "worker %s is gone, %d jobs given back: %s%s",
                     printable(worker_id),
                     len(job_ids),
                     job_ids[:10],
+                    to_blame,
                 )

@@ -18,17 +18,15 @@ from ..utils import LONGEST_S, timestamp_ms
 from . import decide, report, run
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
 from .overridable import PLAIN_ENDS
+from .quarantine import Quarantine
 from .timelimit import TimeLimit
 from .unread import Unread
 from .writing import Writing
 
 logger = logging.getLogger("arq.worker")
 
-#: Seconds between two looks at the queue of a worker that waits for no tokens, because it is about to go.
-_OUTGOING_POLL_S = 0.5
 
-
-class JobRunner(Writing):
+class JobRunner(Writing, Quarantine):
     """The part of a worker that a job goes through, from the claim to the written outcome."""
 
     def _start_state(self) -> None:
@@ -102,6 +100,8 @@ class JobRunner(Writing):
         if job is not None:
             self._started += 1
             if is_listed:
+                if job.crashes is not None:
+                    self._note_suspect(job_id, job.crashes)
                 task.add_done_callback(functools.partial(self._task_ended, job))
         elif is_listed:
             del self.tasks[job_id]
@@ -114,6 +114,8 @@ class JobRunner(Writing):
             self._redis_said_ms, self._redis_said_at_s = answer.now_ms, monotonic()
         self._more = answer.wait_ms == 0 and not answer.shared
         self._look_again(10 if answer.shared else answer.wait_ms)
+        if answer.awaited or self._suspects.awaited:
+            self._make_room(answer.awaited)
         self._say_ready()
         if answer.jobs and not self._started:
             self._amend_health = True
@@ -134,13 +136,11 @@ class JobRunner(Writing):
         self._activity.set()
         self._flush_beside()
 
-    def _look_again(self, wait_ms: int) -> None:
-        longest_s = min(self.poll_delay_s, _OUTGOING_POLL_S) if self._outgoing else self.poll_delay_s
-        self._look_at_s = self._clock() + (min(longest_s, wait_ms / 1000) if wait_ms > 0 else longest_s)
-
     def _start(self, job: ClaimedJob, loop: asyncio.AbstractEventLoop) -> None:
         self._started += 1
         self._claimed[job.job_id] = job
+        if job.crashes is not None:
+            self._note_suspect(job.job_id, job.crashes)
         task = loop.create_task(self.run_job(job.job_id, job.score))
         self._slots.add(task)
         self.tasks[job.job_id] = task
@@ -151,6 +151,8 @@ class JobRunner(Writing):
         self._slots.discard(task)
         if self.tasks.get(job.job_id) is task:
             del self.tasks[job.job_id]
+        if self._suspects.is_careful:
+            self._suspects.end(job.job_id, self._clock())
         if job.job_id in self._unbegun:
             self._unbegun.discard(job.job_id)
             del self._claimed[job.job_id]
@@ -331,12 +333,6 @@ class JobRunner(Writing):
             if isinstance(exc, GeneratorExit) or asks_to_stop(exc):
                 raise
             logger.exception("after_job_end of job %s failed", printable(job_id))
-
-    def _say_ready(self) -> None:
-        """Redis has answered: tell whoever waits for it. Once, and before the first job, which may block the loop."""
-        ready, self.on_ready = self.on_ready, None
-        if ready is not None:
-            ready()
 
 
 _START_JOBS = JobRunner.start_jobs

@@ -11,7 +11,7 @@ from redis.exceptions import NoScriptError
 from .. import _scripts
 from .._link import Link
 from .._refusals import blames_item
-from .._scripts import Call, ClaimAnswer, Ending, Refusal, Why
+from .._scripts import NO_CAUTION, Call, ClaimAnswer, Ending, Refusal, Released, Why
 from .._sizes import MOST_BYTES, SizeLimit
 from . import careful, report
 from .outbox import Outbox
@@ -57,6 +57,8 @@ class Pump:
         self._parting: str | None = None
         #: which workers we belong to, see `_scripts.claim`
         self.cohorts = ""
+        #: what the next claim says about suspects
+        self.caution = NO_CAUTION
         self._turn = asyncio.Lock()
 
     @property
@@ -172,6 +174,7 @@ class Pump:
             fair=fair,
             epoch=self._epoch,
             cohorts=self.cohorts,
+            caution=self.caution,
             job_ids=job_ids,
         )
 
@@ -241,6 +244,7 @@ class Pump:
             epoch=self._epoch,
             waited=True,
             cohorts=self.cohorts,
+            caution=self.caution,
         )
         return call.by_sha()
 
@@ -308,7 +312,7 @@ class Pump:
         (answer,) = await self._link.call([_scripts.present(self._queue_name, self._worker_id, for_ms)])
         return bool(answer == 1)
 
-    async def sweep(self) -> dict[str, list[str]]:
+    async def sweep(self) -> dict[str, Released]:
         """Give back the jobs of workers that are overdue."""
         (answer,) = await self._link.call([_scripts.sweep()])
         return _scripts.read_sweep(answer)
@@ -328,7 +332,7 @@ class Pump:
             _scripts.pass_on(self._queue_name, leaving=self._worker_id),
         ]
         answer, _ = await self._link.call(last_calls)
-        return _scripts.decode_ids(answer)
+        return _scripts.read_release(answer).job_ids
 
     async def close(self) -> None:
         """Close the connection."""

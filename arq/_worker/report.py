@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from .._errors import DeserializationError
+from .._scripts import Crashes
 from .._text import escaped, printable, printable_lines
 from ..utils import args_to_string, safe_repr, truncate
 from .attempt import Attempt, Outcome, Verdict
@@ -101,8 +102,27 @@ def refused(outcome: Outcome) -> None:
     elif attempt.function is None:
         logger.warning("job %s, function %r not found", job_id, attempt.function_name)
     else:
-        tries = str(outcome.value).split()[1]  # "max N retries exceeded"
-        logger.warning("%6.2fs ! %s max retries %s exceeded", waited_s, attempt.ref, tries)
+        words, _, why = str(outcome.value).partition(": ")  # "max N retries exceeded: why"
+        why = why and f": {why}"
+        logger.warning("%6.2fs ! %s max retries %s exceeded%s", waited_s, attempt.ref, words.split()[1], why)
+
+
+def suspect(job_id: str, crashes: Crashes) -> None:
+    """A job starts that was in a process that died."""
+    with_whom = "alone" if crashes.level > 1 else "with few others"
+    logger.info(
+        "job %s is tried %s: a process died that ran it (%s)",
+        printable(job_id),
+        with_whom,
+        printable(crashes.cause),
+    )
+
+
+def makes_room(job_id: str) -> None:
+    """A worker takes nothing but one job that it may not run beside others."""
+    logger.info(
+        "taking no more jobs until there is room for %s: a process died that ran it", printable(job_id)
+    )
 
 
 def left_to_others(outcome: Outcome) -> None:

@@ -16,6 +16,7 @@ from .options import WorkerOptions
 from .places import Places
 from .pump import Pump
 from .standstill import Standstill, Standstills
+from .suspects import Suspects
 from .unread import Unread
 from .wake import Listener
 
@@ -25,6 +26,8 @@ CANCEL_AGAIN_S = 5.0
 _WORTH_TELLING_S, _TELL_AGAIN_S = 0.5, 60.0
 #: Seconds for which a supervised worker announces itself; its supervisor keeps it alive from then on.
 _SUPERVISED_LEASE_S = 30
+#: Seconds between two looks at the queue of a worker that waits for no tokens, because it is about to go.
+_OUTGOING_POLL_S = 0.5
 
 
 class WorkerState(WorkerOptions):
@@ -49,6 +52,7 @@ class WorkerState(WorkerOptions):
         self._claimed: dict[str, ClaimedJob] = {}
         #: ids of claimed jobs whose task was cancelled before its first step
         self._unbegun: set[str] = set()
+        self._suspects = Suspects()
         #: the tasks that take up one of the `max_jobs` places
         self._slots: set[asyncio.Task[Any]] = set()
         #: places that were taken by way of `job_counter` and `sem`, by code that overrides parts of a worker
@@ -59,8 +63,7 @@ class WorkerState(WorkerOptions):
         #: how many jobs were started
         self._started = 0
         #: whether more jobs may be due, and when to look again if not
-        self._more = True
-        self._look_at_s = 0.0
+        self._more, self._look_at_s = True, 0.0
         #: how far Redis's clock is ahead of ours
         self._redis_ahead_ms = 0
         #: what it said last, and when that was by the monotonic clock
@@ -167,6 +170,7 @@ class WorkerState(WorkerOptions):
             )
             self._pump.cohorts = self._cohorts()
             self._pump.known = self._claimed
+            self._pump.caution = self._suspects.settle(self.max_jobs, self._clock())
         return self._pump
 
     def _lease_ms(self) -> int:
@@ -189,15 +193,27 @@ class WorkerState(WorkerOptions):
 
     def _room(self) -> int:
         """Places for jobs, if any may be taken."""
-        if not self.allow_pick_jobs or self._stopping:
+        if self._stopping or not self.allow_pick_jobs:
             return 0
-        free = self.max_jobs - len(self._slots) - self._counted
+        suspects = self._suspects
+        most = suspects.places(self.max_jobs, self._clock()) if suspects.is_careful else self.max_jobs
+        free = most - len(self._slots) - self._counted
         return free if self._places is None else min(free, free + 1 - self._places.taken)
 
     def _free_slots(self) -> int:
         """Places for jobs without the one that is kept for a claim that waits."""
         kept = self._listener is not None and self._listener.has_claim
         return max(0, self._room() - kept)
+
+    def _look_again(self, wait_ms: int) -> None:
+        longest_s = min(self.poll_delay_s, _OUTGOING_POLL_S) if self._outgoing else self.poll_delay_s
+        self._look_at_s = self._clock() + (min(longest_s, wait_ms / 1000) if wait_ms > 0 else longest_s)
+
+    def _say_ready(self) -> None:
+        """Redis has answered: tell whoever waits for it. Once, and before the first job, which may block the loop."""
+        ready, self.on_ready = self.on_ready, None
+        if ready is not None:
+            ready()
 
     def _counts(self) -> str:
         return f"{self.jobs_complete} jobs complete ◆ {self.jobs_failed} failed ◆ {self.jobs_retried} retries"

@@ -39,7 +39,7 @@ if ARGV[4] ~= payload then
 end
 -- A plain arq worker watches the lock from its look at the queue to its claim: that claim must fail.
 write('SET', LOCK .. id, 'aborted', 'PX', 1000)
-redis.call('DEL', LOCK .. id, JOB .. id, RETRY .. id, INTERRUPTED .. id, LEFT .. id)
+redis.call('DEL', LOCK .. id, JOB .. id, RETRY .. id, INTERRUPTED .. id, LEFT .. id, CRASHES .. id)
 redis.call('ZREM', queue, id)
 count('ZREM', aborts, id)
 if ARGV[5] ~= '' then

@@ -7,17 +7,20 @@
 --       6 score to begin at: '-inf', or what the last claim said   7 '1': look at the requests to abort
 --       8 '1': leave a fair share to the other workers   9 epoch of this claim   10 '1': it waited behind BLPOP for a token and
 --       counts only if this worker holds nothing   11 cohorts of this worker, ' NAME NAME ' or '': what one of them has given back is
---       left to others for a while   12 bytes of payloads after which no more jobs are taken   13.. ids: take exactly these instead
+--       left to others for a while   12 bytes of payloads after which no more jobs are taken
+--       13 - 15 about suspects, see include/quarantine.lua   16.. ids: take exactly these instead
 -- Result  {now in ms, ms until the next job is due (0: more are due now, -1: none), score to begin at next time ('' from the
---         start), 1 if a fair share was left to others, jobs}; a job: see include/claimed.lua
+--         start), 1 if a fair share was left to others, jobs}; a job: see include/claimed.lua. And the id of a suspect for which this
+--         worker is to make room, if there is one
 --         {'unknown', 0} if this worker is not presumed alive: whoever released its jobs would not know of new ones
 --         {'busy', 0} if it may only have jobs when it holds none, and holds some
 --         {'late', E} if the worker has given this claim up: only those of epoch E and later count (reclaim.lua)
 --!include keys
 --!include wake
 --!include claimed
+--!include suspects
 local queue, wake, claims, workers, aborts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local EXACTLY = 13
+local EXACTLY = 16
 local waited, cohorts = ARGV[10] == '1', ARGV[11]
 
 -- The token that went before may not be lost: somebody must see what it was left for.
@@ -51,6 +54,7 @@ local LARGEST_PAGE = 1000
 local LONGEST_WAIT_MS = 1e12
 
 local jobs, scores, notes = {}, {}, {}
+--!include quarantine
 local aborts_asked = look_at_aborts and is_zset(aborts) and aborts
 -- ms until the first job may be taken that is due and was left to others; nil: none was left
 local left_ms
@@ -96,9 +100,14 @@ local function take(id, score)
     return false
   end
   local try = (number(values[2]) or 0) + 1
+  local crashes = try > 1 and text_at(CRASHES .. id)
+  if crashes and not is_admitted(id, crashes) then
+    redis.call('DEL', LOCK .. id)
+    return false
+  end
   redis.call('SET', RETRY .. id, try == 1 and '1' or whole(try), 'EX', retry_ttl_s)
   bytes = bytes + (values[1] and #values[1] or 0)
-  jobs[#jobs + 1] = claimed(id, score, values, try, score == DUE_FOR_ABORT and aborts or aborts_asked, stamp)
+  jobs[#jobs + 1] = claimed(id, score, values, try, score == DUE_FOR_ABORT and aborts or aborts_asked, stamp, crashes)
   scores[#scores + 1] = lapse
   scores[#scores + 1] = id
   notes[#notes + 1] = id
@@ -133,7 +142,7 @@ local function take_due(most)
     local due = redis.call('ZRANGEBYSCORE', queue, begin_at, now, 'WITHSCORES', 'LIMIT', offset, size)
     local locks = locks_of(due)
     for i = 1, #due, 2 do
-      if #jobs == most or bytes >= most_bytes then
+      if #jobs >= math.min(most, most_here) or bytes >= most_bytes then
         return true, held, last
       end
       last = due[i + 1]
@@ -156,7 +165,7 @@ if #ARGV >= EXACTLY then
       break
     end
     local score = redis.call('ZSCORE', queue, ARGV[i])
-    if score and tonumber(score) <= now then
+    if score and tonumber(score) <= now and #jobs < most_here then
       take(ARGV[i], score)
     end
   end
@@ -182,7 +191,7 @@ local wait_ms = -1
 if more then
   wait_ms = 0
 else
-  if begin_at == '-inf' and #ARGV < EXACTLY and not left_ms then
+  if begin_at == '-inf' and #ARGV < EXACTLY and not (left_ms or left_suspect) then
     redis.call('DEL', wake) -- everything due is taken: tokens would wake others for nothing
   end
   local next_due = redis.call('ZRANGEBYSCORE', queue, '(' .. whole(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
@@ -193,9 +202,9 @@ else
     wait_ms = wait_ms > 0 and math.min(wait_ms, left_ms) or left_ms
   end
 end
--- The next worker's turn: more is due, or was left to others, or we have taken all we can and somebody else must know when the
--- next job is due.
-if (more or left_by_outgoing or (wait_ms > 0 and #jobs == limit and not waited)) and count('ZCARD', workers) > 1 then
+-- The next worker's turn: more is due, or was left to others, or has no room here, or we have taken all we can and somebody else
+-- must know when the next job is due.
+if (more or left_by_outgoing or awaited or (wait_ms > 0 and #jobs == limit and not waited)) and count('ZCARD', workers) > 1 then
   wake_one(wake)
 end
-return {now, wait_ms, held >= MANY_HELD and last or '', more and shared or 0, jobs}
+return {now, wait_ms, held >= MANY_HELD and last or '', more and shared or 0, jobs, awaited}

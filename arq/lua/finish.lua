@@ -51,6 +51,7 @@ local function done(id, result, keep_ms, hold_ms)
   end
   delete[#delete + 1] = RETRY .. id
   delete[#delete + 1] = INTERRUPTED .. id
+  delete[#delete + 1] = CRASHES .. id
   finished[#finished + 1] = id
 end
 

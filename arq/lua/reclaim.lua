@@ -28,9 +28,9 @@ for i = 1, #held, 2 do
     else
       payload = size_of(JOB .. id)
     end
-    local counts = redis.call('MGET', RETRY .. id, INTERRUPTED .. id)
+    local counts = redis.call('MGET', RETRY .. id, INTERRUPTED .. id, CRASHES .. id)
     local values = {payload, counts[1], counts[2]}
-    jobs[#jobs + 1] = claimed(id, score, values, number(values[2]) or 1, KEYS[2], stamp)
+    jobs[#jobs + 1] = claimed(id, score, values, number(values[2]) or 1, KEYS[2], stamp, counts[3])
   end
 end
 return jobs

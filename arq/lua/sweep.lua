@@ -1,11 +1,13 @@
 -- Give back the jobs of every worker that has not been heard of in time.
 --
 -- KEYS  1 workers that are presumed alive (zset)   2 the same of our first versions, or anything else
--- ARGV  1 prefix
--- Result  worker id, ids of its jobs, worker id, ids of its jobs, ...
+-- ARGV  1 prefix   2 s until the start counters expire
+-- Result  worker id, what was released, worker id, what was released, ...; see include/release.lua
 --!include keys
 --!include wake
 --!include give_back
+--!include suspects
+--!include crashes
 --!include release
 local swept = {}
 
@@ -16,7 +18,7 @@ end
 
 local function sweep(leases, worker)
   swept[#swept + 1] = worker
-  swept[#swept + 1] = release_worker(leases, worker, 'died', '0', '')
+  swept[#swept + 1] = release_worker(leases, worker, 'died', ARGV[2], 'vanished')
 end
 
 for _, worker in ipairs(overdue(KEYS[1])) do

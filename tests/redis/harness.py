@@ -10,7 +10,7 @@ from typing import Any
 import redis
 
 from arq import _leases, _scripts
-from arq._scripts import ClaimAnswer, ClaimedJob, Refusal
+from arq._scripts import Caution, ClaimAnswer, ClaimedJob, Refusal
 from arq.connections import ArqRedis
 from arq.jobs import Job, JobResult, serialize_job
 from arq.utils import timestamp_ms
@@ -20,6 +20,8 @@ from tests.support.eventually import PATIENCE_S, wait_until_async
 QUEUE = "arq:queue"
 #: Seconds for a connection where that is not the subject: the machine may stand still for some.
 CONNECT_S = 20
+#: Claims of single steps take suspects as any other job.
+CARELESS = Caution(10_000, 0, "beside")
 
 
 @contextlib.asynccontextmanager
@@ -100,8 +102,8 @@ async def claim(
 ) -> ClaimAnswer:
     """Claim due jobs as a worker of that id does."""
     await _leases.register(pool, worker_id, 60_000)
-    options = {"lock_ms": 60_000, "fair": False} | options
-    call = _scripts.claim(queue_name, worker_id, limit=limit, **options)
+    chosen: dict[str, Any] = {"lock_ms": 60_000, "fair": False, "caution": CARELESS}
+    call = _scripts.claim(queue_name, worker_id, limit=limit, **chosen | options)
     answer = _scripts.read_claim(await _scripts.run(pool, call))
     assert not isinstance(answer, Refusal), answer
     return answer

@@ -158,7 +158,7 @@ class Settings:
     assert statuses == [9, 9, 9, 0]
     result = await job.result_info()
     assert result is not None
-    assert str(result.result) == "max 3 retries exceeded"
+    assert str(result.result) == "max 3 retries exceeded: its process died 3 times (vanished)"
 
 
 # ---------------------------------------------------------------- --watch

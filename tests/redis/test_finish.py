@@ -212,25 +212,25 @@ async def test_a_lost_job_is_named_and_left_alone(arq_redis: ArqRedis) -> None:
 async def test_released_jobs_are_where_they_were(arq_redis: ArqRedis, held: ClaimedJob) -> None:
     await old_enqueue(arq_redis, "b", score=OLD_SCORE + 1)
     await claim(arq_redis, "w")
-    assert set(await _leases.release(arq_redis, "w")) == {"a", "b"}
+    assert set((await _leases.release(arq_redis, "w")).job_ids) == {"a", "b"}
     assert await arq_redis.zrange(QUEUE, 0, -1, withscores=True) == [(b"a", OLD_SCORE), (b"b", OLD_SCORE + 1)]
     assert await keys(arq_redis, "arq:in-progress:*") == await keys(arq_redis, "arq:claims:*") == set()
     assert [one.job_try for one in (await claim(arq_redis, "w2")).jobs] == [2, 2]
-    assert await _leases.release(arq_redis, "w") == []
+    assert (await _leases.release(arq_redis, "w")).job_ids == []
 
 
 async def test_release_reaches_every_queue_the_worker_took_from(arq_redis: ArqRedis) -> None:
     await arq_redis.enqueue_job("f", _job_id="a", _queue_name="other queue")
     await claim(arq_redis, "w", queue_name="other queue")
     score = await arq_redis.zscore("other queue", "a")
-    assert await _leases.release(arq_redis, "w") == ["a"]
+    assert (await _leases.release(arq_redis, "w")).job_ids == ["a"]
     assert await arq_redis.zscore("other queue", "a") != score
 
 
 async def test_release_leaves_what_others_hold(arq_redis: ArqRedis) -> None:
     await lock_lapsed(arq_redis)
     await claim(arq_redis, "w2")
-    assert await _leases.release(arq_redis, "w") == []
+    assert (await _leases.release(arq_redis, "w")).job_ids == []
     assert await arq_redis.get("arq:in-progress:a") == b"w2"
     assert await keys(arq_redis, "arq:claims:*") == {"arq:claims:w2"}
 
@@ -256,7 +256,7 @@ async def test_only_overdue_workers_are_swept(arq_redis: ArqRedis) -> None:
     await _leases.deregister(arq_redis, "unknown")
 
     async def swept() -> dict[str, list[str]]:
-        return await _leases.sweep(arq_redis)
+        return {name: released.job_ids for name, released in (await _leases.sweep(arq_redis)).items()}
 
     assert await wait_until_async(swept) == {"dead": ["of dead"]}
     assert await arq_redis.zrange("arq:leases", 0, -1) == [b"alive"]
@@ -276,5 +276,5 @@ async def test_a_renewed_worker_is_not_swept(arq_redis: ArqRedis, held: ClaimedJ
 async def test_a_worker_may_hold_thousands(arq_redis: ArqRedis) -> None:
     await arq_redis.enqueue_jobs(["f"] * 1100)
     await claim(arq_redis, "w", limit=1100)
-    assert len(await _leases.release(arq_redis, "w")) == 1100
+    assert len((await _leases.release(arq_redis, "w")).job_ids) == 1100
     assert len((await claim(arq_redis, "w2", limit=5000)).jobs) == 1100

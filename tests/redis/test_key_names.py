@@ -180,7 +180,7 @@ async def test_the_jobs_of_a_dead_old_worker_are_given_back(
 ) -> None:
     await stand_as_old(pool, "old:1", "a", "b")
     await stand_as_old(pool, "old:2", "c", deadline=timestamp_ms() + 600_000)
-    assert await _leases.sweep(pool) == {"old:1": ["a", "b"]}
+    assert (await _leases.sweep(pool))["old:1"].job_ids == ["a", "b"]
     assert await _leases.sweep(pool) == {}
     assert await members(pool, OLD_REGISTER) == ["old:2"]
     async with running(on("arq:queue", redis_settings)):
@@ -203,7 +203,7 @@ async def test_what_else_stands_in_the_old_register_stays(pool: ArqRedis) -> Non
 async def test_an_old_register_that_is_something_else(pool: ArqRedis, kind: str) -> None:
     await create(pool, kind, OLD_REGISTER)
     await _leases.register(pool, "dead", 0)
-    assert await _leases.sweep(pool) == {"dead": []}
+    assert (await _leases.sweep(pool))["dead"].job_ids == []
     assert await pool.exists(OLD_REGISTER)
 
 

@@ -384,7 +384,7 @@ async def test_B16_the_jobs_of_a_dead_worker_are_free_at_once(arq_redis: ArqRedi
     await arq_redis.enqueue_job("quick", _job_id="a")
     await claim(arq_redis, "dead", lock_ms=310_000)
     assert await arq_redis.get("arq:in-progress:a") == b"dead"
-    assert await _leases.release(arq_redis, "dead") == ["a"]
+    assert (await _leases.release(arq_redis, "dead")).job_ids == ["a"]
     assert ids(await claim(arq_redis, "alive")) == ["a"]
 
 

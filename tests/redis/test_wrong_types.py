@@ -39,6 +39,7 @@ OF_A_JOB = {
     "retry": "string",
     "interrupted": "string",
     "left": "string",
+    "crashes": "string",
     "result": "string",
 }
 #: No numbers that anybody could count with.
@@ -48,6 +49,7 @@ OF_A_WORKER = {
     "arq:claims:{worker}": "hash",
     "arq:epoch:{worker}": "string",
     "arq:leases": "zset",
+    f"arq:quarantine:{QUEUE}": "string",
     f"arq:lookers:{QUEUE}": "zset",
     f"arq:wake:{QUEUE}": "list",
     "arq:abort": "zset",
@@ -148,7 +150,7 @@ async def test_a_key_of_a_job_that_is_given_back(pool: ArqRedis, name: str, kind
     await claim(pool, "w")
     await spoil(pool, f"arq:{name}:v", kind)
     released = await _scripts.run(pool, _scripts.release("w", why))
-    assert set(released) >= {b"a", b"b"}
+    assert set(released[0]) >= {b"a", b"b"}
     assert not await pool.exists("arq:claims:w", "arq:in-progress:a", "arq:in-progress:b")
     assert set(ids(await claim(pool, "next"))) == {"a", "v", "b"}
 
@@ -267,14 +269,14 @@ async def test_notes_of_claims_that_nobody_can_read(pool: ArqRedis, note: str) -
     await _scripts.run(pool, _scripts.extend(QUEUE, "w", 60_000, ["a", "v"]))
     held, _ = _scripts.read_jobs(await _scripts.run(pool, _scripts.reclaim("w", 1)))
     assert "a" in [job.job_id for job in held]
-    assert await _leases.release(pool, "w") == ["a", "v"]
+    assert (await _leases.release(pool, "w")).job_ids == ["a", "v"]
     assert not await pool.exists("arq:in-progress:a", "arq:in-progress:v", "arq:claims:w")
     assert "a" in ids(await claim(pool, "next"))
 
 
 async def test_members_of_the_register_that_are_not_text(pool: ArqRedis) -> None:
     await pool.zadd("arq:leases", {b"\xff": 1})
-    assert await _leases.sweep(pool) == {"\\xff": []}
+    assert (await _leases.sweep(pool))["\\xff"].job_ids == []
     assert await _leases.sweep(pool) == {}
 
 
@@ -415,7 +417,7 @@ async def test_an_id_that_is_not_text_of_a_dead_worker(
 ) -> None:
     await pool.zadd(QUEUE, {b"\xff": 1})
     await claim(pool, "dead")
-    assert await _leases.release(pool, "dead") == ["\\xff"]
+    assert (await _leases.release(pool, "dead")).job_ids == ["\\xff"]
     assert not caplog.records
 
 

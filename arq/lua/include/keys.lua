@@ -3,7 +3,7 @@ local prefix = ARGV[1]
 local JOB, LOCK, RETRY = prefix .. 'job:', prefix .. 'in-progress:', prefix .. 'retry:'
 local RESULT, INTERRUPTED = prefix .. 'result:', prefix .. 'interrupted:'
 local CLAIMS, EPOCH, LEFT = prefix .. 'claims:', prefix .. 'epoch:', prefix .. 'left:'
-local WAKE = prefix .. 'wake:'
+local WAKE, CRASHES, QUARANTINE = prefix .. 'wake:', prefix .. 'crashes:', prefix .. 'quarantine:'
 
 -- Redis's clock in us and ms: the clocks of producers and workers need not agree.
 local function now_us()

@@ -1,8 +1,9 @@
 -- Give back everything that a worker holds: its jobs get the score they had before, and become free again.
--- Returns the ids of the jobs. Jobs whose lock names somebody else are left alone.
--- `why`: 'unbegun' (the worker leaves and has begun none of them), 'stopped' (a shutdown ended them) or 'died'. `cohort`: see
--- include/give_back.lua.
-local function release_worker(leases, worker, why, retry_ttl_s, cohort)
+-- Returns {ids of the jobs, id of the one that is blamed for the worker's death or '', 1 if one was a suspect before}. Jobs whose
+-- lock names somebody else are left alone.
+-- `why`: 'unbegun' (the worker leaves and has begun none of them), 'stopped' (a shutdown ended them) or 'died'. `detail`: how it
+-- died, or when it was stopped its cohort, see include/give_back.lua.
+local function release_worker(leases, worker, why, retry_ttl_s, detail)
   local claims = CLAIMS .. worker
   local held = all_of(claims)
   local released, queues = {}, {}
@@ -18,7 +19,7 @@ local function release_worker(leases, worker, why, retry_ttl_s, cohort)
       if why == 'unbegun' then
         uncount(id)
       elseif why == 'stopped' then
-        forgive(id, retry_ttl_s, cohort)
+        forgive(id, retry_ttl_s, detail)
       end
       released[#released + 1] = id
     end
@@ -31,5 +32,9 @@ local function release_worker(leases, worker, why, retry_ttl_s, cohort)
       redis.call('RPUSH', WAKE .. queue, '1')
     end
   end
-  return released
+  local culprit, was_suspected = '', false
+  if why == 'died' then
+    culprit, was_suspected = blame(released, detail, retry_ttl_s)
+  end
+  return {released, culprit, was_suspected and 1 or 0}
 end

@@ -136,7 +136,8 @@ def test_f01_a_killed_worker_is_replaced_and_its_jobs_are_released() -> None:
     play.feed(Released(f"pool:host:1:{key:08x}", ("j1",)))
     assert play.machine.pool.lost == {}
     assert play.said("jobs.released")[-1] == {
-        "slot": 1, "worker": f"pool:host:1:{key:08x}", "n": 1, "ids": ["j1"],
+        "slot": 1, "worker": f"pool:host:1:{key:08x}", "n": 1, "ids": ["j1"], "cause": "SIGKILL",
+        "blamed": None,
     }  # fmt: skip
 
 
