@@ -99,7 +99,10 @@ def _same(sent: BaseException, back: Any) -> bool:
 
 def notes_of(exc: BaseException) -> list[str]:
     """The notes of an exception."""
-    notes = getattr(exc, "__notes__", None)
+    try:
+        notes = getattr(exc, "__notes__", None)
+    except Exception:  # noqa: BLE001  (one that was rebuilt in part, and hands on to what is missing)
+        return []
     return [note for note in notes if isinstance(note, str)] if isinstance(notes, list | tuple) else []
 
 

@@ -49,7 +49,8 @@ def serialize_job(
     data = {"t": job_try, "f": function_name, "a": args, "k": kwargs, "et": enqueue_time_ms}
     try:
         return _dump(data, serializer)
-    except Exception as exc:
+    except BaseException as exc:  # whatever a class in it raises
+        pass_on_interrupt(exc, lambda: _dump(data, serializer))
         raise SerializationError(f'unable to serialize job "{function_name}"') from exc
 
 

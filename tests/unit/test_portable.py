@@ -14,7 +14,14 @@ from typing import Any, ClassVar, Self
 import pytest
 
 from arq._salvage import read_result
-from arq.jobs import DeserializationError, JobResult, SerializationError, Unreadable, serialize_result
+from arq.jobs import (
+    DeserializationError,
+    JobResult,
+    SerializationError,
+    Unreadable,
+    serialize_job,
+    serialize_result,
+)
 from arq.utils import safe_repr
 from arq.worker import FailedJobs
 
@@ -355,6 +362,13 @@ def test_a_serializer_of_ones_own_that_knows_exceptions() -> None:
     assert str(back).endswith("ApiError: x")
 
 
+@pytest.mark.parametrize("exc", [TypeError("no"), KeyboardInterrupt(), SystemExit(1), BaseException("panic")])
+def test_arguments_that_a_producer_can_not_write(exc: BaseException) -> None:
+    with pytest.raises(SerializationError, match='^unable to serialize job "f"$') as caught:
+        serialize_job("f", (Refusing(exc),), {}, None, 1)
+    assert caught.value.__cause__ is exc
+
+
 class InterruptedOnce:
     """Somebody presses Ctrl-C while it is pickled."""
 
@@ -371,6 +385,8 @@ class InterruptedOnce:
 def test_a_real_interrupt_is_not_taken_for_the_jobs() -> None:
     with pytest.raises(KeyboardInterrupt):
         written(InterruptedOnce(), success=True)
+    with pytest.raises(KeyboardInterrupt):
+        serialize_job("f", (InterruptedOnce(),), {}, None, 1)
 
 
 def test_safe_repr_is_what_lists_use() -> None:
