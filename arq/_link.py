@@ -24,6 +24,7 @@ from . import _spans
 from ._exits import end_copy
 from ._patience import Patience
 from ._scripts import Call, run_all
+from ._servers import explained
 
 #: Seconds to wait for an answer. Redis may stop for seconds to fork or to load; longer means that the peer is gone.
 REPLY_TIMEOUT_S = 10.0
@@ -129,7 +130,7 @@ async def read_answer(connection: Connection) -> Any:
     except ResponseError as exc:
         if str(exc).startswith("Protocol error"):  # its last words: it has hung up
             raise RedisConnectionError(str(exc)) from exc
-        return exc
+        return explained(exc)
 
 
 def in_motion(connection: Connection | None) -> tuple[int, int] | None:

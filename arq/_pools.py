@@ -13,12 +13,12 @@ from redis.asyncio.cluster import RedisCluster
 from redis.cluster import RedisCluster as SyncRedisCluster
 from redis.exceptions import ConnectionError
 
+from ._servers import NO_CLUSTER
+
 #: Seconds to wait for a connection when all are in use. redis-py's own pool that waits has the same limit.
 WAIT_S = 20.0
 #: Pauses between two looks for one, in s.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.001, 0.05
-
-NO_CLUSTER = "Redis Cluster is not supported by arq: use a server that runs with cluster-enabled no"
 
 
 def pool_of(given: Any) -> ConnectionPool:

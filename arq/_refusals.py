@@ -8,13 +8,14 @@ from redis.exceptions import (
     ClusterDownError,
     ConnectionError,
     MasterDownError,
-    NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     ResponseError,
     TimeoutError,
     TryAgainError,
 )
+
+from ._servers import is_refusal
 
 #: What passes when Redis is back, writable or has memory again. (OSError includes the built-in TimeoutError.)
 PASSING: tuple[type[Exception], ...] = (
@@ -60,6 +61,6 @@ def is_lost(exc: Exception) -> bool:
 
 def blames_item(exc: Exception) -> bool:
     """Whether Redis has answered that something is wrong with what it was sent, not with itself or our rights."""
-    if not isinstance(exc, ResponseError) or isinstance(exc, NoPermissionError) or passes(exc):
+    if not isinstance(exc, ResponseError) or is_refusal(exc) or passes(exc):
         return False
     return _FOR_ALL.search(str(exc)) is None

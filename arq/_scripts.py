@@ -6,6 +6,7 @@ in `lua/include/`.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import math
@@ -16,8 +17,9 @@ from enum import StrEnum
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
+from ._ask import answers_to
 from ._keys import (
     LEASES_KEY,
     OLD_LEASES_KEY,
@@ -27,6 +29,7 @@ from ._keys import (
     old_lookers_key,
     wake_key,
 )
+from ._servers import explained
 from ._sizes import MOST_BYTES
 from .constants import abort_job_max_age, abort_jobs_ss
 from .utils import LONGEST_MS
@@ -518,19 +521,17 @@ async def run_all(
     if unknown:  # a fresh server, or one whose scripts were flushed
         for i, answer in zip(unknown, await send([calls[i].by_text() for i in unknown]), strict=True):
             answers[i] = answer
-    for answer in answers:
-        if isinstance(answer, Exception):
-            raise answer
+    for call, answer in zip(calls, answers, strict=True):
+        if isinstance(answer, ResponseError):
+            raise explained(answer, call.script.text, call.keys)
     return answers
 
 
 async def run(redis: Redis, call: Call) -> Any:
-    """Run a script on a client's pool.
+    """Run a script through a client.
 
     Raises:
         redis.exceptions.RedisError: as the client does.
     """
-    try:
-        return await redis.execute_command(*call.by_sha())  # type: ignore[no-untyped-call]
-    except NoScriptError:
-        return await redis.execute_command(*call.by_text())  # type: ignore[no-untyped-call]
+    (answer,) = await run_all(functools.partial(answers_to, redis), [call])
+    return answer

@@ -17,17 +17,19 @@ from redis.asyncio.sentinel import Sentinel
 from redis.exceptions import AuthenticationError, RedisError, WatchError
 
 from . import _scripts
+from ._ask import ask, members_with_scores
 from ._batch import Batcher, send_apart
 from ._blocking import PatientRedis
 from ._keys import check_job_id, check_queue_name, job_key
 from ._lane import ANSWER_S, Lane
-from ._link import Link
 from ._looks import Looks
 from ._names import elsewhere
 from ._pools import pool_of, wait_when_all_are_in_use
+from ._probe import log_redis_info, probe
 from ._redis_settings import RedisSettings, address, call_retry, client_options, sentinel_options
 from ._refusals import is_lost
 from ._salvage import read_job, read_result, unread_job, unread_result
+from ._servers import is_refusal
 from ._sizes import ALWAYS_TAKEN, MOST_ITEMS, Pages, SizeLimit, fitting, too_large
 from ._text import printable
 from .constants import default_queue_name, expires_extra_ms, result_key_prefix
@@ -302,22 +304,31 @@ class ArqRedis(PatientRedis):
         What can't be read here is replaced as by `Job.info`. Of a result that can't be read at all only the id is
         known: it has function `<unknown>`, times of 1970, and the reason as its result.
         """
-        keys = [key async for key in self.scan_iter(match=result_key_prefix + "*", count=1000)]
+        keys = await self._result_keys()
         results: list[JobResult] = []
         if type(self)._get_job_result is not _GET_JOB_RESULT:
-            results = [await self._get_job_result(key) for key in set(keys)]
+            results = [await self._get_job_result(key) for key in keys]
             return sorted(results, key=attrgetter("enqueue_time"))
-        pages = Pages(sorted(set(keys)))
+        pages = Pages(sorted(keys))
         for page in pages:
-            payloads = await self.mget(page)
+            payloads = await ask(self, "MGET", *page)
             pages.had([len(payload or b"") for payload in payloads])
             for key, payload in zip(page, payloads, strict=True):
                 if payload is not None:  # it may have expired since the scan
                     results.append(self._read_result(key, payload))
         return sorted(results, key=attrgetter("enqueue_time"))
 
+    async def _result_keys(self) -> set[bytes]:
+        keys: set[bytes] = set()
+        cursor = b"0"
+        while True:
+            cursor, found = await ask(self, "SCAN", cursor, "MATCH", result_key_prefix + "*", "COUNT", 1000)
+            keys.update(found)
+            if cursor == b"0":
+                return keys
+
     async def _get_job_result(self, key: bytes) -> JobResult:
-        payload = await self.get(key)
+        payload = await ask(self, "GET", key)
         if payload is None:
             raise KeyError(f'job "{key.decode()}" not found')
         return self._read_result(key, payload)
@@ -342,9 +353,9 @@ class ArqRedis(PatientRedis):
         """
         queue_name = queue_name if queue_name is not None else self.default_queue_name
         if type(self)._get_job_def is not _GET_JOB_DEF:
-            due: list[Any] = await self.zrange(queue_name, 0, -1, withscores=True)
+            due = await members_with_scores(self, queue_name)
             return [await self._get_job_def(job_id, int(score)) for job_id, score in due]
-        members: list[Any] = await self.zrange(queue_name, 0, -1)
+        members: list[bytes] = await ask(self, "ZRANGE", queue_name, 0, -1)
         job_ids = [member.decode(errors="replace") for member in members]
         jobs: list[JobDef] = []
         pages = Pages(job_ids)
@@ -363,7 +374,7 @@ class ArqRedis(PatientRedis):
         Raises:
             RuntimeError: there is no such job.
         """
-        payload: Any = await self.get(job_key(job_id.decode()))
+        payload = await ask(self, "GET", job_key(job_id.decode()))
         if payload is None:
             raise RuntimeError(f'job "{job_key(job_id.decode())}" not found')
         return self._read_job(job_id.decode(), score, payload)
@@ -444,7 +455,8 @@ async def create_pool(
         job_serializer, job_deserializer, default_queue_name, expires_extra_ms: see `ArqRedis`.
 
     Raises:
-        redis.exceptions.RedisError, OSError: Redis could not be reached, or refused the credentials.
+        redis.exceptions.RedisError, OSError: Redis could not be reached, refused the credentials, or is a node of a
+            Redis Cluster, which is not supported.
         RuntimeError: `sentinel` is set and `host` is not a list.
     """
     settings = settings_ or RedisSettings()
@@ -459,10 +471,10 @@ async def create_pool(
             expires_extra_ms=expires_extra_ms,
         )
         try:
-            await _probe(pool)
+            await probe(pool.connection_pool)
         except (TimeoutError, OSError, RedisError) as exc:
             await pool.close(close_connection_pool=True)
-            if retry >= settings.conn_retries or isinstance(exc, AuthenticationError):
+            if retry >= settings.conn_retries or isinstance(exc, AuthenticationError) or is_refusal(exc):
                 raise
             logger.warning(
                 "redis connection error %s:%s %s %s, %s retries remaining...",
@@ -486,17 +498,6 @@ def _make_client(settings: RedisSettings, connect: Callable[..., ArqRedis], **ar
         wait_when_all_are_in_use(client.connection_pool)
     client._lane = Lane(client.connection_pool, ANSWER_S, call_retry(settings))
     return client
-
-
-async def _probe(pool: ArqRedis) -> None:
-    """Reach Redis once, without the retries of the pool: `create_pool` counts its own."""
-    link = Link(pool.connection_pool)
-    try:
-        (answer,) = await link.commands([("PING",)])
-    finally:
-        await link.drop()
-    if isinstance(answer, Exception):
-        raise answer
 
 
 def _connector(settings: RedisSettings) -> Callable[..., ArqRedis]:
@@ -525,18 +526,3 @@ def _connect_by_sentinel(settings: RedisSettings, **arq_options: Any) -> ArqRedi
         setattr(client, name, value)
     client._sentinels = sentinel.sentinels
     return client
-
-
-async def log_redis_info(redis: Redis, log_func: Callable[[str], Any]) -> None:
-    """Log version, memory, clients and number of keys of the server through `log_func`."""
-    async with redis.pipeline(transaction=False) as pipe:
-        for section in ("Server", "Memory", "Clients"):
-            pipe.info(section=section)
-        pipe.dbsize()
-        server, memory, clients, key_count = await pipe.execute()
-    log_func(
-        f"redis_version={server.get('redis_version', '?')} "
-        f"mem_usage={memory.get('used_memory_human', '?')} "
-        f"clients_connected={clients.get('connected_clients', '?')} "
-        f"db_keys={key_count}"
-    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _scripts
 from ._abort import aborted_result
+from ._ask import ask
 from ._errors import DeserializationError, ResultNotFound, SerializationError
 from ._keys import result_key
 from ._names import elsewhere
@@ -76,7 +77,7 @@ async def look(redis: Redis, job_id: str, queue_name: str) -> tuple[bytes | None
         return found
     async with redis.pipeline(transaction=False) as pipe:
         for command in look_commands([(job_id, queue_name)]):
-            pipe.execute_command(*command)
+            pipe.execute_command(*command, NEVER_DECODE=True)
         score, payload = await pipe.execute()
     return payload, score is not None
 
@@ -211,7 +212,7 @@ class Job:
         Raises:
             DeserializationError: nothing of the result can be read.
         """
-        payload: Any = await self._redis.get(result_key(self.job_id))
+        payload = await ask(self._redis, "GET", result_key(self.job_id))
         return None if payload is None else read_result(payload, deserializer=self._deserializer)
 
     async def status(self) -> JobStatus:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
+from ._ask import ask
 from ._errors import FailedJobs, JobExecutionFailed, Retry, RetryJob
 from ._exits import run_to_end
 from ._function import Function, func
@@ -18,6 +19,7 @@ from ._keys import health_key
 from ._names import elsewhere
 from ._refusals import blames_item, passes
 from ._salvage import is_unread
+from ._servers import is_refusal
 from ._worker.settings import read_options
 from ._worker.stopping import Stopping
 from ._worker.threads import tell_who_goes_on
@@ -53,7 +55,7 @@ if not TYPE_CHECKING:
         return elsewhere(__name__, name)
 
 
-#: A note on exceptions that say that Redis could not be reached when the worker started.
+#: A note on exceptions that say that Redis could not be reached when the worker started, or lets it do nothing.
 CONNECTING = "while connecting to redis"
 
 
@@ -208,6 +210,7 @@ class Worker(Waiting, Stopping):
                 await self._get_pump().exchange()
             await asyncio.sleep(self._complaints.backoff.next_s())
         else:
+            _note_refusal(exc)
             raise exc
 
     def _queue_text(self) -> str:
@@ -294,7 +297,7 @@ class Worker(Waiting, Stopping):
         if self.tasks or self._get_pump().has_endings or (self._more and not has_enough):
             return False
         if not has_enough:
-            self.queued = await self.pool.zcard(self.queue_name)
+            self.queued = await ask(self.pool, "ZCARD", self.queue_name)
             if self.queued and not await self._is_left_to_others(self.queued):
                 return False
         await self._get_pump().leave()
@@ -327,6 +330,14 @@ def _refuse_in_a_loop() -> None:
 
 
 _POLL_ITERATION = Worker._poll_iteration
+
+
+def _note_refusal(exc: Exception) -> None:
+    """That Redis lets a worker do nothing is as if it could not be reached: a traceback of ours tells nobody more."""
+    if is_refusal(exc):
+        exc.add_note(CONNECTING)
+
+
 _OPTIONS = frozenset(inspect.signature(Worker).parameters)
 
 

@@ -32,7 +32,7 @@ from .patience import is_done
 from .spawn import Pipes
 from .title import present_as
 from .traces import trace_of, whole_trace_of
-from .trouble import is_redis_away, redis_refusal, short
+from .trouble import is_redis_away, is_redis_wrong, redis_refusal, short
 
 ORPHAN_MARGIN_S = 4.5
 CLOSE_S = 5.0
@@ -283,6 +283,9 @@ class Session:
     def _explain(self, error: Exception) -> int:
         if not self._hook_failed and is_redis_away(error):
             return fail(self._line, "temp", error, ChildCode.TEMPFAIL)
+        if not self._hook_failed and is_redis_wrong(error):
+            self._line.send_surely("fatal", kind="settings", exc=short(error), trace="")
+            return ChildCode.IMPORT
         if refusal := redis_refusal(error):
             self._line.send_surely("fatal", kind="boot", exc=refusal, trace="")
             return ChildCode.BOOT

@@ -3,6 +3,7 @@
 from redis import exceptions as redis_errors
 
 from arq._refusals import passes
+from arq._servers import is_wrong_server
 
 from .shown import redacted
 
@@ -21,6 +22,11 @@ def redis_refusal(error: BaseException) -> str:
     said = any(word in str(error) for word in REFUSAL_WORDS)
     is_refusal = isinstance(error, REFUSALS) or (isinstance(error, redis_errors.RedisError) and said)
     return short(error) if is_refusal else ""
+
+
+def is_redis_wrong(error: BaseException) -> bool:
+    """Do the settings lead to a server that no worker can use, whenever it is tried?"""
+    return is_wrong_server(error)
 
 
 def short(error: BaseException) -> str:

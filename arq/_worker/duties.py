@@ -13,6 +13,7 @@ from time import monotonic, time
 from redis.exceptions import ResponseError
 
 from .. import _scripts
+from .._ask import ask
 from .._health import Tally, format_line
 from .._link import REPLY_TIMEOUT_S
 from .._patience import Patience
@@ -196,11 +197,12 @@ class Duties(WorkerState):
         if self.supervised or not (is_due or self._amend_health):
             return
         self._amend_health = False
-        self.queued = await self.pool.zcard(self.queue_name)
+        self.queued = await ask(self.pool, "ZCARD", self.queue_name)
         ongoing = sum(not task.done() for task in self.tasks.values())
         tally = Tally(self.jobs_complete, self.jobs_failed, self.jobs_retried, ongoing, self.queued)
         line = format_line(tally, datetime.now())  # noqa: DTZ005  (the line has local time)
-        await self.pool.set(self.health_check_key, line.encode(), px=to_ms(self.health_check_interval + 1))
+        life_ms = to_ms(self.health_check_interval + 1)
+        await ask(self.pool, "SET", self.health_check_key, line, "PX", life_ms)
         if not is_due:
             return
         last_counts, counts = self._last_health_check_log, str(tally)

@@ -10,6 +10,7 @@ from collections.abc import Coroutine
 from time import monotonic
 from typing import Any
 
+from .._ask import ask
 from .._exits import as_failure, asks_to_stop, end_copy
 from .._keys import in_progress_key
 from .._scripts import ClaimAnswer, ClaimedJob, Ending
@@ -64,9 +65,9 @@ class JobRunner(Writing, Quarantine):
         most = self.queue_read_limit
         if self.burst and self.max_burst_jobs >= 0:
             most = min(most, self.max_burst_jobs - self._started)
-        now_ms = self._redis_now_ms()
-        job_ids: list[Any] = await self.pool.zrangebyscore(
-            self.queue_name, "-inf", now_ms, start=self._queue_read_offset, num=most
+        limit = ("LIMIT", self._queue_read_offset, most)
+        job_ids: list[bytes] = await ask(
+            self.pool, "ZRANGEBYSCORE", self.queue_name, "-inf", self._redis_now_ms(), *limit
         )
         self._more = False
         self._look_again(-1)

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from .._function import Function
 from .._keys import check_health_key, check_queue_name, health_key
+from .._pools import pool_of
 from ..connections import ArqRedis, RedisSettings
 from ..constants import default_queue_name, expires_extra_ms
 from ..cron import CronJob
@@ -70,6 +71,7 @@ class WorkerOptions:
 
     Raises:
         RuntimeError: neither a function nor a cron job was given, or something else where one must stand.
+        TypeError: `redis_pool` is a client of Redis Cluster, or not of redis.asyncio.
         ValueError: `queue_name` is None and there is no `redis_pool`; it, or `health_check_key`, is the name of another
             key; two functions or cron jobs share a name; an option has a value that it can't have.
         ImportError: there is nothing at a dotted path.
@@ -113,6 +115,8 @@ class WorkerOptions:
     ) -> None:
         self.functions = registry(functions, cron_jobs)
         self.cron_jobs = list(cron_jobs) if cron_jobs is not None else None
+        if redis_pool is not None:
+            pool_of(redis_pool)
         if queue_name is None:
             if redis_pool is None:
                 raise ValueError("If queue_name is absent, redis_pool must be present.")

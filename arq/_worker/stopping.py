@@ -11,8 +11,10 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from .._ask import ask
 from .._link import REPLY_TIMEOUT_S
 from .._refusals import passes
+from .._servers import is_refusal
 from .main_task import MainTask
 from .overridable import Overridable
 from .signals import SignalHandlers
@@ -222,10 +224,12 @@ class Stopping(Overridable):
             try:
                 await pump.leave()
                 if not self.supervised:
-                    await self.pool.delete(self.health_check_key)
+                    await ask(self.pool, "DEL", self.health_check_key)
                 break
             except (RedisError, OSError) as exc:
                 lost = pump.unwritten()
+                if is_refusal(exc) and not lost:
+                    break  # it has been told already, and nothing could be told to Redis
                 if not passes(exc) or _gives_up(backoff.tries + 1, self._clock() - begun_s, lost):
                     logger.warning(
                         "leaving without redis (%r); outcomes not written: %s", exc, lost or "none"

@@ -77,6 +77,7 @@ class Listener:
         self._stage = _Stage.NONE
         self._claim: tuple[Any, ...] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._has_told = False
 
     @property
     def has_claim(self) -> bool:
@@ -144,8 +145,7 @@ class Listener:
         self._stage = _Stage.RESTING if refused else _Stage.NONE
         self._hear(token is not None and not refused, claimed)
         if refused:
-            self._old_key = None  # it is something else, or not permitted
-            logger.debug("no wake-up tokens: %r", token)
+            self._note_refusal(token)
             await self._rest(clock() - began_s)
 
     async def _ask(self) -> tuple[Any, Any]:
@@ -164,6 +164,14 @@ class Listener:
             self._lost()
         self._patience.stop()
         await self._link.drop()
+
+    def _note_refusal(self, refusal: Exception) -> None:
+        if self._old_key is not None:
+            self._old_key = None  # it is something else, or not permitted
+        elif not self._has_told:
+            self._has_told = True
+            kind = type(refusal).__name__
+            logger.warning("no wake-up tokens, new jobs wait for poll_delay: %s: %s", kind, refusal)
 
     async def _rest(self, waited_s: float) -> None:
         await asyncio.sleep(rest_s(waited_s))
