@@ -16,15 +16,10 @@ Command = tuple[Any, ...]
 
 
 async def answers_to(redis: Redis, commands: Sequence[Command]) -> list[Any]:
-    """Send commands; what Redis refuses comes back as an exception in the list.
+    """Send commands one by one; what Redis refuses comes back as an exception in the list.
 
-    `ArqRedis` sends them in one round trip, past `decode_responses`, `encoding` and response callbacks. Any other
-    client is asked one by one, as its owner's tracing expects it.
+    By `execute_command`, which is what tracing and subclasses look at.
     """
-    lane = getattr(redis, "_lane", None)
-    if lane is not None:
-        found: list[Any] = await lane.commands(commands)
-        return found
     return [await _answer_of(redis, command) for command in commands]
 
 

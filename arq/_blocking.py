@@ -12,6 +12,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.client import Monitor, Pipeline, PubSub
+from redis.client import NEVER_DECODE
 
 #: Where a blocking command says how long it waits: index among its words, and how many of these units are a second.
 _WAITS: dict[str, tuple[int, int]] = {
@@ -118,11 +119,14 @@ class _PatientMonitor(Monitor):
 
 
 class PatientRedis(Redis):
-    """A client whose blocking commands wait as long as they say."""
+    """A client whose blocking commands wait as long as they say, and that can be asked for answers as they come."""
 
     async def _send_command_parse_response(
         self, conn: Any, command_name: Any, *args: Any, **opts: Any
     ) -> Any:
+        if NEVER_DECODE in opts:  # redis-py would still apply response callbacks
+            await conn.send_command(*args)
+            return await conn.read_response(disable_decoding=True)
         with patient(conn, wait_s(args)):
             return await super()._send_command_parse_response(conn, command_name, *args, **opts)  # type: ignore[no-untyped-call]
 

@@ -64,14 +64,17 @@ async def log_redis_info(redis: Redis, log_func: Callable[[str], Any]) -> None:
         logger.debug("redis does not say what it is: %r", sections[0])
         return
     log_func(
-        f"redis_version={server.get('redis_version', '?')} "
+        f"redis_version={server.get('redis_version', '?')}{_own_version(server)} "
         f"mem_usage={memory.get('used_memory_human', '?')} "
         f"clients_connected={clients.get('connected_clients', '?')} "
-        f"db_keys={'?' if isinstance(key_count, Exception) else key_count}" + _own_version(server)
+        f"db_keys={'?' if isinstance(key_count, Exception) else key_count}"
     )
 
 
 def _own_version(server: dict[str, Any]) -> str:
-    """What servers that are not Redis call themselves: their `redis_version` is that of the Redis they are like."""
+    """What servers that are not Redis call themselves: their `redis_version` is that of the Redis they are like.
+
+    In the same word: there are programs that read this line, up to its end.
+    """
     field = f"{server.get('server_name', 'redis')}_version"
-    return f" {field}={server[field]}" if field in server and field != "redis_version" else ""
+    return f",{field}={server[field]}" if field in server and field != "redis_version" else ""

@@ -28,7 +28,8 @@ _RIGHTS = (
 )
 
 _CLUSTER_ERRORS = (MovedError, AskError, ClusterCrossSlotError, ClusterDownError)
-_CLUSTER_TEXT = "non local key in a cluster"
+#: redis-py 5 has no types for some of them.
+_CLUSTER_TEXT = re.compile(r"^(?:MOVED|ASK|CROSSSLOT|CLUSTERDOWN)\b|non local key in a cluster")
 #: What servers say of rights, also from within a script: Redis 6, 7.0, then later ones and Valkey.
 _RIGHTS_TEXT = re.compile(
     r"executing the script can't|ACL failure in script|\bNOPERM\b|no permissions to", re.IGNORECASE
@@ -59,7 +60,7 @@ def explained(exc: ResponseError, script: str = "", keys: Sequence[str] = ()) ->
     if NO_CLUSTER in text or NO_RIGHTS in text:
         said = exc.__cause__
         return explained(said, script, keys) if script and isinstance(said, ResponseError) else exc
-    if isinstance(exc, _CLUSTER_ERRORS) or _CLUSTER_TEXT in text:
+    if isinstance(exc, _CLUSTER_ERRORS) or _CLUSTER_TEXT.search(text):
         found = ResponseError(f"{NO_CLUSTER} (it says: {type(exc).__name__}: {text})")
     elif isinstance(exc, NoPermissionError) or _RIGHTS_TEXT.search(text):
         found = NoPermissionError(

@@ -75,6 +75,7 @@ def test_missing_rights_are_named(said: ResponseError, named: str) -> None:
     [
         MovedError("1234 127.0.0.1:7001"),
         ClusterCrossSlotError("Keys in request don't hash to the same slot"),
+        ResponseError("CROSSSLOT Keys in request don't hash to the same slot"),
         ClusterDownError("CLUSTERDOWN Hash slot not served"),
         ResponseError(
             "Script attempted to access a non local key in a cluster node script: 1f, on @user_script:2."
