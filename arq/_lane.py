@@ -85,20 +85,25 @@ class Lane:
 
     Args:
         pool: where the connection comes from and goes back to.
-        answer_s: seconds to wait for answers, if the time-out of the pool's connections is not shorter; None: that.
-        retry: how often to repeat; None: as the pool's connections do.
     """
 
-    def __init__(
-        self, pool: ConnectionPool, answer_s: float | None = None, retry: Retry | None = None
-    ) -> None:
+    def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
-        self._answer_s = answer_s
-        self._retry = retry
+        self._answer_s: float | None = None
+        self._retry: Retry | None = None
         self._kept: _Loan | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._returning: asyncio.Task[None] | None = None
+
+    def limit(self, answer_s: float, retry: Retry) -> None:
+        """Do not wait and repeat as the pool's connections do.
+
+        Args:
+            answer_s: seconds to wait for answers, if the time-out of the pool's connections is not shorter.
+            retry: how often to repeat.
+        """
+        self._answer_s, self._retry = answer_s, retry
 
     async def run(self, call: Call) -> Any:
         """Run a script.

@@ -496,7 +496,7 @@ def _make_client(settings: RedisSettings, connect: Callable[..., ArqRedis], **ar
     client = connect(**arq_options)
     if settings.max_connections is not None:
         wait_when_all_are_in_use(client.connection_pool)
-    client._lane = Lane(client.connection_pool, ANSWER_S, call_retry(settings))
+    client._lane.limit(ANSWER_S, call_retry(settings))
     return client
 
 

@@ -128,7 +128,7 @@ class Duties(WorkerState):
         sent_s = monotonic()
         if not self._redis_clock.is_due(sent_s, time() * 1000):
             return
-        seconds, microseconds = await self.pool.time()
+        seconds, microseconds = map(int, await ask(self.pool, "TIME"))
         news = self._redis_clock.asked(
             seconds * 1000 + microseconds / 1000, sent_s, monotonic(), time() * 1000
         )
