@@ -284,8 +284,7 @@ class Session:
         if not self._hook_failed and is_redis_away(error):
             return fail(self._line, "temp", error, ChildCode.TEMPFAIL)
         if not self._hook_failed and is_redis_wrong(error):
-            self._line.send_surely("fatal", kind="settings", exc=short(error), trace="")
-            return ChildCode.IMPORT
+            return fail(self._line, "server", error, ChildCode.IMPORT)
         if refusal := redis_refusal(error):
             self._line.send_surely("fatal", kind="boot", exc=refusal, trace="")
             return ChildCode.BOOT

@@ -200,7 +200,7 @@ def _error(child: Child, end: Exited) -> str:
 def _count_boot_failure(pool: Pool, child: Child, outcome: Outcome, end: Exited, now: float) -> None:
     error = _error(child, end)
     if outcome is Outcome.IMPORT_FAIL:
-        verb = "use" if child.fatal is not None and child.fatal.kind == "settings" else "import"
+        verb = "use" if child.fatal is not None and child.fatal.kind in {"settings", "server"} else "import"
         _last_word(pool, f"cannot {verb} {pool.options.settings!r} ({error}); not restarting (exit 4)")
         pool.say("boot.failed", "error", code=int(ExitCode.SETTINGS), error=error)
         begin_stop(pool, ExitCode.SETTINGS, "import", now)
