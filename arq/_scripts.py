@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -438,8 +438,8 @@ class AbortAnswer(NamedTuple):
     """What became of a job that is to be aborted.
 
     Attributes:
-        state: `over`: there is nothing to abort. `running`: somebody runs it. `queued`: nobody does, and it waits for
-            its result to be made. `aborted`: it is out of the queue.
+        state: `over`: there is nothing to abort. `running`: somebody runs it. `asked`: nobody does, workers are asked.
+            `queued`: nobody does, and it waits for its result to be made. `aborted`: it is out of the queue.
         payload: of a queued job; None if it has expired.
         starts: how often a queued job was started before.
         now_ms: Redis's clock, unix ms.
@@ -451,9 +451,17 @@ class AbortAnswer(NamedTuple):
     now_ms: int = 0
 
 
-def abort(queue_name: str, job_id: str, *, ask: bool) -> Call:
-    """Look at a job that is to be aborted; for the answer see `read_abort`. `ask`: note a request if it runs."""
-    return Call(_ABORT, (queue_name, abort_jobs_ss), (PREFIX, job_id, int(ask)))
+class Ask(IntEnum):
+    """Whether to note a request to abort: not at all, if the job is running, or also if it is queued."""
+
+    NOBODY = 0
+    ITS_WORKER = 1
+    ANY_WORKER = 2
+
+
+def abort(queue_name: str, job_id: str, ask: Ask) -> Call:
+    """Look at a job that is to be aborted; for the answer see `read_abort`."""
+    return Call(_ABORT, (queue_name, abort_jobs_ss), (PREFIX, job_id, ask.value))
 
 
 def take_out(looked: Call, payload: bytes | None, result: bytes, keep_ms: int) -> Call:

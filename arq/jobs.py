@@ -14,6 +14,7 @@ from ._keys import result_key
 from ._names import elsewhere
 from ._records import JobDef, JobResult, JobStatus
 from ._salvage import read_job, read_result, unreadable_value
+from ._scripts import Ask
 from ._text import printable
 from ._unreadable import Unreadable
 from ._wire import (
@@ -233,29 +234,31 @@ class Job:
         `allow_abort_jobs=True`.
 
         Args:
-            timeout: seconds to wait for the end of a running job; None: for ever.
+            timeout: seconds to wait for the end of a running job; None: for ever; 0: only ask, also where the job is
+                queued, and leave it to workers with `allow_abort_jobs`.
             poll_delay: the longest pause in s between two looks.
 
         Returns:
             True if the job was aborted, False if it ended otherwise or is unknown.
 
         Raises:
-            TimeoutError: it is running, and did not end within `timeout`; the request stands.
+            TimeoutError: it is running, and did not end within `timeout`, or that is 0; the request stands.
             Exception: whatever else the job raised.
         """
         clock = asyncio.get_running_loop().time
         start = clock()
-        state = await self._try_to_abort(ask=True)
-        while state == "running":  # or given back meanwhile by its worker: then it is queued again
+        only_ask = timeout is not None and timeout <= 0
+        state = await self._try_to_abort(Ask.ANY_WORKER if only_ask else Ask.ITS_WORKER)
+        while state in ("running", "asked"):  # it may be given back by its worker: then it is queued again
             waited = clock() - start
             if timeout is not None and waited >= timeout:
                 raise TimeoutError(
-                    f"job {printable(self.job_id)} goes on: no worker that obeys aborts has ended it"
+                    f"job {printable(self.job_id)} stays: no worker that obeys aborts has ended it"
                 )
             await asyncio.sleep(
                 next_pause_s(waited, poll_delay, None if timeout is None else timeout - waited)
             )
-            state = await self._try_to_abort(ask=False)
+            state = await self._try_to_abort(Ask.NOBODY)
         if state == "aborted":
             return True
         info = await self.result_info()
@@ -265,9 +268,9 @@ class Job:
             return True
         raise info.result
 
-    async def _try_to_abort(self, *, ask: bool) -> str:
+    async def _try_to_abort(self, ask: Ask) -> str:
         """Take the job out of the queue if nobody runs it; what state it is in."""
-        look_again = _scripts.abort(self._queue_name, self.job_id, ask=ask)
+        look_again = _scripts.abort(self._queue_name, self.job_id, ask)
         found = _scripts.read_abort(await _scripts.run(self._redis, look_again))
         while found.state == "queued":
             result, keep_s = aborted_result(

@@ -2,11 +2,12 @@
 -- noted, which its worker may obey. Nothing else becomes of a job.
 --
 -- KEYS  1 queue (zset)   2 requests to abort (zset)
--- ARGV  1 prefix   2 job id   3 '1': note a request if it runs
+-- ARGV  1 prefix   2 job id   3 '1': note a request if it runs   '2': also if nobody runs it, and leave that to workers
 --       and when the caller has read the payload and made the result of it:
 --       4 that payload ('' none)   5 result ('' none)   6 ms to keep it
 -- Result  {'over'} there is nothing to abort
 --         {'running'}
+--         {'asked'} nobody runs it, and there is a request
 --         {'queued', payload ('' none), number of starts, now in ms} nobody runs it: make a result and call again
 --         {'aborted'}
 --!include keys
@@ -27,10 +28,14 @@ if redis.call('EXISTS', RESULT .. id) == 1 or not (score or owner and is_claimed
   return {'over'}
 end
 if owner then
-  if ARGV[3] == '1' then
+  if ARGV[3] ~= '0' then
     write('ZADD', aborts, whole(now_ms()), id)
   end
   return {'running'}
+end
+if ARGV[3] == '2' then
+  write('ZADD', aborts, whole(now_ms()), id)
+  return {'asked'}
 end
 
 local payload = text_at(JOB .. id) or ''

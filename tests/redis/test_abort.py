@@ -133,13 +133,36 @@ async def test_a_claimed_job_is_its_workers_whatever_it_does(arq_redis: ArqRedis
     await claim(arq_redis, "w")
     score = await arq_redis.zscore(QUEUE, job.job_id)
     with pytest.raises(
-        TimeoutError, match=f"job {job.job_id} goes on: no worker that obeys aborts has ended it"
+        TimeoutError, match=f"job {job.job_id} stays: no worker that obeys aborts has ended it"
     ):
         await job.abort(timeout=0.05)
     assert await arq_redis.zscore("arq:abort", job.job_id)
     assert await arq_redis.zscore(QUEUE, job.job_id) == score
     assert await arq_redis.exists(f"arq:in-progress:{job.job_id}", f"arq:job:{job.job_id}") == 2
     await arq_redis.delete("arq:abort")
+
+
+@pytest.mark.parametrize("defer_by", [0, 3600])
+async def test_only_to_ask(arq_redis: ArqRedis, worker: WorkerFactory, defer_by: float) -> None:
+    """A time-out of 0 leaves the job to workers: one that obeys aborts it at once, for all others nothing changes."""
+    job = await enqueued(arq_redis, "quick", _job_id="one", _defer_by=defer_by)
+    score = await arq_redis.zscore(QUEUE, "one")
+    with pytest.raises(TimeoutError):
+        await job.abort(timeout=0)
+    assert await arq_redis.zscore(QUEUE, "one") == score
+    deaf, obedient = (
+        worker([quick], burst=False, allow_abort_jobs=allow, poll_delay=0.02) for allow in (False, True)
+    )
+    if defer_by:
+        async with running(deaf):
+            other = await enqueued(arq_redis, "quick")
+            await other.result(timeout=PATIENCE_S)
+        assert await arq_redis.zscore(QUEUE, "one") == score
+    async with running(obedient):
+        with pytest.raises(asyncio.CancelledError):
+            await job.result(timeout=PATIENCE_S)
+    assert obedient.jobs_failed == 1
+    assert not await arq_redis.exists("arq:abort")
 
 
 async def test_a_job_that_is_given_back_meanwhile(arq_redis: ArqRedis) -> None:
