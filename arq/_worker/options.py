@@ -74,6 +74,7 @@ class WorkerOptions:
         TypeError: `redis_pool` is a client of Redis Cluster, or not of redis.asyncio.
         ValueError: `queue_name` is None and there is no `redis_pool`; it, or `health_check_key`, is the name of another
             key; two functions or cron jobs share a name; an option has a value that it can't have.
+        TypeError: `timezone` is no tzinfo.
         ImportError: there is nothing at a dotted path.
     """
 
@@ -154,7 +155,7 @@ class WorkerOptions:
         self.job_serializer = job_serializer
         self.job_deserializer = job_deserializer
         self.expires_extra_ms = expires_extra_ms
-        self._own_timezone, self._system_zone = timezone, SystemZone()
+        self.timezone, self._system_zone = timezone, SystemZone()
         self.log_results = log_results
         self.unreadable = one_of("unreadable", unreadable, ("fail", "retry"))
         self.in_progress_timeout_s = limits.lock_s(self.time_limits_s()) + 10
@@ -193,6 +194,8 @@ class WorkerOptions:
 
     @timezone.setter
     def timezone(self, zone: tzinfo | None) -> None:
+        if zone is not None and not isinstance(zone, tzinfo):
+            raise TypeError(f"timezone must be a tzinfo, as zoneinfo.ZoneInfo makes them, not {zone!r}")
         self._own_timezone = zone
 
     @property

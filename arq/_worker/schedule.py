@@ -12,7 +12,7 @@ from ..utils import to_unix_ms
 
 #: A clock that went back further than this was set; what was planned for the time in between is planned anew.
 _SET_BACK = timedelta(seconds=5)
-#: Runs of one schedule that are planned in one go at most; the rest follows with the next look.
+#: Missed runs of one schedule that are planned in one go at most; the rest follows with the next look.
 _MOST = 1000
 _ONE_SECOND = timedelta(seconds=1)
 
@@ -120,9 +120,9 @@ def _runs(plan: _Plan, now: datetime, until: datetime) -> Iterator[datetime]:
     """The runs of a plan until then, the newest missed one first. Moves the plan on."""
     if plan.cron_job.coalesce and plan.next <= now:
         plan.next = _newest(plan, now)
-    for _ in range(_MOST):
-        if plan.next >= until:
-            return
+    missed = 0
+    while plan.next < until and missed < _MOST:
+        missed += plan.next <= now
         yield plan.next
         plan.next = plan.cron_job.next_after(plan.next, plan.zone)
 

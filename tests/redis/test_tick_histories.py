@@ -73,7 +73,10 @@ async def test_each_queue_has_each_tick_once(
 ) -> None:
     chance = random.Random(seed)
     fleet = Fleet(arq_redis, worker, chance)
-    now = begin = datetime.fromtimestamp(timestamp_ms() // 1000 - LOOKS * 3, UTC)
+    # a while ago, halfway between two ticks
+    now = begin = datetime.fromtimestamp(
+        (timestamp_ms() // 1000 - LOOKS * 3) // EVERY_S * EVERY_S + EVERY_S / 2, UTC
+    )
     for _ in range(LOOKS):
         await fleet.look(fleet.mistaken, now + timedelta(hours=chance.choice([2, 5])))
         lookers = [*fleet.diligent.values(), *chance.sample(fleet.sluggish, chance.randrange(4))]

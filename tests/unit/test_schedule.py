@@ -54,6 +54,12 @@ def test_all_runs_of_a_wide_window_are_planned() -> None:
     assert seconds_after_now(due(planner, [often], NOW + minute, 2 * minute)) == list(range(122, 182, 10))
 
 
+def test_no_run_is_left_out_by_a_worker_that_looks_once_an_hour() -> None:
+    planner, each_second = Planner(), cron(job, second=None, microsecond=0)
+    planned = [due(planner, [each_second], NOW + timedelta(hours=n), timedelta(hours=2)) for n in range(2)]
+    assert seconds_after_now(planned[0] + planned[1]) == list(range(1, 3 * 3600))
+
+
 def test_after_a_standstill_the_newest_missed_run_is_planned() -> None:
     planner, often = Planner(), cron(job, second=set(range(0, 60, 10)), microsecond=0)
     due(planner, [often], NOW, timedelta(0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -190,3 +190,19 @@ def test_the_id_of_a_worker_is_its_own_whatever_it_inherits(monkeypatch: pytest.
     assert len({one.worker_id, other.worker_id, "pool:host:1:abc"}) == 3
     one.worker_id = "named"
     assert one.worker_id == "named"
+
+
+def test_a_zone_that_is_none() -> None:
+    with pytest.raises(
+        TypeError, match="timezone must be a tzinfo, as zoneinfo.ZoneInfo makes them, not 'Europe"
+    ):
+        Worker([work], timezone="Europe/Berlin")  # type: ignore[arg-type]
+
+
+def test_the_zone_of_a_worker() -> None:
+    made = Worker([work])
+    now = datetime.now().astimezone()
+    assert made.timezone == now.tzinfo
+    assert now.astimezone(made.schedule_zone).utcoffset() == now.utcoffset()
+    made.timezone = UTC
+    assert made.timezone is made.schedule_zone is UTC
