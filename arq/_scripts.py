@@ -17,7 +17,7 @@ from enum import IntEnum, StrEnum
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import ResponseError
 
 from ._ask import answers_to
 from ._keys import (
@@ -29,6 +29,7 @@ from ._keys import (
     old_lookers_key,
     wake_key,
 )
+from ._plain import has_no_scripts, is_not_known, run_without
 from ._servers import explained
 from ._sizes import MOST_BYTES
 from .constants import abort_job_max_age, abort_jobs_ss
@@ -525,12 +526,16 @@ async def run_all(
         redis.exceptions.ResponseError: the first one among the answers.
     """
     answers = await send([call.by_sha() for call in calls])
-    unknown = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+    unknown = [
+        i for i, answer in enumerate(answers) if isinstance(answer, Exception) and is_not_known(answer)
+    ]
     if unknown:  # a fresh server, or one whose scripts were flushed
         for i, answer in zip(unknown, await send([calls[i].by_text() for i in unknown]), strict=True):
             answers[i] = answer
     for call, answer in zip(calls, answers, strict=True):
         if isinstance(answer, ResponseError):
+            if has_no_scripts(answer):
+                return [await run_without(send, *pair) for pair in zip(calls, answers, strict=True)]
             raise explained(answer, call.script.text, call.keys)
     return answers
 

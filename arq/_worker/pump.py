@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Container, Sequence
 from typing import Any
 
-from redis.exceptions import NoScriptError
-
 from .. import _scripts
 from .._link import Link
+from .._plain import has_no_scripts, is_not_known
 from .._refusals import blames_item
 from .._scripts import NO_CAUTION, Call, ClaimAnswer, Ending, Refusal, Released, Why
 from .._sizes import MOST_BYTES, SizeLimit
@@ -250,7 +249,7 @@ class Pump:
 
     def waited(self, raw: Any) -> ClaimAnswer | None:
         """The answer of a `waiting_claim`; None: it was refused or does not count, an ordinary exchange must ask."""
-        if isinstance(raw, NoScriptError):
+        if is_not_known(raw) or has_no_scripts(raw):
             return None
         if isinstance(raw, Exception):
             self._stray = True
