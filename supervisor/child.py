@@ -8,7 +8,6 @@ import faulthandler
 import logging.config
 import os
 import signal
-import sys
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -19,31 +18,46 @@ import arq.worker
 from arq._exits import run_to_end
 from arq.connections import RedisSettings
 
+from . import exit_hooks
 from .beat import BeatLine, beat, new_loop
 from .bytecode import distrust_young_sources
-from .child_log import configure_child_log
+from .child_setup import configure_logging, settle, survived
 from .childenv import Brief
 from .codes import ChildCode
 from .copies import be_plain_in_copies
 from .handover import pack
 from .jobstats import UNKNOWN, JobStats
+from .leftovers import descendants_of, end_all, end_family, name_of
 from .messages import Decoder, brief_jobs, encode
 from .patience import is_done
+from .settings import IF_SILENT, load_settings, require_settings, where_looked
 from .spawn import Pipes
 from .title import present_as
 from .traces import trace_of, whole_trace_of
 from .trouble import is_redis_away, is_redis_wrong, redis_refusal, short
 
+logger = logging.getLogger("arq.worker")
+
 ORPHAN_MARGIN_S = 4.5
 CLOSE_S = 5.0
 SEND_STATS_S = 0.1
-# what a supervised worker does where the settings say nothing: a stop or a reload is no reason to break off a job
-IF_SILENT = {"job_completion_wait": 10}
 #: What `job_completion_wait = math.inf` is told as: a message holds finite numbers only. Thirty years.
 NO_LIMIT_S = 1e9
+# seconds for what a worker has started and not ended, once it is asked to end
+PROGRAMS_S = 2.0
+EXIT_HOOKS_S = 3.0
 
 
 def main(brief: Brief, pipes: Pipes) -> int:
+    """Run one worker to its end; returns the exit code (ChildCode)."""
+    exit_hooks.forget_inherited()
+    code = run(brief, pipes)
+    exit_hooks.run(EXIT_HOOKS_S, code)
+    end_family(PROGRAMS_S)
+    return code
+
+
+def run(brief: Brief, pipes: Pipes) -> int:
     """Run one worker; returns the exit code (ChildCode)."""
     brief.export(os.environ)
     present_as(brief, "worker", str(brief.slot))
@@ -60,61 +74,6 @@ def main(brief: Brief, pipes: Pipes) -> int:
     except BaseException as error:  # noqa: BLE001  # a settings module may raise anything, SystemExit too
         return fail(line, "import", error, ChildCode.IMPORT, hint=where_looked(brief.options.settings, error))
     return Session(brief, pipes, line, loop).run(settings)
-
-
-def settle(brief: Brief) -> None:
-    """What the options want of the process itself; a system that refuses is no reason not to work."""
-    options = brief.options
-    if "numpy" in sys.modules:  # Python's own generator is seeded anew by the fork
-        sys.modules["numpy"].random.seed()
-    if options.child_oom_score_adj is not None:
-        with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-            file.write(str(options.child_oom_score_adj))
-    if options.cpu_affinity:
-        with suppress(OSError, AttributeError):
-            cpus = sorted(os.sched_getaffinity(0))
-            os.sched_setaffinity(0, {cpus[brief.slot % len(cpus)]})
-
-
-def configure_logging(brief: Brief) -> None:
-    """The pool's format, or the configuration that the user names."""
-    options = brief.options
-    if options.custom_log_dict:
-        _see_working_directory()
-        logging.config.dictConfig(arq.utils.import_string(options.custom_log_dict))
-    else:
-        configure_child_log(options.name, str(brief.slot), options.log_format, options.log_level)
-    logging.raiseExceptions = False
-
-
-def load_settings(path: str) -> Any:
-    """Import the settings object, as `arq` does: with the working directory on the path."""
-    _see_working_directory()
-    return arq.utils.import_string(path)
-
-
-def _see_working_directory() -> None:
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-
-
-def where_looked(path: str, error: BaseException) -> str:
-    """What to do about a module of the path that is not there; "" for any other mistake."""
-    missing = error.name if isinstance(error, ModuleNotFoundError) else None
-    if not missing or not f"{path}.".replace(":", ".").startswith(f"{missing}."):
-        return ""
-    return f"; looked in {os.getcwd()} and on the Python path"
-
-
-def require_settings(path: str, settings: Any) -> None:
-    """Anything may be behind a dotted path.
-
-    Raises:
-        TypeError: it can be no settings.
-    """
-    if not {"functions", "cron_jobs"} & arq.worker.get_kwargs(settings).keys():
-        kind = type(settings).__name__
-        raise TypeError(f"{path} ({kind}) has neither 'functions' nor 'cron_jobs': give a settings class")
 
 
 def fail(line: BeatLine, kind: str, error: BaseException, code: ChildCode, hint: str = "") -> int:
@@ -150,7 +109,7 @@ class Session:
             return run_to_end(self._loop, self._loop.create_task(self._live(settings)), self._is_ending)
         except asyncio.CancelledError:  # somebody has cancelled the worker, and it was not us
             return ChildCode.UNFINISHED
-        except Exception as error:  # noqa: BLE001  # whatever ends a worker, the parent has to know
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever ends a worker, the parent has to know
             return self._explain(error)
 
     def _is_ending(self) -> bool:
@@ -194,6 +153,8 @@ class Session:
         self._redis_name, self._redis_text = self._hand_over(worker)
         worker.supervised = bool(self._redis_name)
         worker.on_startup = self._watched(worker.on_startup)
+        worker.on_shutdown = survived(worker.on_shutdown)  # type: ignore[assignment]
+        worker.before_giving_back = self._end_programs
         self._lead_cron(worker)
         if self._brief.options.metrics:
             worker.on_outcome = self._note_outcome
@@ -280,7 +241,7 @@ class Session:
             "jobs": brief_jobs(worker.running_jobs()),
         }
 
-    def _explain(self, error: Exception) -> int:
+    def _explain(self, error: BaseException) -> int:
         if not self._hook_failed and is_redis_away(error):
             return fail(self._line, "temp", error, ChildCode.TEMPFAIL)
         if not self._hook_failed and is_redis_wrong(error):
@@ -364,6 +325,14 @@ class Session:
         self._loop.call_soon_threadsafe(self._drain)
         limit_s = float(self._worker.job_completion_wait or 0) + ORPHAN_MARGIN_S
         faulthandler.dump_traceback_later(min(limit_s, threading.TIMEOUT_MAX), exit=True)
+
+    async def _end_programs(self) -> None:
+        """What the jobs that were cut off have started must not go on while somebody else runs them."""
+        pids = descendants_of(os.getpid())
+        if pids:
+            names = ", ".join(name_of(pid) for pid in sorted(pids))
+            logger.warning("jobs were cut off: what they have started is ended: %s", names)
+            await end_all(pids, PROGRAMS_S)
 
     async def _work(self) -> None:
         try:

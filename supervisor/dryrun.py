@@ -7,8 +7,8 @@ from typing import Any
 import arq.worker
 
 from .answers import complain, tell
-from .child import load_settings, require_settings, where_looked
 from .codes import ExitCode
+from .settings import load_settings, require_settings, where_looked
 from .traces import trace_of
 from .trouble import short
 

@@ -10,6 +10,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -100,9 +101,27 @@ def running(pids: Iterable[int]) -> Iterator[int]:
                 yield pid
 
 
+def is_python_helper(pid: int) -> bool:
+    """Whether it is multiprocessing's resource tracker: it ends by itself when its owner has, and cleans up then."""
+    with suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+        return b"multiprocessing.resource_tracker" in file.read()
+    return False
+
+
+def end_family(grace_s: float) -> None:
+    """End the descendants of this process, without a loop."""
+    left = set(running(pid for pid in descendants_of(os.getpid()) if not is_python_helper(pid)))
+    send(left, signal.SIGTERM)
+    until_s = time.monotonic() + grace_s
+    while left and time.monotonic() < until_s:
+        time.sleep(STEP_S)
+        left = set(running(left))
+    send(left, signal.SIGKILL)
+
+
 async def end_all(pids: Iterable[int], grace_s: float) -> None:
     """TERM, up to `grace_s` seconds, KILL."""
-    left = set(running(pids))
+    left = set(running(pid for pid in pids if not is_python_helper(pid)))
     send(left, signal.SIGTERM)
     loop = asyncio.get_running_loop()
     until_s = loop.time() + grace_s

@@ -8,7 +8,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from .leftovers import children_of, families, is_tagged, running, send, session_of
+from .leftovers import (
+    children_of,
+    families,
+    is_python_helper,
+    is_tagged,
+    running,
+    send,
+    session_of,
+)
 from .leftovers import name_of as process_name
 from .signals import name_of
 
@@ -135,13 +143,14 @@ class Processes:
         strays = self._all_strays() - {pid}
         its = {one for one in strays if one not in self._strays or (worker_id and is_tagged(one, worker_id))}
         killed = _end(its)
-        _kill_group(pid, signal.SIGKILL)  # also where the system has no list of children
+        if not any(map(is_python_helper, its)):
+            _kill_group(pid, signal.SIGKILL)
         return killed
 
 
 def _end(pids: set[int]) -> tuple[str, ...]:
     """Kill them and what they have started; returns what they were. Those that have ended already do not count."""
-    whole = set(running(families(pids)))
+    whole = set(running(pid for pid in families(pids) if not is_python_helper(pid)))
     names = tuple(process_name(pid) for pid in sorted(whole))
     send(whole, signal.SIGKILL)
     return names

@@ -145,7 +145,7 @@ def _address(url: str) -> RedisSettings:
 
 def _import_settings(path: str) -> dict[str, Any]:
     """Options of the settings. Stdout is for the answer, and the time limit holds for user code, too."""
-    from .child import load_settings
+    from .settings import load_settings
 
     before = signal.signal(signal.SIGALRM, _Patience())
     signal.setitimer(signal.ITIMER_REAL, STEP_S, STEP_S)

@@ -31,6 +31,8 @@ def is_redis_wrong(error: BaseException) -> bool:
 
 def short(error: BaseException) -> str:
     """`Type: text` on one line."""
+    if isinstance(error, SystemExit):
+        return redacted(f"sys.exit({error.code!r})")[:LONGEST]
     text = redacted(" ".join(str(error).split()))
     name = type(error).__name__
     return f"{name}: {text}"[:LONGEST] if text else name

@@ -249,7 +249,7 @@ def _name(look_up: Any, number: int) -> str:
 
 def completion_wait_s(settings: str) -> float:
     """How long jobs may go on at a stop, by these settings. Leaves with exit code 4 when they can not be used."""
-    from .child import load_settings
+    from .settings import load_settings
     from .trouble import short
 
     try:
@@ -262,7 +262,7 @@ def completion_wait_s(settings: str) -> float:
 async def _completion_wait_s(settings: Any) -> float:
     import arq.worker
 
-    from .child import IF_SILENT
+    from .settings import IF_SILENT
 
     given = arq.worker.get_kwargs(settings)
     silent = {key: value for key, value in IF_SILENT.items() if key not in given}

@@ -308,7 +308,8 @@ class JobRunner(Writing, Quarantine):
         is_plain = is_plain and "finish_job" not in own and "finish_failed_job" not in own
         if not is_plain and outcome.leave is None and task is asyncio.current_task():
             return self._hand_over(outcome, ending)
-        self._get_pump().record(ending)
+        record = self._hold_back if outcome.interrupted else self._get_pump().record
+        record(ending)
         self._claimed.pop(job_id, None)
         if self.after_job_end is None:  # else the place is taken until that hook is through
             self._slots.discard(task)

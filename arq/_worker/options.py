@@ -6,7 +6,7 @@ import asyncio
 import math
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import tzinfo
 from signal import Signals
 from typing import Any, Literal
@@ -133,11 +133,7 @@ class WorkerOptions:
         self.on_job_start = on_job_start
         self.on_job_end = on_job_end
         self.after_job_end = after_job_end
-        self.on_stop: Callable[[Signals], Any] | None = None
-        #: called once, when Redis has answered for the first time
-        self.on_ready: Callable[[], None] | None = None
-        #: called with function name, verdict (complete, failed, aborted, retry, cancelled) and seconds of each outcome
-        self.on_outcome: Callable[[str, str, float], None] | None = None
+        self._be_on_its_own()
         self.job_completion_wait = job_completion_wait
         self.max_jobs = limits.number("max_jobs", max_jobs)
         self.job_timeout_s = limits.seconds_or_none("job_timeout", job_timeout)
@@ -160,8 +156,6 @@ class WorkerOptions:
         self.unreadable = one_of("unreadable", unreadable, ("fail", "retry"))
         self.in_progress_timeout_s = limits.lock_s(self.time_limits_s()) + 10
         self._worker_id, self._named_in_pid = "", 0
-        #: whether a supervisor keeps this worker's lease and health keys
-        self.supervised = False
         self.jobs_complete = self.jobs_failed = self.jobs_retried = self.queued = 0
         self.tasks: dict[str, asyncio.Task[Any]] = {}
         self.job_tasks: dict[str, asyncio.Task[Any]] = {}
@@ -169,6 +163,18 @@ class WorkerOptions:
         self.main_task: asyncio.Task[None] | None = None
         self._handle_signals = handle_signals
         self._start_state()
+
+    def _be_on_its_own(self) -> None:
+        """What a supervisor sets, if there is one."""
+        self.on_stop: Callable[[Signals], Any] | None = None
+        #: called once, when Redis has answered for the first time
+        self.on_ready: Callable[[], None] | None = None
+        #: called at a stop, when the jobs that it cut off have ended, before they are given back
+        self.before_giving_back: Callable[[], Awaitable[None]] | None = None
+        #: called with function name, verdict (complete, failed, aborted, retry, cancelled) and seconds of each outcome
+        self.on_outcome: Callable[[str, str, float], None] | None = None
+        #: whether a supervisor keeps this worker's lease and health keys
+        self.supervised = False
 
     def _start_state(self) -> None:
         """For the worker: what changes while it runs."""

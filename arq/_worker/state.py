@@ -7,7 +7,7 @@ from time import monotonic
 from typing import Any, cast
 
 from .._link import Link
-from .._scripts import ClaimedJob
+from .._scripts import ClaimedJob, Ending
 from ..connections import ArqRedis
 from ..constants import keep_cronjob_progress
 from ..utils import timestamp_ms, to_ms
@@ -74,6 +74,11 @@ class WorkerState(WorkerOptions):
         self._flush_task: asyncio.Task[None] | None = None
         #: the first health line is there before the first job, which may block the loop; it is amended after that
         self._amend_health = False
+        #: endings of jobs that were cut off, while what they have started is ended
+        self._held_back: list[Ending] = []
+        self._watch_standstills()
+
+    def _watch_standstills(self) -> None:
         self._standstills = Standstills(lambda: bool(self.job_tasks), self._name_of, self._stood_still)
         #: until when nothing is said of a function that holds up the others
         self._told_until_s: dict[str, float] = {}
@@ -143,6 +148,13 @@ class WorkerState(WorkerOptions):
     def running_jobs(self) -> list[tuple[str, str]]:
         """Id and function name of the jobs whose code is being run."""
         return [(job_id, self._names.get(job_id, "?")) for job_id in self.job_tasks]
+
+    def _hold_back(self, ending: Ending) -> None:
+        """A job that was cut off is given back when what it has started is ended, if somebody sees to that."""
+        if self.before_giving_back is None:
+            self._get_pump().record(ending)
+        else:
+            self._held_back.append(ending)
 
     def _name_of(self, task: asyncio.Task[Any]) -> str:
         """What log lines call a task that blocks the loop: mostly it is a job's."""

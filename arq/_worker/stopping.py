@@ -208,8 +208,22 @@ class Stopping(Overridable):
         """Wait for the cancelled jobs; what still runs after a while is told again, it may have lost the first word."""
         while self.tasks:
             await self._give_jobs(CANCEL_AGAIN_S, math.inf)
+            await self._give_back_held()
             for task in list(self.tasks.values()):
                 task.cancel()
+        await self._give_back_held()
+
+    async def _give_back_held(self) -> None:
+        """Let others have the jobs that were cut off; what these have started must not go on then."""
+        if not self._held_back or self.before_giving_back is None:
+            return
+        try:
+            await self.before_giving_back()
+        except Exception:
+            logger.exception("what cut off jobs have started could not be ended")
+        held, self._held_back = self._held_back, []
+        for ending in held:
+            self._get_pump().record(ending)
 
     async def _stop_listening(self) -> None:
         listener, self._listener = self._listener, None

@@ -11,7 +11,7 @@ from supervisor.traces import LONGEST, trace_of, whole_trace_of
 
 def error_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> BaseException:
     """What importing this raises, through our own import as well as Python's."""
-    from supervisor.child import load_settings
+    from supervisor.settings import load_settings
 
     (tmp_path / "theirs.py").write_text(code)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])

@@ -1,0 +1,56 @@
+"""What a child does about its process before the user's code comes: options of the process, logging, hooks."""
+
+import asyncio
+import logging.config
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import arq.utils
+
+from .child_log import configure_child_log
+from .childenv import Brief
+from .settings import see_working_directory
+
+logger = logging.getLogger("arq.worker")
+
+
+def settle(brief: Brief) -> None:
+    """What the options want of the process itself; a system that refuses is no reason not to work."""
+    options = brief.options
+    if "numpy" in sys.modules:  # Python's own generator is seeded anew by the fork
+        sys.modules["numpy"].random.seed()
+    if options.child_oom_score_adj is not None:
+        with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+            file.write(str(options.child_oom_score_adj))
+    if options.cpu_affinity:
+        with suppress(OSError, AttributeError):
+            cpus = sorted(os.sched_getaffinity(0))
+            os.sched_setaffinity(0, {cpus[brief.slot % len(cpus)]})
+
+
+def configure_logging(brief: Brief) -> None:
+    """The pool's format, or the configuration that the user names."""
+    options = brief.options
+    if options.custom_log_dict:
+        see_working_directory()
+        logging.config.dictConfig(arq.utils.import_string(options.custom_log_dict))
+    else:
+        configure_child_log(options.name, str(brief.slot), options.log_format, options.log_level)
+    logging.raiseExceptions = False
+
+
+def survived(hook: Callable[[Any], Awaitable[Any]] | None) -> Callable[[Any], Awaitable[None]] | None:
+    """The stop hook; what it raises is told, and no reason for another end: the jobs have been dealt with."""
+    if hook is None:
+        return None
+
+    async def on_shutdown(ctx: Any) -> None:
+        try:
+            await hook(ctx)
+        except (Exception, SystemExit, asyncio.CancelledError):
+            logger.exception("on_shutdown failed")
+
+    return on_shutdown

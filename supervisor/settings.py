@@ -1,0 +1,42 @@
+"""The user's settings: found by their path, imported, and looked at."""
+
+import os
+import sys
+from typing import Any
+
+import arq.utils
+import arq.worker
+
+# what a supervised worker does where the settings say nothing: a stop or a reload is no reason to break off a job
+IF_SILENT = {"job_completion_wait": 10}
+
+
+def load_settings(path: str) -> Any:
+    """Import the settings object, as `arq` does: with the working directory on the path."""
+    see_working_directory()
+    return arq.utils.import_string(path)
+
+
+def see_working_directory() -> None:
+    """Have modules of the working directory found."""
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+
+
+def where_looked(path: str, error: BaseException) -> str:
+    """What to do about a module of the path that is not there; "" for any other mistake."""
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if not missing or not f"{path}.".replace(":", ".").startswith(f"{missing}."):
+        return ""
+    return f"; looked in {os.getcwd()} and on the Python path"
+
+
+def require_settings(path: str, settings: Any) -> None:
+    """Anything may be behind a dotted path.
+
+    Raises:
+        TypeError: it can be no settings.
+    """
+    if not {"functions", "cron_jobs"} & arq.worker.get_kwargs(settings).keys():
+        kind = type(settings).__name__
+        raise TypeError(f"{path} ({kind}) has neither 'functions' nor 'cron_jobs': give a settings class")
