@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, cast
 from urllib.parse import ParseResult, parse_qs, unquote, urlparse
 
@@ -75,7 +75,7 @@ class RedisSettings:
     unix_socket_path: str | None = None
     database: int = 0
     username: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)  # for dataclasses that extend this one
     ssl: bool = False
     ssl_keyfile: str | None = None
     ssl_certfile: str | None = None
@@ -129,9 +129,9 @@ class RedisSettings:
     def __repr__(self) -> str:
         """As arq's: the password is hidden, and a field that arq does not have is shown when it was set."""
         values = {
-            field.name: getattr(self, field.name)
-            for field in fields(self)
-            if field.repr and not (field.name in _OUR_FIELDS and getattr(self, field.name) == field.default)
+            one.name: getattr(self, one.name)
+            for one in fields(self)
+            if one.name not in _OUR_FIELDS or getattr(self, one.name) != one.default
         }
         if values.get("password") is not None:
             values["password"] = _HIDDEN

@@ -93,6 +93,11 @@ def test_what_is_odd_and_right() -> None:
     assert RedisSettings.from_dsn("redis://:p%25%2Fw@h").password == "p%/w"
 
 
+@dataclasses.dataclass
+class Extended(RedisSettings):
+    zone: str = "a"
+
+
 def test_a_password_is_data_and_no_text() -> None:
     settings = RedisSettings(username="me", password="s3cr")
     assert "username='me', password='***', ssl=False" in repr(settings)
@@ -100,6 +105,7 @@ def test_a_password_is_data_and_no_text() -> None:
     assert repr(RedisSettings()).startswith(
         "RedisSettings(host='localhost', port=6379, unix_socket_path=None, database=0, username=None, password=None, "
     )
+    assert SECRET not in repr(Extended(password="s3cr"))
     assert dataclasses.asdict(settings)["password"] == "s3cr"
     assert settings == RedisSettings(username="me", password="s3cr") != RedisSettings(username="me")
     assert dataclasses.replace(settings, port=1).password == "s3cr"
