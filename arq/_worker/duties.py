@@ -42,6 +42,8 @@ class Duties(WorkerState):
     def _start_state(self) -> None:
         super()._start_state()
         self._all_is_due()
+        #: what the health line said last; a line of the log tells what has changed, also from one `main()` to the next
+        self._last_health_check_log: str | None = None
         # a beat goes by way of the pool, where redis-py before 8 waits for ever
         self._beat_patience = Patience(REPLY_TIMEOUT_S)
         self._complaints = Complaints()
@@ -53,10 +55,9 @@ class Duties(WorkerState):
         #: when each duty is due, in the loop's time
         self._beat_at_s = self._keep_at_s = self._sweep_at_s = self._present_at_s = 0.0
         self._start_over_at_s = 0.0
-        #: when the health line was written last, by the loop's clock and by the host's, and what it said; arq's names:
+        #: when the health line was written last, by the loop's clock and by the host's; arq's names, as the one above:
         #: code that wants a new line now sets them
         self._written_s = self._last_health_check = -math.inf
-        self._last_health_check_log: str | None = None
 
     def _next_duty_s(self, free: bool) -> float:
         """When the loop must go on at the latest, whatever happens; `free`: it has room for jobs."""

@@ -185,3 +185,15 @@ async def test_a_cron_job_goes_by_its_name_in_the_log(
 
     await worker(cron_jobs=[cron(tick, name="tick", run_at_startup=True, month=1, day=1)]).main()
     assert " → tick()" in caplog.text
+
+
+async def test_the_log_tells_of_changed_health_also_from_one_run_to_the_next(
+    arq_redis: ArqRedis, worker: WorkerFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await arq_redis.enqueue_job("quick")
+    one = worker([quick], health_check_interval=0)
+    for _ in range(3):
+        await one.main()
+    assert "recording health: " in caplog.text
+    assert "j_complete=1 j_failed=0 j_retried=0 j_ongoing=0 queued=0" in caplog.text
