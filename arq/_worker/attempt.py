@@ -112,11 +112,13 @@ class Leave:
         name: for what is missing here: workers that have met it leave the job to others.
         due_ms: ms from now until it is due.
         leave_ms: ms from now until those workers may take it, too.
+        times: how often workers could not read it.
     """
 
     name: str
     due_ms: int
     leave_ms: int
+    times: int
 
 
 @dataclass(slots=True)

@@ -85,8 +85,11 @@ def _unread(
     name, enqueue_ms = found.raw("f"), found.raw("et")
     if not (isinstance(enqueue_ms, _TIME_TYPES) and 0 <= enqueue_ms < _LAST_MS):
         enqueue_ms = 0
-    args, kwargs, function = found.args(), found.kwargs(), functions.get(name)
-    return Attempt(job, name, args, kwargs, enqueue_ms, job.job_try, problem, function, unread=True)
+    first_try, function = found.raw("t"), functions.get(name)
+    job_try = max(first_try, job.job_try) if isinstance(first_try, int) else job.job_try
+    return Attempt(
+        job, name, found.args(), found.kwargs(), enqueue_ms, job_try, problem, function, unread=True
+    )
 
 
 def _check_types(name: object, args: object, kwargs: object, first_try: object, enqueue_ms: object) -> None:

@@ -126,10 +126,13 @@ def makes_room(job_id: str) -> None:
 
 
 def left_to_others(outcome: Outcome) -> None:
-    """A job that can't be read here was put back for another worker."""
+    """A job that can't be read here was put back for another worker. There may be many of them, for hours."""
     assert outcome.leave is not None
+    level = logging.WARNING if outcome.leave.times <= 1 else logging.DEBUG
     text = "job %s can't be read here, it is left to other workers for %0.0fs: %s"
-    logger.warning(text, outcome.attempt.ref, outcome.leave.leave_ms / 1000, printable(_text(outcome.value)))
+    logger.log(
+        level, text, outcome.attempt.ref, outcome.leave.leave_ms / 1000, printable(_text(outcome.value))
+    )
 
 
 def unwritten(exc: Exception) -> None:

@@ -72,7 +72,7 @@ class Unread:
         name = f"unread:{crc32(str(failed.value).encode(errors='replace')):08x}"
         if name not in self.names:
             self.names = [*self.names, name][-_MOST_NAMES:]
-        leave = Leave(name, to_ms(pauses[0]), to_ms(pauses[1]))
+        leave = Leave(name, to_ms(pauses[0]), to_ms(pauses[1]), times)
         put_back = Outcome(attempt, Verdict.RETRY, failed.value, started=False, leave=leave)
         put_back.finish_ms = failed.finish_ms
         return put_back

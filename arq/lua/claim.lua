@@ -124,14 +124,17 @@ local function share()
   return math.min(limit, math.ceil(redis.call('ZCOUNT', queue, '-inf', now) / alive))
 end
 
--- The locks of a page of ids and scores: one command where most are held, instead of one for each.
-local function locks_of(due)
+-- Such keys of a page of ids and scores: one command where most are held, instead of one for each.
+local function all_of(kind, due)
   local names = {}
   for i = 1, #due, 2 do
-    names[#names + 1] = LOCK .. due[i]
+    names[#names + 1] = kind .. due[i]
   end
   return #names > 0 and redis.call('MGET', unpack(names)) or names
 end
+
+-- Jobs that this worker can't read may be many, all of them at the head of the queue.
+local has_unread = string.find(cohorts, ' ' .. UNREAD, 1, true)
 
 -- Take from the head of the queue; returns whether more is due, how many were held by others, and the last score seen.
 local function take_due(most)
@@ -140,13 +143,14 @@ local function take_due(most)
     -- One more than wanted: is there more? And larger pages the more is held, to be through with it soon.
     local size = math.min(LARGEST_PAGE, most - #jobs + 1 + 3 * held)
     local due = redis.call('ZRANGEBYSCORE', queue, begin_at, now, 'WITHSCORES', 'LIMIT', offset, size)
-    local locks = locks_of(due)
+    local locks, left_by = all_of(LOCK, due), has_unread and all_of(LEFT, due) or {}
     for i = 1, #due, 2 do
       if #jobs >= math.min(most, most_here) or bytes >= most_bytes then
         return true, held, last
       end
       last = due[i + 1]
-      if locks[(i + 1) / 2] or not take(due[i], last) then
+      local n = (i + 1) / 2
+      if locks[n] or (left_by[n] and is_left_to_others(due[i])) or not take(due[i], last) then
         held = held + 1
       end
     end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 import sys
 import threading
 import types
@@ -12,14 +13,16 @@ from typing import Any
 import pytest
 import redis
 
+from arq import _scripts
 from arq._keys import unreadable_key
+from arq._scripts import Ending
 from arq._worker import unread
 from arq.connections import ArqRedis, RedisSettings
 from arq.jobs import DeserializationError, Job, JobResult, JobStatus, Unreadable
 from arq.utils import to_unix_ms
 from arq.worker import FailedJobs, Worker, func
 from tests.conftest import WorkerFactory
-from tests.redis.harness import QUEUE, running
+from tests.redis.harness import QUEUE, claim, ids, running
 from tests.support.eventually import wait_until_async
 
 Ctx = dict[Any, Any]
@@ -389,3 +392,55 @@ def test_pauses_grow_and_end() -> None:
     assert unread.pauses_s(1, 0, 4) == (0, 2)
     assert unread.pauses_s(1, 0, 1.9) is None
     assert unread.pauses_s(3, 30, 31.9) is None
+
+
+EVENTS = ("unread", "unread", "interrupted", "died", "unbegun", "again")
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_counters_through_random_histories(
+    arq_redis: ArqRedis, redis_client: redis.Redis, seed: int
+) -> None:
+    """Only starts count, whoever could not read the job in between, and however often."""
+    dice = random.Random(seed)
+    await enqueued(arq_redis, "take", 1, _job_id="a")
+    starts = interrupted = 0
+    for number in range(20):
+        redis_client.zadd(QUEUE, {"a": 1}, xx=True)
+        worker_id = f"worker-{number}"
+        (job,) = (await claim(arq_redis, worker_id)).jobs
+        assert (job.job_try, job.interrupted) == (starts + 1, interrupted)
+        event = dice.choice(EVENTS)
+        if event in ("interrupted", "died", "again"):
+            starts += 1
+        interrupted += event == "interrupted"
+        if event == "died":
+            await _scripts.run(arq_redis, _scripts.release(worker_id, _scripts.Why.DIED))
+            continue
+        endings: dict[str, Ending] = {
+            "unread": Ending("a", job.stamp, "unbegun", "" if dice.random() < 0.5 else 100, "unread:x", 1000),
+            "unbegun": Ending("a", job.stamp, "unbegun"),
+            "interrupted": Ending("a", job.stamp, "again", "", job.job_try, 1),
+            "again": Ending("a", job.stamp, "again", "", job.job_try, 0),
+        }
+        ending = endings[event]
+        assert await _scripts.run(arq_redis, _scripts.finish(QUEUE, worker_id, [ending])) == [1]
+        assert await _scripts.run(arq_redis, _scripts.finish(QUEUE, worker_id, [ending])) == [0]
+        assert int(redis_client.get("arq:retry:a") or 0) == starts
+
+
+async def test_a_job_is_left_alone_by_those_that_have_met_it(
+    arq_redis: ArqRedis, redis_client: redis.Redis
+) -> None:
+    for job_id in ("a", "b"):
+        await enqueued(arq_redis, "take", 1, _job_id=job_id)
+    (first, second) = (await claim(arq_redis, "old")).jobs
+    left = Ending(first.job_id, first.stamp, "unbegun", "", "unread:x", 60_000)
+    await _scripts.run(arq_redis, _scripts.finish(QUEUE, "old", [left]))
+    for cohorts in (" unread:x ", " pool unread:y unread:x "):
+        answer = await claim(arq_redis, "older", cohorts=cohorts)
+        assert answer.jobs == []
+        assert 50_000 < answer.wait_ms <= 60_000
+    assert redis_client.exists(f"arq:in-progress:{first.job_id}") == 0
+    assert ids(await claim(arq_redis, "newer", cohorts=" pool unread:y ")) == [first.job_id]
+    assert second.job_id == "b"
