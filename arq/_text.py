@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+_JOINERS = "\u200c\u200d"
+#: Categories of characters: space, not assigned, private use.
+_HARMLESS = ("Zs", "Cn", "Co")
 _SECRETS = (
     # whatever is wrong with the address of a Redis: everything before its last @
     (re.compile(r"((?:rediss?|valkeys?|unix)://)\S*@"), r"\1***@"),
@@ -30,9 +33,18 @@ _LAYOUT = {ord("\n"): None, ord("\t"): None}
 
 
 def escaped(text: str, keep: str = "") -> str:
-    """What is not printable as Python would write it, `\\x1b` for example, except the characters of `keep`."""
+    """What is not printable as Python would write it, `\\x1b` for example, except the characters of `keep`.
+
+    What is only not printable by Python's reckoning stays: spaces of all widths, characters that are newer than this
+    Python, and the joiners of Persian, of Indian scripts and of emoji.
+    """
+    from unicodedata import category  # mostly there is nothing to escape, and it is large
+
+    keep += _JOINERS
     return "".join(
-        char if char.isprintable() or char in keep else char.encode("unicode_escape").decode("ascii")
+        char
+        if char.isprintable() or char in keep or category(char) in _HARMLESS
+        else char.encode("unicode_escape").decode("ascii")
         for char in text
     )
 

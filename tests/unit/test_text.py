@@ -27,6 +27,7 @@ ESCAPES = [
     ("\ud800", r"\ud800"),
 ]
 PLAIN = ["", "id:f", "ä ö ü", "日本", "→ ●", "🙂", "a b"]
+HARMLESS = ["a\u00a0b", "全角\u3000空白", "क्\u200dष", "👩\u200d💻", "a\u200cb", "\U0001fae9\ue000"]
 
 
 @pytest.mark.parametrize(("text", "escaped"), ESCAPES)
@@ -41,6 +42,11 @@ def test_what_is_not_printable_is_escaped(text: str, escaped: str) -> None:
 def test_what_is_printable_stays(text: str) -> None:
     assert printable(text) is text
     assert shown.all_printable({"a": [text, 1, None]}) == {"a": [text, 1, None]}
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_is_ordinary_text_stays(text: str) -> None:
+    assert printable(text) == printable_lines(text) == text
 
 
 def test_lines_stay_lines() -> None:
