@@ -338,9 +338,12 @@ async def test_a_client_that_does_not_know_the_format(
     await nothing_held(arq_redis)
 
 
-async def test_with_a_plain_client(arq_redis: ArqRedis, redis_settings: RedisSettings) -> None:
+@pytest.mark.parametrize("options", [{}, {"decode_responses": True}], ids=["plain", "decoding"])
+async def test_with_a_plain_client(
+    arq_redis: ArqRedis, redis_settings: RedisSettings, options: dict[str, Any]
+) -> None:
     job = await enqueued(arq_redis, "quick", 1)
-    async with Redis(host=HOST, port=redis_settings.port) as plain:
+    async with Redis(host=HOST, port=redis_settings.port, **options) as plain:
         assert await Job(job.job_id, plain).abort()
         assert not await Job("unknown", plain).abort()
     assert isinstance((await info(job)).result, asyncio.CancelledError)
