@@ -59,7 +59,7 @@ end
 -- write. What workers write lets such a server be emptied, so they go on with one that finds nothing.
 local function write_though_full(...)
   local answer = redis.pcall(...)
-  if type(answer) == 'table' and answer.err and string.find(answer.err, 'OOM', 1, true) then
+  if type(answer) == 'table' and answer.err and string.find(tostring(answer.err), 'OOM', 1, true) then
     redis.call('HDEL', CLAIMS, '')
     answer = redis.pcall(...)
   end
@@ -70,7 +70,7 @@ end
 local function write(command, key, ...)
   local answer = write_though_full(command, key, ...)
   if type(answer) == 'table' and answer.err then
-    if string.find(answer.err, 'WRONGTYPE', 1, true) then
+    if string.find(tostring(answer.err), 'WRONGTYPE', 1, true) then
       redis.call('DEL', key)
     end
     return redis.call(command, key, ...)
