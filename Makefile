@@ -10,10 +10,10 @@ CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
 SUITABLE := import sys; sys.version_info >= (3, 11) or sys.exit(1); import ensurepip, venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-systemd fast check format bench bench-all clean
+.PHONY: help demo test test-systemd test-servers test-pythons fast check format bench bench-all clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(EMBEDDED) ## four supervised workers do real work on an embedded Valkey (under 20 seconds)
 	@$(RUN) -m examples.demo
@@ -23,6 +23,12 @@ test: $(TOOLS) ## run all tests
 
 test-systemd: $(TOOLS) ## try the units under a booted systemd (needs root, debootstrap, systemd-container)
 	@$(RUN) -m pytest tests/systemd $(ARGS)
+
+test-servers: $(TOOLS) ## fast tests of the queue on each Redis and Valkey that can be had
+	@$(RUN) -m tests.matrix.servers $(ARGS)
+
+test-pythons: $(TOOLS) ## fast tests on each Python that can be had (ARQ_PYTHONS names others)
+	@$(RUN) -m tests.matrix.pythons $(ARGS)
 
 fast: $(TOOLS) ## run the tests that take no more than a moment each
 	@$(RUN) -m pytest -q -m "not slow and not interop and not processes" $(ARGS)

