@@ -28,7 +28,7 @@ UNSERIALIZABLE_RESULT = "unable to serialize result"
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes})
 #: Stands in each pickle that names a class or a function (also in some that don't: they are read for nothing).
 _NAMES_SOMETHING = pickle.STACK_GLOBAL
-#: What a successful job returned is read back only if its result is not larger than this, in bytes: that takes time.
+#: Larger results are not read back, in bytes: that takes time. Of failed jobs the exception is, whatever its size.
 _LARGEST_READ_BACK = 1_000_000
 
 
@@ -128,7 +128,10 @@ def _comes_back(
     """Whether a result can be read, and an exception in it is the same then. Raises what reading it raises."""
     if serializer is not None and deserializer is None:
         return True  # nobody knows
-    back = (deserializer or pickle.loads)(payload)["r"]
+    if serializer is None and len(payload) > _LARGEST_READ_BACK:  # mostly that is the arguments
+        back = pickle.loads(pickle.dumps(data["r"]))
+    else:
+        back = (deserializer or pickle.loads)(payload)["r"]
     return data["s"] or serializer is not None or _portable.comes_back(data["r"], back)
 
 
