@@ -48,12 +48,13 @@ def read_result(payload: bytes, *, deserializer: Deserializer | None = None) -> 
         found = salvage(payload, exc, rebuild=deserializer is None)
         if found.raw("s") not in (True, False):
             raise
+        success, value = _value(found, exc, is_foreign=deserializer is not None)
         fields = _job_fields(found)
         fields["job_id"] = _text(found.raw("id"))
         return JobResult(
             **fields,
-            success=found.raw("s"),
-            result=_value(found, exc, is_foreign=deserializer is not None),
+            success=success,
+            result=value,
             start_time=_time(found.raw("st")),
             finish_time=_time(found.raw("ft")),
             queue_name=_text(found.raw("q")),
@@ -103,12 +104,6 @@ def is_unread(result: JobResult) -> bool:
     return (result.function, result.queue_name) == (UNKNOWN, UNKNOWN)
 
 
-def unreadable_value(value: Unreadable) -> DeserializationError:
-    """What a caller gets who asks for the value of a job that was successful."""
-    text = "unable to deserialize job result: the job was successful, but its value can't be read here"
-    return DeserializationError(f"{text}: {value.reason or value.shown}")
-
-
 def _job_fields(found: Salvaged) -> dict[str, Any]:
     job_try = found.raw("t")
     return {
@@ -122,12 +117,16 @@ def _job_fields(found: Salvaged) -> dict[str, Any]:
     }
 
 
-def _value(found: Salvaged, exc: DeserializationError, *, is_foreign: bool) -> Any:
+def _value(found: Salvaged, exc: DeserializationError, *, is_foreign: bool) -> tuple[bool, Any]:
+    """Whether the job was successful, and what it returned or raised."""
+    told = found.raw("unreadable")
+    if isinstance(told, tuple) and len(told) == 2:  # the worker could not read the value back, either
+        return True, Unreadable(*map(str, told))
     raw, reason = found.raw("r"), explain(exc.__cause__ or exc)
     value = Unreadable(reason, show(raw)) if is_foreign else found.get("r")
     if found.raw("s") or not isinstance(value, Unreadable):
-        return value
-    return _exception(raw, value.reason or reason)
+        return found.raw("s"), value
+    return False, _exception(raw, value.reason or reason)
 
 
 def _exception(raw: Any, reason: str) -> DeserializationError:

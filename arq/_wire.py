@@ -2,7 +2,8 @@
 
 A job is one dict: `t` try asked for, `f` function, `a` args, `k` kwargs, `et` enqueue ms. A result has these and
 `s` success, `r` result, `st` start ms, `ft` finish ms, `q` queue name, `id` job id. Readers look up these keys and
-ignore all others.
+ignore all others. One more is ours: `unreadable`, where a job was successful and its value could not be read back: why,
+and what it was. `s` is false then and `r` an error that says so, for readers that do not know this key.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from . import _portable
 from ._errors import DeserializationError, SerializationError
 from ._records import JobDef, JobResult
-from ._unreadable import explain, name_of, text_of
+from ._unreadable import Unreadable, explain, name_of, show, text_of
 from .utils import ms_to_datetime
 
 logger = logging.getLogger("arq.jobs")
@@ -146,6 +147,12 @@ def pass_on_interrupt(exc: BaseException, again: Callable[[], object]) -> None:
     raise exc
 
 
+def unreadable_value(why: str) -> DeserializationError:
+    """What a caller gets who asks for the value of a job that was successful."""
+    text = "unable to deserialize job result: the job was successful, but its value can't be read"
+    return DeserializationError(f"{text}: {why}")
+
+
 class _SecondBest:
     """Writes a result that can't be read, or not be written, as it is.
 
@@ -172,9 +179,10 @@ class _SecondBest:
         if fault is None:
             return self._first([data, {**data, "a": (), "k": {}}], problem)
         if data["s"] and self._is_written(data):
-            # Its job was successful, and another reader may be able to read it: ours make the best of it.
-            logger.warning("result of %s can't be read again: %s", self._ref, explain(fault))
-            return self._dump(data)
+            why = explain(fault)
+            logger.warning("result of %s can't be read again: %s", self._ref, why)
+            told = {"s": False, "r": unreadable_value(why), "unreadable": (why, show(data["r"]))}
+            return self._first([{**data, **told}], fault)
         logger.warning("error serializing result of %s", self._ref, exc_info=fault)
         return self._first([{**data, **instead} for instead in self._instead(data, fault)], fault)
 
@@ -260,6 +268,9 @@ def deserialize_result(r: bytes, *, deserializer: Deserializer | None = None) ->
     """
     try:
         d = (deserializer or pickle.loads)(r)
+        success, value = d["s"], d["r"]
+        if "unreadable" in d:
+            success, value = True, Unreadable(*d["unreadable"])
         return JobResult(
             job_try=d["t"],
             function=d["f"],
@@ -267,8 +278,8 @@ def deserialize_result(r: bytes, *, deserializer: Deserializer | None = None) ->
             kwargs=d["k"],
             enqueue_time=ms_to_datetime(d["et"]),
             score=None,
-            success=d["s"],
-            result=d["r"],
+            success=success,
+            result=value,
             start_time=ms_to_datetime(d["st"]),
             finish_time=ms_to_datetime(d["ft"]),
             queue_name=d.get("q", "<unknown>"),

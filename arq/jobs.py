@@ -13,7 +13,7 @@ from ._errors import DeserializationError, ResultNotFound, SerializationError
 from ._keys import result_key
 from ._names import elsewhere
 from ._records import JobDef, JobResult, JobStatus
-from ._salvage import read_job, read_result, unreadable_value
+from ._salvage import read_job, read_result
 from ._scripts import Ask
 from ._text import printable
 from ._unreadable import Unreadable
@@ -25,6 +25,7 @@ from ._wire import (
     deserialize_result,
     serialize_job,
     serialize_result,
+    unreadable_value,
 )
 from .constants import default_queue_name
 
@@ -161,7 +162,7 @@ class Job:
         info = await self._wait(timeout, poll_delay)
         if info.success:
             if isinstance(info.result, Unreadable):
-                raise unreadable_value(info.result)
+                raise unreadable_value(info.result.reason or info.result.shown)
             return info.result
         if isinstance(info.result, BaseException):
             raise info.result

@@ -283,6 +283,15 @@ def test_a_value_that_can_not_be_read_is_told_of_and_its_job_was_successful(
     assert read.success
     assert isinstance(read.result, Unreadable)
     assert "invalid literal for int()" in read.result.reason
+    assert "Spoiled object" in read.result.shown
+    plainly_read = pickle.loads(written([1, Spoiled()], success=True))  # as arq 0.28 does it
+    assert plainly_read["s"] is False
+    assert type(plainly_read["r"]) is DeserializationError
+    assert "the job was successful, but its value can't be read: ValueError: invalid literal" in str(
+        plainly_read["r"]
+    )
+    caplog.clear()
+    there_and_back(Spoiled(), success=True)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert caplog.messages[0].startswith("result of ref can't be read again: ")
 

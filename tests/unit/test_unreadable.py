@@ -156,6 +156,21 @@ def test_a_readable_result_beside_unreadable_arguments(gone: types.ModuleType) -
     assert isinstance(read.args[0], Unreadable)
 
 
+def test_a_value_that_its_worker_could_not_read_back(gone: types.ModuleType) -> None:
+    class Refusing:
+        def __reduce__(self) -> Any:
+            return int, ("x",)
+
+    payload = result_of(Refusing(), args=(gone.Money(1),))
+    whole = read_result(payload)
+    forget()
+    for read in (whole, read_result(payload)):
+        check_known(read)
+        assert read.success
+        assert isinstance(read.result, Unreadable)
+        assert "Refusing object" in read.result.shown
+
+
 def test_notes_of_an_unreadable_exception(gone: types.ModuleType) -> None:
     exc = gone.Declined("no", 7)
     exc.add_note("a note")
