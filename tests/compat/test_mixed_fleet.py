@@ -217,6 +217,29 @@ def test_cron_ticks_run_once_in_a_mixed_fleet(fleet: Fleet, place: Place) -> Non
     assert all(re.fullmatch(r"cron:tick:\d{10}123", job_id) for job_id in ids)
 
 
+def test_queues_of_both_take_no_tick_from_each_other(
+    implementations: dict[str, Implementation], place: Place, logs: Path
+) -> None:
+    """The id of a tick is the same in all queues for the original: ours leaves it to workers that know no other."""
+    other = Place(place.dsn)
+    try:
+        with (
+            running(implementations["original"], place, logs, cron="seconds"),
+            running(implementations["ours"], other, logs, cron="seconds"),
+        ):
+            wait_until(lambda: most_in_a_row(ticks_of(place)) >= 6, what="six ticks of the original")
+            wait_until(lambda: most_in_a_row(ticks_of(other)) >= 6, what="six ticks of ours")
+        for queue in (place, other):
+            assert len(ticks_of(queue)) == len(set(ticks_of(queue)))
+    finally:
+        other.redis.close()
+
+
+def ticks_of(place: Place) -> list[str]:
+    """The ids of ticks that have run, as the original makes them."""
+    return [job.removesuffix(f":{place.queue}") for job, *_, what in place.runs() if what == "tick"]
+
+
 def most_in_a_row(ids: list[str]) -> int:
     """The longest series of ticks that follow each other by a second."""
     moments_ms = {int(job_id.rsplit(":", 1)[1]) for job_id in ids}
