@@ -164,10 +164,9 @@ def decide(attempt: Attempt, ended: Ended, defaults: Defaults, *, retry_jobs: bo
 
 def _retry_in(group: BaseExceptionGroup[BaseException]) -> Retry | RetryJob | None:
     """The wish of a task group whose tasks raised `Retry` or `RetryJob` and nothing else: the longest wait counts."""
-    _, others = group.split((Retry, RetryJob))
-    if others is not None:
-        return None
     wishes = list(_leaves(group))
+    if not all(isinstance(wish, Retry | RetryJob) for wish in wishes):
+        return None
     retries = [wish for wish in wishes if isinstance(wish, Retry)]
     return max(retries, key=lambda retry: retry.defer_score or 0) if retries else wishes[0]
 
