@@ -35,6 +35,7 @@ from .spawn import Pipes
 from .title import present_as
 from .traces import trace_of, whole_trace_of
 from .trouble import is_redis_away, is_redis_wrong, redis_refusal, short
+from .workdir import enter
 
 logger = logging.getLogger("arq.worker")
 
@@ -68,6 +69,10 @@ def run(brief: Brief, pipes: Pipes) -> int:
     loop = new_loop(brief.options.uvloop)
     distrust_young_sources()
     settle(brief)
+    try:
+        enter(brief.folder, brief.real_folder)
+    except OSError as error:
+        return fail(line, "import", error, ChildCode.IMPORT, hint="; the working directory is gone")
     try:
         configure_logging(brief)
         settings = load_settings(brief.options.settings)

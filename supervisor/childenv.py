@@ -26,6 +26,8 @@ class Brief:
     redis_dir: str
     supervisor_pid: int
     cohort: str
+    folder: str
+    real_folder: str
 
     def export(self, environ: MutableMapping[str, str]) -> None:
         """Put what user code may want to know into the environment.
@@ -45,10 +47,13 @@ class Brief:
             environ["REDIS_DSN"] = self.redis_dsn
 
 
-def make_brief(options: Options, fork: Fork, host: str, redis: tuple[str, str]) -> Brief:
+def make_brief(
+    options: Options, fork: Fork, host: str, redis: tuple[str, str], folder: tuple[str, str] = ("", "")
+) -> Brief:
     """The orders for the child that is about to be forked, with an id that no other process ever has.
 
-    `redis` is the address and the directory of the embedded server, empty without one.
+    `redis` is the address and the directory of the embedded server, empty without one; `folder` the name of the
+    working directory, and its real one when the supervisor was started.
     """
     nonce = secrets.token_hex(4)
     return Brief(
@@ -65,4 +70,6 @@ def make_brief(options: Options, fork: Fork, host: str, redis: tuple[str, str]) 
         redis_dir=redis[1],
         supervisor_pid=os.getpid(),
         cohort=fork.cohort,
+        folder=folder[0],
+        real_folder=folder[1],
     )

@@ -9,13 +9,10 @@ import random
 import secrets
 import selectors
 import signal
-import sys
 import time
 import traceback
 from contextlib import suppress
 from typing import Any
-
-from arq.version import VERSION
 
 from . import embedded
 from .briefing import Briefing
@@ -56,11 +53,12 @@ from .paths import TakenError, host_name
 from .process import Processes
 from .signals import SignalPipe, event_of
 from .spawn import errno_name, hold_standard_descriptors
+from .start_record import say_hup_ignored, say_start
 from .starter import Starter
 from .status import take_status
-from .stop import budget_s
 from .terminal import Terminal
 from .usage import usage_of
+from .workdir import named_folder
 
 TURN_S = 1.0
 LATE_S = 0.2
@@ -88,6 +86,7 @@ class Parent:
         self._links: dict[int, Link] = {}
         self._life_read_fd, self._life_write_fd = os.pipe()
         self._host = host_name()
+        self._folder = named_folder(os.environ), os.getcwd()
         self._redis = ("", "")
         self._briefing = Briefing(self._status if options.metrics else None)
         self._oom_seen = oom_kills()
@@ -141,7 +140,9 @@ class Parent:
 
     def _run(self) -> int:
         try:
-            self._say_start()
+            say_start(self._journal, self._machine.pool, self._starter.method, self._redis[0])
+            if self._signals.ignores_hup:
+                say_hup_ignored(self._journal)
             self._perform(self._machine.start(time.monotonic()))
             while not self._machine.done:
                 self._turn()
@@ -158,26 +159,6 @@ class Parent:
     def _pause_at_the_end(self) -> None:
         self._selector.select(0.1)
         self._signals.drain()
-
-    def _say_start(self) -> None:
-        options = self._options
-        self._journal.say(
-            "info",
-            "supervisor.start",
-            {
-                "version": VERSION,
-                "pid": os.getpid(),
-                "settings": options.settings,
-                "procs": options.procs,
-                "start_method": self._starter.method,
-                "python": sys.version.split()[0],
-                "stop_budget_s": budget_s(self._machine.pool),
-                "redis": self._redis[0],
-            },
-        )
-        if self._signals.ignores_hup:
-            fields = {"signal": "SIGHUP", "because": "nohup", "instead": "--ctl reload"}
-            self._journal.say("info", "signal.ignored", fields)
 
     # --- one turn -------------------------------------------------------------------------------------------------
 
@@ -307,7 +288,7 @@ class Parent:
                     self._answer_reload(command)
 
     def _perform_fork(self, order: Fork) -> None:
-        brief = make_brief(self._options, order, self._host, self._redis)
+        brief = make_brief(self._options, order, self._host, self._redis, self._folder)
         link = None
         try:
             link = Link(order.key, order.role, self._life_read_fd)

@@ -23,6 +23,7 @@ from .codes import ExitCode
 from .cpus import usable_cpus
 from .model import MARGIN_S
 from .options import OptionError, Options
+from .workdir import named_folder
 
 # a unit for several pools is printed without their settings: enough for jobs that may finish for a minute
 UNKNOWN_WAIT_S = 60.0
@@ -102,7 +103,7 @@ def print_unit(settings: str, name: str, is_template: bool) -> str:
     unit = Unit(
         user=user,
         group=group,
-        directory=os.getcwd(),
+        directory=named_folder(os.environ),
         command=own_command(),
         settings=settings,
         name=options.name,
