@@ -47,7 +47,8 @@ local function is_known(ticks, mark, ms, latest)
       return true
     end
   end
-  local theirs = mark and string.match(mark, '^%-?%d+$')
+  -- They note a tick also when its id was taken by another queue. One that is still to come is in this queue, or not.
+  local theirs = mark and tonumber(ms) <= now and string.match(mark, '^%-?%d+$')
   return theirs and tonumber(ms) <= tonumber(theirs) and tonumber(theirs) <= latest
 end
 

@@ -390,6 +390,18 @@ async def test_the_last_tick_as_workers_of_0_29_0_note_it(arq_redis: ArqRedis) -
     assert float(await arq_redis.get(mark) or 0) == now_ms + 1000
 
 
+async def test_a_tick_that_a_worker_of_0_29_0_has_lost_to_another_queue(arq_redis: ArqRedis) -> None:
+    """It notes it all the same, and does not come back to it."""
+    soon_ms, mark = timestamp_ms() + 3000, f"arq:cron:{QUEUE}:cron:f:s"
+    await old_enqueue(arq_redis, id_of(soon_ms), score=soon_ms, queue="another")
+    await arq_redis.set(mark, str(soon_ms), px=DAY_MS)
+    assert await enqueue(arq_redis, soon_ms)
+    assert not await enqueue(arq_redis, soon_ms)
+    await old_enqueue(arq_redis, id_of(soon_ms + 1), score=soon_ms + 1)
+    await arq_redis.set(mark, str(soon_ms + 1), px=DAY_MS)
+    assert not await enqueue(arq_redis, soon_ms + 1)
+
+
 async def test_a_worker_of_0_29_0_whose_clock_is_ahead_silences_nobody(arq_redis: ArqRedis) -> None:
     now_ms, mark = timestamp_ms(), f"arq:cron:{QUEUE}:cron:f:s"
     await arq_redis.set(mark, str(now_ms + 3_600_000), px=DAY_MS)
