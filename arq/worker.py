@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -134,7 +135,7 @@ class Worker(Waiting, Stopping):
         """
         with self._main:
             self._loop = asyncio.get_running_loop()
-            if self._handle_signals:
+            if self._handle_signals and self.no_signals_in_pid != os.getpid():
                 self._take_signals()
             await self._open()
             if self._pool is None:  # `on_startup` has closed the worker

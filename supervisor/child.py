@@ -149,6 +149,7 @@ class Session:
     # --- making ---------------------------------------------------------------------------------------------------
 
     def _make_worker(self, settings: Any) -> Any:
+        arq.worker.Worker.no_signals_in_pid = os.getpid()
         # looked up at this moment: monitoring libraries replace it when the settings are imported
         worker = arq.worker.create_worker(settings, **self._overrides(settings))
         worker.worker_id = self._brief.worker_id

@@ -90,6 +90,8 @@ class SignalHandlers:
         if not self._loop.is_closed() and not self._neighbours():
             for sig in self._SIGNALS:
                 self._loop.remove_signal_handler(sig)
+                if not _is_of_a_loop(self.before[sig]):
+                    signal.signal(sig, self.before[sig])
         self._loop = None
 
     def end_with(self, loop: asyncio.AbstractEventLoop, *, ends_process: bool) -> None:
@@ -126,6 +128,11 @@ class SignalHandlers:
             self._cancel(sig)
         else:
             os._exit(_LEFT_AT_ONCE)
+
+
+def _is_of_a_loop(handler: Any) -> bool:
+    """Whether this is no handler of somebody's, but says that a loop had one, which it has forgotten."""
+    return handler is None or "sighandler" in getattr(handler, "__name__", "")
 
 
 def _be_plain_in_copies() -> None:

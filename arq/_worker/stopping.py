@@ -7,7 +7,7 @@ import inspect
 import logging
 import math
 from signal import Signals
-from typing import Any
+from typing import Any, ClassVar
 
 from redis.exceptions import RedisError
 
@@ -49,6 +49,9 @@ def _has_not_begun(task: asyncio.Task[Any]) -> bool:
 
 class Stopping(Overridable):
     """The part of a worker that ends it."""
+
+    #: process whose signals are somebody else's, also where a job starts a worker beside its own: the supervisor's
+    no_signals_in_pid: ClassVar[int] = 0
 
     def _start_state(self) -> None:
         super()._start_state()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,3 +179,17 @@ async def test_two_workers_in_one_process(arq_redis: ArqRedis, redis_settings: R
         assert await members(arq_redis, "arq:leases") == [stays.worker_id]
         go.set()
         assert await job.result(timeout=30) == 1
+
+
+@pytest.mark.parametrize("before", [signal.SIG_IGN, signal.SIG_DFL, lambda *_: None])
+async def test_signals_go_back_to_who_handled_them(redis_settings: RedisSettings, before: Any) -> None:
+    """A worker that runs beside something else, in the same process, takes them for as long as it runs."""
+    at_first = signal.signal(signal.SIGTERM, before)
+    try:
+        worker = Worker([quick], redis_settings=redis_settings, burst=True)
+        await worker.main()
+        assert signal.getsignal(signal.SIGTERM) is not before
+        await worker.close()
+        assert signal.getsignal(signal.SIGTERM) is before
+    finally:
+        signal.signal(signal.SIGTERM, at_first)

@@ -62,8 +62,9 @@ def test_a_worker_that_a_job_starts_takes_nothing_of_its_parents(
     assert redis_client.get(f"arq:in-progress:{neighbour}") == owner
     pool.check_tidy()
     pool.signal(15)
-    pool.wait_event("child.draining")
+    pool.wait_event("stop.start")
     (pool.directory / "go").touch()
     assert pool.wait() == 0
-    assert queue.result(neighbour) and queue.tries(neighbour) == 1
-    assert not pool.events("job.released")
+    assert queue.result(neighbour)
+    assert queue.tries(neighbour) == 1
+    assert not pool.events("jobs.released")
