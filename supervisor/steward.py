@@ -266,7 +266,8 @@ class Steward:
             await asyncio.wait(set(self._tasks))
         for (name, key), texts in self._written.items():
             pool = await self._pool(name)
-            if await pool.get(key) in texts:
+            (text,) = await pool.mget(key)  # None where somebody has put something else
+            if text in texts:
                 await pool.delete(key)
         for pool in self._pools.values():
             await pool.aclose()
