@@ -25,9 +25,10 @@ _WRITTEN_BY = {
     "calendar.Day": "Python 3.12 or newer",
     "calendar.Month": "Python 3.12 or newer",
 }
-#: How the unpickler says that a module lacks a name; the second one is Python 3.14's.
-_NO_SUCH_NAME = re.compile(
-    r"Can't (?:get attribute|resolve path) '(?P<name>[^']+)' on <module '(?P<module>[^']+)'"
+#: How the unpickler says that a module lacks a name; the second one is Python 3.14's, the third one 3.14.10's.
+_NO_SUCH_NAME = (
+    re.compile(r"Can't (?:get attribute|resolve path) '(?P<name>[^']+)' on <module '(?P<module>[^']+)'"),
+    re.compile(r"module '(?P<module>[^']+)' has no attribute '(?P<name>[^']+)'"),
 )
 #: Plain values that are made by a call. These calls do nothing else, so they are made for every reader.
 _HARMLESS = {
@@ -72,8 +73,8 @@ def explain(exc: BaseException) -> str:
         return str(exc)
     if isinstance(exc, ModuleNotFoundError) and exc.name:
         return f"module {exc.name!r} is not there: {_who_wrote(exc.name)}"
-    found = _NO_SUCH_NAME.search(str(exc)) if isinstance(exc, AttributeError) else None
-    if found:
+    said = str(exc) if isinstance(exc, AttributeError) else ""
+    if found := next(filter(None, (pattern.search(said) for pattern in _NO_SUCH_NAME)), None):
         return f"module {found['module']!r} has no {found['name']!r}: {_who_wrote(**found.groupdict())}"
     return truncate(f"{type(exc).__name__}: {text_of(exc)}".removesuffix(": "), 2 * _LONGEST_SHOWN)
 
