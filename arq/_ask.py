@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ResponseError
 
+from ._pools import client_of
 from ._servers import explained
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ async def answers_to(redis: Redis, commands: Sequence[Command]) -> list[Any]:
 
     By `execute_command`, which is what tracing and subclasses look at.
     """
-    return [await _answer_of(redis, command) for command in commands]
+    client = client_of(redis)
+    return [await _answer_of(client, command) for command in commands]
 
 
 async def ask(redis: Redis, *command: Any) -> Any:

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from . import _spans
-from ._link import in_motion, read_answer
+from ._link import in_motion, read_answers
 from ._patience import Patience
 from ._pools import connection_of
 from ._scripts import Call, run_all
@@ -64,7 +64,7 @@ class _Loan:
                 if (Pipeline.execute, Redis.execute_command) != _spans.PLAIN and _spans.are_wanted():
                     return await _spans.talk(pool, self.connection, commands)
                 await self.connection.send_packed_command(packed)
-                return [await read_answer(self.connection) for _ in packed]
+                return await read_answers(self.connection, len(packed))
         except TimeoutError as exc:  # the built-in one: redis-py has its own
             raise RedisTimeoutError("Timeout reading from the server") from exc
 

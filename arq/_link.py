@@ -23,6 +23,7 @@ from redis.exceptions import ResponseError
 from . import _spans
 from ._exits import end_copy
 from ._patience import Patience
+from ._plain import hangs_up_after
 from ._scripts import Call, run_all
 from ._servers import explained
 
@@ -65,7 +66,7 @@ class Link:
                     if (Pipeline.execute, Redis.execute_command) != _spans.PLAIN and _spans.are_wanted():
                         return await _spans.talk(self._pool, connection, commands)
                     await connection.send_packed_command([pack_command(command) for command in commands])
-                    return [await read_answer(connection) for _ in commands]
+                    return await read_answers(connection, len(commands))
             except (
                 BaseException
             ):  # also a cancellation: answers that nobody has read would be taken for the next ones
@@ -118,6 +119,22 @@ def was_cut(connection: Connection) -> bool:
     """Whether the other side has closed a connection on which nothing is expected: idle ones do not live for ever."""
     reader = getattr(connection, "_reader", None)
     return reader is not None and reader.at_eof() is True
+
+
+async def read_answers(connection: Connection, count: int) -> list[Any]:
+    """The next answers; what Redis refused as exceptions.
+
+    Of a server that hangs up after a refusal, as fakeredis 2.26 does, the refusal is the answer to all that follows.
+    """
+    answers: list[Any] = []
+    try:
+        while len(answers) < count:
+            answers.append(await read_answer(connection))
+    except RedisConnectionError:
+        if not (answers and hangs_up_after(answers[-1])):
+            raise
+        answers += answers[-1:] * (count - len(answers))
+    return answers
 
 
 async def read_answer(connection: Connection) -> Any:

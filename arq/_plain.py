@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import ConnectionError, NoScriptError, ResponseError
 
 if TYPE_CHECKING:
     from ._scripts import Call
@@ -29,6 +29,13 @@ def is_not_known(answer: Exception) -> bool:
 def has_no_scripts(answer: Any) -> bool:
     """Whether the server has no scripts at all."""
     return isinstance(answer, ResponseError) and _NO_SCRIPTS.search(str(answer)) is not None
+
+
+def hangs_up_after(answer: Any) -> bool:
+    """Whether this is a refusal after which the TCP server of fakeredis 2.26 closes the connection."""
+    if not isinstance(answer, ResponseError) or isinstance(answer, NoScriptError):
+        return False
+    return is_not_known(answer) or _FAKE.search(str(answer)) is not None
 
 
 async def run_without(
@@ -53,7 +60,14 @@ async def run_without(
 
     if call.script.name == "claim":
         _warn()
-    return await machine.run(send, call.script.text, call.keys, call.args)
+
+    async def send_again(commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        try:
+            return await send(commands)
+        except ConnectionError:  # it has hung up after a refusal
+            return await send(commands)
+
+    return await machine.run(send_again, call.script.text, call.keys, call.args)
 
 
 @functools.cache  # once in a process

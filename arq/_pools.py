@@ -9,6 +9,7 @@ from typing import Any
 
 import redis
 from redis.asyncio import Connection, ConnectionPool, Redis
+from redis.asyncio.client import Pipeline
 from redis.asyncio.cluster import RedisCluster
 from redis.cluster import RedisCluster as SyncRedisCluster
 from redis.exceptions import ConnectionError
@@ -35,6 +36,11 @@ def pool_of(given: Any) -> ConnectionPool:
         )
     pool: ConnectionPool = given.connection_pool if isinstance(given, Redis) else given
     return pool
+
+
+def client_of(redis: Redis) -> Redis:
+    """A client that answers at once: a pipeline, which is one too, keeps commands until it is executed."""
+    return Redis(connection_pool=redis.connection_pool) if isinstance(redis, Pipeline) else redis
 
 
 def wait_when_all_are_in_use(pool: ConnectionPool) -> None:

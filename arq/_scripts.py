@@ -17,7 +17,7 @@ from enum import IntEnum, StrEnum
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from redis.exceptions import ResponseError
+from redis.exceptions import ConnectionError, ResponseError
 
 from ._ask import answers_to
 from ._keys import (
@@ -29,7 +29,7 @@ from ._keys import (
     old_lookers_key,
     wake_key,
 )
-from ._plain import has_no_scripts, is_not_known, run_without
+from ._plain import hangs_up_after, has_no_scripts, is_not_known, run_without
 from ._servers import explained
 from ._sizes import MOST_BYTES
 from .constants import abort_job_max_age, abort_jobs_ss
@@ -81,6 +81,7 @@ def _load(name: str) -> Script:
     text = _INCLUDE.sub(
         lambda found: (_LUA / "include" / f"{found[1]}.lua").read_text("utf-8").rstrip(), text
     )
+    text = text.strip()  # fakeredis 2.26's TCP server loses what stands around a value
     sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
     TEXTS[sha] = text
     return Script(name, text, sha)
@@ -359,7 +360,7 @@ def part(epoch: int, cohort: str) -> str:
         cohort: name of those workers that leave to others what this one gives back, for they are about to go as well;
             '': there are none.
     """
-    return f"{epoch} {cohort}"
+    return f"{epoch}:{cohort}"
 
 
 def extend(queue_name: str, worker_id: str, lock_ms: int, job_ids: Sequence[str]) -> Call:
@@ -530,7 +531,8 @@ async def run_all(
         i for i, answer in enumerate(answers) if isinstance(answer, Exception) and is_not_known(answer)
     ]
     if unknown:  # a fresh server, or one whose scripts were flushed
-        for i, answer in zip(unknown, await send([calls[i].by_text() for i in unknown]), strict=True):
+        texts = [calls[i].by_text() for i in unknown]
+        for i, answer in zip(unknown, await _send_texts(send, texts, answers[unknown[0]]), strict=True):
             answers[i] = answer
     for call, answer in zip(calls, answers, strict=True):
         if isinstance(answer, ResponseError):
@@ -538,6 +540,19 @@ async def run_all(
                 return [await run_without(send, *pair) for pair in zip(calls, answers, strict=True)]
             raise explained(answer, call.script.text, call.keys)
     return answers
+
+
+async def _send_texts(
+    send: Callable[[Sequence[tuple[Any, ...]]], Awaitable[list[Any]]],
+    texts: Sequence[tuple[Any, ...]],
+    refusal: Exception,
+) -> list[Any]:
+    try:
+        return await send(texts)
+    except ConnectionError:
+        if not hangs_up_after(refusal):
+            raise
+        return await send(texts)
 
 
 async def run(redis: Redis, call: Call) -> Any:

@@ -18,7 +18,7 @@
 local queue, wake, claims, aborts = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local worker, retry_ttl_s = ARGV[2], ARGV[3]
 local STEP, FIRST = 6, 5
-local epoch, cohort = string.match(ARGV[4], '^(%d+) (.*)$')
+local epoch, cohort = string.match(ARGV[4], '^(%d+):(.*)$')
 local now
 if epoch then
   refuse_claims_before(worker, epoch)

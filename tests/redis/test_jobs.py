@@ -23,7 +23,7 @@ from arq.jobs import serialize_result as serialize
 from arq.worker import func
 from tests.conftest import WorkerFactory
 from tests.redis.harness import QUEUE, claim, hold_as_upstream, old_enqueue, running
-from tests.support.eventually import wait_until_async
+from tests.support.eventually import PATIENCE_S, wait_until_async
 
 Ctx = dict[Any, Any]
 
@@ -214,3 +214,23 @@ async def test_results_that_vanish_while_they_are_read(arq_redis: ArqRedis, work
 async def test_no_results(arq_redis: ArqRedis) -> None:
     assert await arq_redis.all_job_results() == []
     assert await arq_redis.queued_jobs() == []
+
+
+async def test_a_job_of_a_pipeline(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
+    """What it asks is answered at once, and is not added to the pipeline's commands."""
+    async with arq_redis.pipeline() as pipe:
+        pipe.set("mine", 1, px=5000)
+        made = await arq_redis.enqueue_job("quick", 3, _job_id="one")
+        assert made is not None
+        job = Job("one", pipe)
+        assert await job.status() is JobStatus.queued
+        found = await job.info()
+        assert found is not None
+        assert found.args == (3,)
+        assert await job.result_info() is None
+        await worker([quick]).main()
+        assert await job.result(timeout=PATIENCE_S) == 3
+        assert await job.status() is JobStatus.complete
+        assert await job.abort() is False
+        assert await pipe.execute() == [True]
+    assert await arq_redis.get("mine") == b"1"

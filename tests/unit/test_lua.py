@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from redis.exceptions import ResponseError
+from redis.exceptions import ConnectionError, NoScriptError, ResponseError
 
 from arq import _plain, _scripts
 from arq._lua import machine
@@ -141,3 +141,35 @@ async def test_refused_commands() -> None:
 def test_what_a_server_says_of_scripts(said: str, has_none: bool) -> None:
     assert _plain.has_no_scripts(ResponseError(said)) is has_none
     assert _plain.is_not_known(ResponseError(said)) is said.startswith("No matching")
+
+
+class HangsUp(Server):
+    """As the TCP server of fakeredis 2.26: after a refusal the connection is closed, the next command is lost."""
+
+    is_open = True
+
+    async def send(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        if not self.is_open:
+            self.is_open = True
+            raise ConnectionError("Connection closed by server.")
+        answers = await super().send(commands)
+        self.is_open = not any(isinstance(answer, Exception) for answer in answers)
+        return answers
+
+
+async def test_a_server_that_hangs_up_after_each_refusal() -> None:
+    text = "redis.call('INCR', KEYS[1]) return redis.call('INCR', KEYS[1])"
+    call = _scripts.Call(_scripts.Script("counting", text, "sha"), ("counter",), ())
+    unknown = ResponseError("No matching script. Please use EVAL.")
+    known = HangsUp(unknown, 1)
+    assert await _scripts.run_all(known.send, [call]) == [1]
+    assert [command[0] for command in known.commands] == ["EVALSHA", "EVAL"]
+    none = HangsUp(ResponseError("unknown command `evalsha`, with args beginning with: "), 1, 2)
+    assert await _scripts.run_all(none.send, [call]) == [2]
+    assert [command[0] for command in none.commands] == ["EVALSHA", b"INCR", b"INCR"]
+
+
+async def test_a_real_server_that_goes_away_is_not_asked_again() -> None:
+    server = HangsUp(NoScriptError("No matching script. Please use EVAL."), 1)
+    with pytest.raises(ConnectionError):
+        await _scripts.run_all(server.send, [_scripts.present("arq:queue", "w", 1000)])
