@@ -130,7 +130,7 @@ local function share()
 end
 
 -- Such keys of a page of ids and scores: one command where most are held, instead of one for each.
-local function all_of(kind, due)
+local function at_page(kind, due)
   local names = {}
   for i = 1, #due, 2 do
     names[#names + 1] = kind .. due[i]
@@ -148,7 +148,7 @@ local function take_due(most)
     -- One more than wanted: is there more? And larger pages the more is held, to be through with it soon.
     local size = math.min(LARGEST_PAGE, most - #jobs + 1 + 3 * held)
     local due = redis.call('ZRANGEBYSCORE', queue, begin_at, now, 'WITHSCORES', 'LIMIT', offset, size)
-    local locks, left_by = all_of(LOCK, due), has_unread and all_of(LEFT, due) or {}
+    local locks, left_by = at_page(LOCK, due), has_unread and at_page(LEFT, due) or {}
     for i = 1, #due, 2 do
       if #jobs >= math.min(most, most_here) or bytes >= most_bytes then
         return true, held, last

@@ -11,7 +11,7 @@ import pytest
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from arq import _leases, _scripts
-from arq._scripts import Why
+from arq._scripts import Ending, Why
 from arq.connections import ArqRedis, JobCall, RedisSettings, create_pool
 from arq.cron import cron
 from arq.worker import Retry, Worker, func
@@ -138,6 +138,17 @@ async def test_jobs_that_are_given_back(pool: ArqRedis, why: Why) -> None:
     assert set(released.job_ids) == {"a", "b", "c"}
     assert set(ids(await claim(pool, "next"))) == {"a", "b", "c"}
     assert await _scripts.run(pool, _scripts.reclaim("next", 7)) != []
+
+
+async def test_a_job_that_is_left_to_others(pool: ArqRedis) -> None:
+    await pool.enqueue_job("quick", _job_id="a")
+    (job,) = (await claim(pool, "w")).jobs
+    await pool.setrange("ballast", 1_000_000, "x")
+    await fill(pool)
+    ending = Ending("a", job.stamp, "unbegun", "", "unread:x", 60_000)
+    assert await _scripts.run(pool, _scripts.finish(QUEUE, "w", [ending])) == [1]
+    assert ids(await claim(pool, "w", cohorts=" unread:x ")) == []
+    assert ids(await claim(pool, "next")) == ["a"]
 
 
 async def test_what_it_does_refuse_is_said_once_and_holds_up_nobody(

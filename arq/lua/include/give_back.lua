@@ -14,8 +14,8 @@ end
 
 -- It can't be read by the workers of a cohort, and shall be left to others. A claim looks for that where a start was interrupted.
 local function leave_unread(id, retry_ttl_s, cohort, leave_ms)
-  redis.call('SET', INTERRUPTED .. id, 0, 'NX', 'EX', retry_ttl_s)
-  redis.call('SET', LEFT .. id, cohort, 'PX', leave_ms)
+  write('SET', INTERRUPTED .. id, 0, 'NX', 'EX', retry_ttl_s)
+  write('SET', LEFT .. id, cohort, 'PX', leave_ms)
 end
 
 -- It began and is not held against the job. `cohort`: workers that are about to go, too, and shall not take it; or ''.
