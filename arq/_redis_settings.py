@@ -57,7 +57,8 @@ class RedisSettings:
         conn_timeout: seconds that opening a connection may take.
         conn_retries: how often `create_pool` tries again.
         conn_retry_delay: seconds between these tries.
-        max_connections: connections of the pool at most; None: no limit.
+        max_connections: connections of the pool at most; None: no limit. When all are in use, commands wait up to 20 s
+            for one. A worker has two more beside its pool.
         sentinel: `host` is a list of sentinels.
         sentinel_master: name of the master the sentinels watch.
         retry_on_timeout, retry_on_error, retry: redis-py's retry policy for single commands. Without one, a command is

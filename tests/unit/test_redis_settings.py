@@ -6,9 +6,14 @@ import copy
 import dataclasses
 import pickle
 import traceback
+from typing import Any
 
 import pytest
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError
 
+from arq._redis_settings import call_retry, client_options
 from arq.connections import ArqRedis, RedisSettings, create_pool
 
 
@@ -148,6 +153,28 @@ def test_fields_keep_their_order_and_defaults() -> None:
     settings = RedisSettings()
     assert (settings.conn_timeout, settings.conn_retries, settings.conn_retry_delay) == (1, 5, 1)
     assert (settings.sentinel_master, settings.ssl_cert_reqs) == ("mymaster", "required")
+
+
+@pytest.mark.parametrize(
+    ("options", "of_commands", "of_calls"),
+    [
+        ({}, {ConnectionError}, {ConnectionError, TimeoutError}),
+        (
+            {"retry_on_error": [BusyLoadingError]},
+            {ConnectionError},
+            {ConnectionError, TimeoutError, BusyLoadingError},
+        ),
+        ({"retry": Retry(NoBackoff(), 1, (TimeoutError,))}, {TimeoutError}, {TimeoutError}),
+    ],
+)
+def test_what_is_sent_again(
+    options: dict[str, Any], of_commands: set[type[Exception]], of_calls: set[type[Exception]]
+) -> None:
+    """Calls of arq's own also when an answer is late, others not: they might be carried out twice."""
+    settings = RedisSettings(**options)
+    assert set(client_options(settings)["retry"]._supported_errors) == of_commands
+    assert set(call_retry(settings)._supported_errors) == of_calls
+    assert client_options(settings).get("retry_on_error") == options.get("retry_on_error")
 
 
 async def test_sentinels_are_a_list() -> None:
