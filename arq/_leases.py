@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from . import _scripts
@@ -12,7 +12,13 @@ from ._scripts import Released, Why
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-__all__ = ["Released", "Why", "deregister", "register", "release", "renew", "sweep"]
+__all__ = ["Released", "Why", "deregister", "register", "release", "renew", "sweep", "write_health"]
+
+
+async def write_health(redis: Redis, lines: Mapping[str, bytes], for_ms: int) -> None:
+    """Write health lines, by their keys, for the next `for_ms`; also when Redis is over its memory limit."""
+    if lines:
+        await _scripts.run(redis, _scripts.health(lines, for_ms))
 
 
 async def register(redis: Redis, worker_id: str, lease_ms: int) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import math
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from importlib.resources import files
@@ -90,7 +90,7 @@ def _load(name: str) -> Script:
 _ENQUEUE, _CLAIM, _RECLAIM, _FINISH = _load("enqueue"), _load("claim"), _load("reclaim"), _load("finish")
 _EXTEND, _LEASE, _RELEASE, _SWEEP = _load("extend"), _load("lease"), _load("release"), _load("sweep")
 _ABORT, _ABORTED, _INSPECT = _load("abort"), _load("aborted"), _load("inspect")
-_PASS_ON, _PRESENT = _load("pass_on"), _load("present")
+_PASS_ON, _PRESENT, _HEALTH = _load("pass_on"), _load("present"), _load("health")
 
 
 class NewTick(NamedTuple):
@@ -377,6 +377,11 @@ def present(queue_name: str, worker_id: str, for_ms: int) -> Call:
     """Say that a worker looks at a queue for the next `for_ms`; the answer is 1 if workers of old versions do, too."""
     args = (PREFIX, worker_id, for_ms, old_lookers_key(queue_name))
     return Call(_PRESENT, (lookers_key(queue_name),), args)
+
+
+def health(lines: Mapping[str, bytes | str], for_ms: int) -> Call:
+    """Write health lines, by their keys, for the next `for_ms`."""
+    return Call(_HEALTH, tuple(lines), (PREFIX, for_ms, *lines.values()))
 
 
 class Why(StrEnum):

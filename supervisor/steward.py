@@ -246,13 +246,12 @@ class Steward:
             fresh = [entry for entry in entries if entry.beat_age_s * 1000 < life_ms]
             lines = {self._key(entry): entry.tally for entry in fresh}
             lines |= merge_by_key(fresh, self._roster.past)
-            pipe = (await self._pool(name)).pipeline(transaction=False)
-            for key, tally in lines.items():
-                text = format_line(tally, now).encode()
-                pipe.set(key, text, px=life_ms)
+            texts = {key: format_line(tally, now).encode() for key, tally in lines.items()}
+            pool = await self._pool(name)
+            for key, text in texts.items():
                 # the one before stays known: nobody tells whether a write that is cut off was carried out
                 self._written[name, key] = (text, *self._written.get((name, key), ())[:1])
-            await pipe.execute()
+            await _leases.write_health(pool, texts, life_ms)
         facts = await self._ask_queue()
         if facts.is_up:
             self._line.send("queue", depth=facts.depth, oldest_due_s=facts.oldest_due_s)

@@ -205,7 +205,7 @@ class Duties(WorkerState):
         tally = Tally(self.jobs_complete, self.jobs_failed, self.jobs_retried, ongoing, self.queued)
         line = format_line(tally, datetime.now())  # noqa: DTZ005  (the line has local time)
         life_ms = to_ms(self.health_check_interval + 1)
-        await ask(self.pool, "SET", self.health_check_key, line, "PX", life_ms)
+        await _scripts.run(self.pool, _scripts.health({self.health_check_key: line}, life_ms))
         if not is_due:
             return
         last_counts, counts = self._last_health_check_log, str(tally)

@@ -30,6 +30,7 @@ SCRIPTS = (
     "abort",
     "aborted",
     "inspect",
+    "health",
 )
 
 

@@ -68,3 +68,28 @@ def test_keys_of_a_wrong_type(pool: Pool, queue: Queue, redis_client: redis.Redi
     assert pool.stop() == 0
     assert not pool.events("redis.lost")
     redis_client.delete(HEALTH)
+
+
+def test_a_redis_over_its_memory_limit(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
+    """The pool starts, runs what is queued, keeps leases and health lines, and does not say that Redis is lost."""
+    job_id = queue.put("echo", 1)
+    redis_client.setrange("ballast", 1_000_000, "x")
+    redis_client.expire("ballast", 60)
+    redis_client.config_set("maxmemory-policy", "noeviction")
+    redis_client.config_set("maxmemory", redis_client.info("memory")["used_memory"] - 100_000)
+    try:
+        pool.start("--procs", "1", "--name", "shop").ready()
+        assert queue.result(job_id) == 1
+        steward = pool.steward()
+        wait_until(lambda: redis_client.exists(HEALTH), what="the health line")
+        before = redis_client.zrange("arq:leases", 0, -1, withscores=True)
+        wait_until(
+            lambda: redis_client.zrange("arq:leases", 0, -1, withscores=True) != before,
+            what="leases are renewed",
+        )
+        assert pool.steward() == steward
+        assert pool.stop() == 0
+    finally:
+        redis_client.config_set("maxmemory", 0)
+    assert not pool.events("redis.lost")
+    assert not redis_client.exists(HEALTH)
