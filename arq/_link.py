@@ -158,5 +158,6 @@ def in_motion(connection: Connection | None) -> tuple[int, int] | None:
     transport: Any = getattr(getattr(connection, "_writer", None), "transport", None)
     reader: Any = getattr(getattr(connection, "_parser", None), "_reader", None)
     waiting = transport.get_write_buffer_size() if hasattr(transport, "get_write_buffer_size") else 0
-    received = reader.len() if hasattr(reader, "len") else 0
+    # what it has read already stays in its buffer for a while, and counts in its length
+    received = reader.len() if hasattr(reader, "has_data") and reader.has_data() else 0
     return (waiting, received) if waiting or received else None

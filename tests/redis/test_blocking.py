@@ -12,6 +12,7 @@ import pytest
 import redis.asyncio
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from arq._link import Link, in_motion
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.worker import Worker
 from tests.redis.harness import enqueued
@@ -190,6 +191,15 @@ async def test_enqueue_job_gives_up_on_a_server_that_does_not_answer(
     assert await pool.enqueue_job("f", _job_id="meanwhile") is None
     assert await pool.zcard("arq:queue") == 2
     await pool.aclose()
+
+
+async def test_an_answer_that_was_read_is_no_transfer(redis_settings: RedisSettings) -> None:
+    """Who waits longer for what is on its way must not wait longer for what is not."""
+    link = Link((await create_pool(redis_settings)).connection_pool)
+    for _ in range(3):
+        await link.commands([("PING",)])
+        assert in_motion(link._connection) is None
+    await link.drop()
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 0.0])
