@@ -69,5 +69,9 @@ def main() -> None:
     role = Role(sys.argv[1])
     brief_fd, *fds = map(int, sys.argv[2:])
     brief = read_brief(os.read(brief_fd, LONGEST_BRIEF_BYTES))
+    os.close(brief_fd)
+    for fd in fds:  # they came through one exec, and go through no other
+        if fd >= 0:
+            os.set_inheritable(fd, False)
     pipes = Pipes(*fds)
     be_child(lambda: BODIES[role](brief, pipes), pipes, brief.supervisor_pid)

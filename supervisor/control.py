@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from . import descriptors
 from .paths import check_length, hold, lock_path, prepare_directory
 
 LONGEST_REQUEST_BYTES = 64 * 1024
@@ -59,7 +60,7 @@ class ControlServer:
         try:
             self._listener, self._inode = _listen(path)
         except OSError:
-            os.close(self._lock_fd)
+            descriptors.close(self._lock_fd)
             raise
         self._spare_fd = -1
         self._deaf_since_s: float | None = None
@@ -82,7 +83,7 @@ class ControlServer:
                 return
             if len(self._clients) >= MOST_CLIENTS:
                 self._drop_longest()
-            sock.setblocking(False)
+            descriptors.own_object(sock).setblocking(False)
             client = Client(sock, now)
             self._clients.add(client)
             self._selector.register(sock, selectors.EVENT_READ, client)
@@ -156,14 +157,14 @@ class ControlServer:
             self._drop_longest()
         if self._spare_fd < 0:
             return False
-        os.close(self._spare_fd)
+        descriptors.close(self._spare_fd)
         self._spare_fd = -1
         return True
 
     def _save_descriptor(self) -> None:
         if self._spare_fd < 0:
             with suppress(OSError):
-                self._spare_fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+                self._spare_fd = descriptors.own(os.open(os.devnull, os.O_RDONLY))
 
     def _turn_deaf(self, now: float) -> None:
         """Whoever waits goes on waiting: a listener that is always ready would keep the parent from all else."""
@@ -201,14 +202,14 @@ class ControlServer:
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()
         if self._spare_fd >= 0:
-            os.close(self._spare_fd)
-        os.close(self._lock_fd)
+            descriptors.close(self._spare_fd)
+        descriptors.close(self._lock_fd)
 
 
 def _listen(path: Path) -> tuple[socket.socket, int]:
     """A listening socket that appears at `path` complete, and its inode."""
     temporary = path.with_name(f".{os.getpid()}.new")
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = descriptors.own_object(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
     try:
         with suppress(FileNotFoundError):
             temporary.unlink()

@@ -7,6 +7,7 @@ from typing import Any
 
 from arq._health import Tally
 
+from . import descriptors
 from .events import (
     Beat,
     Bye,
@@ -42,11 +43,11 @@ class Link:
         self.told_dropped = 0
         self._decoder = Decoder()
         self._unsent = b""
-        self.read_fd, self._beat_fd = os.pipe()
+        self.read_fd, self._beat_fd = descriptors.pipe()
         self._orders_read_fd = self._write_fd = -1
         if role in (Role.STEWARD, Role.WORKER):
             try:
-                self._orders_read_fd, self._write_fd = os.pipe()
+                self._orders_read_fd, self._write_fd = descriptors.pipe()
                 os.set_blocking(self._write_fd, False)
             except OSError:
                 self.close()
@@ -63,7 +64,7 @@ class Link:
         """Close the child's ends here."""
         for fd in (self._beat_fd, self._orders_read_fd):
             if fd >= 0:
-                os.close(fd)
+                descriptors.close(fd)
         self._beat_fd = self._orders_read_fd = -1
 
     def close(self) -> None:
@@ -71,7 +72,7 @@ class Link:
         for fd in (self.read_fd, self._beat_fd, self._orders_read_fd, self._write_fd):
             if fd >= 0:
                 with suppress(OSError):
-                    os.close(fd)
+                    descriptors.close(fd)
         self.read_fd = self._beat_fd = self._orders_read_fd = self._write_fd = -1
 
     def read(self) -> tuple[list[Event], bool]:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from . import descriptors
 from .shown import printable, printable_lines
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
@@ -31,10 +32,10 @@ class Outlet:
         try:
             mode = os.fstat(fd).st_mode
             if stat.S_ISSOCK(mode):
-                self._socket = socket.socket(fileno=os.dup(fd))
+                self._socket = descriptors.own_object(socket.socket(fileno=os.dup(fd)))
             elif stat.S_ISFIFO(mode):
                 flags = os.O_WRONLY | os.O_NONBLOCK
-                self._own_fd = self._fd = os.open(f"/proc/self/fd/{fd}", flags)
+                self._own_fd = self._fd = descriptors.own(os.open(f"/proc/self/fd/{fd}", flags))
         except OSError:
             return
 
@@ -62,7 +63,7 @@ class Outlet:
         if self._socket is not None:
             self._socket.close()
         if self._own_fd >= 0:
-            os.close(self._own_fd)
+            descriptors.close(self._own_fd)
             self._own_fd = -1
 
 

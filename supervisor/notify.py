@@ -6,6 +6,8 @@ import weakref
 from collections import deque
 from collections.abc import MutableMapping
 
+from . import descriptors
+
 NOT_FOR_CHILDREN = (
     "NOTIFY_SOCKET",
     "WATCHDOG_USEC",
@@ -28,7 +30,7 @@ class Notifier:
         self._address = _address(taken["NOTIFY_SOCKET"])
         self._socket: socket.socket | None = None
         if self._address:  # kept: pings must not stop when the process runs out of descriptors
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._socket = descriptors.own_object(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
             self._socket.setblocking(False)
             weakref.finalize(self, self._socket.close)
         #: what the manager had no room for, oldest first

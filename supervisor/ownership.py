@@ -4,6 +4,7 @@ import os
 import selectors
 from pathlib import Path
 
+from . import descriptors
 from .control import ControlServer
 from .logs import Journal
 from .options import Options
@@ -48,4 +49,4 @@ class Ownership:
         if self.control is not None:
             self.control.close()
         if self._pid_lock_fd >= 0:
-            os.close(self._pid_lock_fd)
+            descriptors.close(self._pid_lock_fd)

@@ -14,7 +14,7 @@ import traceback
 from contextlib import suppress
 from typing import Any
 
-from . import embedded
+from . import descriptors, embedded
 from .briefing import Briefing
 from .cgroups import oom_kills
 from .childenv import make_brief
@@ -82,9 +82,9 @@ class Parent:
         self._processes = Processes(options.kill_group_on_exit)
         self._signals = SignalPipe()
         self._terminal = Terminal()
-        self._selector = selectors.DefaultSelector()
+        self._selector = descriptors.own_object(selectors.DefaultSelector())
         self._links: dict[int, Link] = {}
-        self._life_read_fd, self._life_write_fd = os.pipe()
+        self._life_read_fd, self._life_write_fd = descriptors.pipe()
         self._host = host_name()
         self._folder = named_folder(os.environ), os.getcwd()
         self._redis = ("", "")
@@ -125,8 +125,8 @@ class Parent:
         self._ownership.close()
         self._selector.close()
         self._outlet.close()
-        os.close(self._life_read_fd)
-        os.close(self._life_write_fd)
+        descriptors.close(self._life_read_fd)
+        descriptors.close(self._life_write_fd)
 
     def _claim_pool(self) -> None:
         self._ownership.claim(self._options, self._selector, self._journal)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
+from . import descriptors
+
 SUFFIX = ".sock"
 LONGEST_PATH_BYTES = 107
 # RuntimeDirectory of the units: one directory for each pool
@@ -89,12 +91,12 @@ def hold(path: Path) -> int:
         TakenError: another process holds it.
         OSError: it can not be opened.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    fd = descriptors.own(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
     try:
         flock(fd, LOCK_EX | LOCK_NB)
     except BlockingIOError as error:
         owner = os.pread(fd, 32, 0).decode(errors="replace").strip()
-        os.close(fd)
+        descriptors.close(fd)
         raise TakenError(f"{path}: held by another supervisor (pid {owner or 'unknown'})") from error
     os.ftruncate(fd, 0)
     os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)

@@ -6,6 +6,7 @@ from collections import deque
 from types import FrameType, TracebackType
 from typing import Self
 
+from . import descriptors
 from .events import Dump, Event, Quiet, Reload, Scale, Stop
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
@@ -35,7 +36,7 @@ class SignalPipe:
         self._before: dict[int, object] = {}
         # `nohup` means it
         self.ignores_hup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        self._read_fd, self._write_fd = os.pipe()
+        self._read_fd, self._write_fd = descriptors.pipe()
         os.set_blocking(self._read_fd, False)
         os.set_blocking(self._write_fd, False)
 
@@ -58,8 +59,8 @@ class SignalPipe:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
         signal.set_wakeup_fd(-1)
-        os.close(self._read_fd)
-        os.close(self._write_fd)
+        descriptors.close(self._read_fd)
+        descriptors.close(self._write_fd)
 
     def _note(self, number: int, _: FrameType | None) -> None:
         self._noted.append(number)

@@ -1,7 +1,8 @@
 """Fork: what happens between the parent's order and the first line of a child's own code.
 
 Signals are blocked across the fork, so that none is lost and none runs a handler of the parent in the child. The
-child has its own process group (Ctrl-C reaches the parent alone), dies with its parent, and keeps six descriptors.
+child has a session of its own (Ctrl-C reaches the parent alone), dies with its parent, and has none of the parent's
+descriptors.
 """
 
 import ctypes
@@ -11,16 +12,16 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
+from . import descriptors
 from .signals import PARENT_SIGNALS
 
 PR_SET_PDEATHSIG = 1
 THREADS = "/proc/self/task"
-DESCRIPTORS = "/proc/self/fd"
 NO_OP_SIGNALS = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
 EXIT_SIGNALS = (signal.SIGTERM, signal.SIGQUIT)
 
@@ -53,7 +54,8 @@ def hold_standard_descriptors() -> None:
         try:
             os.fstat(fd)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+            null_fd = os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+            os.set_inheritable(null_fd, True)  # else the programs that jobs start would have the gap
 
 
 def thread_count() -> int:
@@ -89,7 +91,8 @@ def be_child(body: Callable[[], int], pipes: Pipes, parent_pid: int) -> NoReturn
     """Cut this process off from its parent's affairs, run `body`, and exit with what it returns."""
     code = 1
     try:
-        _keep_only((0, 1, 2, pipes.beat_fd, pipes.life_fd, pipes.orders_fd))
+        descriptors.leave_to_parent((pipes.beat_fd, pipes.life_fd, pipes.orders_fd))
+        _read_nothing()
         _boot_signals()
         os.setsid()  # Ctrl-C is the parent's, and programs of jobs find no terminal that would stop us all
         die_with_parent(parent_pid)
@@ -116,24 +119,12 @@ def _flush() -> None:
             stream.flush()
 
 
-def _keep_only(wanted: Iterable[int]) -> None:
-    """Close everything else, first of all the parent's end of the life pipe; stdin becomes /dev/null."""
-    keep = set(wanted)
-    for fd in _open_descriptors():
-        if fd not in keep:
-            with suppress(OSError):
-                os.close(fd)
+def _read_nothing() -> None:
+    """What is typed, or comes down a pipe, is not for children: their stdin is /dev/null."""
     null_fd = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null_fd, 0)
     if null_fd != 0:
-        os.dup2(null_fd, 0)
         os.close(null_fd)
-
-
-def _open_descriptors() -> list[int]:
-    try:
-        return [int(name) for name in os.listdir(DESCRIPTORS)]
-    except OSError:
-        return list(range(3, 4096))
 
 
 def _boot_signals() -> None:
