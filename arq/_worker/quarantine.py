@@ -16,7 +16,9 @@ class Quarantine(WorkerState):
         self._suspects.begin(job_id, crashes, self._clock())
 
     def _make_room(self, job_id: str) -> None:
-        """Take nothing but this job from now on; '': there is none."""
+        """Take nothing but this job from now on; '': there is none. Nobody would ask for it where no loop runs."""
+        if not self._in_main:
+            return
         if job_id and job_id != self._suspects.awaited:
             report.makes_room(job_id)
         self._suspects.await_(job_id, self._clock())
@@ -25,7 +27,10 @@ class Quarantine(WorkerState):
         """Say what claims say about suspects, and return the one for which there is room now, if it is awaited."""
         pump, suspects, now_s = self._get_pump(), self._suspects, self._clock()
         pump.caution = suspects.settle(self.max_jobs, now_s)
-        if not suspects.awaited or self._room_in_burst() <= 0 or not self.allow_pick_jobs or self._stopping:
+        if not suspects.awaited:
+            return ()
+        if self._room_in_burst() <= 0 or not self.allow_pick_jobs or self._stopping:
+            suspects.await_("", now_s)
             return ()
         caution = suspects.asks(self.max_jobs, len(self._slots), now_s)
         if caution is None:

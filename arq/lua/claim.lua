@@ -200,7 +200,7 @@ local wait_ms = -1
 if more then
   wait_ms = 0
 else
-  if begin_at == '-inf' and #ARGV < EXACTLY and not (left_ms or left_suspect) then
+  if begin_at == '-inf' and #ARGV < EXACTLY and not (left_ms or suspect_ms) then
     redis.call('DEL', wake) -- everything due is taken: tokens would wake others for nothing
   end
   local next_due = redis.call('ZRANGEBYSCORE', queue, '(' .. whole(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
@@ -209,6 +209,9 @@ else
   end
   if left_ms then
     wait_ms = wait_ms > 0 and math.min(wait_ms, left_ms) or left_ms
+  end
+  if suspect_ms then
+    wait_ms = wait_ms > 0 and math.min(wait_ms, suspect_ms) or suspect_ms
   end
 end
 -- The next worker's turn: more is due, or was left to others, or has no room here, or we have taken all we can and somebody else

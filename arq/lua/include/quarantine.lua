@@ -4,10 +4,13 @@
 -- ARGV  13 how many few are   14 how many running suspects are not counted   15 a suspect for which there is not room enough:
 --       'leave' it | 'room': if no other worker makes room for one, this one has to | 'beside': it has waited, take it
 local few, uncounted, without_room = tonumber(ARGV[13]), tonumber(ARGV[14]), ARGV[15]
+-- Nobody makes room for a suspect that has just come back: the process that takes the place of the dead one is empty.
+local PATIENCE_MS = 5000
 -- A worker that makes room asks more often than that.
 local ROOM_MS = 5000
--- Jobs that may be taken here in all; whether a suspect was left; the one for which this worker is to make room.
-local most_here, left_suspect, awaited = math.huge, false, nil
+-- Jobs that may be taken here in all; ms until it is worth looking again for a suspect that was left, nil: none was; the one for
+-- which this worker is to make room.
+local most_here, suspect_ms, awaited = math.huge, nil, nil
 local held_before
 
 local function counted()
@@ -15,27 +18,29 @@ local function counted()
   return held_before - uncounted + #jobs
 end
 
+local function leave(id, key, owner)
+  local died_ms = retry_ttl_s * 1000 - redis.call('PTTL', CRASHES .. id)
+  suspect_ms = math.min(suspect_ms or math.huge, died_ms < PATIENCE_MS and PATIENCE_MS - died_ms or ROOM_MS)
+  if without_room == 'room' and not awaited and died_ms >= PATIENCE_MS and (not owner or owner == worker) then
+    write('SET', key, worker, 'PX', ROOM_MS)
+    awaited = id
+  end
+end
+
 local function is_admitted(id, crashes)
   local level = recall_crashes(crashes)
   if level == 0 then -- nothing that we have written
     return true
   end
-  local key, owner = QUARANTINE .. queue, nil
-  local is_admissible = without_room == 'beside' or counted() < (level > 1 and 1 or few)
-  if without_room ~= 'leave' then
-    owner = text_at(key)
+  local key = QUARANTINE .. queue
+  local owner = without_room ~= 'leave' and text_at(key)
+  if without_room ~= 'beside' and counted() >= (level > 1 and 1 or few) then
+    leave(id, key, owner)
+    return false
   end
-  if is_admissible then
-    most_here = math.min(most_here, level > 1 and #jobs + 1 or math.max(#jobs + 1, few - counted() + #jobs))
-    if owner == worker then
-      redis.call('DEL', key)
-    end
-    return true
+  most_here = math.min(most_here, level > 1 and #jobs + 1 or math.max(#jobs + 1, few - counted() + #jobs))
+  if owner == worker then
+    redis.call('DEL', key)
   end
-  left_suspect = true
-  if without_room == 'room' and not awaited and (not owner or owner == worker) then
-    write('SET', key, worker, 'PX', ROOM_MS)
-    awaited = id
-  end
-  return false
+  return true
 end
