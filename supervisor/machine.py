@@ -115,6 +115,7 @@ class Machine:
             return
         if pool.options.exit_on_tempfail_s and pool.tempfail_since_s is not None:
             yield pool.tempfail_since_s + pool.options.exit_on_tempfail_s
+        yield from trials.deadlines(pool)
         yield from (slot.not_before_s for slot in pool.all_slots() if self._wants_child(slot))
         if pool.rollout is not None:
             yield from (slot.not_before_s for slot in pool.slots)
@@ -210,8 +211,8 @@ class Machine:
             cause = "vanished" if loss is None else loss.detail if loss.why == "died" else loss.why
             pool.say("jobs.released", "warning" if event.blamed else "info", slot=slot, worker=event.worker_id, n=count,
                      ids=list(event.job_ids[:10]), cause=cause, blamed=event.blamed or None)  # fmt: skip
-        if loss is not None and event.is_trial:
-            trials.excuse(pool, event.worker_id, loss)
+        if loss is not None:
+            trials.hear(pool, event, loss)
 
     def _hear_steward(self, event: Released | ReleaseFailed | RedisState | QueueState | MetricsState) -> None:
         match event:
@@ -245,6 +246,7 @@ class Machine:
         if pool.stopping is None and verdicts.is_burst_over(pool):
             begin_stop(pool, ExitCode.OK, "burst", now)
         verdicts.give_up_waiting(pool, now)
+        verdicts.give_up_restarting(pool, now)
         if pool.stopping is None:
             rollout.finish_restart(pool, now)
             rollout.begin_wanted(pool, now)

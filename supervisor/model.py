@@ -172,6 +172,7 @@ class Pool:
     helpers: dict[Role, Slot] = field(default_factory=dict)
     children: dict[int, Child] = field(default_factory=dict)
     lost: dict[str, Loss] = field(default_factory=dict)
+    has_too_many_failures: bool = False
     trials: int = 0
     complete_at_trial: int = 0
     past: Tally = field(default_factory=lambda: Tally(0, 0, 0, 0, 0))

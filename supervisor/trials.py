@@ -1,13 +1,31 @@
-"""Jobs that were in a process that died are tried again, and may kill the next one: that says nothing of the pool."""
+"""Workers that a job has killed: that says nothing of the pool, and is no reason to give it up or to wait longer."""
 
+from collections.abc import Iterator
+
+from .events import Released
 from .model import Loss, Pool
 
-# so many times the restart limit in a row, without one job that is completed, and it may be the pool after all
+# so many times the restart limit in a row, without one job that is completed, and it is the pool after all
 MOST_TRIALS = 10
+# how long the steward may take to tell whose fault a death was, before the pool is given up for it
+PATIENCE_S = 3.0
 
 
-def excuse(pool: Pool, worker_id: str, loss: Loss) -> None:
-    """A worker has died while it tried a suspect: that is neither a failure of the pool nor a reason to wait longer."""
+def is_known(pool: Pool, now: float) -> bool:
+    """Is it known of all workers that have died lately whether a job is to blame? Where none may die, nobody asks."""
+    return not pool.limit.most or all(now - loss.lost_s >= PATIENCE_S for loss in pool.lost.values())
+
+
+def deadlines(pool: Pool) -> Iterator[float]:
+    """When that is so, whatever the steward says."""
+    if pool.has_too_many_failures:
+        yield from (loss.lost_s + PATIENCE_S for loss in pool.lost.values())
+
+
+def hear(pool: Pool, event: Released, loss: Loss) -> None:
+    """The steward tells what a dead worker ran. A job that is found guilty, or a suspect on trial, excuses the pool."""
+    if not event.blamed and not event.is_trial:
+        return
     complete = pool.past.complete + sum(child.tally.complete for child in pool.workers())
     pool.trials = pool.trials + 1 if complete == pool.complete_at_trial else 1
     pool.complete_at_trial = complete
@@ -15,5 +33,5 @@ def excuse(pool: Pool, worker_id: str, loss: Loss) -> None:
         return
     pool.limit.forget(loss.lost_s)
     for slot in pool.slots:
-        if slot.last_worker_id == worker_id:
+        if slot.last_worker_id == event.worker_id:
             slot.backoff.forgive()

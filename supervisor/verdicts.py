@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from arq._health import Tally
 
+from . import trials
 from .codes import ChildCode, ExitCode, Outcome
 from .events import Exited, Fatal, Role, Say, Trace
 from .model import Child, Loss, Phase, Pool, Slot
@@ -215,7 +216,18 @@ def _count_boot_failure(pool: Pool, child: Child, outcome: Outcome, end: Exited,
 def _count_failure(pool: Pool, now: float) -> None:
     pool.restarts_total += 1
     if pool.limit.note(now):
-        n, window_s = pool.limit.within(now), pool.limit.window_s
+        pool.has_too_many_failures = True
+        give_up_restarting(pool, now)
+
+
+def give_up_restarting(pool: Pool, now: float) -> None:
+    """Too many workers have failed, and no job is to blame for it."""
+    if not pool.has_too_many_failures or pool.stopping is not None:
+        return
+    n, window_s = pool.limit.within(now), pool.limit.window_s
+    if n <= pool.limit.most:
+        pool.has_too_many_failures = False
+    elif trials.is_known(pool, now):
         pool.say("intensity.exceeded", "error", n=n, window_s=window_s)
         _last_word(pool, f"{n} workers failed within {window_s:g} s; giving up (exit 5)")
         begin_stop(pool, ExitCode.INTENSITY, "intensity", now)

@@ -17,7 +17,8 @@ import pytest
 
 from arq import cli
 from arq.connections import ArqRedis
-from tests.redis.harness import QUEUE, keys, members
+from arq.worker import JobExecutionFailed
+from tests.redis.harness import QUEUE, enqueued, keys, members
 from tests.redis.programs import HEAD, SETTINGS
 from tests.support.eventually import wait_until, wait_until_async
 from tests.support.programs import Program
@@ -159,6 +160,46 @@ class Settings:
     result = await job.result_info()
     assert result is not None
     assert str(result.result) == "max 3 retries exceeded: its process died 3 times (vanished)"
+
+
+async def test_neighbours_of_a_job_that_kills_its_worker_are_not_given_up(
+    arq: Arq, write: Callable[..., None], arq_redis: ArqRedis
+) -> None:
+    write(
+        HEAD
+        + """
+import arq.worker as arq
+
+async def poison(ctx):
+    await asyncio.sleep(0.3)
+    os._exit(9)
+
+async def slow(ctx):
+    await asyncio.sleep(0.6)
+    return "slow"
+
+class Settings:
+    functions = [poison, arq.func(slow, max_tries=1)]
+    redis_settings = REDIS
+    poll_delay = 0.05
+    max_tries = 2
+    burst = True
+"""
+    )
+    others = [await enqueued(arq_redis, "slow") for _ in range(3)]
+    job = await enqueued(arq_redis, "poison")
+    statuses = []
+    while 0 not in statuses:
+        for member in await members(arq_redis, "arq:leases"):
+            await arq_redis.zadd("arq:leases", {member: 1})
+        statuses.append(arq("app.Settings").ended())
+        assert len(statuses) < 10
+    assert statuses == [9] * (len(statuses) - 1) + [0]
+    assert [await other.result(timeout=1) for other in others] == ["slow"] * 3
+    with pytest.raises(
+        JobExecutionFailed, match=r"max 2 retries exceeded: its process died 2 times \(vanished\)"
+    ):
+        await job.result(timeout=1)
 
 
 # ---------------------------------------------------------------- --watch

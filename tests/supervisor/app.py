@@ -63,6 +63,11 @@ async def poison(ctx: Ctx) -> None:
     os.abort()
 
 
+async def kills_itself(ctx: Ctx, seconds: float = 0.0) -> None:
+    await asyncio.sleep(seconds)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 async def leave(ctx: Ctx) -> None:
     os._exit(0)
 
@@ -130,7 +135,7 @@ if os.environ.get("TEST_IMPORT") == "slow":
 class Settings:
     functions = [  # as every user writes it
         echo, who, slow, block, hold_the_gil, stubborn, deaf, poison, leave, spawn, signal_state, environment,
-        count, grow, until, exits_in_a_task,
+        count, grow, until, exits_in_a_task, kills_itself,
     ]  # fmt: skip
     # who is held up while it connects has not been refused
     redis_settings = RedisSettings(
