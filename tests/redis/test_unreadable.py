@@ -18,11 +18,11 @@ from arq._keys import unreadable_key
 from arq._scripts import Ending
 from arq._worker import unread
 from arq.connections import ArqRedis, RedisSettings
-from arq.jobs import DeserializationError, Job, JobResult, JobStatus, Unreadable
+from arq.jobs import DeserializationError, Job, JobResult, JobStatus, Unreadable, serialize_job
 from arq.utils import to_unix_ms
 from arq.worker import FailedJobs, Worker, func
 from tests.conftest import WorkerFactory
-from tests.redis.harness import QUEUE, claim, ids, running
+from tests.redis.harness import QUEUE, armed, claim, ids, running
 from tests.support.eventually import wait_until_async
 
 Ctx = dict[Any, Any]
@@ -363,6 +363,24 @@ async def test_other_workers_that_override_the_end_of_a_job(
 def test_another_value_is_refused_in_one_line(value: Any) -> None:
     with pytest.raises(ValueError, match=f"^unreadable must be 'fail' or 'retry', not {value!r}$"):
         Worker([take], unreadable=value)
+
+
+async def test_a_claim_that_waits_leaves_it_to_others_too(
+    arq_redis: ArqRedis, redis_settings: RedisSettings, redis_client: redis.Redis, shop: types.ModuleType
+) -> None:
+    """The job comes by a look at the queue, while a claim waits for the token that goes with putting it back."""
+    payload = serialize_job("take", (shop.Money(),), {}, None, 1000)
+    del sys.modules["shop"]
+    options: Any = {"redis_settings": redis_settings, "handle_signals": False, "poll_delay": 0.05}
+    one = Worker([take], unreadable="retry", **options)
+    async with running(one):
+        await armed(one)
+        await arq_redis.set("arq:job:a", payload, ex=60)
+        await arq_redis.zadd(QUEUE, {"a": 1000})
+        await wait_until_async(lambda: one.jobs_retried)
+        await armed(one)
+        assert await (await enqueued(arq_redis, "take", 1)).result(timeout=30) == 1
+        assert redis_client.get("arq:unreadable:a:1000") == b"1"
 
 
 async def test_workers_with_the_same_gap_try_once_in_a_while(
