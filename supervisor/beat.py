@@ -3,6 +3,7 @@
 import asyncio
 import os
 import select
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -18,6 +19,8 @@ class BeatLine:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._rest = b""
+        # the loop's thread may be stopped by a signal while it writes, and its handler writes as well
+        self._lock = threading.RLock()
         self.on_broken: Callable[[], None] = lambda: None
         os.set_blocking(fd, False)
 
@@ -27,20 +30,21 @@ class BeatLine:
         self.on_broken = lambda: None
 
     def send(self, kind: str, /, **body: Any) -> None:
-        """A message that may be dropped when the pipe is full; it is never cut."""
+        """A message that may be dropped when the pipe is full; it is never cut. From any thread."""
         self.offer(encode(kind, **body))
 
     def offer(self, data: bytes) -> bool:
         """One encoded message; false when there was no room, and nothing of it was written."""
-        if self._rest:
-            self._rest = self._rest[max(0, self._write(self._rest)) :]
-        if self._rest:
-            return False
-        written = self._write(data)
-        if written <= 0:
-            return False
-        self._rest = data[written:]
-        return True
+        with self._lock:
+            if self._rest:
+                self._rest = self._rest[max(0, self._write(self._rest)) :]
+            if self._rest:
+                return False
+            written = self._write(data)
+            if written <= 0:
+                return False
+            self._rest = data[written:]
+            return True
 
     def send_surely(self, kind: str, /, **body: Any) -> None:
         """A message that matters: waits a little for room. Not for the running loop."""

@@ -51,7 +51,7 @@ class Briefing:
         new = {entry.redis for entry in (*roster.alive, *roster.lost)} - self._named - {""}
         lines = [encode("redis", name=name, text=self.redis_texts[name]) for name in sorted(new)]
         if self._status is not None:
-            lines.append(encode("alive", **take_headcount(pool)))  # short, and so never left out
+            lines.append(encode("alive", **take_headcount(pool, now)))  # short, and so never left out
             lines.append(encode("status", status=self._status(), jobs=self._jobs.rows()))
         if steward.send(b"".join([*lines, write_roster(roster)])):
             self._named |= new

@@ -152,7 +152,8 @@ def _worker_line(worker: dict[str, Any]) -> str:
         why = f" ({worker['last_exit']} x{worker['restarts']})" if worker["last_exit"] else ""
         return f"{head}    {worker['state']}{wait}{why}"
     age = "-" if worker["age_s"] is None else f"{worker['age_s']:.1f}s"
+    held = "" if worker["blocked_s"] is None else f"  blocked {worker['blocked_s']:.1f}s"
     return (
-        f"{head}  age {age}  done {jobs['complete']} failed {jobs['failed']} retried {jobs['retried']}"
+        f"{head}{held}  age {age}  done {jobs['complete']} failed {jobs['failed']} retried {jobs['retried']}"
         f" ongoing {jobs['ongoing']}"
     )

@@ -161,6 +161,7 @@ class Session:
         worker.on_startup = self._watched(worker.on_startup)
         worker.on_shutdown = survived(worker.on_shutdown)  # type: ignore[assignment]
         worker.before_giving_back = self._end_programs
+        worker.on_held_up = self._tell_held_up
         self._lead_cron(worker)
         if self._brief.options.metrics:
             worker.on_outcome = self._note_outcome
@@ -246,6 +247,11 @@ class Session:
             "q": worker.queued,
             "jobs": brief_jobs(worker.running_jobs()),
         }
+
+    def _tell_held_up(self) -> None:
+        """From another thread, while a job holds up the loop: no beat will tell what runs."""
+        with suppress(Exception):  # the loop goes on, and what is read changes
+            self._line.send("held", **self._beat())
 
     def _explain(self, error: BaseException) -> int:
         if not self._hook_failed and is_redis_away(error):

@@ -65,7 +65,7 @@ def judge_check(facts: Facts, min_healthy: int, strict: bool) -> dict[str, Any]:
     workers = [_worker(slot) for _, slot in sorted(facts.slots.items())]
     totals = _totals(facts, workers)
     problems = list(facts.problems)
-    problems += [f"slot {worker['slot']}: no fresh heartbeat" for worker in workers if not worker["fresh"]]
+    problems += [text for worker in workers if (text := _problem(worker))]
     code, status = _verdict(facts, totals, min_healthy, strict, bool(problems))
     return {
         "v": 1,
@@ -85,6 +85,13 @@ def judge_check(facts: Facts, min_healthy: int, strict: bool) -> dict[str, Any]:
         "totals": totals,
         "problems": problems,
     }
+
+
+def _problem(worker: dict[str, Any]) -> str:
+    """What is wrong with a worker, "" if nothing is."""
+    if worker["blocked_s"] is not None:
+        return f"slot {worker['slot']}: its event loop has been blocked for {worker['blocked_s']:.1f} s"
+    return "" if worker["fresh"] else f"slot {worker['slot']}: no fresh heartbeat"
 
 
 def _verdict(
@@ -111,7 +118,10 @@ def _worker(slot: SlotFacts) -> dict[str, Any]:
             "retried": tally.retried,
             "ongoing": tally.ongoing,
         }
-    about = {name: local.get(name) for name in ("pid", "state", "age_s", "generation", "uptime_s", "rss_mb")}
+    about = {
+        name: local.get(name)
+        for name in ("pid", "state", "blocked_s", "age_s", "generation", "uptime_s", "rss_mb")
+    }
     if about["state"] is None:
         about["state"] = "alive" if slot.has_key else "missing"
     return {

@@ -69,6 +69,15 @@ class Beat:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A child's loop stands still, as a thread of it says, and these jobs were running when that began."""
+
+    key: int
+    tally: Tally
+    running: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Fatal:
     """A child is about to end and says why: `kind` is import, boot, temp or usage."""
 
@@ -225,6 +234,7 @@ Event = (
     | ForkFailed
     | Ready
     | Beat
+    | Held
     | Fatal
     | Bye
     | Dumped

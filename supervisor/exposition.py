@@ -76,7 +76,9 @@ class Snapshot(Collector):
             "ongoing": GaugeMetricFamily("arq_worker_jobs_ongoing", "Jobs running now.", labels=labels),
             "rss": GaugeMetricFamily("arq_worker_resident_memory_bytes", "Resident memory.", labels=labels),
             "lag": GaugeMetricFamily(
-                "arq_worker_loop_lag_seconds", "Lateness of the event loop.", labels=labels
+                "arq_worker_loop_lag_seconds",
+                "Longest lateness of the event loop in the last minute, one that lasts included.",
+                labels=labels,
             ),
             "up": GaugeMetricFamily("arq_worker_uptime_seconds", "Age of the process.", labels=labels),
         }
@@ -89,7 +91,7 @@ class Snapshot(Collector):
                 continue
             gauges["ongoing"].add_metric(key, worker["jobs"]["ongoing"])
             gauges["rss"].add_metric(key, worker["rss_mb"] * 2**20)
-            gauges["lag"].add_metric(key, worker["lag_ms"] / 1000)
+            gauges["lag"].add_metric(key, worker["lag_max_ms"] / 1000)
             gauges["up"].add_metric(key, worker["uptime_s"])
             cpu.add_metric(key, worker["cpu_s"])
             for outcome in ("complete", "failed", "retried"):

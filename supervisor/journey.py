@@ -1,20 +1,20 @@
 """A child's journey: what each event does to a child in each phase.
 
-phase       Ready     Beat      Fatal Bye   Dumped   Exited   deadline
-BOOTING     admit     refresh   note  note  tell     bury     overdue
-READY       ignore    refresh   note  note  tell     bury     look
-DRAINING    remember  refresh   note  note  tell     bury     climb_on
-CANCELLING  remember  refresh   note  note  tell     bury     climb_on
-HUNG        remember  ignore    note  note  tell     bury     climb_on
-ABORTING    remember  ignore    note  note  tell     bury     climb_on
-KILLED      ignore    ignore    note  note  tell     bury     climb_on
+phase       Ready     Beat      Held Fatal Bye   Dumped   Exited   deadline
+BOOTING     admit     refresh   note note  note  tell     bury     overdue
+READY       ignore    refresh   note note  note  tell     bury     look
+DRAINING    remember  refresh   note note  note  tell     bury     climb_on
+CANCELLING  remember  refresh   note note  note  tell     bury     climb_on
+HUNG        remember  ignore    note note  note  tell     bury     climb_on
+ABORTING    remember  ignore    note note  note  tell     bury     climb_on
+KILLED      ignore    ignore    note note  note  tell     bury     climb_on
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from . import ladder, rollout, verdicts
-from .events import Beat, Bye, Dumped, Event, Exited, Fatal, Ready, Role, RssSample, Tick
+from .events import Beat, Bye, Dumped, Event, Exited, Fatal, Held, Ready, Role, RssSample, Tick
 from .model import Child, Phase, Pool
 
 Handler = Callable[[Pool, Child, Any, float], None]
@@ -54,11 +54,17 @@ def refresh(pool: Pool, child: Child, event: Beat, now: float) -> None:
     """Its loop is alive."""
     child.last_beat_s = now
     child.tally, child.running, child.lag_ms = event.tally, event.running, event.lag_ms
+    child.lags_ms.note(event.lag_ms, now)
     if child.phase is Phase.READY:
         if child.is_stalled:
             pool.say("child.recovered", slot=child.slot, pid=child.pid)
         child.is_stalled = False
         child.deadline_s = ladder.next_look_s(pool, child)
+
+
+def note_held(pool: Pool, child: Child, event: Held, _now: float) -> None:
+    """Its loop stands still: what it ran then, for the last beat may be older."""
+    child.tally, child.running = event.tally, event.running
 
 
 def note_fatal(pool: Pool, child: Child, event: Fatal, _now: float) -> None:
@@ -116,7 +122,7 @@ def climb_on(pool: Pool, child: Child, _event: Event, now: float) -> None:
 
 _Row = dict[type[Any], Handler]
 
-_ANY: _Row = {Fatal: note_fatal, Bye: note_bye, Dumped: tell, Exited: bury, RssSample: weigh}
+_ANY: _Row = {Fatal: note_fatal, Bye: note_bye, Held: note_held, Dumped: tell, Exited: bury, RssSample: weigh}
 _ENDING: _Row = _ANY | {Ready: remember, Beat: refresh, Tick: climb_on}
 _FORCED: _Row = _ANY | {Ready: remember, Beat: ignore, Tick: climb_on}
 

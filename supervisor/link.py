@@ -15,6 +15,7 @@ from .events import (
     Dumped,
     Event,
     Fatal,
+    Held,
     MetricsState,
     QueueState,
     Ready,
@@ -155,9 +156,16 @@ def _jobs(message: Message) -> tuple[tuple[str, str], ...]:
     return tuple((str(job_id), str(name)) for job_id, name in message.body.get("jobs", ()))
 
 
+def _tally(message: Message) -> Tally:
+    return Tally(*(int(message.number(name)) for name in ("c", "f", "r", "o", "q")))
+
+
 def _beat(link: Link, message: Message) -> Event:
-    counts = (int(message.number(name)) for name in ("c", "f", "r", "o", "q"))
-    return Beat(link.key, Tally(*counts), _jobs(message), message.number("lag_ms"))
+    return Beat(link.key, _tally(message), _jobs(message), message.number("lag_ms"))
+
+
+def _held(link: Link, message: Message) -> Event:
+    return Held(link.key, _tally(message), _jobs(message))
 
 
 def _released(_: Link, message: Message) -> Event:
@@ -171,6 +179,7 @@ _EVENT_OF: dict[str, Callable[[Link, Message], Event | None]] = {
     "ready": Link.ready,
     "jobs": Link.jobs,
     "beat": _beat,
+    "held": _held,
     "fatal": lambda link, message: Fatal(
         link.key, message.text("kind"), message.text("exc"), message.text("trace")
     ),

@@ -159,4 +159,7 @@ class MetricsServer:
         if not head or time.monotonic() - self._heard_s > SILENCE_S:
             return False, "the supervisor is silent"
         text = f"{head['state']} {head['ready']}/{head['procs']} workers ready"
-        return path == "/livez" or (head["ready"] > 0 and head["state"] != "stopping"), text
+        text += f", {head['blocked']} blocked" if head.get("blocked") else ""
+        text += ", quiet: takes no jobs" if head.get("quiet") else ""
+        takes_jobs = head["ready"] > 0 and head["state"] != "stopping" and not head.get("quiet")
+        return path == "/livez" or takes_jobs, text

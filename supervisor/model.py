@@ -11,6 +11,7 @@ from .backoff import Backoff, RestartLimit
 from .codes import ExitCode, Outcome
 from .events import Command, Fatal, Outgoing, QueueState, Report, Role, Say
 from .options import Options
+from .recent import RecentMaximum
 
 MARGIN_S = 10.0
 STALL_S = 30.0
@@ -19,6 +20,10 @@ STEWARD_HANG_S = 12.0
 HELPER_BACKOFF_MAX_S = 5.0
 HELPER_GRACE_S = 5.0
 IDLE_PROOF_S = 60.0
+# a beat that is so much overdue: the loop of this worker does not go on
+BLOCKED_S = 2.0
+# longer than any pause between two looks of those who only look now and then
+LAG_SHOWN_S = 60.0
 
 BEATING = (Role.WORKER, Role.STEWARD)
 
@@ -60,6 +65,7 @@ class Child:
     tally: Tally = field(default_factory=lambda: Tally(0, 0, 0, 0, 0))
     running: tuple[tuple[str, str], ...] = ()
     lag_ms: float = 0.0
+    lags_ms: RecentMaximum = field(default_factory=lambda: RecentMaximum(LAG_SHOWN_S))
     rss_mb: float = 0.0
     rss_strikes: int = 0
     retire_s: float | None = None
@@ -103,6 +109,16 @@ class Child:
     def beat_age_s(self, now: float) -> float | None:
         """Seconds since the last beat."""
         return None if self.last_beat_s is None else max(0.0, now - self.last_beat_s)
+
+    def overdue_s(self, options: Options, now: float) -> float:
+        """For how long a worker that should beat owes us one: by so much its loop is late, at least."""
+        if self.phase is not Phase.READY or self.last_beat_s is None:
+            return 0.0
+        return max(0.0, now - self.last_beat_s - options.heartbeat_s)
+
+    def is_blocked(self, options: Options, now: float) -> bool:
+        """Does something keep its loop from going on?"""
+        return self.overdue_s(options, now) >= BLOCKED_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +251,11 @@ class Pool:
     def ready_count(self) -> int:
         """Workers that take jobs."""
         return sum(child.phase is Phase.READY for child in self.workers())
+
+    def working_count(self, now: float) -> int:
+        """Those of them whose loop goes on."""
+        ready = [child for child in self.workers() if child.phase is Phase.READY]
+        return sum(not child.is_blocked(self.options, now) for child in ready)
 
     def draining_count(self) -> int:
         """Workers that were told to end and are still there."""

@@ -47,9 +47,16 @@ def take_status(pool: Pool, now: float, pid: int, host: str, usage: Mapping[int,
     }
 
 
-def take_headcount(pool: Pool) -> dict[str, Any]:
+def take_headcount(pool: Pool, now: float) -> dict[str, Any]:
     """What the probes need to know, and no more."""
-    return {"state": state_of(pool), "ready": pool.ready_count(), "procs": pool.target}
+    working = pool.working_count(now)
+    return {
+        "state": state_of(pool),
+        "ready": working,
+        "blocked": pool.ready_count() - working,
+        "procs": pool.target,
+        "quiet": pool.is_quiet,
+    }
 
 
 def _supervisor(pool: Pool, now: float, pid: int, usage: Mapping[int, Usage]) -> dict[str, Any]:
@@ -61,7 +68,7 @@ def _supervisor(pool: Pool, now: float, pid: int, usage: Mapping[int, Usage]) ->
         "generation": pool.generation,
         "uptime_s": round(now - pool.started_s, 1),
         "procs": pool.target,
-        "ready": pool.ready_count(),
+        "ready": pool.working_count(now),
         "restarts_total": pool.restarts_total,
         "restarts_window": pool.limit.within(now),
         "exits": dict(pool.exits),
@@ -107,18 +114,23 @@ def _child(child: Child, pool: Pool, now: float, usage: Mapping[int, Usage]) -> 
     age_s = child.beat_age_s(now)
     used = usage.get(child.pid, Usage())
     tally = child.tally
+    overdue_s, is_blocked = child.overdue_s(pool.options, now), child.is_blocked(pool.options, now)
     return {
         "slot": child.slot,
         "pid": child.pid,
         "worker_id": child.worker_id,
-        "state": "stalled" if child.is_stalled else STATES[child.phase],
-        "fresh": child.phase is Phase.READY and is_fresh(age_s, pool.options.health_interval_s),
+        "state": "stalled" if child.is_stalled else "blocked" if is_blocked else STATES[child.phase],
+        "blocked_s": round(overdue_s, 1) if is_blocked else None,
+        "fresh": child.phase is Phase.READY
+        and is_fresh(age_s, pool.options.health_interval_s)
+        and not is_blocked,
         "age_s": None if age_s is None else round(age_s, 1),
         "generation": child.generation,
         "uptime_s": round(now - child.born_s, 1),
         "rss_mb": used.rss_mb,
         "cpu_s": used.cpu_s,
-        "lag_ms": child.lag_ms,
+        "lag_ms": round(max(child.lag_ms, overdue_s * 1000), 1),
+        "lag_max_ms": round(max(child.lags_ms.at(now), overdue_s * 1000), 1),
         "jobs": {
             "complete": tally.complete,
             "failed": tally.failed,

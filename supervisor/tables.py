@@ -38,6 +38,8 @@ def status_table(status: dict[str, Any]) -> str:
 
 def _row(worker: dict[str, Any]) -> tuple[str, ...]:
     slot, state, ended = str(worker["slot"]), worker["state"], _last_exit(worker)
+    if worker.get("blocked_s") is not None:
+        state += f" {span(worker['blocked_s'])}"
     if worker["pid"] is None:
         wait = "-" if worker.get("retry_in_s") is None else f"in {worker['retry_in_s']}s"
         return (slot, "-", state, "-", wait, "-", "-", "-", ended)

@@ -30,6 +30,7 @@ COLOURS = {
     "booting": "cyan",
     "backoff": "red",
     "stalled": "red",
+    "blocked": "red",
     "hung": "red",
     "running": "green",
 }
@@ -137,6 +138,8 @@ def _cells(worker: dict[str, Any], history: History) -> list[str | Text]:
         return [str(worker["slot"]), "-", state, *["-"] * 9, Text(f"{note} {last_exit}".strip())]
     jobs = worker["jobs"]
     running = ", ".join(job.rsplit(":", 1)[-1] for job in worker["running"][:4])
+    if worker.get("blocked_s") is not None:
+        running = f"blocked for {span(worker['blocked_s'])}: {running}".rstrip(": ")
     return [
         str(worker["slot"]), str(worker["pid"]), state, str(worker["generation"]), span(worker["uptime_s"]),
         f"{history.cpu.get(worker['pid'], 0.0):.0f}", f"{worker['rss_mb']:.0f}M", f"{worker['lag_ms']:.0f}ms",

@@ -43,6 +43,7 @@ PURE = (
     "supervisor.messages",
     "supervisor.model",
     "supervisor.options",
+    "supervisor.recent",
     "supervisor.rollout",
     "supervisor.shown",
     "supervisor.stop",

@@ -173,6 +173,8 @@ class WorkerOptions:
         self.before_giving_back: Callable[[], Awaitable[None]] | None = None
         #: called with function name, verdict (complete, failed, aborted, retry, cancelled) and seconds of each outcome
         self.on_outcome: Callable[[str, str, float], None] | None = None
+        #: called, from another thread, when a task holds up the event loop
+        self.on_held_up: Callable[[], None] | None = None
         #: whether a supervisor keeps this worker's lease and health keys
         self.supervised = False
 

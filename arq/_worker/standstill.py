@@ -44,6 +44,7 @@ class Standstills:
         is_needed: asked at each tick.
         name: what to call a task that blocks the loop; called from the thread, while it does so.
         tell: called with each standstill.
+        is_held_up: called from the thread, when it has found out which task blocks the loop; once for each standstill.
     """
 
     def __init__(
@@ -51,8 +52,10 @@ class Standstills:
         is_needed: Callable[[], bool],
         name: Callable[[asyncio.Task[Any]], str],
         tell: Callable[[Standstill], None],
+        is_held_up: Callable[[], None] = lambda: None,
     ) -> None:
         self._is_needed = is_needed
+        self._is_held_up = is_held_up
         self._name = name
         self._tell = tell
         #: whether ticks are counted
@@ -113,7 +116,7 @@ class Standstills:
         if self._sampler is None or not self._sampler.serves(loop):
             if self._sampler is not None:
                 self._sampler.end()
-            self._sampler = _Sampler(loop, self._name)
+            self._sampler = _Sampler(loop, self._name, self._is_held_up)
         self._sampler.tick()
 
     def _notice(self, now_s: float) -> None:
@@ -143,9 +146,15 @@ class _Sampler:
     was stopped goes on with whatever it was doing.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, name: Callable[[asyncio.Task[Any]], str]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        name: Callable[[asyncio.Task[Any]], str],
+        is_held_up: Callable[[], None],
+    ) -> None:
         self._loop = loop
         self._name = name
+        self._is_held_up = is_held_up
         self._loop_thread = threading.get_ident()
         self._change = threading.Condition()
         self._ticks = 0
@@ -194,7 +203,10 @@ class _Sampler:
                     continue
                 seen = asyncio.current_task(self._loop)
                 if seen is not None and seen is suspect:
+                    is_new = self._culprit is None
                     self._culprit = _Seen(seen, self._name(seen), self._where())
+                    if is_new:
+                        self._is_held_up()
                 suspect = seen
 
     def _where(self) -> str:

@@ -79,7 +79,9 @@ class WorkerState(WorkerOptions):
         self._watch_standstills()
 
     def _watch_standstills(self) -> None:
-        self._standstills = Standstills(lambda: bool(self.job_tasks), self._name_of, self._stood_still)
+        self._standstills = Standstills(
+            lambda: bool(self.job_tasks), self._name_of, self._stood_still, self._is_held_up
+        )
         #: until when nothing is said of a function that holds up the others
         self._told_until_s: dict[str, float] = {}
 
@@ -172,6 +174,10 @@ class WorkerState(WorkerOptions):
             return
         self._told_until_s[function] = now_s + _TELL_AGAIN_S
         report.stood_still(standstill)
+
+    def _is_held_up(self) -> None:
+        if self.on_held_up is not None:
+            self.on_held_up()
 
     def _get_pump(self) -> Pump:
         if self._pump is None:

@@ -19,6 +19,7 @@ KINDS = [
     "ready",
     "jobs",
     "beat",
+    "held",
     "fatal",
     "bye",
     "changed",

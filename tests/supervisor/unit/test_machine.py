@@ -27,7 +27,7 @@ from supervisor.model import Phase
 from supervisor.options import Options
 from tests.supervisor.unit.play import REPORT, Play, booted
 
-CHILD_EVENTS = {"Ready", "Beat", "Fatal", "Bye", "Dumped", "Exited", "RssSample", "Tick"}
+CHILD_EVENTS = {"Ready", "Beat", "Held", "Fatal", "Bye", "Dumped", "Exited", "RssSample", "Tick"}
 
 
 def test_the_table_has_a_cell_for_everything() -> None:
