@@ -7,7 +7,6 @@ from supervisor.events import Fork, Role
 from supervisor.options import Options
 from tests.support.source import modules
 
-
 # who writes it; who finds by it what a worker has started, which has inherited it
 ALLOWED = {"supervisor.childenv", "supervisor.leftovers"}
 
