@@ -50,6 +50,20 @@ def seconds_or_inf(name: str, given: Any) -> float:
     return math.inf if found is None else found
 
 
+def wait_s(given: Any) -> float:
+    """How long to wait for jobs, in seconds; None is 0, as in the original.
+
+    Raises:
+        ValueError: it is no number.
+    """
+    found = 0 if given is None else to_seconds(given)
+    if math.isnan(_number(found)):
+        raise ValueError(
+            f"job_completion_wait must be a time in seconds, or math.inf for no limit, not {given!r}"
+        )
+    return found
+
+
 def number(name: str, given: Any) -> int:
     """An option that must be a whole number.
 

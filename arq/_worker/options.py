@@ -93,7 +93,7 @@ class WorkerOptions:
         on_job_end: StartupShutdown | None = None,
         after_job_end: StartupShutdown | None = None,
         handle_signals: bool = True,
-        job_completion_wait: float = 0,
+        job_completion_wait: SecondsTimedelta | None = 0,
         max_jobs: int = 10,
         job_timeout: SecondsTimedelta | None = 300,
         keep_result: SecondsTimedelta = 3600,
@@ -134,7 +134,7 @@ class WorkerOptions:
         self.on_job_end = on_job_end
         self.after_job_end = after_job_end
         self._be_on_its_own()
-        self.job_completion_wait = job_completion_wait
+        self.job_completion_wait = limits.wait_s(job_completion_wait)
         self.max_jobs = limits.number("max_jobs", max_jobs)
         self.job_timeout_s = limits.seconds_or_none("job_timeout", job_timeout)
         self.keep_result_s = limits.seconds_or_inf("keep_result", keep_result)

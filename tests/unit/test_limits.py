@@ -52,6 +52,13 @@ def test_locks_are_taken_for_the_longest_limit_there_is() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "wait_s"), [(None, 0), (5, 5), (math.inf, math.inf), (timedelta(minutes=1), 60)]
+)
+def test_how_long_to_wait_for_jobs(given: Any, wait_s: float) -> None:
+    assert Worker([work], job_completion_wait=given).job_completion_wait == wait_s
+
+
+@pytest.mark.parametrize(
     ("options", "complaint"),
     [
         ({"poll_delay": math.inf}, "poll_delay must be a time in seconds from 0 on, not inf: "),
@@ -71,6 +78,10 @@ def test_locks_are_taken_for_the_longest_limit_there_is() -> None:
         ({"max_jobs": None}, "max_jobs must be a whole number, not None: "),
         ({"job_timeout": math.nan}, "job_timeout must be a time in seconds, or None for no limit, not nan"),
         ({"job_timeout": "5"}, "job_timeout must be a time in seconds, or None for no limit, not '5'"),
+        (
+            {"job_completion_wait": "5"},
+            "job_completion_wait must be a time in seconds, or math.inf for no limit, not",
+        ),
         ({"keep_result": math.nan}, "keep_result must be a time in seconds, or None for no limit, not nan"),
     ],
 )
