@@ -206,7 +206,7 @@ class JobRunner(Writing, Quarantine):
         if outcome.attempt.unread and self.unreadable == "retry":
             outcome = await self._unread.leave_to_others(self.pool, outcome)
         if outcome.leave is not None:
-            self._leave_what_it_misses()
+            self._get_pump().cohorts = self._cohorts()
             if self.burst:
                 self._unread.jobs.add(outcome.attempt.job.job_id)
             report.left_to_others(outcome)
@@ -215,14 +215,6 @@ class JobRunner(Writing, Quarantine):
         writing = self._record(outcome, task)
         if writing is not None:
             await writing
-
-    def _leave_what_it_misses(self) -> None:
-        """Leave to others from now on what they and we can't read, also with the claim that waits for a token."""
-        pump, cohorts = self._get_pump(), self._cohorts()
-        if cohorts != pump.cohorts:
-            pump.cohorts = cohorts
-            if self._listener is not None:
-                self._listener.disarm()
 
     async def _start_hook(
         self, attempt: Attempt, ctx: dict[Any, Any], task: asyncio.Task[Any]

@@ -17,6 +17,8 @@ logger = logging.getLogger("arq.worker")
 
 #: A job that nobody could read is due again after a part of the time that it has waited, in s at least and at most.
 _SHARE, _SHORTEST_S, _LONGEST_S = 0.5, 1.0, 60.0
+#: At first it stays due. Twice: a claim that waits for a token does not know yet what its worker has met meanwhile.
+_TIMES_AT_ONCE = 2
 #: For so long after it is due only workers take it that have not yet met what is missing, in s: plain arq workers look
 #: at the queue every half a second, ours at once.
 _HEAD_START_S = 5.0
@@ -39,7 +41,7 @@ def pauses_s(times: int, waited_s: float, left_s: float) -> tuple[float, float] 
     Returns:
         None if it must be failed now: it has waited long enough, or would expire without a word of why it never ran.
     """
-    due_s = 0.0 if times <= 1 else min(_LONGEST_S, max(_SHORTEST_S, waited_s * _SHARE))
+    due_s = 0.0 if times <= _TIMES_AT_ONCE else min(_LONGEST_S, max(_SHORTEST_S, waited_s * _SHARE))
     if waited_s >= _GIVE_UP_AFTER_S or 0 <= left_s < 2 * (due_s + _SHORTEST_S):
         return None
     longest_s = due_s + _HEAD_START_S

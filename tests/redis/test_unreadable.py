@@ -365,10 +365,15 @@ def test_another_value_is_refused_in_one_line(value: Any) -> None:
         Worker([take], unreadable=value)
 
 
-async def test_a_claim_that_waits_leaves_it_to_others_too(
-    arq_redis: ArqRedis, redis_settings: RedisSettings, redis_client: redis.Redis, shop: types.ModuleType
+async def test_a_claim_that_waits_does_not_put_it_off(
+    arq_redis: ArqRedis,
+    redis_settings: RedisSettings,
+    redis_client: redis.Redis,
+    shop: types.ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The job comes by a look at the queue, while a claim waits for the token that goes with putting it back."""
+    monkeypatch.setattr(unread, "_HEAD_START_S", 60.0)  # the machine may stand still
     payload = serialize_job("take", (shop.Money(),), {}, None, 1000)
     del sys.modules["shop"]
     options: Any = {"redis_settings": redis_settings, "handle_signals": False, "poll_delay": 0.05}
@@ -380,13 +385,19 @@ async def test_a_claim_that_waits_leaves_it_to_others_too(
         await wait_until_async(lambda: one.jobs_retried)
         await armed(one)
         assert await (await enqueued(arq_redis, "take", 1)).result(timeout=30) == 1
-        assert redis_client.get("arq:unreadable:a:1000") == b"1"
+        assert one.jobs_retried <= 2
+        assert await arq_redis.zscore(QUEUE, "a") == 1000  # a worker that can read it takes it at once
 
 
 async def test_workers_with_the_same_gap_try_once_in_a_while(
-    arq_redis: ArqRedis, redis_settings: RedisSettings, redis_client: redis.Redis, shop: types.ModuleType
+    arq_redis: ArqRedis,
+    redis_settings: RedisSettings,
+    redis_client: redis.Redis,
+    shop: types.ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each meets the job once, then they all leave it alone; whoever can read it has it at once."""
+    monkeypatch.setattr(unread, "_HEAD_START_S", 60.0)  # the machine may stand still
     job = await unreadable_job(arq_redis, shop)
     options: Any = {"redis_settings": redis_settings, "handle_signals": False, "poll_delay": 0.02}
     old = [Worker([take, keyword], unreadable="retry", **options) for _ in range(3)]
@@ -403,7 +414,8 @@ async def test_workers_with_the_same_gap_try_once_in_a_while(
 
 def test_pauses_grow_and_end() -> None:
     assert unread.pauses_s(1, 0, -1) == (0, 5)
-    assert unread.pauses_s(2, 0.01, -1) == (1, 6)
+    assert unread.pauses_s(2, 0.01, -1) == (0, 5)
+    assert unread.pauses_s(3, 0.01, -1) == (1, 6)
     assert unread.pauses_s(3, 30, -1) == (15, 20)
     assert unread.pauses_s(9, 3600, -1) == (60, 65)
     assert unread.pauses_s(9, 6 * 3600, -1) is None
