@@ -177,7 +177,10 @@ class _SecondBest:
                 logger.warning(text, self._ref, explain(fault))
         fault = self._fault({**bare, "r": data["r"]})
         if fault is None:
-            return self._first([data, {**data, "a": (), "k": {}}], problem)
+            payload = self._first([data, {**data, "a": (), "k": {}}], problem)
+            if problem is not None and payload is not None and self._is_replaced(data["r"], payload):
+                logger.warning("error serializing result of %s", self._ref, exc_info=problem)
+            return payload
         if data["s"] and self._is_written(data):
             why = explain(fault)
             logger.warning("result of %s can't be read again: %s", self._ref, why)
@@ -206,6 +209,12 @@ class _SecondBest:
             return [{"r": UNSERIALIZABLE_RESULT, "s": False}]
         text = f"{UNSERIALIZABLE_RESULT}: {name_of(type(value))}: {text_of(value)}"
         return [{"r": _portable.stand_in(value, fault)}, {"r": text}, {"r": UNSERIALIZABLE_RESULT}]
+
+    def _is_replaced(self, value: Any, payload: bytes) -> bool:
+        """Whether another exception stands there."""
+        if self._load is None or not isinstance(value, BaseException):
+            return False
+        return not isinstance(value, type(self._load(payload)["r"]))
 
     def _is_written(self, data: dict[str, Any]) -> bool:
         try:

@@ -228,6 +228,7 @@ def test_a_stand_in_has_type_text_and_notes(
     assert back.original_type.endswith(type(exc).__qualname__)
     assert back.__notes__[0] == "a note"
     assert back.__notes__[1].startswith("arq could not store the exception itself: ")
+    assert caplog.messages == ["error serializing result of ref"]
     assert SerializationError("a usual one").original_type is None
 
 

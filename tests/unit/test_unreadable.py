@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import importlib.util
 import pickle
 import sys
@@ -15,6 +16,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from arq._salvage import read_job, read_result
 from arq._unreadable import Recipe, Salvaged, explain, show
@@ -46,6 +49,10 @@ class Noted:
 
     def __reduce__(self) -> Any:
         return note, self.args
+
+
+class Color(enum.Enum):
+    RED = "red"
 
 
 @dataclasses.dataclass
@@ -327,6 +334,44 @@ def test_whole_values_are_whole(gone: types.ModuleType) -> None:
     assert back[3:8] == [Order, {Order: 1}, range(3), 1 + 2j, slice(1, 2)]
     assert (str(back[8]), back[9]) == ("v", UTC)
     assert [type(arg) for arg in read.args] == [Unreadable, Unreadable]
+
+
+leaves = st.one_of(
+    st.none(),
+    st.integers(),
+    st.text(max_size=3),
+    st.binary(max_size=3),
+    st.datetimes(timezones=st.none() | st.just(UTC)),
+    st.timedeltas(),
+    st.decimals(allow_nan=False),
+    st.uuids(),
+    st.sampled_from([Order, note, ValueError("v"), range(2), bytearray(b"x"), 1j, Color.RED]),
+    st.frozensets(st.integers(), max_size=2),
+)
+values = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.tuples(inner, inner),
+        st.dictionaries(st.text(max_size=2), inner, max_size=2),
+        st.builds(Order, st.integers(), st.lists(inner, max_size=2)),
+        st.lists(inner, max_size=2).map(deque),
+        st.dictionaries(st.text(max_size=2), inner, max_size=2).map(OrderedDict),
+    ),
+    max_leaves=8,
+)
+
+
+@given(values, st.integers(2, pickle.HIGHEST_PROTOCOL))
+def test_recipes_lead_to_what_the_plain_reader_makes(value: Any, protocol: int) -> None:
+    payload = pickle.dumps({"r": value, "a": (value,)}, protocol=protocol)
+    found = Salvaged(payload, rebuild=True)
+    plain = pickle.loads(payload)
+    for mine, theirs in ((found.get("r"), plain["r"]), (found.args()[0], plain["a"][0])):
+        assert type(mine) is type(theirs)
+        assert repr(mine) == repr(theirs)
+    assert isinstance(show(found.raw("r")), str)
+    Salvaged(payload, rebuild=False).args()
 
 
 def test_what_is_shown_is_short(gone: types.ModuleType) -> None:
