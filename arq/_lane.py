@@ -14,8 +14,7 @@ from importlib.metadata import version
 from typing import Any
 
 from hiredis import pack_command
-from redis.asyncio import Connection, ConnectionPool, Redis
-from redis.asyncio.client import Pipeline
+from redis.asyncio import Connection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -61,7 +60,7 @@ class _Loan:
                 if self._is_closed:  # left to redis-py, it would not ask a sentinel who is the master now
                     await self.connection.connect()  # type: ignore[no-untyped-call]
                     self._is_closed = False
-                if (Pipeline.execute, Redis.execute_command) != _spans.PLAIN and _spans.are_wanted():
+                if _spans.are_wanted():
                     return await _spans.talk(pool, self.connection, commands)
                 await self.connection.send_packed_command(packed)
                 return await read_answers(self.connection, len(packed))

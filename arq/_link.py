@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from hiredis import pack_command
-from redis.asyncio import Connection, ConnectionPool, Redis
-from redis.asyncio.client import Pipeline
+from redis.asyncio import Connection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -63,7 +62,7 @@ class Link:
             try:
                 with self._patience:
                     connection = await self._connected()
-                    if (Pipeline.execute, Redis.execute_command) != _spans.PLAIN and _spans.are_wanted():
+                    if _spans.are_wanted():
                         return await _spans.talk(self._pool, connection, commands)
                     await connection.send_packed_command([pack_command(command) for command in commands])
                     return await read_answers(connection, len(commands))

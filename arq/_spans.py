@@ -28,12 +28,18 @@ def _is_own(method: Any) -> bool:
     return type(method) is FunctionType and method.__globals__ is vars(client)
 
 
-def _methods() -> tuple[Any, Any]:
-    return Pipeline.execute, Redis.execute_command
-
-
 #: redis-py's own methods, None in the place of one that was replaced before arq was imported.
-PLAIN = tuple(method if _is_own(method) else None for method in _methods())
+_EXECUTE = Pipeline.execute if _is_own(Pipeline.execute) else None
+_EXECUTE_COMMAND = Redis.execute_command if _is_own(Redis.execute_command) else None
+
+
+def are_wanted() -> bool:
+    """Whether somebody looks."""
+    if (
+        Pipeline.execute is _EXECUTE and Redis.execute_command is _EXECUTE_COMMAND
+    ):  # wrappers may claim to be equal
+        return False
+    return not (_is_own(Pipeline.execute) and _is_own(Redis.execute_command))
 
 
 class _OnePool:
@@ -55,11 +61,6 @@ class _OnePool:
 
 #: The scripts that were sent as text, by connection: a refusal would look like an error in somebody's trace.
 _sent: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
-
-
-def are_wanted() -> bool:
-    """Whether somebody looks. To be asked when what `PLAIN` names has changed."""
-    return not all(map(_is_own, _methods()))
 
 
 async def talk(pool: ConnectionPool, connection: Connection, commands: Sequence[Command]) -> list[Any]:

@@ -58,7 +58,7 @@ def by_wraps(method: Any, before: Any) -> Any:
 
 
 class by_object:  # noqa: N801
-    """As wrapt's FunctionWrapper, with which OpenTelemetry and others wrap: all attributes are the method's own."""
+    """As wrapt's FunctionWrapper, with which OpenTelemetry and others wrap: all is as if it were the method itself."""
 
     def __init__(self, method: Any, before: Any) -> None:
         self._method, self._before = method, before
@@ -66,8 +66,14 @@ class by_object:  # noqa: N801
     def __getattr__(self, name: str) -> Any:
         return getattr(self._method, name)
 
+    def __eq__(self, other: object) -> bool:
+        return other is self._method
+
+    def __hash__(self) -> int:
+        return hash(self._method)
+
     def __get__(self, instance: Any, owner: Any) -> Any:
-        return by_function(self._method, self._before).__get__(instance, owner)
+        return self if instance is None else by_function(self._method, self._before).__get__(instance, owner)
 
 
 WAYS = [by_function, by_wraps, by_object]
