@@ -208,8 +208,9 @@ def client_options(settings: RedisSettings) -> dict[str, Any]:
     }
     if settings.retry_on_timeout:
         options["retry_on_timeout"] = True
-    if settings.retry_on_error is not None:
-        options["retry_on_error"] = settings.retry_on_error
+    # redis-py 5 repeats only what is named here, whatever its retry policy says
+    always = [ConnectionError] if settings.retry is None else []
+    options["retry_on_error"] = [*(settings.retry_on_error or ()), *always]
     # An answer that is late may still come: a command that was sent again would be carried out twice.
     options["retry"] = settings.retry or Retry(FirstAtOnce(), _COMMAND_RETRIES, (ConnectionError,))
     options |= _driver_info()
