@@ -66,14 +66,15 @@ def salvage(payload: bytes, exc: DeserializationError, *, rebuild: bool) -> Salv
 
     Args:
         payload: the bytes.
-        exc: why they can't be read as a whole; its cause is noted on it.
+        exc: why they can't be read as a whole; the cause is noted on it, if the text does not name it.
         rebuild: see `Salvaged`. False for those who have a reader of their own: it may refuse what pickle would call.
 
     Raises:
         DeserializationError: nothing.
     """
-    if exc.__cause__ is not None:
-        exc.add_note(explain(exc.__cause__))
+    reason = explain(exc.__cause__ or exc)
+    if reason not in str(exc):
+        exc.add_note(reason)
     try:
         if not payload.startswith(PICKLE):
             raise exc

@@ -211,6 +211,10 @@ class Salvaged:
         """The value under a key with its recipes."""
         return self._raw.get(key)
 
+    def has(self, *keys: str) -> bool:
+        """Whether these keys are there."""
+        return all(key in self._raw for key in keys)
+
     def args(self) -> tuple[Any, ...]:
         """The arguments, each for itself."""
         args = self._raw.get("a")

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from .._errors import DeserializationError, JobExecutionFailed, Retry, RetryJob
 from .._function import Function
-from .._salvage import salvage
+from .._salvage import PICKLE, salvage
 from .._scripts import ClaimedJob, Ending
 from .._unreadable import explain
 from .._wire import (
@@ -63,7 +63,8 @@ def read(
             job.payload, deserializer=deserializer
         )
     except DeserializationError as exc:
-        return _unread(job, job.payload, exc, functions)
+        is_odd = deserializer is None and not job.payload.startswith(PICKLE)
+        return _unread(job, job.payload, exc if is_odd else _with_reason(exc), functions)
     try:
         _check_types(name, args, kwargs, first_try, enqueue_ms)
     except DeserializationError as exc:
@@ -80,16 +81,21 @@ def _unread(
         found = salvage(payload, exc, rebuild=False)
     except DeserializationError:
         return Attempt(job, job_try=job.job_try, problem=exc, unread=True)
-    problem = DeserializationError(f"unable to deserialize job: {explain(exc.__cause__ or exc)}")
-    problem.__cause__ = exc.__cause__
     name, enqueue_ms = found.raw("f"), found.raw("et")
     if not (isinstance(enqueue_ms, _TIME_TYPES) and 0 <= enqueue_ms < _LAST_MS):
         enqueue_ms = 0
     first_try, function = found.raw("t"), functions.get(name)
     job_try = max(first_try, job.job_try) if isinstance(first_try, int) else job.job_try
-    return Attempt(
-        job, name, found.args(), found.kwargs(), enqueue_ms, job_try, problem, function, unread=True
-    )
+    attempt = Attempt(job, name, found.args(), found.kwargs(), enqueue_ms, job_try, exc, function)
+    attempt.unread = found.has("f", "a", "k", "t", "et")  # else nobody can read it
+    return attempt
+
+
+def _with_reason(exc: DeserializationError) -> DeserializationError:
+    """The same with the reason in its text. (Of what was never a job's payload arq says no more than this.)"""
+    told = DeserializationError(f"{exc}: {explain(exc.__cause__ or exc)}")
+    told.__cause__ = exc.__cause__
+    return told
 
 
 def _check_types(name: object, args: object, kwargs: object, first_try: object, enqueue_ms: object) -> None:

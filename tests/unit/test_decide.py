@@ -166,6 +166,22 @@ def test_an_unreadable_job_is_failed() -> None:
     assert str(outcome.value) == "unable to deserialize job"
 
 
+def test_why_a_job_is_unreadable_is_said() -> None:
+    def refuse(data: bytes) -> dict[str, Any]:
+        raise ValueError("wrong signature")
+
+    cut_off = decide.read(claimed(payload()[:-9]), FUNCTIONS, None)
+    assert str(cut_off.problem).startswith("unable to deserialize job: ")
+    for data in (b"{}", payload()):
+        read = decide.read(claimed(data), FUNCTIONS, refuse)
+        assert str(read.problem) == "unable to deserialize job: ValueError: wrong signature"
+        assert read.unread
+        assert not hasattr(read.problem, "__notes__")
+        assert read.function_name == ("work" if data == payload() else "<unknown>")
+    assert not decide.read(claimed(pickle.dumps({"f": "work"})), FUNCTIONS, None).unread
+    assert not attempt().unread
+
+
 def test_an_unknown_function_is_failed() -> None:
     assert refused(attempt("other")).value == JobExecutionFailed("function 'other' not found")
 
