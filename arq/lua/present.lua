@@ -7,6 +7,8 @@
 --!include keys
 local lookers, now = KEYS[1], now_ms()
 write('ZREMRANGEBYSCORE', lookers, '-inf', now)
+-- Nobody says so for longer: the clock was set back, or it was none of us, and would lessen the share of all others for ever.
+redis.call('ZREMRANGEBYSCORE', lookers, '(' .. whole(now + 2 * ARGV[3]), '+inf')
 redis.call('ZADD', lookers, whole(now + ARGV[3]), ARGV[2])
 redis.call('PEXPIRE', lookers, 2 * ARGV[3])
 -- If it is a queue, jobs that are due soon count, too: no harm, see `Listener`.

@@ -301,6 +301,18 @@ async def test_the_ticks_of_a_schedule(
         await wait_until_async(lambda: worker.jobs_complete, what="a run")
 
 
+@pytest.mark.parametrize("score", [float("inf"), 9e18])
+async def test_a_worker_that_would_look_at_a_queue_for_ever(
+    pool: ArqRedis, make: Callable[..., Worker], score: float
+) -> None:
+    """It is nobody, and leaves the others their share."""
+    await pool.zadd(f"arq:lookers:{QUEUE}", {"ghost": score})
+    worker = make()
+    async with running(worker):
+        await idle(worker)
+        assert await members(pool, f"arq:lookers:{QUEUE}") == [worker.worker_id]
+
+
 # ---------------------------------------------------------------- the queue
 
 

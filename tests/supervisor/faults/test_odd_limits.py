@@ -1,4 +1,4 @@
-"""Settings and servers at their limits: no end of a wait, no room in Redis, names that nobody has heard of."""
+"""Settings and servers at their limits: no end of a wait, no writes to Redis, names that nobody has heard of."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ import psutil
 import pytest
 import redis
 
-from tests.supervisor.faults.test_redis_away import full, read_only
+from tests.supervisor.faults.test_redis_away import read_only, without_replicas
 from tests.supervisor.harness import Pool, Queue, pool_in
 from tests.support.eventually import PATIENCE_S, wait_until
 from tests.support.servers import running_server
@@ -25,12 +25,7 @@ class Settings(app.Settings):
 """
 
 
-def no_replicas(client: Any, is_on: bool) -> None:
-    """Writes need a replica, and there is none."""
-    client.config_set("min-replicas-to-write", int(is_on))
-
-
-@pytest.mark.parametrize("refuse", [read_only, full, no_replicas])
+@pytest.mark.parametrize("refuse", [read_only, without_replicas])
 def test_a_pool_that_starts_while_redis_refuses_to_write_waits(
     tmp_path: Path, refuse: Callable[[Any, bool], None]
 ) -> None:

@@ -85,12 +85,12 @@ def read_only(client: Any, is_on: bool) -> None:
     client.execute_command("REPLICAOF", *(("127.0.0.1", 1) if is_on else ("NO", "ONE")))
 
 
-def full(client: Any, is_on: bool) -> None:
-    """Every write is refused: OOM command not allowed."""
-    client.config_set("maxmemory", 1 if is_on else 0)
+def without_replicas(client: Any, is_on: bool) -> None:
+    """Every write is refused: NOREPLICAS not enough good replicas to write."""
+    client.config_set("min-replicas-to-write", 1 if is_on else 0)
 
 
-@pytest.mark.parametrize("refuse", [read_only, full])
+@pytest.mark.parametrize("refuse", [read_only, without_replicas])
 def test_f20_redis_refuses_to_write_for_a_while(
     away: Pool, server: RedisServer, refuse: Callable[[Any, bool], None]
 ) -> None:
