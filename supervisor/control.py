@@ -1,17 +1,21 @@
 """The control socket, served from the parent's own loop: nothing here ever waits for a client."""
 
+import errno
 import json
 import os
 import select
 import selectors
 import socket
+import stat
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from . import descriptors
-from .paths import check_length, hold, lock_path, prepare_directory
+from .locks import ANOTHER_NAME, LockFile, TakenError, freshen, is_at
+from .paths import NEW_SUFFIX, check_length, lock_path
+from .trust import answers, prepare_directory
 
 LONGEST_REQUEST_BYTES = 64 * 1024
 MOST_CLIENTS = 256
@@ -46,7 +50,7 @@ class ControlServer:
     """Listens at `path`; holds a lock beside it for as long as the process lives.
 
     Raises:
-        TakenError: another supervisor holds the lock.
+        TakenError: another supervisor holds the lock, or answers at the socket.
         OSError: the socket can not be made there.
     """
 
@@ -56,11 +60,11 @@ class ControlServer:
         self._clients: set[Client] = set()
         check_length(path)
         prepare_directory(path.parent)
-        self._lock_fd = hold(lock_path(path))
+        self._lock = LockFile(lock_path(path))
         try:
-            self._listener, self._inode = _listen(path)
-        except OSError:
-            descriptors.close(self._lock_fd)
+            self._listener, self._about = _listen(path)
+        except (OSError, TakenError):
+            self._lock.release()
             raise
         self._spare_fd = -1
         self._deaf_since_s: float | None = None
@@ -191,6 +195,27 @@ class ControlServer:
         for client in [one for one in self._clients if not one.is_waiting and now - one.since_s > IDLE_S]:
             self._drop(client)
 
+    def look(self, now: float) -> bool:
+        """See that lock and socket are still there, and make anew what somebody has removed; were they there?
+
+        Raises:
+            TakenError: another supervisor has their place.
+            OSError: they can not be made anew.
+        """
+        prepare_directory(self._path.parent)
+        was_there = self._lock.look()
+        if is_at(self._path, self._about):
+            freshen(self._path)
+            return was_there
+        listener, about = _listen(self._path)
+        self.accept(now)  # who is in the old line is served
+        with suppress(KeyError, ValueError):
+            self._selector.unregister(self._listener)
+        self._listener.close()
+        self._listener, self._about, self._deaf_since_s = listener, about, None
+        self._selector.register(listener, selectors.EVENT_READ, self)
+        return False
+
     def close(self) -> None:
         """End: the socket file goes, if it is still ours."""
         for client in list(self._clients):
@@ -199,16 +224,22 @@ class ControlServer:
             self._selector.unregister(self._listener)
         self._listener.close()
         with suppress(OSError):
-            if self._path.stat().st_ino == self._inode:
+            if is_at(self._path, self._about):
                 self._path.unlink()
         if self._spare_fd >= 0:
             descriptors.close(self._spare_fd)
-        descriptors.close(self._lock_fd)
+        self._lock.release()
 
 
-def _listen(path: Path) -> tuple[socket.socket, int]:
-    """A listening socket that appears at `path` complete, and its inode."""
-    temporary = path.with_name(f".{os.getpid()}.new")
+def _listen(path: Path) -> tuple[socket.socket, os.stat_result]:
+    """A listening socket that appears at `path` complete, and its file.
+
+    Raises:
+        TakenError: somebody answers there.
+        OSError: it can not be made, or there is something that is no socket.
+    """
+    _require_free(path)
+    temporary = path.with_name(f".{os.getpid()}{NEW_SUFFIX}")
     sock = descriptors.own_object(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
     try:
         with suppress(FileNotFoundError):
@@ -221,7 +252,18 @@ def _listen(path: Path) -> tuple[socket.socket, int]:
         sock.listen(BACKLOG)
         sock.setblocking(False)
         temporary.rename(path)
-        return sock, path.stat().st_ino
+        return sock, os.lstat(path)
     except OSError:
         sock.close()
         raise
+
+
+def _require_free(path: Path) -> None:
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise OSError(errno.EEXIST, f"{path} is no socket, and stays as it is: choose another name")
+    if answers(path):
+        raise TakenError(f"{path}: another supervisor answers there; {ANOTHER_NAME}")

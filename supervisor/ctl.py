@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from .answers import complain, tell
-from .paths import SUFFIX, control_directory, control_path, service_sockets
+from .paths import SERVICES, SUFFIX, directories, places, places_in_use, pools_here
 from .tables import status_table
+from .trust import UnsafeDirectoryError, answerers, answers, is_own, is_trusted, require_peer
 
 ASK_S = 5.0
 CROWDED_S = 0.02
@@ -29,17 +30,22 @@ def ask(
     """Send one command and return the answer; with `wait`, however long it takes.
 
     Raises:
-        UnreachableError: there is no supervisor at this socket, or it does not answer within `timeout_s`.
+        UnreachableError: there is no supervisor at this socket, it does not answer within `timeout_s`, or it might be
+            another user's.
     """
     request = json.dumps({"v": 1, "cmd": command, "wait": wait, **body}).encode() + b"\n"
     try:
+        owners = answerers(path)
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(timeout_s)
             _connect(sock, str(path), timeout_s)
+            require_peer(sock, owners)
             sock.sendall(request)
             sock.settimeout(None)
             data = _read_all(sock, None if wait else timeout_s)
         answer = json.loads(data)
+    except UnsafeDirectoryError as error:
+        raise UnreachableError(f"the supervisor at {path} is not asked: {error}") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise UnreachableError(f"no supervisor answers at {path} ({reason})") from error
@@ -87,28 +93,50 @@ def _wait_readable(sock: socket.socket, limit_s: float) -> None:
 def find_socket(control: str, pool: str, environ: Mapping[str, str]) -> Path:
     """The socket of the pool that is meant; without a name, of the only pool there is.
 
-    Pools that systemd runs from our units are found as well, by root and by their own user.
+    It does not matter in which session or by which service it was started.
 
     Raises:
         UnreachableError: there is none, or there are several.
     """
-    if control or pool:
-        path = control_path(control, pool, environ)
-        if path is None:
-            raise UnreachableError("--control off: there is no socket to ask")
-        is_elsewhere = not control and not os.path.exists(path)
-        return next(iter(service_sockets(pool)), path) if is_elsewhere else path
-    directory = control_directory(environ)
-    found = sorted(directory.glob(f"*{SUFFIX}")) if directory.is_dir() else []
-    found += service_sockets("*")
+    if control == "off":
+        raise UnreachableError("--control off: there is no socket to ask")
+    if control:
+        return Path(control)
+    if pool:
+        return _find_pool(pool, environ)
+    found = pools_here(environ)
     if len(found) == 1:
         return found[0]
     names = ", ".join(path.stem for path in found)
+    where = ", ".join(map(str, (*directories(environ), SERVICES)))
     raise UnreachableError(
-        f"several pools run here, say which with --name: {names}"
-        if found
-        else f"no pool runs here ({directory})"
+        f"several pools run here, say which with --name: {names}" if found else f"no pool runs here ({where})"
     )
+
+
+def _find_pool(pool: str, environ: Mapping[str, str]) -> Path:
+    usual = places(pool, environ)
+    there = [path for path in usual if _is_there(path)]
+    elsewhere = [path for path in places_in_use(pool) if path not in usual and _is_there(path)]
+    for path in (*there, *filter(is_own, elsewhere)):
+        if answers(path) and is_trusted(path):
+            return path
+    if there:
+        return there[0]
+    looked = ", ".join(str(path.parent) for path in usual)
+    hint = f"; is it another user's, at --control {elsewhere[0]}?" if elsewhere else ""
+    raise UnreachableError(f"no supervisor answers: there is no {pool}{SUFFIX} in {looked}{hint}")
+
+
+def _is_there(path: Path) -> bool:
+    """Also in a directory that we may not look into: what is said about that one is of more use."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def run_ctl(path: Path, command: str, operand: str, wait: bool, as_json: bool) -> int:

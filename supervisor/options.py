@@ -25,6 +25,16 @@ def pool_name(settings: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", ".", settings).strip(".")[:64] or NAMELESS
 
 
+def require_pool_name(name: str) -> None:
+    """See that a pool can have this name: it is a part of file names and keys.
+
+    Raises:
+        OptionError: it can not.
+    """
+    if not POOL_NAME.fullmatch(name):
+        raise OptionError("--name", repr(name), "1 to 64 letters, digits, dots, dashes or underscores")
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """One pool. Durations are in seconds; 0 switches off what can be switched off.
@@ -83,10 +93,7 @@ class Options:
     def __post_init__(self) -> None:
         if not self.name:
             object.__setattr__(self, "name", pool_name(self.settings))
-        if not POOL_NAME.fullmatch(self.name):
-            raise OptionError(
-                "--name", repr(self.name), "1 to 64 letters, digits, dots, dashes or underscores"
-            )
+        require_pool_name(self.name)
         if self.start_method not in START_METHODS:
             raise OptionError("--start-method", repr(self.start_method), "'fork' or 'exec'")
         self._check_counts()

@@ -2,13 +2,17 @@
 
 import os
 import selectors
+from collections.abc import Callable
 from pathlib import Path
 
-from . import descriptors
 from .control import ControlServer
+from .locks import ANOTHER_NAME, LockFile, TakenError
 from .logs import Journal
 from .options import Options
-from .paths import control_path, hold
+from .paths import control_path, places
+from .trust import UnsafeDirectoryError, answers, is_own
+
+LOOK_EVERY_S = 2.0
 
 
 class CannotStartError(RuntimeError):
@@ -18,20 +22,26 @@ class CannotStartError(RuntimeError):
 class Ownership:
     """What tells others that this pool runs. `control` is None where there is no place for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: Options, journal: Journal) -> None:
         self.control: ControlServer | None = None
-        self._pid_lock_fd = -1
+        self._options = options
+        self._journal = journal
+        self._pid_file: LockFile | None = None
+        self._looked_s = 0.0
+        #: what is wrong with files that were there once, by their option
+        self._troubles: dict[str, str] = {}
 
-    def claim(self, options: Options, selector: selectors.BaseSelector, journal: Journal) -> None:
+    def claim(self, selector: selectors.BaseSelector) -> None:
         """Take the pool.
 
         Raises:
             TakenError: another supervisor runs it.
-            CannotStartError: a place that the options name can not be used.
+            CannotStartError: a place that the options name can not be used, or the usual one is another user's.
         """
+        options = self._options
         if options.pidfile:
             try:
-                self._pid_lock_fd = hold(Path(options.pidfile))
+                self._pid_file = LockFile(Path(options.pidfile))
             except OSError as error:
                 raise CannotStartError(f"--pidfile {options.pidfile}: {error.strerror or error}") from error
         path = control_path(options.control, options.name, os.environ)
@@ -39,14 +49,49 @@ class Ownership:
             return
         try:
             self.control = ControlServer(path, selector)
+        except UnsafeDirectoryError as error:
+            raise CannotStartError(f"--control: {error}") from error
         except OSError as error:
             if options.control:
                 raise CannotStartError(f"--control {path}: {error.strerror or error}") from error
-            journal.say("warning", "control.unavailable", {"path": str(path), "error": str(error)})
+            self._journal.say("warning", "control.unavailable", {"path": str(path), "error": str(error)})
+        if not options.control:
+            self._require_alone(path)
+
+    def _require_alone(self, path: Path) -> None:
+        """The same pool of the same user may have been started in another session, or as a service."""
+        mine = os.path.realpath(path)
+        for other in places(self._options.name, os.environ):
+            if os.path.realpath(other) != mine and is_own(other) and answers(other):
+                raise TakenError(f"{other}: another supervisor runs this pool; {ANOTHER_NAME}")
+
+    def look(self, now: float) -> None:
+        """Now and then: make anew what a cleaner of old files has removed, and say so."""
+        if now - self._looked_s < LOOK_EVERY_S:
+            return
+        self._looked_s = now
+        if self.control is not None:
+            control = self.control
+            self._see("control", lambda: control.look(now))
+        if self._pid_file is not None:
+            self._see("pidfile", self._pid_file.look)
+
+    def _see(self, what: str, look: Callable[[], bool]) -> None:
+        try:
+            was_there = look()
+        except (OSError, TakenError) as error:
+            trouble = str(error)
+            if self._troubles.get(what) != trouble:
+                self._journal.say("error", f"{what}.lost", {"error": trouble})
+            self._troubles[what] = trouble
+            return
+        if not was_there:
+            self._journal.say("warning", f"{what}.anew", {"because": "removed"})
+        self._troubles.pop(what, None)
 
     def close(self) -> None:
         """Let go of it."""
         if self.control is not None:
             self.control.close()
-        if self._pid_lock_fd >= 0:
-            descriptors.close(self._pid_lock_fd)
+        if self._pid_file is not None:
+            self._pid_file.release()

@@ -43,13 +43,14 @@ from .events import (
 from .headline import Headline
 from .leftovers import adopt_orphans
 from .link import Link
+from .locks import TakenError
 from .logs import Journal, Outlet
 from .machine import Machine
 from .messages import encode
 from .notify import Notifier
 from .options import Options
 from .ownership import CannotStartError, Ownership
-from .paths import TakenError, host_name
+from .paths import host_name
 from .process import Processes
 from .signals import SignalPipe, event_of
 from .spawn import errno_name, hold_standard_descriptors
@@ -94,7 +95,7 @@ class Parent:
         self._weighed_s = time.monotonic()
         self._control: ControlServer | None = None
         self._desk: Desk | None = None
-        self._ownership = Ownership()
+        self._ownership = Ownership(options, self._journal)
         self._turned_s = time.monotonic()
 
     def run(self) -> int:
@@ -129,7 +130,7 @@ class Parent:
         descriptors.close(self._life_write_fd)
 
     def _claim_pool(self) -> None:
-        self._ownership.claim(self._options, self._selector, self._journal)
+        self._ownership.claim(self._selector)
         self._control = self._ownership.control
         if self._control is not None:
             self._desk = Desk(self._control, self._machine.pool, self._feed, self._status)
@@ -195,6 +196,7 @@ class Parent:
         """What is done now and then."""
         self._processes.look_for_strays(now)
         self._terminal.look()
+        self._ownership.look(now)
         if self._control is not None and self._desk is not None:
             self._control.drop_idle(now)
             if self._machine.pool.stopping is not None:

@@ -1,28 +1,23 @@
-"""Where a pool is: this host's name, the control socket, and who may own it."""
+"""Where a pool is: this host's name, and the control socket."""
 
 import errno
 import os
 import re
 import socket
-import stat
 from collections.abc import Mapping
-from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
-
-from . import descriptors
 
 SUFFIX = ".sock"
 LONGEST_PATH_BYTES = 107
 # RuntimeDirectory of the units: one directory for each pool
 SERVICES = Path("/run/arq-supervise")
-
-
-class TakenError(RuntimeError):
-    """Another supervisor runs this pool."""
-
-
-class UnsafeDirectoryError(OSError):
-    """The directory belongs to somebody else, or others may write into it."""
+# a directory for each user who is logged in
+SESSIONS = Path("/run/user")
+NAME = "arq-supervise"
+# the sockets of this host by the names they were made with
+BOUND = Path("/proc/net/unix")
+NEW_SUFFIX = ".new"
+RUNTIME, XDG = "RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"
 
 
 def host_name() -> str:
@@ -30,29 +25,72 @@ def host_name() -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", socket.gethostname()) or "localhost"
 
 
-def control_directory(environ: Mapping[str, str]) -> Path:
-    """The first of systemd's, the session's and our own directory in /tmp."""
-    if environ.get("RUNTIME_DIRECTORY"):
-        return Path(environ["RUNTIME_DIRECTORY"].split(":")[0])
-    if environ.get("XDG_RUNTIME_DIR"):
-        return Path(environ["XDG_RUNTIME_DIR"]) / "arq-supervise"
-    return Path("/tmp") / f"arq-supervise-{os.getuid()}"  # noqa: S108  # ours alone, see prepare_directory
+def directories(environ: Mapping[str, str]) -> list[Path]:
+    """Where pools of this user may have their sockets, the place for a new one first.
+
+    systemd's, the session's, and our own in /tmp. A place of the session counts whether or not the environment names
+    it: under sudo, ssh and cron it does not, and the pool is the same.
+    """
+    named = [Path(environ[RUNTIME].split(":")[0])] if environ.get(RUNTIME) else []
+    if environ.get(XDG) and _may_be_ours(Path(environ[XDG])):
+        named.append(Path(environ[XDG]) / NAME)
+    return list(dict.fromkeys((*named, *_of_user(os.geteuid()))))
+
+
+def _of_user(uid: int) -> tuple[Path, Path]:
+    """Whatever the environment says."""
+    return Path("/tmp") / f"{NAME}-{uid}", SESSIONS / str(uid) / NAME  # noqa: S108  # ours alone, see trust.py
+
+
+def _may_be_ours(directory: Path) -> bool:
+    """After `su` and the like the variable names the session of another user."""
+    try:
+        return directory.stat().st_uid in (0, os.geteuid())
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def control_path(control: str, pool: str, environ: Mapping[str, str]) -> Path | None:
-    """The socket of this pool; None when it is switched off."""
+    """The socket of a new pool; None when it is switched off."""
     if control == "off":
         return None
-    return Path(control) if control else control_directory(environ) / f"{pool}{SUFFIX}"
+    return Path(control) if control else directories(environ)[0] / f"{pool}{SUFFIX}"
 
 
-def service_sockets(pool: str) -> list[Path]:
-    """Sockets of pools of this name that run from our systemd units; `*` for all names."""
+def places(pool: str, environ: Mapping[str, str]) -> list[Path]:
+    """Where this pool may have its socket, if it is this user's or a service; under sudo also the caller's."""
+    of_units = [SERVICES / pool, SESSIONS / str(os.geteuid()) / NAME / pool]
+    caller = environ.get("SUDO_UID", "")
+    of_caller = _of_user(int(caller)) if os.geteuid() == 0 and caller.isdecimal() else ()
+    found = (*directories(environ), *of_units, *of_caller)
+    return [directory / f"{pool}{SUFFIX}" for directory in dict.fromkeys(found)]
+
+
+def places_in_use(pool: str) -> list[Path]:
+    """Where else on this host a supervisor listens, in a RUNTIME_DIRECTORY of a unit of one's own for example."""
     try:
-        found = sorted(SERVICES.glob(f"{pool}/{pool}{SUFFIX}"))
+        lines = BOUND.read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+    bound = (Path(line.split(maxsplit=7)[-1]) for line in lines if line.endswith(NEW_SUFFIX))
+    return [path.parent / f"{pool}{SUFFIX}" for path in bound if path.is_absolute()]
+
+
+def pools_here(environ: Mapping[str, str]) -> list[Path]:
+    """The sockets of all pools: this user's, and those of services."""
+    here = [path for directory in directories(environ) for path in _found(directory, f"*{SUFFIX}")]
+    roots = (SERVICES, SESSIONS / str(os.geteuid()) / NAME)
+    services = [path for root in roots for path in _found(root, f"*/*{SUFFIX}")]
+    return here + [path for path in services if path.stem == path.parent.name]
+
+
+def _found(directory: Path, pattern: str) -> list[Path]:
+    try:
+        return sorted(directory.glob(pattern))
     except OSError:  # somebody else's
         return []
-    return [path for path in found if path.stem == path.parent.name]
 
 
 def lock_path(path: Path) -> Path:
@@ -69,35 +107,3 @@ def check_length(path: Path) -> None:
     if (length := len(os.fsencode(path))) > LONGEST_PATH_BYTES:
         text = f"the path of a socket may have {LONGEST_PATH_BYTES} bytes, this one has {length}"
         raise OSError(errno.ENAMETOOLONG, text)
-
-
-def prepare_directory(directory: Path) -> None:
-    """Make it if need be, for us alone.
-
-    Raises:
-        OSError: it can not be made, or others could replace what is in it.
-    """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    about = directory.stat()
-    is_shared = stat.S_IMODE(about.st_mode) & 0o022 or about.st_uid not in (0, os.getuid())
-    if is_shared and not about.st_mode & stat.S_ISVTX:  # in a sticky directory nobody can replace our files
-        raise UnsafeDirectoryError(f"{directory} belongs to another user, or others may write to it")
-
-
-def hold(path: Path) -> int:
-    """Lock a file for as long as this process lives, and write our pid into it; returns the descriptor.
-
-    Raises:
-        TakenError: another process holds it.
-        OSError: it can not be opened.
-    """
-    fd = descriptors.own(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
-    try:
-        flock(fd, LOCK_EX | LOCK_NB)
-    except BlockingIOError as error:
-        owner = os.pread(fd, 32, 0).decode(errors="replace").strip()
-        descriptors.close(fd)
-        raise TakenError(f"{path}: held by another supervisor (pid {owner or 'unknown'})") from error
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    return fd

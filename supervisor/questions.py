@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from .answers import complain, tell
 from .codes import ExitCode
-from .options import pool_name
+from .options import OptionError, pool_name, require_pool_name
 
 UNREACHABLE = 3
 # options that mean something with one of these questions only
@@ -68,7 +68,7 @@ def control(command: str, operand: str, settings: str, given: dict[str, Any], as
     """Talk to a running pool."""
     from .ctl import UnreachableError, find_socket, run_ctl
 
-    pool = given["name"] or (pool_name(settings) if settings else "")
+    pool = _pool_meant(settings, given["name"])
     try:
         path = find_socket(given["control"], pool, os.environ)
     except UnreachableError as error:
@@ -80,6 +80,17 @@ def control(command: str, operand: str, settings: str, given: dict[str, Any], as
 
         return run_top(path)
     return run_ctl(path, command, operand, wait=asked["wait"], as_json=asked["as_json"])
+
+
+def _pool_meant(settings: str, name: str) -> str:
+    """The name of the pool, "" if it is not said; leaves with one line when no pool can have it."""
+    if not name:
+        return pool_name(settings) if settings else ""
+    try:
+        require_pool_name(name)
+    except OptionError as error:
+        leave(ExitCode.USAGE, str(error))
+    return name
 
 
 def check_health(settings: str, given: dict[str, Any], asked: dict[str, Any]) -> int:
@@ -99,7 +110,7 @@ def check_health(settings: str, given: dict[str, Any], asked: dict[str, Any]) ->
 
         set_title("arq-supervise: check")  # the address may have a password, and `ps` shows it to everybody
     wanted = Wanted(
-        pool=given["name"] or (pool_name(settings) if settings else ""),
+        pool=_pool_meant(settings, given["name"]),
         control=given["control"],
         settings=settings,
         procs=given["procs"],

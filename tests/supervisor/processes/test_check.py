@@ -28,11 +28,16 @@ ON = ("--control", "control/c.sock")
 LASTING = ("--health-interval", "2")
 
 
-def run(pool: Pool, *words: str) -> subprocess.CompletedProcess[str]:
-    """`arq-supervise` with these words, in the pool's directory."""
+def run(pool: Pool, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """`arq-supervise` with these words, in the pool's directory; `environ` is added to the environment."""
     command = [sys.executable, "-m", "supervisor", *words]
     return subprocess.run(
-        command, env=pool.environ, cwd=pool.directory, capture_output=True, text=True, check=False
+        command,
+        env={**pool.environ, **environ},
+        cwd=pool.directory,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

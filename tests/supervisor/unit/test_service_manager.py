@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from arq._health import Tally
-from supervisor.ctl import UnreachableError, find_socket
 from supervisor.events import Beat, Exited, QueueState, Quiet, RedisState, Reload, ReloadDone, Stop
 from supervisor.headline import Headline
 from supervisor.notify import NOT_FOR_CHILDREN, Notifier
@@ -129,31 +128,6 @@ def test_ready_is_said_once_and_only_when_enough_workers_are() -> None:
     play.ready(play.of_slot(2)).pass_time(3)
     assert play.notified().count("READY=1") == 1
     assert REPORT.completion_wait_s == 3.0
-
-
-# --- where a service is -------------------------------------------------------------------------------------------
-
-
-def test_pools_of_systemd_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the units have it: one directory for each pool in /run/arq-supervise."""
-    monkeypatch.setattr("supervisor.paths.SERVICES", tmp_path / "run")
-    mine = {"XDG_RUNTIME_DIR": str(tmp_path)}
-    with pytest.raises(UnreachableError, match="no pool runs here"):
-        find_socket("", "", mine)
-    assert find_socket("", "shop", mine) == tmp_path / "arq-supervise/shop.sock"
-    service = tmp_path / "run/shop/shop.sock"
-    service.parent.mkdir(parents=True)
-    service.touch()
-    (service.parent / "other.sock").touch()
-    assert find_socket("", "shop", mine) == service
-    assert find_socket("", "", mine) == service
-    assert find_socket("/x", "shop", mine) == Path("/x")
-    own = tmp_path / "arq-supervise/shop.sock"
-    own.parent.mkdir()
-    own.touch()
-    assert find_socket("", "shop", mine) == own, "one's own pool comes first"
-    with pytest.raises(UnreachableError, match="several pools run here"):
-        find_socket("", "", mine)
 
 
 # --- the wire -------------------------------------------------------------------------------------------------
