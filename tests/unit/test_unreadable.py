@@ -345,7 +345,7 @@ leaves = st.one_of(
     st.timedeltas(),
     st.decimals(allow_nan=False),
     st.uuids(),
-    st.sampled_from([Order, note, ValueError("v"), range(2), bytearray(b"x"), 1j, Color.RED]),
+    st.sampled_from([Order, note, range(2), bytearray(b"x"), 1j, Color.RED]),
     st.frozensets(st.integers(), max_size=2),
 )
 values = st.recursive(
@@ -369,7 +369,7 @@ def test_recipes_lead_to_what_the_plain_reader_makes(value: Any, protocol: int) 
     plain = pickle.loads(payload)
     for mine, theirs in ((found.get("r"), plain["r"]), (found.args()[0], plain["a"][0])):
         assert type(mine) is type(theirs)
-        assert repr(mine) == repr(theirs)
+        assert mine == theirs
     assert isinstance(show(found.raw("r")), str)
     Salvaged(payload, rebuild=False).args()
 
