@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 import arq.utils
@@ -32,6 +33,7 @@ from .messages import Decoder, brief_jobs, encode
 from .patience import is_done
 from .settings import IF_SILENT, load_settings, require_settings, where_looked
 from .spawn import Pipes
+from .tasks import dump_tasks
 from .title import present_as
 from .traces import trace_of, whole_trace_of
 from .trouble import is_redis_away, is_redis_wrong, redis_refusal, short
@@ -294,8 +296,10 @@ class Session:
     def _on_quiet(self, *_: object) -> None:
         self._worker.allow_pick_jobs = False
 
-    def _on_dump(self, *_: object) -> None:
+    def _on_dump(self, _: int, frame: FrameType | None) -> None:
         """Runs after the stacks were written, also while a job blocks the loop (unless it never leaves C code)."""
+        with suppress(Exception):  # tasks come and go
+            dump_tasks(self._brief, self._worker, self._loop, frame)
         self._line.send("dump", jobs=brief_jobs(self._worker.running_jobs()))
 
     def _read_orders(self) -> None:
@@ -305,7 +309,9 @@ class Session:
             if not data:  # it is gone, which the other pipe tells as well
                 self._loop.remove_reader(self._pipes.orders_fd)
             for message in self._orders.feed(data):
-                if message.kind == "outgoing":
+                if message.kind == "pick" and not self._is_stopping:
+                    self._worker.allow_pick_jobs = message.body.get("allowed") is True
+                elif message.kind == "outgoing":
                     self._worker.cohort = message.text("cohort")
                     self._worker.outgoing = message.text("outgoing")
 

@@ -26,10 +26,11 @@ HELP = """Run SETTINGS (dotted path of a worker settings class, as for `arq`) in
 
 Every option can also be given in the environment as ARQ_SUPERVISE_<NAME>; the command line wins.
 Signals: TERM and INT stop gracefully (again: harder), QUIT stops at once, HUP reloads the code, TTIN and TTOU
-add and remove a worker, USR2 makes the pool quiet, USR1 shows the stacks."""
+add and remove a worker, USR2 makes the pool quiet (until `--ctl resume` or a reload), USR1 writes the stacks and tasks
+of all workers to the log."""
 
 
-COMMANDS = ("status", "top", "reload", "stop", "quiet", "scale", "dump")
+COMMANDS = ("status", "top", "reload", "stop", "quiet", "resume", "scale", "dump")
 
 
 class OneLine(click.Command):

@@ -155,6 +155,8 @@ def run_ctl(path: Path, command: str, operand: str, wait: bool, as_json: bool) -
     if not answer.get("ok"):
         _complain(command, answer, as_json)
         return 1
+    if not as_json:
+        tell(f"{command}: {answer.get('said') or 'done'}\n")
     return int(answer.get("code", 0))
 
 

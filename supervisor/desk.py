@@ -1,15 +1,17 @@
 """Who answers at the control socket: requests as events for the machine, and the answers, some of them later."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from .control import Client, ControlServer, Request
-from .events import Dump, Event, Quiet, Reload, ReloadDone, Scale, Stop
+from .events import Dump, Event, Quiet, Reload, ReloadDone, Resume, Scale, Stop
 from .model import Pool
 from .options import MOST_PROCS
+from .stop import budget_s
 
 Feed = Callable[[Event], None]
-COMMANDS = ("status", "reload", "stop", "quiet", "scale", "dump")
+COMMANDS = ("status", "reload", "stop", "quiet", "resume", "scale", "dump")
 
 
 class Desk:
@@ -39,8 +41,9 @@ class Desk:
     def _refuse(self, request: Request, error: str) -> None:
         self._server.answer(request.client, {"ok": False, "error": error})
 
-    def _done(self, request: Request) -> None:
-        self._server.answer(request.client, {"ok": True})
+    def _done(self, request: Request, said: str) -> None:
+        """It is done or begun; `said` says what, to a person."""
+        self._server.answer(request.client, {"ok": True, "said": said})
 
     def on_status(self, request: Request) -> None:
         """The whole state."""
@@ -56,7 +59,9 @@ class Desk:
             self._for_reload.append(request.client)
         self._feed(Reload("control"))
         if not request.body.get("wait"):
-            self._done(request)
+            self._done(
+                request, "begun: the workers are replaced; how it ends is in the pool's log (--wait waits)"
+            )
 
     def on_stop(self, request: Request) -> None:
         """End the pool; with `wait`, answered with its exit code."""
@@ -64,13 +69,23 @@ class Desk:
             request.client.is_waiting = True
             self._for_stop.append(request.client)
         else:
-            self._done(request)
+            limit_s = budget_s(self._pool)
+            limit = (
+                "no limit: job_completion_wait has none" if limit_s == math.inf else f"{limit_s:g} s at most"
+            )
+            self._done(request, f"begun: running jobs may end ({limit}); --wait waits for the end")
         self._feed(Stop("control"))
 
     def on_quiet(self, request: Request) -> None:
         """No new jobs."""
         self._feed(Quiet())
-        self._done(request)
+        self._done(request, "the workers take no new jobs, until `--ctl resume` or a reload")
+
+    def on_resume(self, request: Request) -> None:
+        """Jobs again."""
+        was_quiet = self._pool.is_quiet
+        self._feed(Resume())
+        self._done(request, "the workers take jobs again" if was_quiet else "the pool was not quiet")
 
     def on_scale(self, request: Request) -> None:
         """Another number of workers."""
@@ -78,8 +93,12 @@ class Desk:
         if isinstance(wanted, bool) or not isinstance(wanted, int) or not 1 <= wanted <= MOST_PROCS:
             self._refuse(request, f"scale {wanted}: must be a whole number between 1 and {MOST_PROCS}")
             return
+        before = self._pool.target
         self._feed(Scale(to=wanted))
-        self._done(request)
+        self._done(
+            request,
+            f"{before} -> {wanted} workers" if before != wanted else f"it has {wanted} workers already",
+        )
 
     def on_dump(self, request: Request) -> None:
         """Stacks of all workers, or of one slot, into the log."""
@@ -88,7 +107,11 @@ class Desk:
             self._refuse(request, f"dump {slot}: there is no such slot")
             return
         self._feed(Dump(slot))
-        self._done(request)
+        whose = "all workers" if slot is None else f"slot {slot}"
+        self._done(
+            request,
+            f"stacks and tasks of {whose} are being written to the pool's log (stderr of the supervisor)",
+        )
 
     # --- later ----------------------------------------------------------------------------------------------------
 
@@ -100,7 +123,9 @@ class Desk:
                 client.skip -= 1
                 still.append(client)
             else:
-                self._server.answer(client, {"ok": done.ok, "error": done.error, "trace": done.trace})
+                said = f"done: generation {self._pool.generation}" if done.ok else ""
+                answer = {"ok": done.ok, "error": done.error, "trace": done.trace, "said": said}
+                self._server.answer(client, answer)
         self._for_reload = still
 
     def stopping(self) -> None:
@@ -112,4 +137,5 @@ class Desk:
     def stopped(self, code: int) -> None:
         """The last word to those who wait for the end."""
         for client in self._for_stop:
-            self._server.answer(client, {"ok": True, "code": code})
+            said = f"done: the pool has ended with exit code {code}"
+            self._server.answer(client, {"ok": True, "code": code, "said": said})

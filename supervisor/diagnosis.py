@@ -66,6 +66,8 @@ def judge_check(facts: Facts, min_healthy: int, strict: bool) -> dict[str, Any]:
     totals = _totals(facts, workers)
     problems = list(facts.problems)
     problems += [text for worker in workers if (text := _problem(worker))]
+    if (facts.supervisor or {}).get("quiet"):
+        problems.append("the pool is quiet: it takes no new jobs until --ctl resume or a reload")
     code, status = _verdict(facts, totals, min_healthy, strict, bool(problems))
     return {
         "v": 1,

@@ -211,6 +211,11 @@ class Quiet:
 
 
 @dataclass(frozen=True, slots=True)
+class Resume:
+    """Take jobs again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Dump:
     """Show the stacks of all workers, or of one slot."""
 
@@ -250,6 +255,7 @@ Event = (
     | Changed
     | Scale
     | Quiet
+    | Resume
     | Dump
     | Amnesty
     | Tick
@@ -293,6 +299,14 @@ class Outgoing:
 
 
 @dataclass(frozen=True, slots=True)
+class Pick:
+    """Tell a worker whether it may take jobs."""
+
+    key: int
+    is_allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Say:
     """One record of the log."""
 
@@ -324,4 +338,4 @@ class ReloadDone:
     trace: str = ""
 
 
-Command = Fork | Kill | Outgoing | Say | Trace | Notify | ReloadDone
+Command = Fork | Kill | Outgoing | Pick | Say | Trace | Notify | ReloadDone

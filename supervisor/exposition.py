@@ -105,6 +105,7 @@ class Snapshot(Collector):
         for name, text, value in (
             ("arq_pool_workers_expected", "Workers there should be.", boss["procs"]),
             ("arq_pool_workers_ready", "Workers that take jobs.", boss["ready"]),
+            ("arq_pool_quiet", "1 when the pool takes no new jobs.", float(boss["quiet"])),
             ("arq_pool_generation", "Reloads so far, plus one.", boss["generation"]),
             ("arq_pool_uptime_seconds", "Age of the supervisor.", boss["uptime_s"]),
         ):

@@ -23,6 +23,7 @@ from .events import (
     Released,
     ReleaseFailed,
     Reload,
+    Resume,
     Role,
     Scale,
     Stop,
@@ -154,14 +155,14 @@ class Machine:
                 self._dump(event.slot)
             case Released() | ReleaseFailed() | RedisState() | QueueState() | MetricsState():
                 self._hear_steward(event)
-            case Reload() | Changed() | Scale() | Quiet() if self.pool.stopping is not None:
+            case Reload() | Changed() | Scale() | Quiet() | Resume() if self.pool.stopping is not None:
                 self.pool.say("ignored", request=type(event).__name__.lower(), why="stopping")
-            case Reload() | Changed() | Scale() | Quiet():
+            case Reload() | Changed() | Scale() | Quiet() | Resume():
                 self._rearrange(event, now)
             case _:
                 assert isinstance(event, Tick), event
 
-    def _rearrange(self, event: Reload | Changed | Scale | Quiet, now: float) -> None:
+    def _rearrange(self, event: Reload | Changed | Scale | Quiet | Resume, now: float) -> None:
         pool = self.pool
         match event:
             case Reload() if not pool.options.watch:
@@ -176,6 +177,8 @@ class Machine:
                 rollout.scale(pool, min(max(target, 1), MOST_PROCS), now)
             case Quiet():
                 rollout.quieten(pool)
+            case Resume():
+                rollout.resume(pool)
 
     def _stop(self, event: Stop, now: float) -> None:
         if self.pool.stopping is None:
@@ -188,6 +191,8 @@ class Machine:
             self._say_state()
         for child in self.pool.workers():
             if slot is None or child.slot == slot:
+                # whose stacks these are comes first: what the child itself says may never come
+                self.pool.say("child.stacks", slot=child.slot, pid=child.pid, gen=child.generation)
                 self.pool.order(Kill(child.key, "USR1"))
 
     def _say_state(self) -> None:

@@ -172,6 +172,7 @@ class Rollout:
     started_s: float
     is_proved: bool
     tries: int = 0
+    was_quiet: bool = False
 
 
 @dataclass(slots=True)

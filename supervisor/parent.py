@@ -32,6 +32,7 @@ from .events import (
     Kill,
     Notify,
     Outgoing,
+    Pick,
     ReloadDone,
     Role,
     RssSample,
@@ -278,7 +279,7 @@ class Parent:
             match command:
                 case Fork():
                     self._perform_fork(command)
-                case Kill() | Outgoing():
+                case Kill() | Outgoing() | Pick():
                     self._tell_child(command)
                 case Say():
                     self._journal.say(command.level, command.event, command.fields)
@@ -312,11 +313,11 @@ class Parent:
     def _steward(self) -> Link | None:
         return next((link for link in self._links.values() if link.role is Role.STEWARD), None)
 
-    def _tell_child(self, order: Kill | Outgoing) -> None:
+    def _tell_child(self, order: Kill | Outgoing | Pick) -> None:
         link = self._links.get(order.key)
-        if isinstance(order, Outgoing):
+        if not isinstance(order, Kill):
             if link is not None:
-                link.add(encode("outgoing", cohort=order.cohort, outgoing=order.outgoing))
+                link.add(_line_of(order))
             return
         if link is not None and link.role is Role.STEWARD:
             self._briefing.is_stale = True  # it acts on the last roster when it is told to end
@@ -326,3 +327,10 @@ class Parent:
     def _answer_reload(self, done: ReloadDone) -> None:
         if self._desk is not None:
             self._desk.reload_done(done)
+
+
+def _line_of(order: Outgoing | Pick) -> bytes:
+    """What a worker is told in words."""
+    if isinstance(order, Pick):
+        return encode("pick", allowed=order.is_allowed)
+    return encode("outgoing", cohort=order.cohort, outgoing=order.outgoing)

@@ -3,7 +3,7 @@
 from collections import deque
 from typing import TYPE_CHECKING
 
-from .events import Kill, Notify, ReloadDone, Role, Trace
+from .events import Notify, Pick, ReloadDone, Role, Trace
 from .ladder import climb
 from .model import Child, Phase, Pool, Rollout, Slot
 
@@ -74,11 +74,13 @@ def begin_wanted(pool: Pool, now: float) -> None:
 def _begin(pool: Pool, now: float) -> None:
     if pool.reload_wanted and pool.was_ready:
         pool.reload_wanted = False
-        pool.is_quiet = False
+        was_quiet, pool.is_quiet = pool.is_quiet, False
         pool.recycle.clear()
         pool.last_generation += 1
         slots = deque(slot.index for slot in pool.slots if not slot.is_done)
-        pool.rollout = Rollout("reload", pool.last_generation, slots, now, is_proved=False)
+        pool.rollout = Rollout(
+            "reload", pool.last_generation, slots, now, is_proved=False, was_quiet=was_quiet
+        )
         for slot in pool.slots:
             if slot.child is None:  # the old code has failed here: the new one need not wait
                 slot.not_before_s, slot.reason, slot.pause_s = min(slot.not_before_s, now), "reload", 0.0
@@ -164,6 +166,8 @@ def _give_up(pool: Pool, rollout: Rollout, child: Child, error: str, now: float)
     for other in pool.workers():
         pool.tell_staying(other)
     pool.last_reload = (False, now, error)
+    if rollout.was_quiet:  # nothing is as it was wanted to be: the old code stays, and stays quiet
+        quieten(pool)
     trace = child.fatal.trace if child.fatal else ""
     pool.say("reload.failed", "error", gen=rollout.generation, error=error)
     if trace and trace != pool.last_trace:
@@ -241,12 +245,23 @@ def scale(pool: Pool, target: int, now: float) -> None:
 
 
 def quieten(pool: Pool) -> None:
-    """No worker takes new jobs from now on, until a reload."""
+    """No worker takes new jobs from now on, until it is told to, or until a reload."""
     pool.is_quiet = True
     pool.say("pool.quiet")
+    _let_pick(pool, is_allowed=False)
+
+
+def resume(pool: Pool) -> None:
+    """Every worker takes jobs again."""
+    pool.is_quiet = False
+    pool.say("pool.resume")
+    _let_pick(pool, is_allowed=True)
+
+
+def _let_pick(pool: Pool, is_allowed: bool) -> None:
     for child in pool.workers():
         if child.phase <= Phase.READY:
-            pool.order(Kill(child.key, "USR2"))
+            pool.order(Pick(child.key, is_allowed))
 
 
 def restart_all(pool: Pool, now: float) -> None:

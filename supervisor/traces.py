@@ -25,7 +25,7 @@ def trace_of(error: BaseException) -> str:
     summary = TracebackException.from_exception(error)
     chain = list(_chain(summary))
     for one in chain:
-        one.stack = StackSummary.from_list(_theirs(one.stack))
+        one.stack = StackSummary.from_list(theirs(one.stack))
     if not any(one.stack for one in chain):
         is_source_broken = isinstance(error, SyntaxError)
         return redacted(HEAD + "".join(summary.format_exception_only())) if is_source_broken else ""
@@ -43,7 +43,7 @@ def _chain(summary: TracebackException | None) -> Iterator[TracebackException]:
         summary = summary.__cause__ or (None if summary.__suppress_context__ else summary.__context__)
 
 
-def _theirs(stack: StackSummary) -> StackSummary:
+def theirs(stack: StackSummary) -> StackSummary:
     """Without the machinery of imports, and without our frames above theirs."""
     frames = [frame for frame in stack if "importlib" not in frame.filename]
     while frames and frames[0].filename.startswith(CALLERS):

@@ -15,7 +15,15 @@ from tests.support.eventually import PATIENCE_S, wait_until_async
 STATUS: dict[str, Any] = {
     "pool": "shop",
     "workers": [],
-    "supervisor": {"state": "running", "procs": 1, "ready": 1, "generation": 1, "uptime_s": 1.0, "exits": {}},
+    "supervisor": {
+        "state": "running",
+        "procs": 1,
+        "ready": 1,
+        "generation": 1,
+        "uptime_s": 1.0,
+        "exits": {},
+        "quiet": False,
+    },
 }
 
 
