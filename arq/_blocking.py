@@ -1,11 +1,13 @@
-"""Commands that wait at the server get that time on top of the socket's time-out, on every version of redis-py.
+"""A client whose commands wait: at the server for as long as they say, and for a connection while none is free.
 
-Otherwise `blpop("key", timeout=7)` fails on a socket that gives up after five seconds, which is redis-py 8's default.
+redis-py 8 gives sockets a time-out of five seconds, and then `blpop("key", timeout=7)` fails; here a command that waits
+at the server gets its time on top, on every version of redis-py.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -13,6 +15,8 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.asyncio.client import Monitor, Pipeline, PubSub
 from redis.client import NEVER_DECODE
+
+from ._pools import when_one_is_free
 
 #: Where a blocking command says how long it waits: index among its words, and how many of these units are a second.
 _WAITS: dict[str, tuple[int, int]] = {
@@ -91,6 +95,15 @@ class _PatientPipeline(Pipeline):
         with patient(conn, wait_s(args)):
             return await super()._send_command_parse_response(conn, command_name, *args, **opts)  # type: ignore[no-untyped-call]
 
+    async def immediate_execute_command(self, *args: Any, **options: Any) -> Any:
+        run: Any = functools.partial(super().immediate_execute_command, *args, **options)
+        return await when_one_is_free(self.connection_pool, run)
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        run: Any = functools.partial(super().execute, raise_on_error=raise_on_error)
+        found: list[Any] = await when_one_is_free(self.connection_pool, run)
+        return found
+
     async def _execute_pipeline(
         self, connection: Any, commands: Iterable[tuple[Any, Any]], raise_on_error: bool
     ) -> Any:
@@ -102,6 +115,9 @@ class _PatientPipeline(Pipeline):
 class _PatientPubSub(PubSub):
     """Who listens without a limit waits as long as nobody says anything; redis-py 8 does so by itself."""
 
+    async def connect(self) -> None:
+        await when_one_is_free(self.connection_pool, super().connect)
+
     async def parse_response(self, block: bool = True, timeout: float = 0) -> Any:
         if not block:
             return await super().parse_response(block, timeout)
@@ -112,14 +128,25 @@ class _PatientPubSub(PubSub):
 class _PatientMonitor(Monitor):
     """The same for commands of others."""
 
+    async def connect(self) -> None:
+        await when_one_is_free(self.connection_pool, super().connect)
+
     async def next_command(self) -> Any:
-        await self.connect()  # type: ignore[no-untyped-call]
+        await self.connect()
         with patient(self.connection, math.inf):
             return await super().next_command()
 
 
 class PatientRedis(Redis):
-    """A client whose blocking commands wait as long as they say, and that can be asked for answers as they come."""
+    """A client whose commands wait: blocking ones as long as they say, all for a connection while none is free.
+
+    And it can be asked for answers as they come, with `NEVER_DECODE`.
+    """
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """As `redis.asyncio.Redis.execute_command`."""
+        run: Any = functools.partial(super().execute_command, *args, **options)
+        return await when_one_is_free(self.connection_pool, run)
 
     async def _send_command_parse_response(
         self, conn: Any, command_name: Any, *args: Any, **opts: Any

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import weakref
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import redis
 from redis.asyncio import Connection, ConnectionPool, Redis
@@ -15,6 +15,8 @@ from redis.cluster import RedisCluster as SyncRedisCluster
 from redis.exceptions import ConnectionError
 
 from ._servers import NO_CLUSTER
+
+Answer = TypeVar("Answer")
 
 #: Seconds to wait for a connection when all are in use. redis-py's own pool that waits has the same limit.
 WAIT_S = 20.0
@@ -43,30 +45,32 @@ def client_of(redis: Redis) -> Redis:
     return Redis(connection_pool=redis.connection_pool) if isinstance(redis, Pipeline) else redis
 
 
-def wait_when_all_are_in_use(pool: ConnectionPool) -> None:
-    """Let a pool with few connections make its users wait for one, instead of refusing them at once."""
-    get: Any = type(pool).get_connection
-    own = weakref.ref(pool)  # what belongs to a pool must not keep it alive
-
-    async def get_connection(*args: Any, **kwargs: Any) -> Any:
-        return await _take(functools.partial(get, own(), *args, **kwargs))
-
-    pool.get_connection = get_connection  # type: ignore[method-assign]
-
-
 async def connection_of(pool: ConnectionPool, *command_name: str) -> Connection:
     """A connection of the pool; when all are in use, one that gets free within `WAIT_S`.
 
     Raises:
         redis.exceptions.RedisError: there is none, or it can't be opened.
     """
-    connection: Connection = await _take(functools.partial(pool.get_connection, *command_name))
+    connection: Connection = await when_one_is_free(
+        pool, functools.partial(pool.get_connection, *command_name)
+    )
     return connection
 
 
-async def _take(get: functools.partial[Any]) -> Any:
+async def when_one_is_free(pool: ConnectionPool, use: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Do something that begins by taking a connection; when all are in use, do it when one gets free.
+
+    redis-py's own pool refuses at once, so one job too many would fail.
+
+    Args:
+        pool: where the connection comes from.
+        use: what to do. Called anew when it was refused a connection, before it has done anything.
+
+    Raises:
+        redis.exceptions.ConnectionError: none got free within `WAIT_S`.
+    """
     try:
-        return await get()
+        return await use()
     except ConnectionError as exc:
         if not _is_shortage(exc):
             raise
@@ -75,8 +79,10 @@ async def _take(get: functools.partial[Any]) -> Any:
     while True:
         await asyncio.sleep(pause_s)
         pause_s = min(_LONGEST_PAUSE_S, pause_s * 1.5)
+        if clock() < give_up_at_s and not pool.can_get_connection():
+            continue
         try:
-            return await get()
+            return await use()
         except ConnectionError as exc:
             if not _is_shortage(exc) or clock() >= give_up_at_s:
                 raise

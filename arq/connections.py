@@ -24,7 +24,7 @@ from ._keys import check_job_id, check_queue_name, job_key
 from ._lane import ANSWER_S, Lane
 from ._looks import Looks
 from ._names import elsewhere
-from ._pools import pool_of, wait_when_all_are_in_use
+from ._pools import pool_of
 from ._probe import log_redis_info, probe
 from ._redis_settings import RedisSettings, address, call_retry, client_options, sentinel_options
 from ._refusals import is_lost
@@ -390,7 +390,7 @@ class ArqRedis(PatientRedis):
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Run any command. It may use the connection that `enqueue_job` has kept for a moment."""
         await self._lane.close()
-        return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        return await super().execute_command(*args, **options)
 
     def __repr__(self) -> str:
         return f"<{type(self).__module__}.{type(self).__qualname__} {address(self.connection_pool)}>"
@@ -494,8 +494,6 @@ async def create_pool(
 
 def _make_client(settings: RedisSettings, connect: Callable[..., ArqRedis], **arq_options: Any) -> ArqRedis:
     client = connect(**arq_options)
-    if settings.max_connections is not None:
-        wait_when_all_are_in_use(client.connection_pool)
     client._lane.limit(ANSWER_S, call_retry(settings))
     return client
 

@@ -152,17 +152,24 @@ async def test_a_job_of_a_plain_client(arq_redis: ArqRedis, redis_settings: Redi
 # --- few connections --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("is_given", [False, True], ids=["its own", "the application's"])
 @pytest.mark.parametrize("most", [1, 2, 5])
-async def test_jobs_that_use_the_workers_few_connections(redis_settings: RedisSettings, most: int) -> None:
+async def test_jobs_that_use_the_workers_few_connections(
+    redis_settings: RedisSettings, most: int, is_given: bool
+) -> None:
     """They wait for one another, none fails."""
     settings = replace(redis_settings, max_connections=most)
     pool = await create_pool(settings)
+    few = ArqRedis(ConnectionPool(host=HOST, port=redis_settings.port, max_connections=most))
+    client: dict[str, Any] = {"redis_pool": few} if is_given else {"redis_settings": settings}
 
     async def counts(ctx: dict[str, Any]) -> None:
-        await asyncio.gather(*(ctx["redis"].incr("counter") for _ in range(5)))
+        await asyncio.gather(*(ctx["redis"].incr("counter") for _ in range(4)))
+        async with ctx["redis"].pipeline(transaction=True) as pipe:
+            assert await pipe.incr("counter").execute()
         assert await ctx["redis"].enqueue_job("quick", _queue_name="elsewhere") is not None
 
-    worker = Worker([func(counts, name="counts")], redis_settings=settings, max_jobs=20, handle_signals=False)
+    worker = Worker([func(counts, name="counts")], **client, max_jobs=20, handle_signals=False)
     async with running(worker):
         jobs = await asyncio.gather(*(pool.enqueue_job("counts") for _ in range(60)))
         await asyncio.gather(*(job.result(timeout=60) for job in jobs if job is not None))
@@ -172,6 +179,7 @@ async def test_jobs_that_use_the_workers_few_connections(redis_settings: RedisSe
     assert await pool.zcard("elsewhere") == 60
     assert len(pool.connection_pool._available_connections) <= most
     await pool.aclose()
+    await few.aclose(close_connection_pool=True)
 
 
 async def test_enqueueing_waits_for_a_connection_of_a_full_pool(redis_settings: RedisSettings) -> None:
@@ -181,7 +189,7 @@ async def test_enqueueing_waits_for_a_connection_of_a_full_pool(redis_settings: 
     taken = await only.get_connection(*(() if redis.__version__ >= "5.3" else ("PING",)))  # type: ignore[no-untyped-call]
     enqueueing = asyncio.gather(*(pool.enqueue_job("quick") for _ in range(20)))
     with pytest.raises(redis.exceptions.ConnectionError, match="Too many connections"):
-        await pool.ping()
+        await redis.asyncio.Redis(connection_pool=only).ping()
     assert not enqueueing.done()
     await only.release(taken)
     assert None not in await enqueueing
