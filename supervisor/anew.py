@@ -13,12 +13,13 @@ from typing import Any
 
 from .childenv import Brief
 from .events import Role
+from .interpreter import executable, options
 from .options import Options
 from .signals import PARENT_SIGNALS
 from .spawn import Pipes, be_child
 
 LONGEST_BRIEF_BYTES = 64 * 1024
-# -P: the path is the parent's, and nobody else's
+# the path is the parent's, and nobody else's
 BOOT = "import sys; sys.path[:] = eval(sys.argv.pop(1)); from supervisor.anew import main; main()"
 
 
@@ -53,13 +54,18 @@ def start_anew(role: Role, brief: Brief, pipes: Pipes) -> int:
         for fd in kept:
             os.set_inheritable(fd, True)
         numbers = [str(fd) for fd in (read_fd, pipes.beat_fd, pipes.life_fd, pipes.orders_fd)]
-        words = [sys.executable, "-P", "-c", BOOT, repr(sys.path), role.value, *numbers]
-        return os.posix_spawn(sys.executable, words, os.environ, setsigmask=PARENT_SIGNALS)
+        return _spawn([role.value, *numbers])
     finally:
         for fd in kept:
             os.set_inheritable(fd, False)
         os.close(read_fd)
         os.close(write_fd)
+
+
+def _spawn(orders: list[str]) -> int:
+    program = executable()
+    words = [program, *options(), "-c", BOOT, repr(sys.path), *orders]
+    return os.posix_spawn(program, words, os.environ, setsigmask=PARENT_SIGNALS)
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ def groups(controller: str, root: Path = CGROUP, membership: Path = MEMBERSHIP) 
 def _path(controller: str, membership: Path) -> str:
     """Our group in the hierarchy of this controller ("" for the new, common one)."""
     try:
-        lines = membership.read_text().splitlines()
+        lines = membership.read_text("utf-8").splitlines()
     except OSError:
         return ""
     for line in lines:
@@ -33,7 +33,7 @@ def _path(controller: str, membership: Path) -> str:
 def numbers(file: Path) -> dict[str, int]:
     """Lines `name number`; empty when there is no such file."""
     try:
-        pairs = [line.split() for line in file.read_text().splitlines()]
+        pairs = [line.split() for line in file.read_text("utf-8").splitlines()]
     except OSError:
         return {}
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}

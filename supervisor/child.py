@@ -53,7 +53,6 @@ EXIT_HOOKS_S = 3.0
 
 def main(brief: Brief, pipes: Pipes) -> int:
     """Run one worker to its end; returns the exit code (ChildCode)."""
-    exit_hooks.forget_inherited()
     code = run(brief, pipes)
     exit_hooks.run(EXIT_HOOKS_S, code)
     end_family(PROGRAMS_S)

@@ -23,7 +23,7 @@ def settle(brief: Brief) -> None:
     if "numpy" in sys.modules:  # Python's own generator is seeded anew by the fork
         sys.modules["numpy"].random.seed()
     if options.child_oom_score_adj is not None:
-        with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
             file.write(str(options.child_oom_score_adj))
     if options.cpu_affinity:
         with suppress(OSError, AttributeError):

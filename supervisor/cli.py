@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from .codes import ExitCode
 from .cpus import usable_cpus
-from .options import DEFAULT_START_METHOD, START_METHODS, OptionError, Options
+from .options import START_METHODS, OptionError, Options
 from .questions import (
     BELONGS_TO,
     check_health,
@@ -160,8 +160,8 @@ def number_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "--watch-poll", is_flag=True, help="Look at the files instead of waiting for the kernel's word."
 )
 @click.option("--watch-ignore", multiple=True, metavar="GLOB", help="Files whose changes do not matter.")
-@click.option("--start-method", type=click.Choice(START_METHODS), default=DEFAULT_START_METHOD, show_default=True,
-              help="How children are started.")  # fmt: skip
+@click.option("--start-method", type=click.Choice(START_METHODS), default=None,
+              help="How children start.  [default: fork; exec on macOS, or if the parent has threads]")  # fmt: skip
 @click.option("--cpu-affinity", type=click.Choice(["off", "spread"]), default="off", show_default=True)
 @click.option(
     "--release-lost-jobs/--no-release-lost-jobs", default=True, help="Give a dead worker's jobs back."

@@ -25,7 +25,7 @@ def cpu_quota(root: Path, membership: Path = MEMBERSHIP) -> float | None:
 
 def _quota(group: Path) -> float | None:
     try:
-        words = (group / "cpu.max").read_text().split()
+        words = (group / "cpu.max").read_text("utf-8").split()
     except OSError:
         words = _old_words(group)
     if len(words) != 2 or words[0] in ("max", "-1") or int(words[1]) <= 0:
@@ -35,6 +35,6 @@ def _quota(group: Path) -> float | None:
 
 def _old_words(group: Path) -> list[str]:
     try:
-        return [(group / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period")]
+        return [(group / f"cpu.cfs_{name}_us").read_text("utf-8").strip() for name in ("quota", "period")]
     except OSError:
         return []

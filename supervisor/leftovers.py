@@ -32,7 +32,7 @@ def children_of(pid: int) -> set[int]:
     threads = Path(f"/proc/{pid}/task")
     try:
         names = [path / "children" for path in threads.iterdir()]
-        return {int(child) for name in names for child in name.read_text().split()}
+        return {int(child) for name in names for child in name.read_text("utf-8").split()}
     except FileNotFoundError:
         return _children_by_psutil(pid)
     except OSError:

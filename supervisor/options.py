@@ -40,9 +40,9 @@ class Options:
     """One pool. Durations are in seconds; 0 switches off what can be switched off.
 
     `settings` is the dotted path that `arq` takes. `None` means: decided later, from what the children report
-    (`graceful_timeout_s`: job_completion_wait + 10; `hang_timeout_s`: longest job timeout + 10), or derived from
-    other options (`min_ready`: procs; `max_restarts`: 5 x procs). `stop_hint_s` is how long a service manager waits
-    for the end of a stop before it kills everybody. Raises OptionError.
+    (`graceful_timeout_s`: job_completion_wait + 10; `hang_timeout_s`: longest job timeout + 10; `start_method`: what is
+    safe), or derived from other options (`min_ready`: procs; `max_restarts`: 5 x procs). `stop_hint_s` is how long a
+    service manager waits for the end of a stop before it kills everybody. Raises OptionError.
     """
 
     settings: str
@@ -72,7 +72,7 @@ class Options:
     watch_debounce_s: float = 0.3
     watch_poll: bool = False
     watch_ignore: tuple[str, ...] = ()
-    start_method: str = DEFAULT_START_METHOD
+    start_method: str | None = None
     cpu_affinity: bool = False
     child_oom_score_adj: int | None = None
     release_lost_jobs: bool = True
@@ -94,7 +94,7 @@ class Options:
         if not self.name:
             object.__setattr__(self, "name", pool_name(self.settings))
         require_pool_name(self.name)
-        if self.start_method not in START_METHODS:
+        if self.start_method not in (None, *START_METHODS):
             raise OptionError("--start-method", repr(self.start_method), "'fork' or 'exec'")
         self._check_counts()
         self._check_durations()

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -66,25 +67,32 @@ def thread_count() -> int:
         return 1
 
 
-def fork(body: Callable[[], int], pipes: Pipes) -> int:
+def fork(body: Callable[[], int], pipes: Pipes, despite_threads: bool = False) -> int:
     """Start a child that runs `body` and exits with what it returns; return its pid.
 
     Raises:
         OSError: the system refuses (too many processes, no memory).
-        UnsafeForkError: this process has more than one thread.
+        UnsafeForkError: this process has more than one thread, and not `despite_threads`.
     """
-    if (threads := thread_count()) != 1:
+    if not despite_threads and (threads := thread_count()) != 1:
         raise UnsafeForkError(threads)
     _flush()
     parent_pid = os.getpid()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, PARENT_SIGNALS)
     try:
-        pid = os.fork()
+        pid = _plain_fork()
         if pid == 0:
             be_child(body, pipes, parent_pid)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return pid
+
+
+def _plain_fork() -> int:
+    """Python 3.12 warns of threads: our own line has told of them, and an error (`-W error`) would come too late."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 def be_child(body: Callable[[], int], pipes: Pipes, parent_pid: int) -> NoReturn:

@@ -1,20 +1,30 @@
 """How a child comes to be: by a fork, or in a new interpreter where that is wanted or a fork would not be safe."""
 
+from . import exit_hooks
 from .anew import start_anew
 from .bodies import BODIES
 from .childenv import Brief
 from .events import Role
 from .logs import Journal
+from .options import DEFAULT_START_METHOD
 from .pages import share_pages
 from .preloaded import OWN, Preloaded
-from .spawn import Pipes, UnsafeForkError, fork
+from .spawn import Pipes, fork, thread_count
+
+
+def _run_forked(role: Role, brief: Brief, pipes: Pipes) -> int:
+    if role is Role.WORKER:
+        exit_hooks.forget_inherited()
+    return BODIES[role](brief, pipes)
 
 
 class Starter:
-    """Starts children. `method` is `fork` or `exec`."""
+    """Starts children. `wanted` is `fork` or `exec`, or None: what is safe."""
 
-    def __init__(self, method: str, journal: Journal) -> None:
-        self.method = method
+    def __init__(self, wanted: str | None, journal: Journal) -> None:
+        self.method = wanted or DEFAULT_START_METHOD
+        self._is_fork_wanted = wanted == "fork"
+        self._is_warned = False
         self._journal = journal
         self._preloaded: Preloaded | None = None
 
@@ -33,12 +43,21 @@ class Starter:
         if self.method == "fork" and role is Role.WORKER:
             self._look_at_libraries()
         if self.method == "fork":
-            try:
-                return fork(lambda: BODIES[role](brief, pipes), pipes)
-            except UnsafeForkError as error:
-                self.method = "exec"
-                self._journal.say("warning", "fork.unsafe", {"threads": error.threads, "instead": "exec"})
+            self._look_at_threads()
+        if self.method == "fork":
+            return fork(lambda: _run_forked(role, brief, pipes), pipes, despite_threads=self._is_fork_wanted)
         return start_anew(role, brief, pipes)
+
+    def _look_at_threads(self) -> None:
+        """They are a reason not to fork, unless the user has said `--start-method fork`: some tools are made for it."""
+        threads = thread_count()
+        if threads == 1 or self._is_warned:
+            return
+        self._is_warned = True
+        if not self._is_fork_wanted:
+            self.method = "exec"
+        instead = "fork, as was asked for; it may hang" if self._is_fork_wanted else "exec"
+        self._journal.say("warning", "fork.unsafe", {"threads": threads, "instead": instead})
 
     def _look_at_libraries(self) -> None:
         """What was imported before an upgrade is not to be mixed with what is imported after it."""

@@ -130,7 +130,7 @@ def render(unit: Unit, is_template: bool) -> str:
     Raises:
         ValueError: a path or a word holds a line break.
     """
-    text = files("supervisor").joinpath("arq-supervise.service").read_text()
+    text = files("supervisor").joinpath("arq-supervise.service").read_text("utf-8")
     mine, others = ("@many@", "@one@") if is_template else ("@one@", "@many@")
     lines = (line.removeprefix(mine) for line in text.splitlines() if not line.startswith(others))
     values = _values(unit, is_template)

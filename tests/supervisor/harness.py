@@ -54,12 +54,13 @@ class Pool:
         on_terminal: bool = False,
         script: str = "",
         command: tuple[str, ...] = (),
+        interpreter: tuple[str, ...] = (),
         stderr: Any = None,
         **environ: str,
     ) -> "Pool":
-        """Start it; `environ` is added to its environment, `command` is put in front."""
+        """Start it with more `environ`; `command` comes first, `interpreter` are Python's options."""
         program = [script] if script else ["-m", "supervisor"]
-        words = [*command, sys.executable, *program, settings, "--log-format", "json",
+        words = [*command, sys.executable, *interpreter, *program, settings, "--log-format", "json",
                  *(QUICK if quick else ()), *arguments]  # fmt: skip
         environment = {**self.environ, **environ}
         with open(self.log, "ab") as log:

@@ -166,14 +166,35 @@ def test_r13_a_parent_with_a_thread_does_not_fork() -> None:
         thread.join()
 
 
-def test_r13_where_a_fork_is_not_safe_a_new_interpreter_is_started(pool: Pool, queue: Queue) -> None:
-    """A profiler or a tracer has started a thread before the command began."""
-    (pool.directory / "traced.py").write_text(
-        "import threading\n"
-        "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
-        "from _arq_supervise import main\n"
-        "main()\n"
+# a profiler or a tracer has started a thread before the command began
+TRACED = """import threading
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+from _arq_supervise import main
+main()
+"""
+
+
+def test_r13_a_fork_that_was_asked_for_is_made(pool: Pool, queue: Queue) -> None:
+    (pool.directory / "traced.py").write_text(TRACED)
+    (pool.directory / "words.py").write_text(
+        "import sys\nfrom app import Settings as Base\n"
+        "async def words(ctx): return sys.orig_argv\n"
+        "class Settings(Base): functions = [words]\n"
     )
+    given = ("--procs", "2", "--start-method", "fork")
+    pool.start(*given, settings="words.Settings", script="traced.py", interpreter=("-W", "error")).ready()
+    (told,) = pool.events("fork.unsafe")
+    assert (told["threads"], told["level"]) == (2, "warning")
+    assert "traced.py" in queue.result(queue.put("words"))
+    pool.kill(pool.workers()[0])
+    pool.wait_event("child.ready", n=3, role="worker")
+    pool.signal(signal.SIGTERM)
+    assert pool.wait() == 0
+    assert len(pool.events("fork.unsafe")) == 1
+
+
+def test_r13_where_a_fork_is_not_safe_a_new_interpreter_is_started(pool: Pool, queue: Queue) -> None:
+    (pool.directory / "traced.py").write_text(TRACED)
     pool.start("--procs", "2", script="traced.py").ready()
     assert [record["threads"] for record in pool.events("fork.unsafe")] == [2]
     assert queue.result(queue.put("echo", 1)) == 1

@@ -76,6 +76,63 @@ def test_f04_nobody_survives_the_parent(pool: Pool) -> None:
     pool.wait_gone()
 
 
+OPTIONS = """
+import sys
+from app import Settings as Base
+
+async def options(ctx):
+    flags = sys.flags
+    return flags.optimize, flags.dev_mode, flags.safe_path, sys.warnoptions, sorted(sys._xoptions)
+
+class Settings(Base):
+    functions = [options]
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "exec"])
+def test_children_have_the_interpreters_own_options(pool: Pool, queue: Queue, method: str) -> None:
+    (pool.directory / "optimized.py").write_text(OPTIONS)
+    own = ("-O", "-W", "error::BytesWarning", "-X", "dev", "-X", "no_debug_ranges")
+    pool.start(
+        "--procs", "1", "--start-method", method, interpreter=own, settings="optimized.Settings"
+    ).ready()
+    expected = (1, True, False, ["default", "error::BytesWarning"], ["dev", "no_debug_ranges"])
+    assert queue.result(queue.put("options")) == expected
+    assert pool.stop() == 0
+
+
+def test_with_warnings_as_errors_and_of_encodings(pool: Pool, queue: Queue) -> None:
+    pool.start("--procs", "1", *EXEC, interpreter=("-W", "error"), PYTHONWARNDEFAULTENCODING="1").ready()
+    assert queue.result(queue.put("echo", 1)) == 1
+    pool.steward()
+    assert pool.stop() == 0
+    assert "Warning" not in pool.text()
+
+
+def test_a_tools_script_in_place_of_the_interpreter_is_not_started(pool: Pool, queue: Queue) -> None:
+    """As a profiler does it: the script starts a program of its own, which would be nobody's child."""
+    wrapper = pool.directory / "python"
+    wrapper.write_text("#!/bin/sh\nexit 1\n")
+    wrapper.chmod(0o755)
+    (pool.directory / "wrapped.py").write_text(
+        f"import sys\nsys.executable = {str(wrapper)!r}\nfrom _arq_supervise import main\nmain()\n"
+    )
+    pool.start("--procs", "1", *EXEC, script="wrapped.py").ready()
+    assert queue.result(queue.put("echo", 1)) == 1
+    assert pool.stop() == 0
+
+
+def test_what_was_set_up_before_our_code_has_its_exit_handler_run(pool: Pool) -> None:
+    """A tracer that comes in by `sitecustomize` is the child's own, where the child has an interpreter of its own."""
+    (pool.directory / "sitecustomize.py").write_text(
+        "import atexit, os\natexit.register(lambda: open(f'exit-{os.getpid()}', 'w').close())\n"
+    )
+    pool.start("--procs", "1", *EXEC).ready()
+    pid = pool.workers()[0]
+    assert pool.stop() == 0
+    assert (pool.directory / f"exit-{pid}").exists()
+
+
 @pytest.mark.parametrize("n_spawned", [1, 2])
 def test_f41_a_stop_while_interpreters_start(pool: Pool, n_spawned: int) -> None:
     pool.start("--procs", "2", *EXEC)
