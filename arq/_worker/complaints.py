@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 
 from redis.exceptions import ResponseError
 
 from .._refusals import is_full, passes
 from .trouble import Backoff
+
+#: The word that tells one of Redis's errors from the others.
+_CODE = re.compile(r"\b[A-Z]{4,}\b")
 
 logger = logging.getLogger("arq.worker")
 
@@ -25,11 +29,13 @@ class Complaints:
         self.backoff = Backoff()
 
     def failed(self, what: str, exc: Exception) -> None:
-        """Something was refused; another reason is said, too."""
-        why = f"{exc.__class__.__name__}: {exc}"
-        if self.said.get(what) != why:
-            self.said[what] = why
-            logger.error("%s: redis refuses, the worker goes on trying: %s", what, why)
+        """Something was refused; another reason is said, too. The same one has other words inside a script."""
+        found = _CODE.search(str(exc))
+        reason = found[0] if found else str(exc)
+        if self.said.get(what) != reason:
+            self.said[what] = reason
+            text = "%s: redis refuses, the worker goes on trying: %s: %s"
+            logger.error(text, what, exc.__class__.__name__, exc)
 
     def went_well(self, what: str) -> None:
         """Something was not refused."""

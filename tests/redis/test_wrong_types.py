@@ -13,6 +13,7 @@ from redis.exceptions import ResponseError
 
 from arq import _leases, _scripts
 from arq._scripts import Why
+from arq._worker.complaints import Complaints
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.cron import cron
 from arq.jobs import JobStatus
@@ -442,6 +443,23 @@ async def test_lists_with_ids_that_are_not_text(pool: ArqRedis, make: Callable[.
     await pool.set(b"arq:result:\xff", payload, ex=60)
     found = {result.job_id for result in await pool.all_job_results()}
     assert found == {"a", "\\xff"}
+
+
+def test_a_reason_is_said_once_in_whatever_words(caplog: pytest.LogCaptureFixture) -> None:
+    complaints = Complaints()
+    for text in (
+        "WRONGTYPE so it is",
+        "WRONGTYPE so it is script: 12",
+        "user_script:1: WRONGTYPE",
+        "no code",
+        "no code",
+    ):
+        complaints.failed("this", ResponseError(text))
+    complaints.failed("that", ResponseError("WRONGTYPE so it is"))
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["this", "this", "that"]
+    complaints.went_well("this")
+    complaints.failed("this", ResponseError("no code"))
+    assert len(caplog.records) == 4
 
 
 async def test_a_duty_that_fails_is_said_once(
