@@ -162,6 +162,7 @@ class Session:
         worker.on_startup = self._watched(worker.on_startup)
         worker.on_shutdown = survived(worker.on_shutdown)  # type: ignore[assignment]
         worker.before_giving_back = self._end_programs
+        worker.names_no_signal = True
         worker.on_held_up = self._tell_held_up
         self._lead_cron(worker)
         if self._brief.options.metrics:
@@ -297,8 +298,7 @@ class Session:
 
     def _on_dump(self, _: int, frame: FrameType | None) -> None:
         """Runs after the stacks were written, also while a job blocks the loop (unless it never leaves C code)."""
-        with suppress(Exception):  # tasks come and go
-            dump_tasks(self._brief, self._worker, self._loop, frame)
+        dump_tasks(self._brief, self._worker, self._loop, frame)
         self._line.send("dump", jobs=brief_jobs(self._worker.running_jobs()))
 
     def _read_orders(self) -> None:
@@ -322,7 +322,7 @@ class Session:
         self._read_orders()
         self._worker.cron_jobs = []
         self._line.send("draining")
-        self._worker.handle_sig_wait_for_completion(signal.SIGTERM)
+        self._worker.drain(signal.SIGTERM, self._brief.options.graceful_timeout_s)
 
     def _cancel(self) -> None:
         """Cancel what runs, now; it goes back to the queue."""

@@ -34,6 +34,8 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One JSON object on one line."""
         fields: dict[str, Any] = {"slot": self._slot, "logger": record.name, "message": record.getMessage()}
+        if isinstance(job := getattr(record, "job", None), dict):
+            fields |= job
         if record.exc_info:
             fields["exc"] = redacted("".join(traceback.format_exception(*record.exc_info)))
         return json_record(record.levelname.lower(), self._pool, "log", fields).rstrip("\n")

@@ -8,7 +8,7 @@ import arq.worker
 
 from .answers import complain, tell
 from .codes import ExitCode
-from .settings import load_settings, require_settings, where_looked
+from .settings import IF_SILENT, load_settings, require_settings, where_looked
 from .traces import trace_of
 from .trouble import short
 
@@ -28,7 +28,9 @@ def check_settings(path: str) -> int:
 
 
 async def _summary(settings: Any) -> dict[str, str]:
-    worker = arq.worker.create_worker(settings, handle_signals=False)
+    given = arq.worker.get_kwargs(settings)
+    silent = {name: value for name, value in IF_SILENT.items() if name not in given}
+    worker = arq.worker.create_worker(settings, handle_signals=False, **silent)
     redis: Any = worker.redis_settings
     return {
         "queue": str(worker.queue_name),
@@ -37,7 +39,8 @@ async def _summary(settings: Any) -> dict[str, str]:
         "redis": "a pool of its own" if redis is None else f"{redis.host}:{redis.port}/{redis.database}",
         "max_jobs": str(worker.max_jobs),
         "longest job": _longest(worker.time_limits_s()),
-        "job_completion_wait": _seconds(worker.job_completion_wait or 0),
+        "job_completion_wait": _seconds(worker.job_completion_wait or 0)
+        + (" (not in the settings; `arq` would not wait)" if "job_completion_wait" in silent else ""),
     }
 
 

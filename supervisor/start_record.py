@@ -20,9 +20,10 @@ def say_start(journal: Journal, pool: Pool, start_method: str, redis_dsn: str) -
         "procs": options.procs,
         "start_method": start_method,
         "python": sys.version.split()[0],
-        "stop_budget_s": budget_s(pool),
         "redis": redis_dsn,
     }
+    if options.graceful_timeout_s is not None:  # else the settings say it, and `pool.ready` tells
+        fields["stop_budget_s"] = budget_s(pool)
     journal.say("info", "supervisor.start", fields)
 
 

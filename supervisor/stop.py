@@ -19,7 +19,9 @@ def begin_stop(pool: Pool, code: ExitCode, cause: str, now: float, stage: int = 
         return
     pool.stopping = Stopping(code, cause, now, now)
     pool.rollout = None
-    pool.say("stop.start", cause=cause, budget_s=budget_s(pool), code=int(code))
+    has_jobs = stage == 1 and code is ExitCode.OK and pool.ready_count() > 0
+    again = "a second Ctrl-C or TERM cancels running jobs" if has_jobs else None
+    pool.say("stop.start", cause=cause, budget_s=budget_s(pool), code=int(code), again=again)
     pool.order(Notify("STOPPING=1"))
     pool.extend_at_s = now  # that has started the manager's own clock, which knows nothing of running jobs
     for child in _of(pool, ORDER[0]):
@@ -66,6 +68,8 @@ def budget_s(pool: Pool) -> float:
     """The longest that a stop takes from now."""
     options = pool.options
     grace_s = max((child.grace_s(options) for child in pool.workers()), default=MARGIN_S)
+    if options.graceful_timeout_s is not None:
+        grace_s = options.graceful_timeout_s
     return round(grace_s + 2 * options.kill_timeout_s, 1)
 
 

@@ -107,9 +107,10 @@ def _is_our_own(task: asyncio.Task[Any]) -> bool:
 
 def dump_tasks(brief: Brief, worker: Any, loop: asyncio.AbstractEventLoop, frame: FrameType | None) -> None:
     """What a worker's tasks are doing, for its log; `frame` is where its thread is now."""
-    names = dict(worker.running_jobs())
-    jobs = {job_id: (task, names[job_id]) for job_id, task in list(worker.job_tasks.items())}
-    write_tasks(brief.options.name, brief.slot, brief.options.log_format, view_tasks(loop, jobs, frame))
+    with suppress(Exception):  # they come and go while they are looked at
+        names = dict(worker.running_jobs())
+        jobs = {job_id: (task, names[job_id]) for job_id, task in list(worker.job_tasks.items())}
+        write_tasks(brief.options.name, brief.slot, brief.options.log_format, view_tasks(loop, jobs, frame))
 
 
 def write_tasks(pool: str, slot: int, log_format: str, views: list[TaskView]) -> None:

@@ -58,6 +58,17 @@ class Attempt:
             "score": self.job.score,
         }
 
+    def log_fields(self) -> dict[str, Any]:
+        """The job by names, for logs that programs read. `waited_s`: seconds from its enqueueing to its start."""
+        waited_s = (
+            max(0, self.start_ms - self.enqueue_ms) / 1000 if self.start_ms and self.enqueue_ms else None
+        )
+        return self.names() | {"waited_s": waited_s, "outcome": "started"}
+
+    def names(self) -> dict[str, Any]:
+        """Which job it is, and which start of it."""
+        return {"job_id": self.job.job_id, "function": self.function_name, "try": self.job_try}
+
     def definition(self) -> JobDef:
         """The job as it was enqueued."""
         return JobDef(
@@ -142,6 +153,12 @@ class Outcome:
     leave: Leave | None = None
     started: bool = True
     finish_ms: int = 0
+
+    def log_fields(self) -> dict[str, Any]:
+        """How the job ended, by names, for logs that programs read. `seconds`: how long it ran, 0 if not at all."""
+        attempt = self.attempt
+        took_s = max(0, self.finish_ms - attempt.start_ms) / 1000 if attempt.start_ms else 0.0
+        return attempt.names() | {"seconds": took_s, "outcome": self.verdict.name.lower()}
 
     def told(self, queue_name: str) -> dict[str, Any]:
         """What the hooks after a run find in their context, beside what the job had."""

@@ -175,6 +175,8 @@ class WorkerOptions:
         self.on_outcome: Callable[[str, str, float], None] | None = None
         #: called, from another thread, when a task holds up the event loop
         self.on_held_up: Callable[[], None] | None = None
+        #: whether the log says nothing of a signal when the worker is closed without one
+        self.names_no_signal = False
         #: whether a supervisor keeps this worker's lease and health keys
         self.supervised = False
 

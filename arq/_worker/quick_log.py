@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 from time import time
-from typing import Any
+from typing import Any, Protocol
 
 from ..logs import LineWriter
 
@@ -19,6 +19,13 @@ from ..logs import LineWriter
 _NAMES_TASKS = hasattr(logging, "logAsyncioTasks")
 #: What functions of `logging` itself have as their globals, and those that others put in their place have not.
 _LOGGING = vars(logging)
+
+
+class Subject(Protocol):
+    """What a line is about."""
+
+    def log_fields(self) -> dict[str, Any]:
+        """What is known about it, by name, for logs that are read by programs."""
 
 
 class QuickLog:
@@ -42,20 +49,20 @@ class QuickLog:
         #: the only handler that would get a record, if it wants no more of it than the text
         self._only_reader: LineWriter | None = None
 
-    def info(self, text: str, *args: Any) -> None:
-        """Log `text % args`. The caller has asked `isEnabledFor`."""
+    def info(self, about: Subject, text: str, *args: Any) -> None:
+        """Log `text % args`; a record has what is known `about` it as `job`. The caller has asked `isEnabledFor`."""
         now_s = time()
         # the lists themselves: from Python 3.14 on, one that changes is replaced by another
         if int(now_s) != self._looked_s or self._serves() != self._served:
             self._look(int(now_s))
         writer = self._only_reader
         if writer is None:
-            self._logger.handle(self._record(text, args))
+            self._logger.handle(self._record(about, text, args))
             return
         try:
             writer.write_line(now_s, text % args)
         except Exception:  # noqa: BLE001  (a full disk; the handler of the record knows what to do)
-            self._logger.handle(self._record(text, args))
+            self._logger.handle(self._record(about, text, args))
 
     def _look(self, now_s: int) -> None:
         """Find out who would get a record. Once a second, and when a handler or filter has come or gone."""
@@ -77,28 +84,29 @@ class QuickLog:
     def _serves(self) -> list[list[Any]]:
         return [self._logger.filters, *[logger.handlers for logger in self._loggers]]
 
-    def _record(self, text: str, args: tuple[Any, ...]) -> logging.LogRecord:
+    def _record(self, about: Subject, text: str, args: tuple[Any, ...]) -> logging.LogRecord:
         if logging.getLogRecordFactory() is not logging.LogRecord:
-            return self._full_record(text, args)  # somebody adds fields of their own to each record
+            return self._full_record(about, text, args)  # somebody adds fields of their own to each record
         now_s = time()
         second = int(now_s)
         if self._made_for != (second, os.getpid()):
-            self._common = self._full_record(text, args).__dict__
+            self._common = self._full_record(about, text, args).__dict__
             self._made_for = (second, os.getpid())
         record = logging.LogRecord.__new__(logging.LogRecord)
         fields = record.__dict__
         fields.update(self._common)
-        fields["msg"], fields["args"] = text, args
+        fields["msg"], fields["args"], fields["job"] = text, args, about.log_fields()
         fields["relativeCreated"] += (now_s - fields["created"]) * 1000
         fields["created"], fields["msecs"] = now_s, int((now_s - second) * 1000) + 0.0
         if _NAMES_TASKS and logging.logAsyncioTasks:  # type: ignore[attr-defined,unused-ignore]
             fields["taskName"] = _task_name()
         return record
 
-    def _full_record(self, text: str, args: tuple[Any, ...]) -> logging.LogRecord:
+    def _full_record(self, about: Subject, text: str, args: tuple[Any, ...]) -> logging.LogRecord:
         pathname, function = self._origin
+        extra = {"job": about.log_fields()}
         return self._logger.makeRecord(
-            self._logger.name, logging.INFO, pathname, 0, text, args, None, function
+            self._logger.name, logging.INFO, pathname, 0, text, args, None, function, extra
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 from .._errors import DeserializationError
@@ -18,6 +19,8 @@ _info = QuickLog(logger, __file__, "report").info
 
 #: A job that starts later than this after its time is called delayed, in ms.
 _LATE_MS = 1200
+#: Jobs that a line has room for.
+_MOST_NAMED = 5
 
 
 def started(attempt: Attempt) -> None:
@@ -29,7 +32,14 @@ def started(attempt: Attempt) -> None:
     if late_ms > _LATE_MS:
         extra += f" delayed={late_ms / 1000:0.2f}s"
     waited_s = (attempt.start_ms - attempt.enqueue_ms) / 1000
-    _info("%6.2fs → %s(%s)%s", waited_s, attempt.ref, args_to_string(attempt.args, attempt.kwargs), extra)
+    _info(
+        attempt,
+        "%6.2fs → %s(%s)%s",
+        waited_s,
+        attempt.ref,
+        args_to_string(attempt.args, attempt.kwargs),
+        extra,
+    )
 
 
 def ended(outcome: Outcome, log_results: bool) -> None:
@@ -44,19 +54,19 @@ def ended(outcome: Outcome, log_results: bool) -> None:
             printable(value.__class__.__name__),
             printable_lines(_text(value)),
             exc_info=value,
-            extra={"extra": _extra(value)},
+            extra={"extra": _extra(value), "job": outcome.log_fields()},
         )
     elif not logger.isEnabledFor(logging.INFO):
         pass
     elif verdict is Verdict.COMPLETE:
         result = "" if value is None or not log_results else truncate(safe_repr(value))
-        _info("%6.2fs ← %s ● %s", took_s, ref, result if result.isprintable() else escaped(result))
+        _info(outcome, "%6.2fs ← %s ● %s", took_s, ref, result if result.isprintable() else escaped(result))
     elif verdict is Verdict.RETRY:
-        _info("%6.2fs ↻ %s retrying job in %0.2fs", took_s, ref, (outcome.defer_ms or 0) / 1000)
+        _info(outcome, "%6.2fs ↻ %s retrying job in %0.2fs", took_s, ref, (outcome.defer_ms or 0) / 1000)
     elif verdict is Verdict.CANCELLED:
-        _info("%6.2fs ↻ %s cancelled, will be run again", took_s, ref)
+        _info(outcome, "%6.2fs ↻ %s cancelled, will be run again", took_s, ref)
     else:
-        _info("%6.2fs ⊘ %s aborted", took_s, ref)
+        _info(outcome, "%6.2fs ⊘ %s aborted", took_s, ref)
 
 
 def ignored_timeout(outcome: Outcome) -> None:
@@ -68,6 +78,7 @@ def ignored_timeout(outcome: Outcome) -> None:
         "%6.2fs ! %s was cancelled at its timeout, ignored that and returned: its result is kept",
         took_s,
         outcome.attempt.ref,
+        extra={"job": outcome.log_fields()},
     )
 
 
@@ -93,18 +104,33 @@ def refused(outcome: Outcome) -> None:
     attempt = outcome.attempt
     job_id = printable(attempt.job.job_id)
     waited_s = (outcome.finish_ms - attempt.enqueue_ms) / 1000
+    extra = {"job": outcome.log_fields()}
     if outcome.verdict is Verdict.ABORTED:
-        _info("%6.2fs ⊘ %s:%s aborted before start", waited_s, job_id, printable(attempt.function_name))
+        _info(
+            outcome, "%6.2fs ⊘ %s:%s aborted before start", waited_s, job_id, printable(attempt.function_name)
+        )
     elif isinstance(attempt.problem, DeserializationError):
-        logger.error("deserializing job %s failed", job_id, exc_info=attempt.problem)
+        logger.error("deserializing job %s failed", job_id, exc_info=attempt.problem, extra=extra)
     elif attempt.problem is not None:
-        logger.warning("job %s expired", job_id)
+        logger.warning("job %s expired", job_id, extra=extra)
     elif attempt.function is None:
-        logger.warning("job %s, function %r not found", job_id, attempt.function_name)
+        logger.warning("job %s, function %r not found", job_id, attempt.function_name, extra=extra)
     else:
         words, _, why = str(outcome.value).partition(": ")  # "max N retries exceeded: why"
         why = why and f": {why}"
-        logger.warning("%6.2fs ! %s max retries %s exceeded%s", waited_s, attempt.ref, words.split()[1], why)
+        logger.warning(
+            "%6.2fs ! %s max retries %s exceeded%s", waited_s, attempt.ref, words.split()[1], why, extra=extra
+        )
+
+
+def waits_for(jobs: list[tuple[str, str]], wait_s: float, again: str = "") -> None:
+    """The worker is to stop, and these jobs may end first. `again`: what happens if that is asked for once more."""
+    if jobs:
+        names = ", ".join(printable(f"{job_id}:{name}") for job_id, name in jobs[:_MOST_NAMED])
+        more = f" and {len(jobs) - _MOST_NAMED} more" if len(jobs) > _MOST_NAMED else ""
+        limit = "however long it takes" if wait_s == math.inf else f"up to {wait_s:g}s"
+        hint = again and f"; {again}"
+        logger.info("waiting %s for %d running: %s%s%s", limit, len(jobs), names, more, hint)
 
 
 def suspect(job_id: str, crashes: Crashes) -> None:

@@ -15,6 +15,7 @@ from .._ask import ask
 from .._link import REPLY_TIMEOUT_S
 from .._refusals import passes
 from .._servers import is_refusal
+from . import report
 from .main_task import MainTask
 from .overridable import Overridable
 from .signals import SignalHandlers
@@ -73,9 +74,22 @@ class Stopping(Overridable):
 
     def _stop_on_signal(self, signum: Signals) -> None:
         if self.job_completion_wait:
-            self.handle_sig_wait_for_completion(signum)
+            self.drain(signum, again="a second Ctrl-C cancels them")
         else:
             self.handle_sig(signum)
+
+    def drain(self, signum: Signals, limit_s: float | None = None, again: str = "") -> None:
+        """`handle_sig_wait_for_completion`, and say for whom the worker waits.
+
+        Args:
+            signum: the signal that is the reason.
+            limit_s: seconds after which somebody else ends the jobs, if that may be before.
+            again: what happens at another signal; for people.
+        """
+        jobs = [] if self._draining or self._stopping else self.running_jobs()
+        self.handle_sig_wait_for_completion(signum)
+        wait_s = float(self.job_completion_wait)
+        report.waits_for(jobs, wait_s if limit_s is None else min(wait_s, limit_s), again)
 
     def handle_sig(self, signum: Signals) -> None:
         """Stop now: cancel the running jobs; they will be run again.
@@ -174,7 +188,7 @@ class Stopping(Overridable):
     async def _close_once(self, keep_handlers: bool) -> None:
         await asyncio.sleep(0)  # a task of `main` that was made just before begins, and can be told to end
         if not self._handle_signals and not self._stopping:
-            self.handle_sig(Signals.SIGUSR1)
+            self._shut_down()
         self._claim_no_more()
         self._stopping = True
         try:
@@ -185,6 +199,13 @@ class Stopping(Overridable):
             if not keep_handlers:
                 self._signals.remove()
             self._ready_for_another_run()
+
+    def _shut_down(self) -> None:
+        """Nobody has sent a signal. arq names one all the same, and who reads logs may look for that."""
+        if self.names_no_signal or not (self.tasks or self._pool):
+            self._cancel_all(Signals.SIGUSR1)
+        else:
+            self.handle_sig(Signals.SIGUSR1)
 
     def _ready_for_another_run(self) -> None:
         if self._drain_task is not None:

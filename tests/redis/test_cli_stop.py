@@ -62,6 +62,7 @@ async def test_ctrl_c_again_and_again(arq: Arq, write: Callable[..., None], arq_
     program.printed("stubborn started")
     program.process.send_signal(signal.SIGINT)
     program.printed("1 to be completed")
+    program.printed("waiting up to 600s for 1 running: a:stubborn; a second Ctrl-C cancels them")
     again_until(program, "not yet", "shutdown on SIGINT ◆")
     while program.process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
