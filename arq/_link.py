@@ -23,6 +23,7 @@ from . import _spans
 from ._exits import end_copy
 from ._patience import Patience
 from ._plain import hangs_up_after
+from ._pools import is_dead
 from ._scripts import Call, run_all
 from ._servers import explained
 
@@ -110,14 +111,16 @@ class Link:
     async def _disconnect(self) -> None:
         self._patience.stop()
         connection, self._connection = self._connection, None
-        if connection is not None:
+        if connection is not None and not is_dead(connection):
             await connection.disconnect(nowait=True)
 
 
 def was_cut(connection: Connection) -> bool:
-    """Whether the other side has closed a connection on which nothing is expected: idle ones do not live for ever."""
+    """Whether a connection on which nothing is expected is of no use: the other side has closed it, idle ones do not
+    live for ever, or its event loop is closed.
+    """
     reader = getattr(connection, "_reader", None)
-    return reader is not None and reader.at_eof() is True
+    return reader is not None and (reader.at_eof() is True or is_dead(connection))
 
 
 async def read_answers(connection: Connection, count: int) -> list[Any]:

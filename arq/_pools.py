@@ -45,6 +45,19 @@ def client_of(redis: Redis) -> Redis:
     return Redis(connection_pool=redis.connection_pool) if isinstance(redis, Pipeline) else redis
 
 
+def forget_dead(pool: ConnectionPool) -> None:
+    """Let a pool forget idle connections whose event loop is closed: nobody can use them any more, nor close them."""
+    idle = getattr(pool, "_available_connections", None)
+    if isinstance(idle, list):
+        idle[:] = [connection for connection in idle if not is_dead(connection)]
+
+
+def is_dead(connection: Connection) -> bool:
+    """Whether the event loop of an open connection is closed."""
+    loop = getattr(getattr(connection, "_reader", None), "_loop", None)
+    return loop is not None and loop.is_closed()
+
+
 async def connection_of(pool: ConnectionPool, *command_name: str) -> Connection:
     """A connection of the pool; when all are in use, one that gets free within `WAIT_S`.
 

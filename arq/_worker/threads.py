@@ -13,7 +13,12 @@ logger = logging.getLogger("arq.worker")
 
 
 def tell_who_goes_on() -> None:
-    """Say for which threads the process will wait at its end, and what they do."""
+    """Say for which threads the process will wait at its end, and what they do.
+
+    Not for a worker in a thread of its own: the process goes on after it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
     in_pools, others = [], []
     for thread, frame in _running():
         if pending := getattr(thread, "pending_work_items", None):

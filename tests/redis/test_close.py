@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -293,7 +294,9 @@ async def test_run_says_what_to_do_where_a_loop_runs(worker: WorkerFactory) -> N
         one.run()
 
 
-async def test_run_in_a_thread_ends_with_close(arq_redis: ArqRedis, redis_settings: RedisSettings) -> None:
+async def test_run_in_a_thread_ends_with_close(
+    arq_redis: ArqRedis, redis_settings: RedisSettings, caplog: pytest.LogCaptureFixture
+) -> None:
     started = threading.Event()
 
     async def held(ctx: Ctx) -> None:
@@ -310,3 +313,43 @@ async def test_run_in_a_thread_ends_with_close(arq_redis: ArqRedis, redis_settin
     assert not thread.is_alive()
     assert await arq_redis.zcard("arq:queue") == 1
     assert not await arq_redis.exists("arq:in-progress:kept")
+    assert "still runs" not in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("own_pool", [False, True])
+@pytest.mark.parametrize("where", ["main", "async_run", "thread", "unfinished"])
+def test_each_step_in_a_loop_of_its_own(redis_settings: RedisSettings, own_pool: bool, where: str) -> None:
+    """As fixtures that are no coroutines do: connections of a loop that is closed are of no use, and no harm."""
+
+    async def pool() -> ArqRedis:
+        return await create_pool(redis_settings)
+
+    async def enqueue() -> None:
+        client = await pool()
+        await enqueued(client, "quick")
+        await client.aclose(close_connection_pool=True)
+
+    async def begin() -> None:
+        task = asyncio.create_task(worker.main())  # asyncio.run cancels it
+        await wait_until_async(lambda: worker._in_main)
+        assert not task.done()
+
+    options: dict[str, Any] = {"redis_settings": redis_settings}
+    if own_pool:
+        options = {"redis_pool": asyncio.run(pool())}
+    worker = Worker([quick], poll_delay=0.01, handle_signals=False, **options)
+    for number in range(2):
+        asyncio.run(enqueue())
+        worker.burst = where != "unfinished"
+        if where == "thread":
+            thread = threading.Thread(target=lambda: asyncio.run(worker.async_run()))
+            thread.start()
+            thread.join(PATIENCE_S)
+        else:
+            asyncio.run(begin() if where == "unfinished" else getattr(worker, where)())
+        if where != "unfinished":
+            assert worker.jobs_complete == number + 1
+    asyncio.run(worker.close())
+    assert worker._pool is None
+    gc.collect()
