@@ -278,8 +278,9 @@ class Session:
         signal.signal(signal.SIGUSR2, self._on_quiet)
         self._line.on_broken = self._orphaned
         self._loop.add_reader(self._pipes.life_fd, self._orphaned)
-        os.set_blocking(self._pipes.orders_fd, False)
-        self._loop.add_reader(self._pipes.orders_fd, self._read_orders)
+        if self._pipes.orders_fd >= 0:
+            os.set_blocking(self._pipes.orders_fd, False)
+            self._loop.add_reader(self._pipes.orders_fd, self._read_orders)
 
     def _on_term(self, *_: object) -> None:
         if not self._is_started:
@@ -303,7 +304,7 @@ class Session:
 
     def _read_orders(self) -> None:
         """What the parent has written; before a signal is obeyed, what was written before it."""
-        with suppress(BlockingIOError):
+        with suppress(OSError):  # nothing is there, or a parent of an earlier version writes nothing
             data = os.read(self._pipes.orders_fd, 65536)
             if not data:  # it is gone, which the other pipe tells as well
                 self._loop.remove_reader(self._pipes.orders_fd)

@@ -25,9 +25,9 @@ class Brief:
     redis_dsn: str
     redis_dir: str
     supervisor_pid: int
-    cohort: str
     folder: str
     real_folder: str
+    cohort: str = ""
 
     def export(self, environ: MutableMapping[str, str]) -> None:
         """Put what user code may want to know into the environment.
