@@ -19,16 +19,16 @@ import arq.worker
 from arq._exits import run_to_end
 from arq.connections import RedisSettings
 
-from . import exit_hooks
 from .beat import BeatLine, beat, new_loop
 from .bytecode import distrust_young_sources
 from .child_setup import configure_logging, settle, survived
 from .childenv import Brief
 from .codes import ChildCode
 from .copies import be_plain_in_copies
+from .farewell import PROGRAMS_S, take_leave
 from .handover import pack
 from .jobstats import UNKNOWN, JobStats
-from .leftovers import descendants_of, end_all, end_family, name_of
+from .leftovers import descendants_of, end_all, name_of
 from .messages import Decoder, brief_jobs, encode
 from .patience import is_done
 from .settings import IF_SILENT, load_settings, require_settings, where_looked
@@ -46,17 +46,11 @@ CLOSE_S = 5.0
 SEND_STATS_S = 0.1
 #: What `job_completion_wait = math.inf` is told as: a message holds finite numbers only. Thirty years.
 NO_LIMIT_S = 1e9
-# seconds for what a worker has started and not ended, once it is asked to end
-PROGRAMS_S = 2.0
-EXIT_HOOKS_S = 3.0
 
 
 def main(brief: Brief, pipes: Pipes) -> int:
     """Run one worker to its end; returns the exit code (ChildCode)."""
-    code = run(brief, pipes)
-    exit_hooks.run(EXIT_HOOKS_S, code)
-    end_family(PROGRAMS_S)
-    return code
+    return take_leave(run(brief, pipes), pipes.beat_fd)
 
 
 def run(brief: Brief, pipes: Pipes) -> int:
@@ -75,7 +69,7 @@ def run(brief: Brief, pipes: Pipes) -> int:
     except OSError as error:
         return fail(line, "import", error, ChildCode.IMPORT, hint="; the working directory is gone")
     try:
-        configure_logging(brief)
+        configure_logging(brief, loop)
         settings = load_settings(brief.options.settings)
     except BaseException as error:  # noqa: BLE001  # a settings module may raise anything, SystemExit too
         return fail(line, "import", error, ChildCode.IMPORT, hint=where_looked(brief.options.settings, error))

@@ -31,14 +31,14 @@ def settle(brief: Brief) -> None:
             os.sched_setaffinity(0, {cpus[brief.slot % len(cpus)]})
 
 
-def configure_logging(brief: Brief) -> None:
+def configure_logging(brief: Brief, loop: asyncio.AbstractEventLoop) -> None:
     """The pool's format, or the configuration that the user names."""
     options = brief.options
     if options.custom_log_dict:
         see_working_directory()
         logging.config.dictConfig(arq.utils.import_string(options.custom_log_dict))
     else:
-        configure_child_log(options.name, str(brief.slot), options.log_format, options.log_level)
+        configure_child_log(options.name, str(brief.slot), options.log_format, options.log_level, loop)
     logging.raiseExceptions = False
 
 

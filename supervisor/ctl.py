@@ -104,7 +104,8 @@ def find_socket(control: str, pool: str, environ: Mapping[str, str]) -> Path:
         return Path(control)
     if pool:
         return _find_pool(pool, environ)
-    found = pools_here(environ)
+    there = pools_here(environ)
+    found = [path for path in there if answers(path)] or there  # a killed supervisor leaves its socket
     if len(found) == 1:
         return found[0]
     names = ", ".join(path.stem for path in found)

@@ -10,7 +10,10 @@ import os
 import signal
 import sys
 import weakref
+from contextlib import suppress
 from typing import Any
+
+from .outlet import write_now
 
 
 def forget_inherited() -> None:
@@ -30,7 +33,10 @@ def run(limit_s: float, code: int) -> None:
     """Run what was registered since; when that takes longer than `limit_s` seconds, leave with `code` at once."""
 
     def give_up(*_: object) -> None:
-        os.write(2, b"arq-supervise: exit handlers (atexit) of a worker took too long, and were broken off\n")
+        with suppress(OSError):
+            write_now(
+                2, b"arq-supervise: exit handlers (atexit) of a worker took too long, and were broken off\n"
+            )
         os._exit(code)
 
     signal.signal(signal.SIGALRM, give_up)

@@ -42,6 +42,7 @@ class Link:
         self.redis_texts: dict[str, str] = {}
         self.job_rows: list[Any] = []
         self.told_dropped = 0
+        self.unlogged = 0
         self._decoder = Decoder()
         self._unsent = b""
         self.read_fd, self._beat_fd = descriptors.pipe()
@@ -134,6 +135,10 @@ class Link:
         """Counts for the metrics: not the machine's business."""
         self.job_rows.extend(message.body["rows"])
 
+    def lost_lines(self, message: Message) -> None:
+        """Lines of its log that the child could not write before its end."""
+        self.unlogged += max(0, int(message.number("n")))
+
     def ready(self, message: Message) -> Event:
         """READY; the Redis settings in it stay here, they are a secret."""
         name = message.text("redis")
@@ -178,6 +183,7 @@ def _released(_: Link, message: Message) -> Event:
 _EVENT_OF: dict[str, Callable[[Link, Message], Event | None]] = {
     "ready": Link.ready,
     "jobs": Link.jobs,
+    "unlogged": Link.lost_lines,
     "beat": _beat,
     "held": _held,
     "fatal": lambda link, message: Fatal(

@@ -3,68 +3,14 @@
 import datetime
 import json
 import os
-import select
-import socket
-import stat
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from . import descriptors
+from .outlet import Outlet
 from .shown import printable, printable_lines
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
-STDERR_FD = 2
-
-
-class Outlet:
-    """Writes to a descriptor and never waits: what a reader that has stopped can not take is dropped and counted."""
-
-    def __init__(self, fd: int = STDERR_FD) -> None:
-        self.dropped = 0
-        self._own_fd = -1
-        self._socket: socket.socket | None = None
-        self._fd = fd
-        self._open_own(fd)
-
-    def _open_own(self, fd: int) -> None:
-        """A description of our own: O_NONBLOCK on the shared one would reach the children."""
-        try:
-            mode = os.fstat(fd).st_mode
-            if stat.S_ISSOCK(mode):
-                self._socket = descriptors.own_object(socket.socket(fileno=os.dup(fd)))
-            elif stat.S_ISFIFO(mode):
-                flags = os.O_WRONLY | os.O_NONBLOCK
-                self._own_fd = self._fd = descriptors.own(os.open(f"/proc/self/fd/{fd}", flags))
-        except OSError:
-            return
-
-    def write(self, data: bytes) -> None:
-        """One record."""
-        if self.dropped and self._send(f"log.dropped n={self.dropped}\n".encode()):
-            self.dropped = 0
-        if not self._send(data):
-            self.dropped += 1
-
-    def _send(self, data: bytes) -> bool:
-        try:
-            if self._socket is not None:
-                self._socket.send(data, socket.MSG_DONTWAIT)
-            elif self._own_fd >= 0 or select.select([], [self._fd], [], 0)[1]:
-                os.write(self._fd, data)
-            else:
-                return False
-        except (OSError, ValueError):
-            return False
-        return True
-
-    def close(self) -> None:
-        """Give the descriptor of our own back."""
-        if self._socket is not None:
-            self._socket.close()
-        if self._own_fd >= 0:
-            descriptors.close(self._own_fd)
-            self._own_fd = -1
 
 
 class Journal:
@@ -116,6 +62,12 @@ def _quoted(text: str, marks: str) -> str:
     if text.isprintable() and not any(mark in text for mark in marks):
         return text
     return printable(json.dumps(text, ensure_ascii=False))
+
+
+def lost_lines(pool: str, log_format: str, **fields: Any) -> Callable[[int], str]:
+    """What an outlet says about lines that were lost."""
+    record = json_record if log_format == "json" else text_record
+    return lambda count: record("warning", pool, "log.dropped", {**fields, "n": count})
 
 
 def plain_line(text: str, write: Callable[[str], object] | None = None) -> None:

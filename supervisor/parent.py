@@ -45,11 +45,12 @@ from .headline import Headline
 from .leftovers import adopt_orphans
 from .link import Link
 from .locks import TakenError
-from .logs import Journal, Outlet
+from .logs import Journal, lost_lines
 from .machine import Machine
 from .messages import encode
 from .notify import Notifier
 from .options import Options
+from .outlet import Outlet
 from .ownership import CannotStartError, Ownership
 from .paths import host_name
 from .process import Processes
@@ -66,6 +67,8 @@ TURN_S = 1.0
 LATE_S = 0.2
 WEIGH_EVERY_S = 10.0
 LAST_RESORT_S = 5.0
+BEHIND_S = 0.1
+LAST_LINES_S = 1.0
 
 
 class Parent:
@@ -78,7 +81,7 @@ class Parent:
         self._machine = Machine(options, random.random, secrets.token_hex(4))
         self._notifier = Notifier(os.environ, os.getpid())
         self._headline = Headline()
-        self._outlet = Outlet()
+        self._outlet = Outlet(lost_lines(options.name, options.log_format))
         self._journal = Journal(self._outlet, options.name, options.log_format, options.log_level)
         self._starter = Starter(options.start_method, self._journal)
         self._processes = Processes(options.kill_group_on_exit)
@@ -126,6 +129,7 @@ class Parent:
             embedded.remove(self._redis[1])
         self._ownership.close()
         self._selector.close()
+        self._outlet.finish(LAST_LINES_S)
         self._outlet.close()
         descriptors.close(self._life_read_fd)
         descriptors.close(self._life_write_fd)
@@ -198,6 +202,7 @@ class Parent:
         self._processes.look_for_strays(now)
         self._terminal.look()
         self._ownership.look(now)
+        self._outlet.flush()
         if self._control is not None and self._desk is not None:
             self._control.drop_idle(now)
             if self._machine.pool.stopping is not None:
@@ -208,7 +213,7 @@ class Parent:
                 self._feed(RssSample(key, usage.rss_mb))
 
     def _patience_s(self) -> float:
-        turn_s = min(TURN_S, self._notifier.watchdog_s or TURN_S)
+        turn_s = BEHIND_S if self._outlet.is_behind else min(TURN_S, self._notifier.watchdog_s or TURN_S)
         deadline = self._machine.deadline()
         return turn_s if deadline is None else min(turn_s, max(0.0, deadline - time.monotonic()))
 
@@ -227,6 +232,8 @@ class Parent:
         self._briefing.redis_texts.update(link.redis_texts)
         self._briefing.note_jobs(link.job_rows)
         link.job_rows = []
+        self._outlet.dropped += link.unlogged
+        link.unlogged = 0
         if link.dropped and not link.told_dropped:  # once a child: one that writes nonsense goes on doing so
             link.told_dropped = link.dropped
             fields = {"role": link.role.name.lower(), "key": link.key, "lines": link.dropped}

@@ -13,6 +13,7 @@ LONGEST_PATH_BYTES = 107
 SERVICES = Path("/run/arq-supervise")
 # a directory for each user who is logged in
 SESSIONS = Path("/run/user")
+TEMPORARY = Path("/tmp")  # noqa: S108  # where everybody may be first, see trust.py
 NAME = "arq-supervise"
 # the sockets of this host by the names they were made with
 BOUND = Path("/proc/net/unix")
@@ -39,7 +40,7 @@ def directories(environ: Mapping[str, str]) -> list[Path]:
 
 def _of_user(uid: int) -> tuple[Path, Path]:
     """Whatever the environment says."""
-    return Path("/tmp") / f"{NAME}-{uid}", SESSIONS / str(uid) / NAME  # noqa: S108  # ours alone, see trust.py
+    return TEMPORARY / f"{NAME}-{uid}", SESSIONS / str(uid) / NAME
 
 
 def _may_be_ours(directory: Path) -> bool:

@@ -12,8 +12,9 @@ from traceback import StackSummary, walk_stack
 from types import FrameType
 from typing import Any
 
+from .child_log import write_whole
 from .childenv import Brief
-from .logs import STDERR_FD, json_record, text_record
+from .logs import json_record, text_record
 from .shown import printable, printable_lines, redacted
 from .traces import CALLERS, theirs
 
@@ -114,7 +115,7 @@ def dump_tasks(brief: Brief, worker: Any, loop: asyncio.AbstractEventLoop, frame
 
 
 def write_tasks(pool: str, slot: int, log_format: str, views: list[TaskView]) -> None:
-    """All of them to stderr, with one write, whoever else is writing there."""
+    """All of them to stderr, in one piece, whoever else is writing there."""
     fields: dict[str, Any] = {"slot": slot, "child": os.getpid()}
     if log_format == "json":
         fields["jobs"] = [{"job_id": one.job_id, "function": one.name, "running": one.is_running, "stack": one.stack}
@@ -125,8 +126,7 @@ def write_tasks(pool: str, slot: int, log_format: str, views: list[TaskView]) ->
         fields["jobs"] = sum(bool(view.job_id) for view in views)
         fields["others"] = len(views) - fields["jobs"]
         text = text_record("warning", pool, "child.tasks", fields) + "".join(map(_text_of, views))
-    with suppress(OSError):
-        os.write(STDERR_FD, text.encode(errors="replace"))
+    write_whole(text)
 
 
 def _text_of(view: TaskView) -> str:

@@ -52,6 +52,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No other place of this machine counts."""
     monkeypatch.setattr("supervisor.paths.SERVICES", tmp_path / "run")
     monkeypatch.setattr("supervisor.paths.SESSIONS", tmp_path / "sessions")
+    monkeypatch.setattr("supervisor.paths.TEMPORARY", tmp_path / "tmp")
     return tmp_path
 
 
@@ -77,7 +78,9 @@ def test_a_pool_is_found_wherever_it_was_started(home: Path, where: str) -> None
         "user service": session / "shop/shop.sock",
     }[where]
     environ = {"XDG_RUNTIME_DIR": str(home / "mine")}
-    with pytest.raises(UnreachableError, match=f"there is no shop.sock in {home}/mine/arq-supervise, /tmp/"):
+    with pytest.raises(
+        UnreachableError, match=f"there is no shop.sock in {home}/mine/arq-supervise, {home}/tmp/"
+    ):
         find_socket("", "shop", environ)
     with listen(path):
         assert find_socket("", "shop", environ) == path
@@ -111,6 +114,7 @@ def test_without_a_name_there_must_be_one(home: Path) -> None:
         find_socket("", "", environ)
     with listen(home / "run/shop/shop.sock"), listen(home / "arq-supervise/other.sock"):
         (home / "run/shop/other.sock").touch()
+        listen(home / "arq-supervise/killed.sock").close()
         with pytest.raises(
             UnreachableError, match="several pools run here, say which with --name: other, shop"
         ):
