@@ -18,7 +18,7 @@ from .._text import printable
 from ..utils import LONGEST_S, timestamp_ms
 from . import decide, report, run
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
-from .overridable import PLAIN_ENDS
+from .overridable import FINISH_FAILED_JOB, FINISH_JOB
 from .quarantine import Quarantine
 from .timelimit import TimeLimit
 from .unread import Unread
@@ -304,7 +304,7 @@ class JobRunner(Writing, Quarantine):
             self.job_deserializer,
         )
         kind, own = type(self), self.__dict__
-        is_plain = (kind.finish_job, kind.finish_failed_job) == PLAIN_ENDS
+        is_plain = kind.finish_job is FINISH_JOB and kind.finish_failed_job is FINISH_FAILED_JOB
         is_plain = is_plain and "finish_job" not in own and "finish_failed_job" not in own
         if not is_plain and outcome.leave is None and task is asyncio.current_task():
             return self._hand_over(outcome, ending)

@@ -183,4 +183,4 @@ class Overridable(WorkerState):
 
 
 #: The methods as they are here: a worker that has others hands its endings over to them.
-PLAIN_ENDS = Overridable.finish_job, Overridable.finish_failed_job
+FINISH_JOB, FINISH_FAILED_JOB = Overridable.finish_job, Overridable.finish_failed_job

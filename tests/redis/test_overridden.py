@@ -196,6 +196,35 @@ async def test_patched_ends_are_called(arq_redis: ArqRedis, worker: WorkerFactor
     assert seen == ["one"]
 
 
+async def test_a_wrapper_that_claims_to_be_equal(
+    arq_redis: ArqRedis, worker: WorkerFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As wrapt's do, with which tracers wrap."""
+    seen: list[str] = []
+
+    class Wrapper:
+        def __init__(self, method: Any) -> None:
+            self._method = method
+
+        def __eq__(self, other: object) -> bool:
+            return other is self._method
+
+        def __hash__(self) -> int:
+            return hash(self._method)
+
+        def __get__(self, instance: Any, owner: Any) -> Any:
+            async def traced(job_id: str, *args: Any) -> None:
+                seen.append(job_id)
+                await self._method(instance, job_id, *args)
+
+            return self if instance is None else traced
+
+    monkeypatch.setattr(Worker, "finish_job", Wrapper(Worker.finish_job))
+    await enqueued(arq_redis, "quick", _job_id="one")
+    await asyncio.wait_for(worker([quick]).main(), PATIENCE_S)
+    assert seen == ["one"]
+
+
 async def test_a_job_that_is_cancelled_by_a_stop_ends_through_it(
     arq_redis: ArqRedis, redis_settings: RedisSettings
 ) -> None:
