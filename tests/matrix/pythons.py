@@ -74,7 +74,8 @@ def version_of(python: str) -> str | None:
         version = run(python, "-c", _ASK).strip()
     except NotToBeHadError:
         return None
-    return version if tuple(map(int, version.split(".")[:2])) in SUPPORTED else None
+    supported = tuple(f"{major}.{minor}." for major, minor in SUPPORTED)
+    return version if version.startswith(supported) else None
 
 
 def environment(python: str, version: str) -> Path:
