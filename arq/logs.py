@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import select
 import time
 from typing import Any
 
@@ -97,8 +98,34 @@ class LineHandler(LineWriter, logging.StreamHandler[Any]):
         return True
 
     def put(self, line: str) -> None:
-        """Write one line."""
-        self.stream.write(line + self.terminator)
+        """Write one line; also when a program of a job has made stderr non-blocking."""
+        text = line + self.terminator
+        try:
+            self.stream.write(text)
+        except BlockingIOError as full:
+            _write_rest(self.stream, text, full.characters_written)
+
+
+def _write_rest(stream: Any, text: str, written: int) -> None:
+    """Wait for room, as a stream that blocks would do.
+
+    Args:
+        stream: on a buffer that has kept what it could not write.
+        text: what was to be written.
+        written: bytes of it that the buffer has taken; 0 = all of it.
+    """
+    rest = text.encode(stream.encoding, "replace")[written:] if written else b""
+    poll = select.poll()
+    poll.register(stream.fileno(), select.POLLOUT)
+    while True:
+        poll.poll()
+        try:
+            stream.flush()
+            if not rest:
+                return
+            rest = rest[stream.buffer.write(rest) :]
+        except BlockingIOError as full:
+            rest = rest[full.characters_written :]
 
 
 def default_log_config(verbose: bool) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from .options import Options
 from .paths import control_path, places
 from .trust import UnsafeDirectoryError, answers, is_own
 
-LOOK_EVERY_S = 2.0
+LOOK_EVERY_S = 0.5
 
 
 class CannotStartError(RuntimeError):
