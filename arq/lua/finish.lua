@@ -76,6 +76,8 @@ local function again(id, note, when, try, interrupted)
   end
   if interrupted == '1' then
     forgive(id, retry_ttl_s, cohort or '')
+  else
+    delete[#delete + 1] = CRASHES .. id -- it has ended by itself: no suspect any more
   end
   delete[#delete + 1] = LOCK .. id
   wake_one(wake) -- whoever it wakes runs the job, or learns when it is due

@@ -134,6 +134,16 @@ async def test_what_is_known_goes_with_the_job(arq_redis: ArqRedis) -> None:
     await nothing_held(arq_redis, ["arq:leases", "arq:wake:arq:queue"])
 
 
+@pytest.mark.parametrize("interrupted", [0, 1])
+async def test_a_suspect_that_ends_by_itself_is_none_any_more(arq_redis: ArqRedis, interrupted: int) -> None:
+    await enqueue(arq_redis, "a")
+    await die(arq_redis, "a")
+    (job,) = (await claim(arq_redis, "w")).jobs
+    ending = Ending("a", job.stamp, "again", "", 2, interrupted)
+    assert await _scripts.run(arq_redis, _scripts.finish(QUEUE, "w", [ending])) == [1]
+    assert await note(arq_redis, "a") == ((2, 1, "signal 9") if interrupted else None)
+
+
 async def test_after_a_lost_answer_the_worker_still_knows(arq_redis: ArqRedis) -> None:
     await enqueue(arq_redis, *"ab")
     await die(arq_redis, "a")
