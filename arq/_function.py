@@ -87,8 +87,14 @@ def resolve_coroutine(coroutine: str | WorkerCoroutine, name: str | None) -> tup
     else:
         target = coroutine
     if not inspect.iscoroutinefunction(target):
-        raise RuntimeError(f"{target} is not a coroutine function")
+        raise RuntimeError(f"{_told(target)} is not a coroutine function: a job is an `async def`")
     name = name or getattr(target, "__qualname__", None)
     if not name:
         raise RuntimeError(f"{target} has no name of its own, pass name=...")
     return target, name
+
+
+def _told(target: object) -> str:
+    """A function by its name: the address of an object says nothing to anybody."""
+    name, module = getattr(target, "__qualname__", None), getattr(target, "__module__", None)
+    return f"{module}.{name}" if name and module else str(target)

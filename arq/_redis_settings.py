@@ -185,6 +185,18 @@ def _dsn_database(conf: ParseResult) -> int:
     return found.pop() if found else 0
 
 
+def settings_or_default(given: RedisSettings | None) -> RedisSettings:
+    """What was given, or the default.
+
+    Raises:
+        TypeError: it is an address; the text does not quote it.
+    """
+    if isinstance(given, (str, bytes)):
+        raise TypeError("redis settings must be RedisSettings, not a text: an address goes through "
+                        "RedisSettings.from_dsn(...)")  # fmt: skip
+    return given or RedisSettings()
+
+
 RedisSettings.__module__ = "arq.connections"  # where everybody imports it from
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import logging.config
 import os
 import sys
@@ -15,12 +16,15 @@ import click
 from redis.exceptions import RedisError
 
 from . import worker as worker_module
+from ._hints import password_hint, path_hint, slips
 from ._text import printable, printable_lines, redacted
 from ._worker.signals import SignalHandlers
 from .logs import default_log_config
 from .typing import WorkerSettingsType
 from .utils import import_string, split_path
 from .version import VERSION
+
+logger = logging.getLogger("arq.worker")
 
 _BURST_HELP = "Batch mode: exit once no jobs are found in the queue."
 _CHECK_HELP = "Health check: see if a worker has written its health line; exit 0 if so, else 1."
@@ -102,6 +106,8 @@ def _run(path: str, settings: WorkerSettingsType, kwargs: dict[str, Any]) -> Non
         worker = worker_module.create_worker(settings, **kwargs)
     except (RuntimeError, ValueError, TypeError, ImportError) as exc:
         _fail(f"{path} are no settings of a worker: {exc}")
+    for name, option in slips(settings, worker_module.option_names()).items():
+        logger.warning("%s.%s is no setting, and has no effect: did you mean %s?", path, name, option)
     worker._ends_process = True
     try:
         worker.run()
@@ -112,7 +118,9 @@ def _run(path: str, settings: WorkerSettingsType, kwargs: dict[str, Any]) -> Non
 
 
 def _fail_without_redis(path: str, exc: Exception) -> NoReturn:
-    _fail(f"redis can't be used: {exc.__class__.__name__}: {exc}; see redis_settings of {path}")
+    _fail(
+        f"redis can't be used: {exc.__class__.__name__}: {exc}{password_hint(exc)}; see redis_settings of {path}"
+    )
 
 
 def _fail(message: str) -> NoReturn:
@@ -131,7 +139,7 @@ def _load(path: str) -> Any:
     try:
         split_path(path)
     except ImportError as exc:
-        _fail(f"{exc}: give package.module.Settings or package.module:Settings")
+        _fail(f"{exc}{path_hint(path, exc)}")
     try:
         return import_string(path)
     except ImportError as exc:
@@ -139,7 +147,7 @@ def _load(path: str) -> Any:
         if isinstance(exc, ModuleNotFoundError) and not _is_part_of(exc.name, module_path):
             _show_error(type(exc), exc, exc.__traceback__)
             sys.exit(1)
-        _fail(f"can't import {path!r}: {exc}")
+        _fail(f"can't import {path!r}: {exc}{path_hint(path, exc)}")
 
 
 def _is_part_of(missing: str | None, module_path: str) -> bool:

@@ -26,7 +26,14 @@ from ._looks import Looks
 from ._names import elsewhere
 from ._pools import pool_of
 from ._probe import log_redis_info, probe
-from ._redis_settings import RedisSettings, address, call_retry, client_options, sentinel_options
+from ._redis_settings import (
+    RedisSettings,
+    address,
+    call_retry,
+    client_options,
+    sentinel_options,
+    settings_or_default,
+)
 from ._refusals import is_lost
 from ._salvage import read_job, read_result, unread_job, unread_result
 from ._servers import is_refusal
@@ -459,7 +466,7 @@ async def create_pool(
             Redis Cluster, which is not supported.
         RuntimeError: `sentinel` is set and `host` is not a list.
     """
-    settings = settings_ or RedisSettings()
+    settings = settings_or_default(settings_)
     connect = _connector(settings)
     while True:
         pool = _make_client(

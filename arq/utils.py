@@ -152,8 +152,24 @@ def import_string(dotted_path: str) -> Any:
         try:
             found = getattr(found, part)
         except AttributeError as exc:
-            raise ImportError(f'Module "{module_path}" does not define a "{name}" attribute') from exc
+            submodule = _submodule(found, part)
+            if submodule is None:
+                raise ImportError(f'Module "{module_path}" does not define a "{name}" attribute') from exc
+            found = submodule
     return found
+
+
+def _submodule(module: Any, name: str) -> Any:
+    """A module of a package that nobody has imported so far; None if there is none."""
+    if not hasattr(module, "__path__"):
+        return None
+    full_name = f"{module.__name__}.{name}"
+    try:
+        return importlib.import_module(full_name)
+    except ModuleNotFoundError as exc:
+        if exc.name != full_name:
+            raise
+        return None
 
 
 def split_path(dotted_path: str) -> tuple[str, str]:

@@ -349,6 +349,11 @@ def get_kwargs(settings_cls: WorkerSettingsType) -> dict[str, Any]:
     return read_options(settings_cls, _OPTIONS)
 
 
+def option_names() -> frozenset[str]:
+    """The names of all options of `Worker`."""
+    return _OPTIONS
+
+
 def create_worker(settings_cls: WorkerSettingsType, **kwargs: Any) -> Worker:
     """Make a worker from a settings object.
 

@@ -21,7 +21,7 @@ from arq.connections import RedisSettings
 
 from .beat import BeatLine, beat, new_loop
 from .bytecode import distrust_young_sources
-from .child_setup import configure_logging, settle, survived
+from .child_setup import configure_logging, look_at, settle, survived
 from .childenv import Brief
 from .codes import ChildCode
 from .copies import be_plain_in_copies
@@ -31,12 +31,12 @@ from .jobstats import UNKNOWN, JobStats
 from .leftovers import descendants_of, end_all, name_of
 from .messages import Decoder, brief_jobs, encode
 from .patience import is_done
-from .settings import IF_SILENT, load_settings, require_settings, where_looked
+from .settings import IF_SILENT, load_settings, where_looked
 from .spawn import Pipes
 from .tasks import dump_tasks
 from .title import present_as
 from .traces import trace_of, whole_trace_of
-from .trouble import is_redis_away, is_redis_wrong, redis_refusal, short
+from .trouble import is_redis_away, is_redis_wrong, redis_refusal, refusal_hint, short
 from .workdir import enter
 
 logger = logging.getLogger("arq.worker")
@@ -118,7 +118,7 @@ class Session:
 
     async def _live(self, settings: Any) -> int:
         try:
-            require_settings(self._brief.options.settings, settings)
+            look_at(self._brief, settings)
             self._worker = self._make_worker(settings)
         except Exception as error:  # noqa: BLE001  # settings that no worker can be made of
             return fail(self._line, "settings", error, ChildCode.IMPORT)
@@ -255,7 +255,8 @@ class Session:
         if not self._hook_failed and is_redis_wrong(error):
             return fail(self._line, "server", error, ChildCode.IMPORT)
         if refusal := redis_refusal(error):
-            self._line.send_surely("fatal", kind="boot", exc=refusal, trace="")
+            hint = refusal_hint(error, self._brief.options.settings)
+            self._line.send_surely("fatal", kind="boot", exc=refusal + hint, trace="")
             return ChildCode.BOOT
         return fail(self._line, "boot", error, ChildCode.BOOT)
 

@@ -12,7 +12,7 @@ import arq.utils
 
 from .child_log import configure_child_log
 from .childenv import Brief
-from .settings import see_working_directory
+from .settings import require_settings, see_working_directory, slips_in
 
 logger = logging.getLogger("arq.worker")
 
@@ -40,6 +40,18 @@ def configure_logging(brief: Brief, loop: asyncio.AbstractEventLoop) -> None:
     else:
         configure_child_log(options.name, str(brief.slot), options.log_format, options.log_level, loop)
     logging.raiseExceptions = False
+
+
+def look_at(brief: Brief, settings: Any) -> None:
+    """Refuse what can be no settings, and tell what looks like a slip: one worker does, for all.
+
+    Raises:
+        TypeError: it can be no settings.
+    """
+    require_settings(brief.options.settings, settings)
+    if brief.is_first and brief.slot == 0:
+        for text in slips_in(settings):
+            logger.warning("%s: %s", brief.options.settings, text)
 
 
 def survived(hook: Callable[[Any], Awaitable[Any]] | None) -> Callable[[Any], Awaitable[None]] | None:

@@ -14,6 +14,7 @@ from .cpus import usable_cpus
 from .options import START_METHODS, OptionError, Options
 from .questions import (
     BELONGS_TO,
+    about_option,
     check_health,
     control,
     leave,
@@ -42,8 +43,20 @@ class OneLine(click.Command):
         """Read the words of the command line."""
         try:
             return super().make_context(info_name, args, parent, **extra)
+        except click.NoSuchOption as error:
+            leave(ExitCode.USAGE, f"{about_option(error, visible_options(self))} (see --help)")
         except click.UsageError as error:
             leave(ExitCode.USAGE, f"{error.format_message()} (see --help)")
+
+
+def visible_options(command: click.Command) -> list[str]:
+    """The long names of the options that `--help` shows."""
+    return [
+        name
+        for one in command.params
+        if isinstance(one, click.Option) and not one.hidden
+        for name in one.opts
+    ]
 
 
 def show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

@@ -18,6 +18,7 @@ ASK_S = 5.0
 CROWDED_S = 0.02
 STEP_S = 0.25
 UNREACHABLE = 3
+MOST_NAMED = 20
 
 
 class UnreachableError(RuntimeError):
@@ -126,7 +127,15 @@ def _find_pool(pool: str, environ: Mapping[str, str]) -> Path:
         return there[0]
     looked = ", ".join(str(path.parent) for path in usual)
     hint = f"; is it another user's, at --control {elsewhere[0]}?" if elsewhere else ""
-    raise UnreachableError(f"no supervisor answers: there is no {pool}{SUFFIX} in {looked}{hint}")
+    raise UnreachableError(
+        f"no supervisor answers: there is no {pool}{SUFFIX} in {looked}{hint}{_others(pool, environ)}"
+    )
+
+
+def _others(pool: str, environ: Mapping[str, str]) -> str:
+    """The pools that could have been meant."""
+    names = sorted({path.stem for path in pools_here(environ)} - {pool})[:MOST_NAMED]
+    return f"; pools that run here: {', '.join(names)} (say which with --name)" if names else ""
 
 
 def _is_there(path: Path) -> bool:

@@ -8,7 +8,7 @@ import arq.worker
 
 from .answers import complain, tell
 from .codes import ExitCode
-from .settings import IF_SILENT, load_settings, require_settings, where_looked
+from .settings import IF_SILENT, load_settings, require_settings, slips_in, where_looked
 from .traces import trace_of
 from .trouble import short
 
@@ -22,6 +22,8 @@ def check_settings(path: str) -> int:
     except BaseException as error:  # noqa: BLE001  # a settings module may raise anything, SystemExit too
         complain(f"cannot use {path!r} ({short(error)}{where_looked(path, error)})", trace_of(error))
         return ExitCode.SETTINGS
+    if slips := slips_in(settings):
+        found["no settings"] = "; ".join(slips)
     width = max(map(len, found))
     is_told = tell("".join(f"{name:<{width}}  {value}\n" for name, value in found.items()))
     return ExitCode.OK if is_told else ExitCode.INTERNAL

@@ -228,7 +228,8 @@ class Machine:
             case MetricsState(address=address, error=""):
                 self.pool.say("metrics.listening", address=address)
             case MetricsState():
-                self.pool.say("metrics.failed", "warning", address=event.address, error=event.error)
+                why = "jobs run on without metrics and probes: free the address, or choose another with --metrics"
+                self.pool.say("metrics.failed", "error", address=event.address, error=event.error, why=why)
             case _:
                 self._released(event)
 

@@ -201,6 +201,7 @@ class Pool:
     said_ready: bool = False
     boot_failures: int = 0
     last_trace: str = ""
+    last_word: str = ""
     restarts_total: int = 0
     exits: dict[str, int] = field(default_factory=lambda: dict.fromkeys(map(str, Outcome), 0))
     tempfail_since_s: float | None = None

@@ -6,6 +6,7 @@ Imports what an answer needs when it is needed: probes ask often.
 import os
 import sys
 from collections.abc import Callable
+from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import Any, NoReturn
 
@@ -23,6 +24,11 @@ BELONGS_TO = {
     "fleet": ("--fleet", ("--check",)),
     "redis_url": ("--redis-url", ("--check",)),
 }
+
+# what other programs call it
+ALSO_CALLED = dict.fromkeys(
+    ("--workers", "--processes", "--proc", "--concurrency", "--num-workers", "-w", "-c"), "--procs"
+)
 
 
 def refuse_misplaced(asked: dict[str, Any], question: str, is_by_hand: Callable[[str], bool]) -> None:
@@ -117,6 +123,16 @@ def check_health(settings: str, given: dict[str, Any], asked: dict[str, Any]) ->
         **asked,
     )
     return run_fleet_check(wanted) if fleet else run_check(wanted)
+
+
+def about_option(error: Any, known: list[str]) -> str:
+    """What to say about an option that there is not: the one that was meant, if that can be told."""
+    name = str(error.option_name)
+    if name.lstrip("-").isdigit():
+        return f"{name}: must be a whole number, as in `--ctl scale 4` or `--ctl dump 0`"
+    close = [ALSO_CALLED[name]] if name in ALSO_CALLED else get_close_matches(name, known, 1)
+    hint = f": did you mean {close[0]}?" if close else ""
+    return f"No such option {name!r}{hint}"
 
 
 def leave(code: int, text: str) -> NoReturn:

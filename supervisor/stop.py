@@ -3,7 +3,7 @@
 import math
 
 from .codes import ExitCode
-from .events import Notify, Role
+from .events import Notify, Role, Trace
 from .ladder import climb
 from .model import MARGIN_S, Child, Phase, Pool, Stopping
 
@@ -62,6 +62,8 @@ def advance_stop(pool: Pool, now: float) -> None:
         pool.exit_code = _final_code(pool)
         took_s = round(now - pool.stopping.started_s, 3)
         pool.say("stop.done", code=int(pool.exit_code), took_s=took_s)
+        if pool.last_word:
+            pool.order(Trace(pool.last_word))
 
 
 def budget_s(pool: Pool) -> float:

@@ -2,6 +2,7 @@
 
 from redis import exceptions as redis_errors
 
+from arq._hints import password_hint
 from arq._refusals import passes
 from arq._servers import is_wrong_server
 
@@ -22,6 +23,11 @@ def redis_refusal(error: BaseException) -> str:
     said = any(word in str(error) for word in REFUSAL_WORDS)
     is_refusal = isinstance(error, REFUSALS) or (isinstance(error, redis_errors.RedisError) and said)
     return short(error) if is_refusal else ""
+
+
+def refusal_hint(error: BaseException, path: str) -> str:
+    """Which setting it is about."""
+    return f"{password_hint(error)}; see redis_settings of {path}"
 
 
 def is_redis_wrong(error: BaseException) -> bool:

@@ -235,7 +235,7 @@ def give_up_restarting(pool: Pool, now: float) -> None:
 
 def _last_word(pool: Pool, text: str) -> None:
     """Why it ends, for the person who reads the last lines."""
-    pool.order(Trace(f"arq-supervise: {text}"))
+    pool.last_word = pool.last_word or f"arq-supervise: {text}"
 
 
 def _note_tempfail(pool: Pool, slot: Slot, child: Child, now: float) -> None:

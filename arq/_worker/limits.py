@@ -75,6 +75,18 @@ def number(name: str, given: Any) -> int:
     return given
 
 
+def count_or_none(name: str, given: Any) -> Any:
+    """An option that must be a number, or None.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    found = to_seconds(given) if isinstance(given, timedelta) else given
+    if found is not None and math.isnan(_number(found)):
+        raise ValueError(f"{name} must be a number, not {given!r}")
+    return given
+
+
 def _number(given: Any) -> float:
     return given if isinstance(given, (int, float)) else math.nan
 

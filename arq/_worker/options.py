@@ -15,6 +15,7 @@ from uuid import uuid4
 from .._function import Function
 from .._keys import check_health_key, check_queue_name, health_key
 from .._pools import pool_of
+from .._redis_settings import settings_or_default
 from ..connections import ArqRedis, RedisSettings
 from ..constants import default_queue_name, expires_extra_ms
 from ..cron import CronJob
@@ -124,9 +125,10 @@ class WorkerOptions:
             queue_name = redis_pool.default_queue_name
         check_queue_name(queue_name)
         self.queue_name = queue_name
-        self.redis_settings = redis_settings or RedisSettings()
+        self.redis_settings = settings_or_default(redis_settings)
         self._given_pool = self._pool = redis_pool
         self.burst = burst
+        limits.count_or_none("max_burst_jobs", max_burst_jobs)
         self.max_burst_jobs = -1 if max_burst_jobs in (None, math.inf) else int(max_burst_jobs or 0)
         self.on_startup = on_startup
         self.on_shutdown = on_shutdown
@@ -140,8 +142,10 @@ class WorkerOptions:
         self.keep_result_s = limits.seconds_or_inf("keep_result", keep_result)
         self.keep_result_forever = keep_result_forever
         self.poll_delay_s = limits.seconds("poll_delay", poll_delay)
-        self.queue_read_limit = queue_read_limit or max(max_jobs * 5, 100)
-        self.max_tries = max_tries
+        self.queue_read_limit = limits.count_or_none("queue_read_limit", queue_read_limit) or max(
+            max_jobs * 5, 100
+        )
+        self.max_tries = limits.count_or_none("max_tries", max_tries)
         self.health_check_interval = limits.seconds("health_check_interval", health_check_interval)
         self.health_check_key = health_check_key or health_key(queue_name)
         check_health_key(self.health_check_key, queue_name)
