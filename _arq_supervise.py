@@ -1,25 +1,80 @@
-"""The console script `arq-supervise`. Belongs to no package: what comes first here must not wait for an import."""
+"""The console scripts. Belongs to no package: it finds out whether `arq` and `supervisor` are the ones that it came
+with, and what comes first in `main` must not wait for an import.
+"""
 
+import os
 import sys
-from importlib import import_module
+from importlib.util import find_spec
+from typing import NoReturn
 
 USAGE = 2
-WRONG_PACKAGE = (
-    "arq-supervise: the installed package 'supervisor' is not the one that came with arq (supervisord uses the same"
-    " name); uninstall supervisord from this environment, then install arq again\n"
+HERE = os.path.dirname(os.path.abspath(__file__))
+# package -> a file or folder that only ours has
+MARKS = {"supervisor": "arq-supervise.service", "arq": "lua"}
+ANOTHER_SUPERVISOR = (
+    "the installed package 'supervisor' is not the one that came with arq (supervisord uses the same name);"
+    " uninstall supervisord from this environment, then install arq again; found: "
 )
 
 
 def main() -> None:
-    """Run `arq-supervise`; exit code 2 and one line when another project's `supervisor` is in the way."""
+    """Run `arq-supervise`; exit code 2 and one line when a package of ours is not what is found under its name."""
+    _require_own("arq-supervise", "supervisor")
+    _require_own("arq-supervise", "arq")
     try:
-        if not getattr(import_module("supervisor"), "ARQ_SUPERVISE", False):
-            raise ImportError("supervisor")
-        import_module("supervisor.early").stop_at_once_until_ready_to_stop()
-        cli = import_module("supervisor.cli").cli
-    except ImportError as error:
+        import supervisor
+
+        if not getattr(supervisor, "ARQ_SUPERVISE", False):
+            raise ImportError(name="supervisor")
+        from supervisor.early import stop_at_once_until_ready_to_stop
+
+        stop_at_once_until_ready_to_stop()
+        from supervisor.cli import cli
+    except ImportError as error:  # two projects have written into one folder
         if not (error.name or "supervisor").startswith("supervisor"):
             raise
-        sys.stderr.write(WRONG_PACKAGE)
-        sys.exit(USAGE)
+        _leave("arq-supervise", ANOTHER_SUPERVISOR + os.path.join(HERE, "supervisor"))
     cli(prog_name="arq-supervise")
+
+
+def arq() -> None:
+    """Run `arq`, with the same exception."""
+    _require_own("arq", "arq")
+    from arq.cli import cli
+
+    cli()
+
+
+def _require_own(command: str, package: str) -> None:
+    trouble = in_the_way(package)
+    if trouble:
+        _leave(command, trouble)
+
+
+def _leave(command: str, trouble: str) -> NoReturn:
+    sys.stderr.write(f"{command}: {trouble}\n")
+    sys.exit(USAGE)
+
+
+def in_the_way(package: str) -> str:
+    """What is wrong about where `package` is found; nothing of it is run for that. "" if it is ours."""
+    spec = find_spec(package)
+    if spec is None:
+        return f"the package {package!r} is not installed: install arq again"
+    folders = spec.submodule_search_locations
+    if folders is None:
+        return _foreign(package, spec.origin or package)
+    # what is in no folder of the disk (a zip file, a frozen program) has been put together on purpose
+    for folder in filter(os.path.isdir, folders):
+        if not os.path.exists(os.path.join(folder, MARKS[package])):
+            return ANOTHER_SUPERVISOR + folder if package == "supervisor" else _foreign(package, folder)
+    return ""
+
+
+def _foreign(package: str, place: str) -> str:
+    if os.path.dirname(os.path.abspath(place)) == HERE:
+        return f"{place} is not the package {package!r} that arq-supervise came with: install arq again"
+    return (
+        f"{place} is in the way of the package {package!r} that arq brings: give it another name, or take its folder"
+        " off the Python path (PYTHONPATH, working directory)"
+    )

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import logging
 import os
+import sys
 from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
@@ -146,7 +147,11 @@ def import_string(dotted_path: str) -> Any:
         ImportError: the path has no module part, the module can't be found, or it has no such attribute.
     """
     module_path, name = split_path(dotted_path)
-    module = importlib.import_module(module_path)
+    try:
+        module = importlib.import_module(module_path)
+    except ModuleNotFoundError as exc:
+        exc.msg += _not_looked_at(module_path)
+        raise
     found: Any = module
     for part in name.split("."):
         try:
@@ -154,7 +159,10 @@ def import_string(dotted_path: str) -> Any:
         except AttributeError as exc:
             submodule = _submodule(found, part)
             if submodule is None:
-                raise ImportError(f'Module "{module_path}" does not define a "{name}" attribute') from exc
+                where = _not_looked_at(module_path)
+                raise ImportError(
+                    f'Module "{module_path}" does not define a "{name}" attribute{where}'
+                ) from exc
             found = submodule
     return found
 
@@ -170,6 +178,17 @@ def _submodule(module: Any, name: str) -> Any:
         if exc.name != full_name:
             raise
         return None
+
+
+def _not_looked_at(module_path: str) -> str:
+    """What to know when the working directory has a module of this name, and another one was found; else ""."""
+    root = module_path.partition(".")[0]
+    file = getattr(sys.modules.get(root), "__file__", None)
+    for name in (f"{root}.py", root):
+        own = os.path.abspath(name)
+        if file and os.path.exists(own) and not os.path.abspath(file).startswith(own):
+            return f"; {own} is not looked at, the name {root!r} belongs to {file}: give it another name"
+    return ""
 
 
 def split_path(dotted_path: str) -> tuple[str, str]:

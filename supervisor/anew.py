@@ -8,12 +8,13 @@ pages of its own.
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NoReturn
 
 from .childenv import Brief
 from .events import Role
-from .interpreter import executable, options
+from .interpreter import ORDERS, executable, is_frozen, options
 from .options import Options
 from .signals import PARENT_SIGNALS
 from .spawn import Pipes, be_child
@@ -63,17 +64,27 @@ def start_anew(role: Role, brief: Brief, pipes: Pipes) -> int:
 
 
 def _spawn(orders: list[str]) -> int:
-    program = executable()
-    words = [program, *options(), "-c", BOOT, repr(sys.path), *orders]
-    return os.posix_spawn(program, words, os.environ, setsigmask=PARENT_SIGNALS)
+    program, environ = executable(), dict(os.environ)
+    if is_frozen():  # it can be started in one way only, which leads to `resume`
+        environ[ORDERS] = " ".join(orders)
+        words = [program, *sys.orig_argv[1:]]
+    else:
+        words = [program, *options(), "-c", BOOT, repr(sys.path), *orders]
+    return os.posix_spawn(program, words, environ, setsigmask=PARENT_SIGNALS)
 
 
-def main() -> None:
-    """In the new interpreter."""
+def resume() -> NoReturn:
+    """In a frozen program that was started again: be the child that its orders make it."""
+    main(os.environ.pop(ORDERS).split())
+
+
+def main(orders: Sequence[str] = ()) -> NoReturn:
+    """In the new interpreter, which has its orders in its arguments if not from `resume`."""
     from .bodies import BODIES
 
-    role = Role(sys.argv[1])
-    brief_fd, *fds = map(int, sys.argv[2:])
+    role_name, *numbers = orders or sys.argv[1:]
+    role = Role(role_name)
+    brief_fd, *fds = map(int, numbers)
     brief = read_brief(os.read(brief_fd, LONGEST_BRIEF_BYTES))
     os.close(brief_fd)
     for fd in fds:  # they came through one exec, and go through no other

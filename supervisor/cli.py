@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from .codes import ExitCode
 from .cpus import usable_cpus
+from .interpreter import ORDERS, is_frozen
 from .options import START_METHODS, OptionError, Options
 from .questions import (
     BELONGS_TO,
@@ -40,7 +41,11 @@ class OneLine(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Read the words of the command line."""
+        """Read the words of the command line, unless this is to be a child of the one that has read them."""
+        if ORDERS in os.environ and is_frozen():
+            from .anew import resume
+
+            resume()
         try:
             return super().make_context(info_name, args, parent, **extra)
         except click.NoSuchOption as error:

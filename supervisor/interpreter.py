@@ -19,6 +19,8 @@ ISOLATION = {"ignore_environment": "E", "no_user_site": "s", "safe_path": "P"}
 # what the interpreter itself adds to the list of -W
 OF_BYTES = {1: "default::BytesWarning", 2: "error::BytesWarning"}
 SCRIPT = b"#!"
+# environment of a frozen program that is started to be a child; nobody else ever sees it
+ORDERS = "_ARQ_SUPERVISE_ORDERS"
 
 
 def is_frozen() -> bool:

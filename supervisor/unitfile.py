@@ -21,6 +21,7 @@ import click
 from .answers import complain
 from .codes import ExitCode
 from .cpus import usable_cpus
+from .interpreter import is_frozen
 from .model import MARGIN_S
 from .options import OptionError, Options
 from .workdir import named_folder
@@ -113,7 +114,7 @@ def print_unit(settings: str, name: str, is_template: bool) -> str:
         kill_timeout_s=options.kill_timeout_s,
         boot_timeout_s=options.boot_timeout_s,
         boot_retries=options.boot_retries,
-        places=(sys.prefix, sys.base_prefix, os.path.realpath(sys.executable)),
+        places=_places(),
     )
     try:
         return render(unit, is_template)
@@ -218,12 +219,21 @@ def _quoted(word: str) -> str:
 
 
 def own_command() -> tuple[str, ...]:
-    """How this program is started: its script, or the interpreter and the module."""
+    """How this program is started: its script, or the interpreter and the module; a frozen one with its subcommands."""
+    if is_frozen():
+        context = click.get_current_context(silent=True)
+        return (os.path.abspath(sys.executable), *(context.command_path.split()[1:] if context else ()))
     beside = Path(sysconfig.get_path("scripts")) / "arq-supervise"
     for path in (Path(sys.argv[0]), beside):
         if path.name == "arq-supervise" and os.access(path, os.X_OK):
             return (os.path.abspath(path),)
     return (sys.executable, "-m", "supervisor")
+
+
+def _places() -> tuple[str, ...]:
+    """Where the program and its libraries are; a frozen one has them with it, or unpacks them where it runs."""
+    real = os.path.realpath(sys.executable)
+    return (real,) if is_frozen() else (sys.prefix, sys.base_prefix, real)
 
 
 def owner(directory: str, environ: Mapping[str, str]) -> tuple[str, str]:

@@ -266,3 +266,18 @@ def test_systemd_starts_no_such_program(path: str) -> None:
 def test_a_line_break_is_refused() -> None:
     with pytest.raises(ValueError, match="can not be written into a unit"):
         render(replace(EXAMPLE, directory="/srv/a\nUser=root"), is_template=False)
+
+
+def test_a_frozen_program_is_started_as_it_is(tmp_path: Path) -> None:
+    """With the subcommand that leads to ours, and without options of Python."""
+    (tmp_path / "shop.py").write_text("async def f(ctx): pass\nclass Settings: functions = [f]\n")
+    (tmp_path / "program.py").write_text(
+        "import click, sys\nsys.frozen = True\nsys.executable = '/opt/shop/shop'\nfrom supervisor.cli import cli\n"
+        "group = click.Group()\ngroup.add_command(cli, 'work')\ngroup()\n"
+    )
+    command = [sys.executable, "program.py", "work", "shop.Settings", "--print-unit"]
+    done = subprocess.run(
+        command, check=False, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert "\nExecStart=/opt/shop/shop work shop.Settings --name shop.Settings " in done.stdout, done.stderr
+    assert "\nExecReload=/opt/shop/shop work --ctl reload " in done.stdout

@@ -106,7 +106,7 @@ print(len(signal.pthread_sigmask(signal.SIG_BLOCK, [])), int(signal.getsignal(2)
 
 
 async def environment(ctx: Ctx) -> dict[str, str]:
-    names = ("ARQ_", "NOTIFY", "WATCHDOG", "LISTEN", "REDIS_DSN")
+    names = ("ARQ_", "_ARQ_", "NOTIFY", "WATCHDOG", "LISTEN", "REDIS_DSN")
     return {name: value for name, value in os.environ.items() if name.startswith(names)}
 
 

@@ -122,6 +122,20 @@ def test_a_tools_script_in_place_of_the_interpreter_is_not_started(pool: Pool, q
     assert pool.stop() == 0
 
 
+def test_a_frozen_program_is_started_again_as_it_was(pool: Pool, queue: Queue) -> None:
+    """`sys.executable` takes no options of Python then, and begins with the application's own code."""
+    (pool.directory / "frozen.py").write_text(
+        "import sys\nsys.frozen = True\nfrom _arq_supervise import main\nmain()\n"
+    )
+    pool.start("--procs", "1", *EXEC, script="frozen.py").ready()
+    assert queue.result(queue.put("echo", 1)) == 1
+    seen = queue.result(queue.put("environment"))
+    assert not [name for name in seen if name.startswith("_ARQ_")]
+    pool.kill(pool.workers()[0])
+    pool.wait_event("child.ready", n=2, role="worker")
+    assert pool.stop() == 0
+
+
 def test_what_was_set_up_before_our_code_has_its_exit_handler_run(pool: Pool) -> None:
     """A tracer that comes in by `sitecustomize` is the child's own, where the child has an interpreter of its own."""
     (pool.directory / "sitecustomize.py").write_text(
