@@ -59,13 +59,8 @@ class ControlServer:
         self._selector = selector
         self._clients: set[Client] = set()
         check_length(path)
-        prepare_directory(path.parent)
-        self._lock = LockFile(lock_path(path))
-        try:
-            self._listener, self._about = _listen(path)
-        except (OSError, TakenError):
-            self._lock.release()
-            raise
+        prepare_directory(path.parent, with_parents=True)
+        self._lock, self._listener, self._about = _take(path)
         self._spare_fd = -1
         self._deaf_since_s: float | None = None
         self._save_descriptor()
@@ -207,14 +202,30 @@ class ControlServer:
         if is_at(self._path, self._about):
             freshen(self._path)
             return was_there
-        listener, about = _listen(self._path)
+        self._replace(*_listen(self._path), now)
+        return False
+
+    def move(self, path: Path, now: float) -> None:
+        """Go on at another place: the directory of the old one has gone for good.
+
+        Raises:
+            TakenError: another supervisor has that place.
+            OSError: nothing can be made there.
+        """
+        check_length(path)
+        prepare_directory(path.parent)
+        lock, listener, about = _take(path)
+        self._lock.release()
+        self._path, self._lock = path, lock
+        self._replace(listener, about, now)
+
+    def _replace(self, listener: socket.socket, about: os.stat_result, now: float) -> None:
         self.accept(now)  # who is in the old line is served
         with suppress(KeyError, ValueError):
             self._selector.unregister(self._listener)
         self._listener.close()
         self._listener, self._about, self._deaf_since_s = listener, about, None
         self._selector.register(listener, selectors.EVENT_READ, self)
-        return False
 
     def close(self) -> None:
         """End: the socket file goes, if it is still ours."""
@@ -229,6 +240,16 @@ class ControlServer:
         if self._spare_fd >= 0:
             descriptors.close(self._spare_fd)
         self._lock.release()
+
+
+def _take(path: Path) -> tuple[LockFile, socket.socket, os.stat_result]:
+    """The lock of this place, and what `_listen` returns."""
+    lock = LockFile(lock_path(path))
+    try:
+        return lock, *_listen(path)
+    except (OSError, TakenError):
+        lock.release()
+        raise
 
 
 def _listen(path: Path) -> tuple[socket.socket, os.stat_result]:

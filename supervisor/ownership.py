@@ -3,13 +3,14 @@
 import os
 import selectors
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from .control import ControlServer
 from .locks import ANOTHER_NAME, LockFile, TakenError
 from .logs import Journal
 from .options import Options
-from .paths import control_path, places
+from .paths import SUFFIX, control_path, directories, places
 from .trust import UnsafeDirectoryError, answers, is_own
 
 LOOK_EVERY_S = 0.5
@@ -71,10 +72,23 @@ class Ownership:
             return
         self._looked_s = now
         if self.control is not None:
-            control = self.control
-            self._see("control", lambda: control.look(now))
+            self._see("control", lambda: self._look_at_control(now))
         if self._pid_file is not None:
             self._see("pidfile", self._pid_file.look)
+
+    def _look_at_control(self, now: float) -> bool:
+        """The directory of a session goes when its user logs out: there are others."""
+        assert self.control is not None
+        try:
+            return self.control.look(now)
+        except FileNotFoundError:
+            if self._options.control:
+                raise
+            for directory in directories(os.environ):
+                with suppress(OSError):
+                    self.control.move(directory / f"{self._options.name}{SUFFIX}", now)
+                    return False
+            raise
 
     def _see(self, what: str, look: Callable[[], bool]) -> None:
         try:

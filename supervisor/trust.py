@@ -48,13 +48,13 @@ def _is_for_all(directory: Path) -> bool:
     return bool(os.stat(directory).st_mode & stat.S_IWOTH)
 
 
-def prepare_directory(directory: Path) -> None:
+def prepare_directory(directory: Path, with_parents: bool = False) -> None:
     """Make it if need be, for us alone.
 
     Raises:
         OSError: it can not be made, or others could replace what is in it.
     """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, parents=with_parents, exist_ok=True)
     require_safe(directory, own())
 
 

@@ -74,16 +74,43 @@ def home() -> Iterator[Path]:
         yield Path(path)
 
 
+def prepare(pool: Pool, home: Path, script: str) -> str:
+    """A command for which all places are in `home`; returns the name of a pool."""
+    places = (
+        "paths.SESSIONS, paths.SERVICES, paths.TEMPORARY = (home / name for name in ('', 'services', 'tmp'))"
+    )
+    (home / "tmp").mkdir()
+    (pool.directory / script).write_text(
+        f"from pathlib import Path\nfrom supervisor import paths\nhome = Path('{home}')\n{places}\n"
+        "from _arq_supervise import main\nmain()\n"
+    )
+    return f"t{pool.mark[:8]}"
+
+
+def test_the_session_of_a_pool_ends(pool: Pool, home: Path) -> None:
+    """Its directory goes at the logout; whoever asks finds the pool all the same."""
+    script = "in_this_home.py"
+    name = prepare(pool, home, script)
+    session = home / str(os.geteuid())
+    session.mkdir(mode=0o700)
+    options = ("--procs", "1", "--name", name, "--control", "")
+    pool.start(*options, script=script, XDG_RUNTIME_DIR=str(session), RUNTIME_DIRECTORY="").ready()
+    shutil.rmtree(session)
+    pool.wait_event("control.anew")
+    for environ in ({}, {"XDG_RUNTIME_DIR": str(session)}):
+        assert started(pool, script, name, environ, "--check", "--local").returncode == 0
+        session.mkdir(mode=0o700, exist_ok=True)  # the next login
+        assert started(pool, script, name, environ).returncode == ExitCode.TAKEN
+    assert not session.exists() or not list((session / "arq-supervise").glob("*"))
+    assert pool.stop() == 0
+    assert not list((home / "tmp").rglob("*.*"))
+
+
 @pytest.mark.parametrize("first", ["XDG_RUNTIME_DIR", "RUNTIME_DIRECTORY", ""])
 def test_the_same_pool_in_another_session(pool: Pool, home: Path, first: str) -> None:
     """A shell after ssh has XDG_RUNTIME_DIR, cron has not."""
     script = "in_this_home.py"
-    (pool.directory / script).write_text(
-        "import supervisor.paths\nfrom pathlib import Path\n"
-        f"supervisor.paths.SESSIONS = Path('{home}')\nsupervisor.paths.SERVICES = Path('{home}/services')\n"
-        "from _arq_supervise import main\nmain()\n"
-    )
-    name = f"t{pool.mark[:8]}"
+    name = prepare(pool, home, script)
     environ = {"XDG_RUNTIME_DIR": f"{home}/{os.geteuid()}", "RUNTIME_DIRECTORY": f"{home}/services/{name}"}
     runtime, session = (
         environ[key] if key == first else "" for key in ("RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR")
