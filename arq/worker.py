@@ -18,7 +18,6 @@ from ._exits import run_to_end
 from ._function import Function, func
 from ._keys import health_key
 from ._names import elsewhere
-from ._pools import forget_dead
 from ._refusals import blames_item, passes
 from ._salvage import is_unread
 from ._servers import is_refusal
@@ -156,7 +155,7 @@ class Worker(Waiting, Stopping):
     async def _open(self) -> None:
         if self._pool is None:
             self._pool = await self._connect() if self._given_pool is None else self._given_pool
-        forget_dead(self.pool.connection_pool)  # of the loop of an earlier run
+        self._forget_dead_loop()
         self._all_is_due()
         self._activity = asyncio.Event()  # the loop may be another one than the last time
         self._more = True

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from time import monotonic
 from typing import Any, cast
 
 from .._link import Link
+from .._pools import forget_dead
 from .._scripts import ClaimedJob, Ending
 from ..connections import ArqRedis
 from ..constants import keep_cronjob_progress
@@ -193,6 +195,20 @@ class WorkerState(WorkerOptions):
 
     def _lease_ms(self) -> int:
         return to_ms(_SUPERVISED_LEASE_S if self.supervised else self.in_progress_timeout_s)
+
+    def _forget_dead_loop(self) -> None:
+        """Let go of what belongs to an event loop that was closed under the worker: nothing there goes on or ends."""
+        if self._pool is not None:
+            forget_dead(self._pool.connection_pool)
+        for job_id, task in list(self.tasks.items()):
+            if task.get_loop().is_closed():
+                del self.tasks[job_id]
+        flush = self._flush_task
+        if flush is not None and flush.get_loop().is_closed():
+            self._flush_task = None
+            if (body := flush.get_coro()) is not None:
+                with suppress(RuntimeError):  # it may want to close something by way of that loop
+                    body.close()  # so it puts back what it was about to write
 
     def _wake_up(self) -> None:
         """Something is to be written: by the main loop, or by a task of its own where that does not run."""

@@ -13,7 +13,6 @@ from redis.exceptions import RedisError
 
 from .._ask import ask
 from .._link import REPLY_TIMEOUT_S
-from .._pools import forget_dead
 from .._refusals import passes
 from .._servers import is_refusal
 from . import report
@@ -216,7 +215,7 @@ class Stopping(Overridable):
         self._stopping = self._draining = False
 
     async def _let_go(self) -> None:
-        forget_dead(self.pool.connection_pool)
+        self._forget_dead_loop()
         await self._stop_listening()
         await self._cancelled_jobs_end()
         self._standstills.stop()
