@@ -156,9 +156,11 @@ class Crashes(NamedTuple):
 
 def read_crashes(note: bytes) -> Crashes | None:
     """What `include/crashes.lua` writes; None for anything else."""
-    level, _, rest = note.decode(errors="replace").partition(" ")
+    halves, _, rest = note.decode(errors="replace").partition(" ")
     blamed, _, cause = rest.partition(" ")
-    return Crashes(int(level), int(blamed), cause) if level.isdecimal() and blamed.isdecimal() else None
+    if not (halves.isdecimal() and blamed.isdecimal()) or int(halves) < 2:
+        return None
+    return Crashes(int(halves) // 2, int(blamed), cause)
 
 
 class ClaimedJob(NamedTuple):

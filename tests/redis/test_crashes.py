@@ -101,6 +101,28 @@ async def test_of_two_that_were_suspected_equally_often_nobody_is_blamed(arq_red
     assert await note(arq_redis, "a") == await note(arq_redis, "b") == (4, 0, "signal 9")
 
 
+async def test_one_that_has_run_for_a_while_is_less_likely(arq_redis: ArqRedis) -> None:
+    """The long jobs of a process are not all tried alone because of a new one that kills it."""
+    await enqueue(arq_redis, *"abc")
+    await die(arq_redis, *"ab")
+    for expected in (1, 2, 2, 3):
+        for job_id in "abc":
+            assert ids(await claim(arq_redis, "w", job_ids=[job_id])) == [job_id]
+        for job_id in "ab":  # they have been running for a minute
+            found: Any = await arq_redis.hget("arq:claims:w", job_id)
+            before, lapse, stamp, queue = found.decode().split(" ", 3)
+            await arq_redis.hset(
+                "arq:claims:w", job_id, f"{before} {lapse} {int(stamp) - 60_000_000} {queue}"
+            )
+        await _leases.release(arq_redis, "w", Why.DIED, "signal 9")
+        for job_id in "ab":
+            known = await note(arq_redis, job_id)
+            assert known is not None
+            assert known.level == expected
+    assert await note(arq_redis, "c") == (4, 1, "signal 9")
+    assert await count(arq_redis, "a") == (5, 5)
+
+
 async def test_a_shutdown_is_no_crash(arq_redis: ArqRedis) -> None:
     await enqueue(arq_redis, *"ab")
     await claim(arq_redis, "w")

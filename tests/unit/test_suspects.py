@@ -143,11 +143,12 @@ def test_whatever_happens_a_worker_comes_back_to_all_its_places(
 @pytest.mark.parametrize(
     ("note", "expected"),
     [
-        (b"2 1 signal 9", Crashes(2, 1, "signal 9")),
-        (b"1 0 ", Crashes(1, 0, "")),
+        (b"4 1 signal 9", Crashes(2, 1, "signal 9")),
+        (b"3 0 ", Crashes(1, 0, "")),
+        (b"1 0 x", None),
         (b"", None),
         (b"x y z", None),
-        ("٢ 1 x".encode(), Crashes(2, 1, "x")),
+        ("٢ 1 x".encode(), Crashes(1, 1, "x")),
         (b"\xff\xfe", None),
     ],
 )

@@ -28,7 +28,7 @@ local function leave(id, key, owner)
 end
 
 local function is_admitted(id, crashes)
-  local level = recall_crashes(crashes)
+  local level = level_of(recall_crashes(crashes))
   if level == 0 then -- nothing that we have written
     return true
   end

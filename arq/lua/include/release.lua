@@ -6,10 +6,10 @@
 local function release_worker(leases, worker, why, retry_ttl_s, detail)
   local claims = CLAIMS .. worker
   local held = all_of(claims)
-  local released, queues = {}, {}
+  local released, stamps, queues = {}, {}, {}
   for i = 1, #held, 2 do
     local id = held[i]
-    local score, _, _, queue = recall(held[i + 1])
+    local score, _, stamp, queue = recall(held[i + 1])
     if is_held_by(worker, id, text_at(LOCK .. id), held[i + 1]) then
       redis.call('DEL', LOCK .. id)
       if queue then
@@ -22,6 +22,7 @@ local function release_worker(leases, worker, why, retry_ttl_s, detail)
         forgive(id, retry_ttl_s, detail)
       end
       released[#released + 1] = id
+      stamps[#released] = stamp
     end
   end
   redis.call('DEL', claims, EPOCH .. worker) -- no member: all its claims are refused from now on
@@ -34,7 +35,7 @@ local function release_worker(leases, worker, why, retry_ttl_s, detail)
   end
   local culprit, was_suspected = '', false
   if why == 'died' then
-    culprit, was_suspected = blame(released, detail, retry_ttl_s)
+    culprit, was_suspected = blame(released, stamps, detail, retry_ttl_s)
   end
   return {released, culprit, was_suspected and 1 or 0}
 end
