@@ -50,7 +50,7 @@ class BeatLine:
         """A message that matters: waits a little for room. Not for the running loop."""
         data, self._rest = self._rest + encode(kind, **body), b""
         while data and self._fd >= 0:
-            if not select.select([], [self._fd], [], WRITE_S)[1]:
+            if not _has_room(self._fd):
                 return
             written = self._write(data)
             if written < 0:
@@ -66,6 +66,13 @@ class BeatLine:
         except OSError:
             self.on_broken()
             return -1
+
+
+def _has_room(fd: int) -> bool:
+    """Wait for it, a little. Not with select(): in a large pool there are descriptors that it can't take."""
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    return bool(poll.poll(WRITE_S * 1000))
 
 
 async def beat(line: BeatLine, period_s: float, content: Callable[[], dict[str, Any]]) -> None:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from .cgroups import CGROUP, MEMBERSHIP, groups
 
+LEAST_AT_ONCE, STARTS_A_CPU = 8, 4
+LEAST_CROWD, CROWD_A_CPU = 32, 8
+
 
 def usable_cpus(root: Path = CGROUP, membership: Path = MEMBERSHIP) -> int:
     """At least 1. `root` is where control groups are mounted."""
@@ -15,6 +18,16 @@ def usable_cpus(root: Path = CGROUP, membership: Path = MEMBERSHIP) -> int:
         allowed = os.cpu_count() or 1
     quota = cpu_quota(root, membership)
     return max(1, allowed if quota is None else min(allowed, math.ceil(quota)))
+
+
+def starts_at_once(cpus: int | None = None) -> int:
+    """How many workers may be starting at the same time: their start is work for a CPU, with some waiting in it."""
+    return max(LEAST_AT_ONCE, STARTS_A_CPU * (cpus or usable_cpus()))
+
+
+def is_crowd(procs: int, cpus: int) -> bool:
+    """Are these so many processes that the machine is not likely to be meant?"""
+    return procs > max(LEAST_CROWD, CROWD_A_CPU * cpus)
 
 
 def cpu_quota(root: Path, membership: Path = MEMBERSHIP) -> float | None:

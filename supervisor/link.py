@@ -17,6 +17,8 @@ from .events import (
     Fatal,
     Held,
     MetricsState,
+    Outgoing,
+    Pick,
     QueueState,
     Ready,
     RedisState,
@@ -25,7 +27,7 @@ from .events import (
     Report,
     Role,
 )
-from .messages import Decoder, Message
+from .messages import Decoder, Message, encode
 from .spawn import Pipes
 
 READ_BYTES = 65536
@@ -107,6 +109,13 @@ class Link:
         self._unsent = data
         self._flush()
         return True
+
+    def tell(self, order: Outgoing | Pick) -> None:
+        """What a worker is told in words."""
+        if isinstance(order, Pick):
+            self.add(encode("pick", allowed=order.is_allowed))
+        else:
+            self.add(encode("outgoing", cohort=order.cohort, outgoing=order.outgoing))
 
     def add(self, data: bytes) -> None:
         """Write a line to the child behind those that it has not taken yet."""

@@ -47,10 +47,18 @@ from .stop import (
 class Machine:
     """Decides everything about one pool.
 
-    `spread` returns numbers in [0, 1) for jitter; `incarnation` is a name that no other run of any pool has.
+    `spread` returns numbers in [0, 1) for jitter; `incarnation` is a name that no other run of any pool has;
+    `starts_at_once` is how many workers may be starting at the same time.
     """
 
-    def __init__(self, options: Options, spread: Callable[[], float], incarnation: str = "") -> None:
+    def __init__(
+        self,
+        options: Options,
+        spread: Callable[[], float],
+        incarnation: str = "",
+        starts_at_once: int = MOST_PROCS,
+    ) -> None:
+        self._starts_at_once = starts_at_once
         self._now = 0.0
         limit = RestartLimit(options.restarts_allowed, options.restart_window_s)
         self.pool = Pool(options, spread, limit, target=options.procs, incarnation=incarnation)
@@ -76,8 +84,11 @@ class Machine:
         self.pool.started_s = now
         return self.handle(Tick(), now)
 
-    def handle(self, event: Event, now: float) -> list[Command]:
-        """What follows from this event at this time (monotonic seconds, never less than before)."""
+    def handle(self, event: Event, now: float, *, is_last: bool = True) -> list[Command]:
+        """What follows from this event at this time (monotonic seconds, never less than before).
+
+        With many workers it is cheaper to look at all of them once, after the last of several events.
+        """
         if self.done:
             return []
         self.pool.orders = []
@@ -93,7 +104,8 @@ class Machine:
             event, Tick
         ):  # only when everything that was said before is heard: silence must be real
             self._pass_deadlines(now)
-        self._reconcile(now)
+        if is_last:
+            self._reconcile(now)
         return self.pool.orders
 
     def deadline(self) -> float | None:
@@ -257,15 +269,22 @@ class Machine:
             rollout.finish_restart(pool, now)
             rollout.begin_wanted(pool, now)
             generation = rollout.generation_of_newcomers(pool)
-            for slot in list(pool.all_slots()):
-                if self._wants_child(slot) and now >= slot.not_before_s:
-                    slot.child = self._fork(slot, generation, now)
+            self._fill_slots(generation, now)
             rollout.look_for_old(pool, now)
             rollout.advance(pool, now, lambda slot, generation: self._fork(slot, generation, now))
             self._say_ready()
         if pool.stopping is not None:
             advance_stop(pool, now)
         keep_patience(pool, now)
+
+    def _fill_slots(self, generation: int, now: float) -> None:
+        """Start whom there should be; a machine that starts too many at once gets nowhere with any of them."""
+        starting = sum(child.phase is Phase.BOOTING for child in self.pool.workers())
+        for slot in list(self.pool.all_slots()):
+            has_turn = slot.role is not Role.WORKER or starting < self._starts_at_once
+            if has_turn and self._wants_child(slot) and now >= slot.not_before_s:
+                slot.child = self._fork(slot, generation, now)
+                starting += slot.role is Role.WORKER
 
     def _wants_child(self, slot: Slot) -> bool:
         """Is it this slot's turn? Redis first, then one worker alone: its failure is everybody's."""

@@ -20,6 +20,7 @@ from .cgroups import oom_kills
 from .childenv import make_brief
 from .codes import ExitCode
 from .control import Client, ControlServer
+from .cpus import starts_at_once
 from .desk import Desk
 from .events import (
     Amnesty,
@@ -47,7 +48,6 @@ from .link import Link
 from .locks import TakenError
 from .logs import Journal, lost_lines
 from .machine import Machine
-from .messages import encode
 from .notify import Notifier
 from .options import Options
 from .outlet import Outlet
@@ -56,7 +56,7 @@ from .paths import host_name
 from .process import Processes
 from .signals import SignalPipe, event_of
 from .spawn import errno_name, hold_standard_descriptors
-from .start_record import say_hup_ignored, say_start
+from .start_record import say_hup_ignored, say_start, warn_of_crowd
 from .starter import Starter
 from .status import take_status
 from .terminal import Terminal
@@ -78,7 +78,7 @@ class Parent:
         hold_standard_descriptors()
         adopt_orphans()
         self._options = options
-        self._machine = Machine(options, random.random, secrets.token_hex(4))
+        self._machine = Machine(options, random.random, secrets.token_hex(4), starts_at_once())
         self._notifier = Notifier(os.environ, os.getpid())
         self._headline = Headline()
         self._outlet = Outlet(lost_lines(options.name, options.log_format))
@@ -147,6 +147,7 @@ class Parent:
     def _run(self) -> int:
         try:
             say_start(self._journal, self._machine.pool, self._starter.method, self._redis[0])
+            warn_of_crowd(self._journal, self._options.procs)
             if self._signals.ignores_hup:
                 say_hup_ignored(self._journal)
             self._perform(self._machine.start(time.monotonic()))
@@ -218,7 +219,10 @@ class Parent:
         return turn_s if deadline is None else min(turn_s, max(0.0, deadline - time.monotonic()))
 
     def _feed(self, event: Event) -> None:
-        self._perform(self._machine.handle(event, time.monotonic()))
+        is_last = (
+            getattr(event, "key", None) is None
+        )  # what one child says can wait for the Tick that ends the turn
+        self._perform(self._machine.handle(event, time.monotonic(), is_last=is_last))
 
     def _take_signals(self) -> None:
         for number in self._signals.drain():
@@ -324,7 +328,7 @@ class Parent:
         link = self._links.get(order.key)
         if not isinstance(order, Kill):
             if link is not None:
-                link.add(_line_of(order))
+                link.tell(order)
             return
         if link is not None and link.role is Role.STEWARD:
             self._briefing.is_stale = True  # it acts on the last roster when it is told to end
@@ -334,10 +338,3 @@ class Parent:
     def _answer_reload(self, done: ReloadDone) -> None:
         if self._desk is not None:
             self._desk.reload_done(done)
-
-
-def _line_of(order: Outgoing | Pick) -> bytes:
-    """What a worker is told in words."""
-    if isinstance(order, Pick):
-        return encode("pick", allowed=order.is_allowed)
-    return encode("outgoing", cohort=order.cohort, outgoing=order.outgoing)

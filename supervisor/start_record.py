@@ -5,6 +5,7 @@ import sys
 
 from arq.version import VERSION
 
+from .cpus import is_crowd, usable_cpus
 from .logs import Journal
 from .model import Pool
 from .stop import budget_s
@@ -31,3 +32,11 @@ def say_hup_ignored(journal: Journal) -> None:
     """SIGHUP was ignored when we were started."""
     fields = {"signal": "SIGHUP", "because": "nohup", "instead": "--ctl reload"}
     journal.say("info", "signal.ignored", fields)
+
+
+def warn_of_crowd(journal: Journal, procs: int) -> None:
+    """Many more processes than the machine has CPUs for: a slip, mostly."""
+    cpus = usable_cpus()
+    if is_crowd(procs, cpus):
+        why = "each process costs memory and a share of the CPUs; max_jobs lets one process run many jobs"
+        journal.say("warning", "procs.many", {"procs": procs, "cpus": cpus, "why": why})

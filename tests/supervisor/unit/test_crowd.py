@@ -1,0 +1,77 @@
+"""More workers than the machine can start at once, and more descriptors than select() can take."""
+
+import fcntl
+import os
+import resource
+from collections.abc import Iterator
+
+import pytest
+
+from supervisor.beat import BeatLine
+from supervisor.cpus import is_crowd, starts_at_once
+from supervisor.events import Beat, Fork, Forked, Ready, Report, Role, Tick
+from supervisor.machine import Machine
+from supervisor.messages import Decoder
+from supervisor.options import Options
+
+
+def forks(orders: list[object]) -> list[Fork]:
+    return [order for order in orders if isinstance(order, Fork) and order.role is Role.WORKER]
+
+
+def test_no_more_than_so_many_workers_are_starting() -> None:
+    machine = Machine(Options("app.S", procs=20), lambda: 0.5, "x", 3)
+    starting = [order.key for order in forks(list(machine.start(0.0)))]
+    most = begun = len(starting)
+    for second in range(1, 50):
+        orders = [*machine.handle(Tick(), second)]
+        if starting:
+            key = starting.pop(0)
+            orders += machine.handle(Forked(key, 100 + key, f"w{key}"), second)
+            orders += machine.handle(Ready(key, Report()), second)
+        new = [order.key for order in forks(list(orders))]
+        starting += new
+        begun, most = begun + len(new), max(most, len(starting))
+    assert (begun, most) == (20, 3)
+
+
+def test_a_beat_need_not_make_the_machine_look_at_everybody() -> None:
+    machine = Machine(Options("app.S", procs=2, max_jobs_per_child=1), lambda: 0.5, "x")
+    (first,) = forks(list(machine.start(0.0)))
+    machine.handle(Forked(first.key, 1, "w"), 0.0)
+    machine.handle(Ready(first.key, Report()), 0.0)
+    child = machine.pool.children[first.key]
+    done = Beat(first.key, type(child.tally)(1, 0, 0, 0, 0))
+    assert machine.handle(done, 1.0, is_last=False) == []
+    assert any(getattr(order, "event", "") == "child.recycle" for order in machine.handle(Tick(), 1.0))
+
+
+@pytest.mark.parametrize(("cpus", "at_once"), [(1, 8), (2, 8), (16, 64)])
+def test_starts_at_once(cpus: int, at_once: int) -> None:
+    assert starts_at_once(cpus) == at_once
+
+
+def test_what_is_a_crowd() -> None:
+    assert not is_crowd(32, 1)
+    assert is_crowd(33, 1)
+    assert not is_crowd(128, 16)
+    assert is_crowd(1000, 16)
+
+
+@pytest.fixture
+def high_pipe() -> Iterator[tuple[int, int]]:
+    """A pipe whose writing end has a number that select() refuses."""
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[0] <= 1100:
+        pytest.skip("no such descriptor is allowed here")
+    read_fd, write_fd = os.pipe()
+    high_fd = fcntl.fcntl(write_fd, fcntl.F_DUPFD_CLOEXEC, 1100)
+    os.close(write_fd)
+    yield read_fd, high_fd
+    os.close(read_fd)
+    os.close(high_fd)
+
+
+def test_a_line_with_a_high_number(high_pipe: tuple[int, int]) -> None:
+    BeatLine(high_pipe[1]).send_surely("bye", reason="stop")
+    (message,) = Decoder().feed(os.read(high_pipe[0], 1000))
+    assert message.text("reason") == "stop"
