@@ -24,6 +24,19 @@ Value = TypeVar("Value")
 _RAISE = {dis.opmap[name] for name in ("RAISE_VARARGS", "RERAISE") if name in dis.opmap}
 
 
+#: How many forks lie between this process and the one that has imported this module: a copy has one more.
+forks = 0
+
+
+def _count_fork() -> None:
+    global forks  # noqa: PLW0603
+    forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_count_fork)
+
+
 def as_failure(exc: BaseException) -> Exception:
     """What a job raised, as something that a program which waits for the result may raise, too.
 

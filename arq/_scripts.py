@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from redis.exceptions import ConnectionError, ResponseError
 
 from ._ask import answers_to
+from ._crashes import Crashes, read_crashes
 from ._keys import (
     LEASES_KEY,
     OLD_LEASES_KEY,
@@ -138,29 +139,6 @@ def enqueue(queue_name: str, jobs: Iterable[NewJob], expires_extra_ms: float | N
     return Call(
         _ENQUEUE, (queue_name, wake_key(queue_name), lookers_key(queue_name), abort_jobs_ss), tuple(args)
     )
-
-
-class Crashes(NamedTuple):
-    """What is known of a job during whose runs processes died.
-
-    Attributes:
-        level: how often it was suspected of it, at least 1.
-        blamed: how often it was found guilty; only these starts count.
-        cause: how the last of these processes died, as `signal 9`.
-    """
-
-    level: int
-    blamed: int
-    cause: str
-
-
-def read_crashes(note: bytes) -> Crashes | None:
-    """What `include/crashes.lua` writes; None for anything else."""
-    halves, _, rest = note.decode(errors="replace").partition(" ")
-    blamed, _, cause = rest.partition(" ")
-    if not (halves.isdecimal() and blamed.isdecimal()) or int(halves) < 2:
-        return None
-    return Crashes(int(halves) // 2, int(blamed), cause)
 
 
 class ClaimedJob(NamedTuple):
@@ -297,22 +275,35 @@ def reclaim(worker_id: str, epoch: int, most_bytes: int = MOST_BYTES) -> Call:
 
 def read_jobs(answer: Any) -> tuple[list[ClaimedJob], list[Ending]]:
     """Claimed jobs as the scripts give them. And the endings that remove those whose ids are no text."""
-    jobs, nameless = [], []
-    for job_id, score, payload, job_try, interrupted, aborted, stamp, *more in answer:
+    jobs, nameless = list[ClaimedJob](), list[Ending]()
+    for row in answer:
         try:
+            job_id, score, payload, job_try, interrupted, aborted, stamp = row
             name = job_id.decode()
-        except UnicodeDecodeError:
-            nameless.append(Ending(job_id, stamp, "done"))
+        except ValueError:
+            _read_special(row, jobs, nameless)
             continue
-        left_out = payload if isinstance(payload, int) else 0
-        sent = None if left_out else payload or None
-        crashes = read_crashes(more[0]) if more else None
-        jobs.append(
-            ClaimedJob(
-                name, score_ms(score), sent, job_try, interrupted, aborted == 1, stamp, left_out, "", crashes
-            )
-        )
+        job = ClaimedJob(name, score_ms(score), payload, job_try, interrupted, aborted == 1, stamp)
+        jobs.append(job if payload and type(payload) is bytes else _without_payload(job))
     return jobs, nameless
+
+
+def _read_special(row: Any, jobs: list[ClaimedJob], nameless: list[Ending]) -> None:
+    """A job whose id is no text, or during whose runs processes died."""
+    try:
+        name = row[0].decode()
+    except UnicodeDecodeError:
+        nameless.append(Ending(row[0], row[6], "done"))
+        return
+    job = ClaimedJob(name, score_ms(row[1]), row[2], row[3], row[4], row[5] == 1, row[6])
+    jobs.append(_without_payload(job._replace(crashes=read_crashes(row[7]))))
+
+
+def _without_payload(job: ClaimedJob) -> ClaimedJob:
+    """A job whose payload may have expired, or was too large to be sent along: its size stands there."""
+    sent: Any = job.payload
+    size = sent if isinstance(sent, int) else 0
+    return job._replace(payload=None if size else sent or None, left_out=size)
 
 
 def score_ms(text: bytes) -> int:

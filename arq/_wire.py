@@ -57,6 +57,8 @@ def serialize_job(
 
 def _dump(data: dict[str, Any], serializer: Serializer | None) -> bytes:
     payload: Any = (serializer or pickle.dumps)(data)
+    if payload and type(payload) is bytes:
+        return payload
     if isinstance(payload, str):  # json.dumps
         payload = payload.encode()
     elif isinstance(payload, bytearray | memoryview):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -203,7 +203,7 @@ def ending(
     outcome: Outcome,
     defaults: Defaults,
     queue_name: str,
-    hold_cron_s: float,
+    hold_cron_s: Callable[[], float],
     serializer: Serializer | None,
     deserializer: Deserializer | None = None,
 ) -> Ending:
@@ -215,7 +215,11 @@ def ending(
         if (leave := outcome.leave) is not None:
             return Ending(job_id, stamp, "unbegun", leave.due_ms or "", leave.name, leave.leave_ms)
         return Ending(job_id, stamp, "again", when, attempt.job_try, int(outcome.interrupted))
-    hold_ms = to_ms(hold_cron_s) if _is_tick(attempt) else ""
+    job = attempt.job
+    started_once = job.job_try == 1 and not job.interrupted and job.crashes is None
+    hold_ms: int | str = "once" if started_once else ""
+    if isinstance(attempt.function, CronJob) and _is_tick(attempt):
+        hold_ms = to_ms(hold_cron_s())
     keep_ms = _keep_result_ms(attempt, defaults)
     if keep_ms == 0:
         return Ending(job_id, stamp, "done", "", "", hold_ms)

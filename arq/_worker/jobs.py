@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import os
 from collections.abc import Coroutine
 from time import monotonic
+from types import MethodType
 from typing import Any
 
+from .. import _exits
 from .._ask import ask
 from .._exits import as_failure, asks_to_stop, end_copy
 from .._keys import in_progress_key
@@ -33,6 +34,7 @@ class JobRunner(Writing, Quarantine):
     def _start_state(self) -> None:
         super()._start_state()
         self._unread = Unread()
+        self._plain_ends = tuple(MethodType(method, self) for method in (FINISH_JOB, FINISH_FAILED_JOB))
         #: by their seconds; as many as there are different time limits
         self._time_limits: dict[float, TimeLimit] = {}
 
@@ -248,7 +250,7 @@ class JobRunner(Writing, Quarantine):
             ended = await run.watch(body, task, limit, functools.partial(self._who_cancelled, job_id))
             return ended
         finally:
-            if os.getpid() != self._named_in_pid:
+            if _exits.forks != self._forks:
                 end_copy(None if ended is None else ended.raised)
             del self.job_tasks[job_id], self._names[job_id]
             self.aborting_tasks.discard(job_id)
@@ -299,13 +301,12 @@ class JobRunner(Writing, Quarantine):
             outcome,
             self,
             self.queue_name,
-            self._hold_cron_s(),
+            self._hold_cron_s,
             self.job_serializer,
             self.job_deserializer,
         )
-        kind, own = type(self), self.__dict__
-        is_plain = kind.finish_job is FINISH_JOB and kind.finish_failed_job is FINISH_FAILED_JOB
-        is_plain = is_plain and "finish_job" not in own and "finish_failed_job" not in own
+        # put in their place by a subclass, in the class or in this object, at any time
+        is_plain = (self.finish_job, self.finish_failed_job) == self._plain_ends
         if not is_plain and outcome.leave is None and task is asyncio.current_task():
             return self._hand_over(outcome, ending)
         record = self._hold_back if outcome.interrupted else self._get_pump().record

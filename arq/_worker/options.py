@@ -12,6 +12,7 @@ from signal import Signals
 from typing import Any, Literal
 from uuid import uuid4
 
+from .. import _exits
 from .._function import Function
 from .._keys import check_health_key, check_queue_name, health_key
 from .._pools import pool_of
@@ -159,7 +160,7 @@ class WorkerOptions:
         self.log_results = log_results
         self.unreadable = one_of("unreadable", unreadable, ("fail", "retry"))
         self.in_progress_timeout_s = limits.lock_s(self.time_limits_s()) + 10
-        self._worker_id, self._named_in_pid = "", 0
+        self._worker_id, self._named_in_pid, self._forks = "", 0, _exits.forks
         self.jobs_complete = self.jobs_failed = self.jobs_retried = self.queued = 0
         self.tasks: dict[str, asyncio.Task[Any]] = {}
         self.job_tasks: dict[str, asyncio.Task[Any]] = {}
@@ -199,7 +200,7 @@ class WorkerOptions:
 
     @worker_id.setter
     def worker_id(self, worker_id: str) -> None:
-        self._worker_id, self._named_in_pid = worker_id, os.getpid()
+        self._worker_id, self._named_in_pid, self._forks = worker_id, os.getpid(), _exits.forks
 
     @property
     def timezone(self) -> tzinfo:

@@ -45,6 +45,8 @@ class Outbox:
 
     def __init__(self) -> None:
         self._endings: list[Ending] = []
+        #: how many bytes their results have, at least
+        self._bytes = 0
         self._repeated: set[str | bytes] = set()
         self._written: asyncio.Future[None] | None = None
         self.has_large = self.is_suspect = False
@@ -59,7 +61,12 @@ class Outbox:
     def add(self, ending: Ending) -> None:
         """Keep one more; the next exchange writes it."""
         self._endings.append(ending)
-        if isinstance(ending.a, bytes) and len(ending.a) > _sizes.ALWAYS_TAKEN:
+        try:
+            size = len(ending.a)  # type: ignore[arg-type]
+        except TypeError:  # no result, but a time
+            return
+        self._bytes += size
+        if size > _sizes.ALWAYS_TAKEN:
             self.has_large = True
 
     def written(self) -> asyncio.Future[None]:
@@ -70,8 +77,12 @@ class Outbox:
 
     def take(self) -> Batch:
         """Take out what is written next: not too many, and not too much at a time."""
-        count = _sizes.fitting(sizes(self._endings[: _sizes.MOST_ITEMS]))
-        taken, self._endings = self._endings[:count], self._endings[count:]
+        if self._bytes <= _sizes.MOST_BYTES and len(self._endings) <= _sizes.MOST_ITEMS:
+            taken, self._endings, self._bytes = self._endings, [], 0
+        else:
+            count = _sizes.fitting(sizes(self._endings[: _sizes.MOST_ITEMS]))
+            taken, self._endings = self._endings[:count], self._endings[count:]
+            self._bytes = sum(sizes(self._endings))
         written = None
         if not self._endings:
             written, self._written = self._written, None
@@ -80,6 +91,7 @@ class Outbox:
     def put_back(self, batch: Batch) -> None:
         """Keep what was taken: it may not be written."""
         self._endings[:0] = batch.endings
+        self._bytes += sum(sizes(batch.endings))
         self._repeated.update(ending.job_id for ending in batch.endings)
         if any(size > _sizes.ALWAYS_TAKEN for size in sizes(batch.endings)):
             self.has_large = True

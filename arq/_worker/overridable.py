@@ -44,7 +44,7 @@ def finish_arguments(ending: Ending, score: int, keep_result_s: float, now_ms: i
     result = ending.a if isinstance(ending.a, bytes) and ending.a else None
     forever = result is not None and ending.b == ""
     kept_s = int(ending.b) / 1000 if ending.b != "" else keep_result_s
-    hold_s = None if ending.c == "" else int(ending.c) / 1000
+    hold_s = None if ending.c in ("", "once") else int(ending.c) / 1000
     return _Finish(True, result, kept_s, forever, None, hold_s)
 
 

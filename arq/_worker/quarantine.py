@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._scripts import Crashes
+from .._crashes import Crashes
 from . import report
 from .state import WorkerState
 

@@ -28,6 +28,10 @@ class Subject(Protocol):
         """What is known about it, by name, for logs that are read by programs."""
 
 
+#: Stands for loggers that there are not.
+_NOBODY = logging.Logger("nobody")  # noqa: LOG001  (nobody else may find it)
+
+
 class QuickLog:
     """INFO lines of one logger. What does not change from line to line is found out once a second.
 
@@ -43,9 +47,10 @@ class QuickLog:
         self._second_s = 0.0
         self._common: dict[str, Any] = {}
         self._looked_s = 0
-        #: those that hand records on, and whom each of them had to serve when they were looked at
-        self._loggers: list[logging.Logger] = []
-        self._served: list[list[Any]] = []
+        #: the loggers that hand records on, and whom each of them had to serve when it was looked at. Three is usual:
+        #: these are looked at for each line without a call; where there are more all is looked up each time
+        self._three = (logger, _NOBODY, _NOBODY)
+        self._served: tuple[list[Any], ...] = ()
         #: the only handler that would get a record, if it wants no more of it than the text
         self._only_reader: LineWriter | None = None
 
@@ -53,7 +58,11 @@ class QuickLog:
         """Log `text % args`; a record has what is known `about` it as `job`. The caller has asked `isEnabledFor`."""
         now_s = time()
         # the lists themselves: from Python 3.14 on, one that changes is replaced by another
-        if int(now_s) != self._looked_s or self._serves() != self._served:
+        one, two, three = self._three
+        if (
+            int(now_s) != self._looked_s
+            or (one.filters, one.handlers, two.handlers, three.handlers) != self._served
+        ):
             self._look(int(now_s))
         writer = self._only_reader
         if writer is None:
@@ -72,17 +81,17 @@ class QuickLog:
         while logger is not None:
             loggers.append(logger)
             logger = logger.parent if logger.propagate else None
-        self._loggers = loggers
-        self._served = [list(served) for served in self._serves()]
+        one, two, three, *_ = (*loggers, _NOBODY, _NOBODY)
+        self._three = (one, two, three)
+        self._served = (one.filters[:], one.handlers[:], two.handlers[:], three.handlers[:])
+        if len(loggers) > len(self._three):
+            self._looked_s = -1
         handlers = [handler for logger in loggers for handler in logger.handlers]
         self._only_reader = None
         if len(handlers) == 1 and not self._logger.filters and not is_logging_changed():
             only = handlers[0]
             if isinstance(only, LineWriter) and only.takes_lines():
                 self._only_reader = only
-
-    def _serves(self) -> list[list[Any]]:
-        return [self._logger.filters, *[logger.handlers for logger in self._loggers]]
 
     def _record(self, about: Subject, text: str, args: tuple[Any, ...]) -> logging.LogRecord:
         if logging.getLogRecordFactory() is not logging.LogRecord:

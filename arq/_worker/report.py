@@ -6,8 +6,8 @@ import logging
 import math
 from typing import Any
 
+from .._crashes import Crashes
 from .._errors import DeserializationError
-from .._scripts import Crashes
 from .._text import escaped, printable, printable_lines
 from ..utils import args_to_string, safe_repr, truncate
 from .attempt import Attempt, Outcome, Verdict

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from .._scripts import Caution, Crashes
+from .._crashes import Crashes
+from .._scripts import Caution
 
 #: Seconds after which a suspect that has done no harm gets neighbours again: then it is a long job as any other.
 TRIAL_S = 30.0

@@ -150,7 +150,7 @@ local function take_due(most)
     local due = redis.call('ZRANGEBYSCORE', queue, begin_at, now, 'WITHSCORES', 'LIMIT', offset, size)
     local locks, left_by = at_page(LOCK, due), has_unread and at_page(LEFT, due) or {}
     for i = 1, #due, 2 do
-      if #jobs >= math.min(most, most_here) or bytes >= most_bytes then
+      if #jobs >= most or #jobs >= most_here or bytes >= most_bytes then
         return true, held, last
       end
       last = due[i + 1]

@@ -6,7 +6,8 @@
 --         way or waits for a token must not take what is given back here. And workers of that cohort, if there is a name, leave
 --         what it gives back to others
 --       then for each job: id, stamp of the claim, ending, a, b, c
---         ending 'done'   a result ('' none)   b ms to keep it ('' for ever)   c ms to keep the lock and the job ('' not at all)
+--         ending 'done'   a result ('' none)   b ms to keep it ('' for ever)   c ms to keep the lock and the job ('' not at all,
+--                         'once' neither, and this was its only start: nothing is counted of others)
 --         ending 'again'  a when: '' at its old score | ms from now   b number of this try   c '1': a shutdown interrupted it
 --         ending 'unbegun'  it was claimed, and never ran: this start does not count for anybody   a when, as above
 --                         b '' | cohort that leaves it to others, because it can't read it   c for so many ms
@@ -45,7 +46,7 @@ local function done(id, result, keep_ms, hold_ms)
     end
     put = redis.call
   end
-  if hold_ms == '' then
+  if hold_ms == '' or hold_ms == 'once' then
     delete[#delete + 1] = LOCK .. id
     delete[#delete + 1] = JOB .. id
   else
@@ -53,8 +54,10 @@ local function done(id, result, keep_ms, hold_ms)
     redis.call('PEXPIRE', JOB .. id, hold_ms)
   end
   delete[#delete + 1] = RETRY .. id
-  delete[#delete + 1] = INTERRUPTED .. id
-  delete[#delete + 1] = CRASHES .. id
+  if hold_ms ~= 'once' then
+    delete[#delete + 1] = INTERRUPTED .. id
+    delete[#delete + 1] = CRASHES .. id
+  end
   finished[#finished + 1] = id
 end
 

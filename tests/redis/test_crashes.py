@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from arq import _leases, _scripts
+from arq._crashes import Crashes, read_crashes
 from arq._leases import Released, Why
-from arq._scripts import Caution, Crashes, Ending
+from arq._scripts import Caution, Ending
 from arq._worker.suspects import few
 from arq.connections import ArqRedis, JobCall
 from tests.redis.harness import QUEUE, claim, ids, keys, nothing_held
@@ -58,7 +59,7 @@ async def count(pool: ArqRedis, job_id: str) -> tuple[int, int]:
 
 async def note(pool: ArqRedis, job_id: str) -> Crashes | None:
     found: Any = await pool.get(f"arq:crashes:{job_id}")
-    return None if found is None else _scripts.read_crashes(found)
+    return None if found is None else read_crashes(found)
 
 
 # ---------------------------------------------------------------- who is blamed

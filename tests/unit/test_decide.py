@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from arq._crashes import Crashes
 from arq._errors import DeserializationError, JobExecutionFailed, Retry, RetryJob
 from arq._function import Function, func
 from arq._scripts import ClaimedJob, Ending
@@ -121,7 +122,7 @@ def test_no_payload_however_odd_gets_past_read(data: bytes) -> None:
         assert str(read.job_try)  # Python writes no number of more than 4300 digits
         return
     assert outcome.verdict is Verdict.FAILED
-    decide.ending(outcome, DEFAULTS, "queue", 60, None)
+    decide.ending(outcome, DEFAULTS, "queue", lambda: 60, None)
 
 
 def test_a_deserializer_of_ones_own() -> None:
@@ -288,16 +289,25 @@ def test_the_last_run_that_is_cancelled_from_inside_says_so() -> None:
 
 
 def ending(outcome: Outcome, defaults: decide.Defaults = DEFAULTS) -> Ending:
-    return decide.ending(outcome, defaults, "queue", 60, None)
+    return decide.ending(outcome, defaults, "queue", lambda: 60, None)
 
 
 def outcome_of(function: str, ended: Ended = RETURNED, **kwargs: Any) -> Outcome:
     return decide.decide(attempt(function, **kwargs), ended, DEFAULTS, retry_jobs=True, now_ms=NOW_MS)
 
 
+def test_counters_of_earlier_starts_are_removed_where_there_may_be_some() -> None:
+    first = outcome_of("work").attempt.job._replace(job_try=1, interrupted=0, crashes=None)
+    crashes = Crashes(1, 0, "signal 9")
+    for job in (first._replace(job_try=2), first._replace(interrupted=1), first._replace(crashes=crashes)):
+        again = outcome_of("work")
+        again.attempt.job = job
+        assert ending(again).c == ""
+
+
 def test_a_result_is_kept_as_long_as_it_should() -> None:
     done = ending(outcome_of("work"))
-    assert (done.ending, done.b, done.c) == ("done", 3_600_000, "")
+    assert (done.ending, done.b, done.c) == ("done", 3_600_000, "once")
     result = deserialize_result(bytes(done.a))  # type: ignore[arg-type]
     assert (result.success, result.result, result.queue_name, result.job_id) == (True, "value", "queue", "id")
     assert (result.function, result.args, result.kwargs, result.job_try) == ("work", (1, 2), {"k": 3}, 1)
@@ -323,8 +333,8 @@ def test_refused_jobs_keep_the_workers_time(keep_result_s: float) -> None:
 
 def test_a_tick_stays_locked_for_a_while_and_a_job_with_an_id_of_its_own_does_not() -> None:
     assert ending(outcome_of("tick", job_id="tick:123")).c == 60_000
-    assert ending(outcome_of("tick", job_id="enqueued by hand")).c == ""
-    assert ending(outcome_of("own_id", job_id="own")).c == ""
+    assert ending(outcome_of("tick", job_id="enqueued by hand")).c == "once"
+    assert ending(outcome_of("own_id", job_id="own")).c == "once"
 
 
 def test_a_retry_comes_back_when_it_asked_to() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arq._scripts import Crashes, read_crashes
+from arq._crashes import Crashes, read_crashes
 from arq._worker.suspects import LONGEST_TRIAL_S, MAKE_ROOM_S, REST_S, TRIAL_S, Suspects, few, trial_s
 
 PLACES = 100

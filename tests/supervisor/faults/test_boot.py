@@ -19,7 +19,7 @@ BROKEN = {
     "missing module": ("import nowhere\n", "No module named 'nowhere'", True),
     "syntax error": ("def f(:\n", "SyntaxError", True),
     "raises": ("raise ValueError('not today')\n", "not today", True),
-    "leaves": ("import sys; sys.exit(0)\n", "SystemExit", True),
+    "leaves": ("import sys; sys.exit(0)\n", "sys.exit(0)", True),
     "is interrupted": ("raise KeyboardInterrupt\n", "KeyboardInterrupt", True),
     "no such class": ("class Other: functions = []\n", "Settings", False),
     "no functions": ("class Settings: functions = []\n", "at least one function", False),
