@@ -55,7 +55,7 @@ def leave_after_looking(settings: str, given: dict[str, Any]) -> None:
         sys.exit(check_settings(settings))
     from .unitfile import print_unit
 
-    text = print_unit(settings, given["name"] or pool_name(settings), is_template)
+    text = print_unit(settings, _pool_meant(settings, given["name"]) or pool_name(settings), is_template)
     sys.exit(ExitCode.OK if tell(text) else ExitCode.INTERNAL)
 
 
