@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from supervisor.control import ControlServer
 from supervisor.ctl import UnreachableError, ask, find_socket
 from supervisor.locks import LockFile, TakenError
+from supervisor.options import Options
+from supervisor.ownership import Ownership
 from supervisor.paths import places
 from supervisor.trust import UnsafeDirectoryError, prepare_directory
 from tests.support.eventually import wait_until
@@ -327,3 +330,38 @@ def test_a_file_in_the_place_of_a_socket_stays_as_it_is(tmp_path: Path) -> None:
     with selectors.DefaultSelector() as selector, pytest.raises(OSError, match="is no socket"):
         ControlServer(tmp_path / "shop.sock", selector)
     assert (tmp_path / "shop.sock").read_text() == "precious"
+
+
+# --- looking now and then ----------------------------------------------------------------------------------------
+
+
+class Said:
+    """Stands where the journal is."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def say(self, _level: str, event: str, _fields: dict[str, Any]) -> None:
+        self.events.append(event)
+
+
+def test_another_one_in_our_place_is_told_once_and_left_alone(tmp_path: Path) -> None:
+    """It came in the moment when our files were gone; when it has gone, the place is ours again."""
+    said = Said()
+    options = Options("app.Settings", control=str(tmp_path / "c.sock"), pidfile=str(tmp_path / "pid"))
+    with selectors.DefaultSelector() as selector:
+        ownership = Ownership(options, said)  # type: ignore[arg-type]
+        ownership.claim(selector)
+        for name in ("c.sock", "c.lock", "pid"):
+            (tmp_path / name).unlink()
+        other = ControlServer(tmp_path / "c.sock", selector)
+        for now in range(1, 4):
+            ownership.look(float(now))
+        assert said.events == ["control.lost", "pidfile.anew"]
+        assert other.look(9.0), "everything is still the other one's"
+        other.close()
+        ownership.look(10.0)
+        ownership.look(11.0)
+        assert said.events == ["control.lost", "pidfile.anew", "control.anew"]
+        ownership.close()
+    assert not list(tmp_path.iterdir())
