@@ -15,7 +15,7 @@ SUITABLE := import sys; sys.version_info >= (3, 11) or sys.exit(1); import ensur
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: $(EMBEDDED) ## four supervised workers do real work on an embedded Valkey (under 20 seconds)
+demo: $(EMBEDDED) ## four supervised workers do real work on an embedded Valkey (ten seconds, once installed)
 	@$(RUN) -m examples.demo
 
 test: $(TOOLS) ## run all tests

@@ -21,7 +21,7 @@ from arq.connections import RedisSettings
 
 from .beat import BeatLine, beat, new_loop
 from .bytecode import distrust_young_sources
-from .child_setup import configure_logging, look_at, settle, survived
+from .child_setup import configure_logging, look_at, settle, survived, warn_of_another_redis
 from .childenv import Brief
 from .codes import ChildCode
 from .copies import be_plain_in_copies
@@ -170,8 +170,10 @@ class Session:
         given = arq.worker.get_kwargs(settings)
         wanted |= {name: value for name, value in IF_SILENT.items() if name not in given}
         self._has_own_pool = given.get("redis_pool") is not None
-        if self._brief.redis_dsn and not given.get("redis_settings") and not self._has_own_pool:
-            wanted["redis_settings"] = RedisSettings.from_dsn(self._brief.redis_dsn)
+        if self._brief.redis_dsn and not self._has_own_pool:
+            embedded = RedisSettings.from_dsn(self._brief.redis_dsn)
+            theirs = wanted.setdefault("redis_settings", given.get("redis_settings") or embedded)
+            warn_of_another_redis(embedded, theirs, self._brief.options.settings)
         return wanted
 
     def _hand_over(self, worker: Any) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 import arq.utils
+from arq.connections import RedisSettings
 
 from .child_log import configure_child_log
 from .childenv import Brief
@@ -66,3 +67,15 @@ def survived(hook: Callable[[Any], Awaitable[Any]] | None) -> Callable[[Any], Aw
             logger.exception("on_shutdown failed")
 
     return on_shutdown
+
+
+def warn_of_another_redis(embedded: RedisSettings, theirs: object, path: str) -> None:
+    """Settings that name a Redis of their own do not use the embedded server: say so, else nothing seems to happen."""
+    named = getattr(theirs, "host", None), getattr(theirs, "port", None)
+    if named != (embedded.host, embedded.port):
+        logger.warning(
+            "--embedded-redis is not used: redis_settings of %s name %s:%s; "
+            'use RedisSettings.from_dsn(os.environ["REDIS_DSN"])',
+            path,
+            *named,
+        )
