@@ -145,7 +145,7 @@ def _address(url: str) -> RedisSettings:
 
 def _import_settings(path: str) -> dict[str, Any]:
     """Options of the settings. Stdout is for the answer, and the time limit holds for user code, too."""
-    from .settings import load_settings
+    from .settings import load_settings, where_looked
 
     before = signal.signal(signal.SIGALRM, _Patience())
     signal.setitimer(signal.ITIMER_REAL, STEP_S, STEP_S)
@@ -153,7 +153,7 @@ def _import_settings(path: str) -> dict[str, Any]:
         with redirect_stdout(sys.stderr):
             return arq.worker.get_kwargs(load_settings(path))
     except BaseException as error:
-        raise SettingsError(short(error)) from error
+        raise SettingsError(short(error) + where_looked(path, error)) from error
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -1,6 +1,7 @@
 """`--ctl top`: a live view of one pool in the terminal. Needs the package rich, which nothing else here needs."""
 
 import os
+import shutil
 import sys
 import time
 from collections import deque
@@ -24,6 +25,26 @@ HISTORY = 60
 ASK_S = 2.0
 HUNG_UP = 129
 LEAVE = frozenset("qQ\x04")
+COLUMNS = (
+    "SLOT",
+    "PID",
+    "STATE",
+    "GEN",
+    "UP",
+    "CPU%",
+    "RSS",
+    "LAG",
+    "RUN",
+    "DONE",
+    "FAIL",
+    "RETRY",
+    "RUNNING / LAST EXIT",
+)
+TEXTS = ("STATE", "RUNNING / LAST EXIT")
+# columns of the terminal from which on there is room for all of these
+WIDE = 100
+LEAST_ROOM, GAP = 8, 2
+SPARED = ("GEN", "UP", "RSS", "RETRY")
 BARS = " ▁▂▃▄▅▆▇█"
 COLOURS = {
     "ready": "green",
@@ -92,10 +113,10 @@ def sparkline(values: "deque[float] | list[float]", width: int = HISTORY) -> str
     return "".join(BARS[max(1, round(value / largest * (len(BARS) - 1)))] for value in shown)
 
 
-def render(status: dict[str, Any], history: History) -> Group:
-    """One frame."""
+def render(status: dict[str, Any], history: History, width: int = WIDE) -> Group:
+    """One frame for a terminal of so many columns."""
     status = all_printable(status)
-    return Group(_head(status, history), _table(status, history), _helpers(status, history))
+    return Group(_head(status, history), _table(status, history, width), _helpers(status, history))
 
 
 def _head(status: dict[str, Any], history: History) -> Text:
@@ -118,14 +139,26 @@ def _head(status: dict[str, Any], history: History) -> Text:
     return text
 
 
-def _table(status: dict[str, Any], history: History) -> Table:
+def _table(status: dict[str, Any], history: History, width: int) -> Table:
+    """Where there is little room, the less important columns are left out: cut off, all would be unreadable."""
+    shown = [at for at, name in enumerate(COLUMNS) if width >= WIDE or name not in SPARED]
+    whole = [_cells(worker, history) for worker in everybody(status)]
+    rows = [[cells[at] for at in shown] for cells in whole]
+    names = [COLUMNS[at] for at in shown]
+    longest = [
+        max(len(cell) for cell in [names[at], *(row[at] for row in rows)]) for at in range(len(names) - 1)
+    ]
+    room = max(LEAST_ROOM, width - sum(longest) - GAP * len(longest))
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for name, side in (("SLOT", "right"), ("PID", "right"), ("STATE", "left"), ("GEN", "right"), ("UP", "right"),
-                       ("CPU%", "right"), ("RSS", "right"), ("LAG", "right"), ("RUN", "right"), ("DONE", "right"),
-                       ("FAIL", "right"), ("RETRY", "right"), ("RUNNING / LAST EXIT", "left")):  # fmt: skip
-        table.add_column(name, justify="right" if side == "right" else "left", no_wrap=True)
-    for worker in everybody(status):
-        table.add_row(*_cells(worker, history))
+    for name in names:
+        is_text = name in TEXTS
+        table.add_column(
+            name[:room] if is_text else name, justify="left" if is_text else "right", no_wrap=True
+        )
+    for row in rows:
+        if isinstance(row[-1], Text):
+            row[-1].truncate(room, overflow="ellipsis")
+        table.add_row(*row)
     return table
 
 
@@ -168,16 +201,23 @@ def run_top(path: Path, period_s: float = PERIOD_S) -> int:
             time.sleep(period_s)
             Console(width=160).print(render(_ask(path, history), history))
             return 0
-        with Keyboard() as keyboard, Live(render(status, history), screen=True, auto_refresh=False) as live:
+        with (
+            Keyboard() as keyboard,
+            Live(render(status, history, _width()), screen=True, auto_refresh=False) as live,
+        ):
             live.refresh()
             while not LEAVE.intersection(keyboard.wait(period_s)) and keyboard.code is None:
-                live.update(render(_ask(path, history), history), refresh=True)
+                live.update(render(_ask(path, history), history, _width()), refresh=True)
     except UnreachableError as error:
         complain(str(error))
         return UNREACHABLE
     except OSError:  # the terminal is gone, and with it whatever waits to be written there
         os._exit(HUNG_UP)
     return keyboard.code or 0
+
+
+def _width() -> int:
+    return shutil.get_terminal_size().columns
 
 
 def _ask(path: Path, history: History) -> dict[str, Any]:

@@ -260,14 +260,14 @@ def _name(look_up: Any, number: int) -> str:
 
 def completion_wait_s(settings: str) -> float:
     """How long jobs may go on at a stop, by these settings. Leaves with exit code 4 when they can not be used."""
-    from .settings import load_settings
+    from .settings import load_settings, where_looked
     from .trouble import short
 
     try:
         with redirect_stdout(sys.stderr):  # what a module prints is not part of the unit
             return asyncio.run(_completion_wait_s(load_settings(settings)))
     except BaseException as error:  # noqa: BLE001  # a settings module may raise anything, SystemExit too
-        _leave(ExitCode.SETTINGS, f"cannot use {settings!r} ({short(error)})")
+        _leave(ExitCode.SETTINGS, f"cannot use {settings!r} ({short(error)}{where_looked(settings, error)})")
 
 
 async def _completion_wait_s(settings: Any) -> float:

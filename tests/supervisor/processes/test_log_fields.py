@@ -55,3 +55,19 @@ def test_a_start_hook_that_fails_names_no_signal(pool: Pool) -> None:
     pool.start("--procs", "1", TEST_STARTUP="raise")
     assert pool.wait() == 3
     assert "SIGUSR1" not in pool.text()
+
+
+def test_what_is_nearly_a_setting_is_told_once(pool: Pool) -> None:
+    text = "from app import Settings\nclass Slip(Settings):\n    job_timout = 5\n    helper = 1\n"
+    (pool.directory / "slip.py").write_text(text)
+    pool.start("--procs", "2", settings="slip.Slip").ready()
+    (told,) = [line["message"] for line in pool.events("log", level="warning")]
+    assert told == "slip.Slip: job_timout is no setting, and has no effect: did you mean job_timeout?"
+    assert pool.stop() == 0
+
+
+def test_why_a_pool_has_failed_is_its_last_line(pool: Pool) -> None:
+    assert pool.start("--procs", "2", settings="app.Setings").wait() == 4
+    line = pool.text().splitlines()[-1]
+    assert line.startswith("arq-supervise: cannot import 'app.Setings'")
+    assert "did you mean app.Settings?" in line

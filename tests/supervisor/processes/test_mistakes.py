@@ -78,6 +78,7 @@ OTHERS = [
     (("--check", "--fleet"), 2, "say which queue"),
     (("nowhere.Settings", "--check", "--control", "off"), 4, "cannot import 'nowhere.Settings'"),
     (("nowhere.Settings", "--check-settings"), 4, "cannot use 'nowhere.Settings'"),
+    (("sipervisor.cli", "--check", "--control", "off"), 4, "looked in"),
     (("--check-settings",), 2, "SETTINGS is missing"),
     (("--ctl",), 2, "'--ctl' requires an argument"),
     (("--ctl", "restart"), 2, "'restart' is not one of"),

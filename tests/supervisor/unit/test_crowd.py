@@ -1,6 +1,7 @@
 """More workers than the machine can start at once, and more descriptors than select() can take."""
 
 import fcntl
+import io
 import os
 import resource
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from supervisor.events import Beat, Fork, Forked, Ready, Report, Role, Tick
 from supervisor.machine import Machine
 from supervisor.messages import Decoder
 from supervisor.options import Options
+from supervisor.status import take_status
+from tests.supervisor.unit.play import booted
 
 
 def forks(orders: list[object]) -> list[Fork]:
@@ -75,3 +78,23 @@ def test_a_line_with_a_high_number(high_pipe: tuple[int, int]) -> None:
     BeatLine(high_pipe[1]).send_surely("bye", reason="stop")
     (message,) = Decoder().feed(os.read(high_pipe[0], 1000))
     assert message.text("reason") == "stop"
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_top_cuts_off_no_number_however_narrow_the_terminal(width: int) -> None:
+    rich = pytest.importorskip("rich.console")
+    from supervisor.top import History, render
+
+    play = booted(2)
+    for key in play.workers():
+        child = play.machine.pool.children[key]
+        child.pid = 1234567
+        play.feed(
+            Beat(key, type(child.tally)(123456, 12, 3, 8, 0), (("j", "function_with_a_long_name"),) * 4)
+        )
+    status = take_status(play.machine.pool, play.now + 9, 1, "host", {})
+    console = rich.Console(width=width, record=True, file=io.StringIO())
+    console.print(render(status, History(), width))
+    text = console.export_text()
+    assert text.count("1234567") >= 2
+    assert text.count("123456 ") == text.count("blocked ") - 2 == 2
