@@ -48,19 +48,20 @@ def test_orphans_are_reaped_while_jobs_run(orphanage: Container, queue: Queue) -
     assert orphanage.stop() == 0
 
 
-def test_what_a_killed_worker_leaves_is_adopted_and_reaped(orphanage: Container, queue: Queue) -> None:
+def test_what_a_killed_worker_leaves_is_ended_and_reaped(orphanage: Container, queue: Queue) -> None:
     orphanage.boot("--procs", "2", "--log-level", "debug", settings="orphans.Settings").ready()
     pid = queue.result(queue.put("leave", 600))
     running = queue.put_many("slow", 10, 0.3)
-    orphanage.kill(pid)
-    orphanage.wait_event("child.ready", n=3, role="worker")
     (orphan,) = orphanage.adopted()
     assert orphan.name() == "sleep"
+    orphanage.kill(pid)
+    (killed,) = orphanage.wait_event("child.leftovers")["killed"]
+    assert killed.endswith(" sleep")
+    orphanage.wait_event("child.ready", n=3, role="worker")
     for job_id in running:
         queue.result(job_id)
     assert orphanage.events("child.exit", outcome="crash", status="SIGKILL")
-    orphan.terminate()
-    orphanage.wait_event("child.unknown", status="SIGTERM")
+    orphanage.wait_event("child.unknown", status="SIGKILL")
     wait_until(lambda: not orphanage.adopted(), what="the orphan is reaped")
     assert not orphanage.zombies()
     assert orphanage.stop() == 0
