@@ -10,7 +10,7 @@ CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
 SUITABLE := import sys; sys.version_info >= (3, 11) or sys.exit(1); import ensurepip, venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-systemd test-servers test-pythons test-others fast check format bench bench-all clean
+.PHONY: help demo test test-systemd test-servers test-pythons test-others test-tools fast check format bench bench-all clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +32,9 @@ test-pythons: $(TOOLS) ## fast tests on each Python that can be had (ARQ_PYTHONS
 
 test-others: $(TOOLS) ## run suites of packages that build on arq (SUITES="safir arq-dashboard=/path/to/checkout")
 	@$(RUN) -m tests.compat.others $(SUITES)
+
+test-tools: $(TOOLS) ## run pools under tracers, profilers, a debugger, init programs and packagers (first run: minutes)
+	@$(RUN) -m pytest tests/tools $(ARGS)
 
 fast: $(TOOLS) ## run the tests that take no more than a moment each
 	@$(RUN) -m pytest -q -m "not slow and not interop and not processes" $(ARGS)
