@@ -79,7 +79,7 @@ def _files() -> list[Path]:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(errors="replace")
+        return file.read_text("utf-8", errors="replace")
     except OSError:
         return ""
 

@@ -72,7 +72,7 @@ def places(pool: str, environ: Mapping[str, str]) -> list[Path]:
 def places_in_use(pool: str) -> list[Path]:
     """Where else on this host a supervisor listens, in a RUNTIME_DIRECTORY of a unit of one's own for example."""
     try:
-        lines = BOUND.read_text(errors="replace").splitlines()
+        lines = BOUND.read_text("utf-8", errors="replace").splitlines()
     except OSError:
         return []
     bound = (Path(line.split(maxsplit=7)[-1]) for line in lines if line.endswith(NEW_SUFFIX))

@@ -243,3 +243,29 @@ async def test_something():
     time.sleep(1)
 """
     assert sleeps(ast.parse(code)) == [7]
+
+
+def _opens_text(call: ast.Call) -> bool:
+    """Does this call read or write text in whatever encoding the locale says?"""
+    if any(keyword.arg == "encoding" for keyword in call.keywords):
+        return False
+    match call.func:
+        case ast.Name(id="open"):
+            modes = [*call.args[1:2], *(one.value for one in call.keywords if one.arg == "mode")]
+            return not any(isinstance(mode, ast.Constant) and "b" in str(mode.value) for mode in modes)
+        case ast.Attribute(attr="read_text"):
+            return not call.args
+        case ast.Attribute(attr="write_text"):
+            return len(call.args) < 2
+    return False
+
+
+def test_text_has_an_encoding() -> None:
+    """With PYTHONWARNDEFAULTENCODING and -W error, anything else ends a command."""
+    calls = [
+        f"{module.name}:{node.lineno}"
+        for module in PRODUCT
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call) and _opens_text(node)
+    ]
+    assert not calls

@@ -250,9 +250,9 @@ def test_reports_are_values() -> None:
 
 
 def test_r40_f50_no_decision_looks_at_the_wall_clock() -> None:
-    """A clock that jumps must not end anybody. `bytecode` compares with the times of files."""
+    """A clock that jumps must not end anybody. `bytecode` and `locks` compare with the times of files."""
     sources = {
         path.stem: path.read_text() for path in (Path(__file__).parents[3] / "supervisor").glob("*.py")
     }
     looking = {name for name, text in sources.items() if re.search(r"\btime\.time\(|datetime\.now\(", text)}
-    assert looking == {"bytecode", "check", "logs", "steward"}
+    assert looking == {"bytecode", "check", "locks", "logs", "steward"}
