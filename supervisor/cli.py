@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from .codes import ExitCode
 from .cpus import usable_cpus
-from .interpreter import ORDERS, is_frozen
+from .interpreter import is_to_resume
 from .options import START_METHODS, OptionError, Options
 from .questions import (
     BELONGS_TO,
@@ -42,7 +42,7 @@ class OneLine(click.Command):
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         """Read the words of the command line, unless this is to be a child of the one that has read them."""
-        if ORDERS in os.environ and is_frozen():
+        if is_to_resume():
             from .anew import resume
 
             resume()

@@ -28,6 +28,11 @@ def is_frozen() -> bool:
     return bool(getattr(sys, "frozen", False))
 
 
+def is_to_resume() -> bool:
+    """Is this a frozen program that was started to be a child? Then `anew.resume` is the way to go on."""
+    return ORDERS in os.environ and is_frozen()
+
+
 def executable() -> str:
     """The interpreter, also where a tool has put a script of its own into `sys.executable`.
 

@@ -122,11 +122,17 @@ def test_a_tools_script_in_place_of_the_interpreter_is_not_started(pool: Pool, q
     assert pool.stop() == 0
 
 
-def test_a_frozen_program_is_started_again_as_it_was(pool: Pool, queue: Queue) -> None:
+BY_COMMAND = "from _arq_supervise import main\nmain()\n"
+BY_CALL = """import supervisor
+options = supervisor.Options("app.Settings", start_method="exec", log_format="json", control="off")
+sys.exit(supervisor.run(options))
+"""
+
+
+@pytest.mark.parametrize("start", [BY_COMMAND, BY_CALL], ids=["command", "call"])
+def test_a_frozen_program_is_started_again_as_it_was(pool: Pool, queue: Queue, start: str) -> None:
     """`sys.executable` takes no options of Python then, and begins with the application's own code."""
-    (pool.directory / "frozen.py").write_text(
-        "import sys\nsys.frozen = True\nfrom _arq_supervise import main\nmain()\n"
-    )
+    (pool.directory / "frozen.py").write_text(f"import sys\nsys.frozen = True\n{start}")
     pool.start("--procs", "1", *EXEC, script="frozen.py").ready()
     assert queue.result(queue.put("echo", 1)) == 1
     seen = queue.result(queue.put("environment"))
