@@ -31,6 +31,7 @@ LIMITED = {"ZRANGEBYSCORE"}
 A_WORKERS_CLAIMS = 1000
 #: Read or cut a range of any size. Allowed for the registers of workers, which are as long as there are workers.
 RANGES = {"ZRANGE", "ZRANGEBYSCORE", "ZREMRANGEBYSCORE"}
+REGISTERS = ("arq:leases", "arq:lookers:", "arq:workers")
 
 
 class WholeCollectionError(AssertionError):
@@ -51,7 +52,7 @@ def elements(words: Sequence[str]) -> int:
     if name in LIMITED and "LIMIT" in words:
         offset, count = words[words.index("LIMIT") + 1 :][:2]
         return int(offset) + int(count)
-    if name in RANGES and words[1].endswith("workers"):
+    if name in RANGES and words[1].startswith(REGISTERS):
         return 1
     if name == "HGETALL" and ":claims:" in words[1]:
         return A_WORKERS_CLAIMS
