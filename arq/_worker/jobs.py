@@ -191,6 +191,8 @@ class JobRunner(Writing, Quarantine):
         ctx = attempt.context(self.ctx)
         ended = None if self.on_job_start is None else await self._start_hook(attempt, ctx, task)
         if ended is None:
+            if not self._standstills.is_watching:
+                self._standstills.watch(task.get_loop())
             report.started(attempt)
             ended = await self._run_body(attempt, ctx, task)
         outcome = decide.decide(attempt, ended, self, retry_jobs=self.retry_jobs, now_ms=timestamp_ms())
@@ -235,8 +237,6 @@ class JobRunner(Writing, Quarantine):
         function, job_id = attempt.function, attempt.job.job_id
         assert function is not None
         limit = self._time_limit(self.job_timeout_s if function.timeout_s is None else function.timeout_s)
-        if not self._standstills.is_watching:
-            self._standstills.watch(task.get_loop())
         self.job_tasks[job_id] = task
         self._names[job_id] = attempt.function_name
         ended = None
