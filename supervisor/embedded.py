@@ -68,6 +68,7 @@ def remove(directory: str) -> None:
 def main(brief: Brief, pipes: Pipes) -> int:
     """Keep the server running until told to end; returns the exit code."""
     present_as(brief, "redis", "rd")
+    os.umask(0o077)  # payloads and results are nobody else's business
     line = BeatLine(pipes.beat_fd)
     is_kept = bool(brief.options.embedded_redis_dir)
     try:

@@ -19,9 +19,9 @@ def load_settings(path: str) -> Any:
 
 
 def see_working_directory() -> None:
-    """Have modules of the working directory found."""
+    """Have modules of the working directory found, after those of Python and of libraries, as `arq` does."""
     if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+        sys.path.append(os.getcwd())
 
 
 def where_looked(path: str, error: BaseException) -> str:

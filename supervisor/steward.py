@@ -9,6 +9,7 @@ import asyncio
 import datetime
 import os
 import signal
+from collections import defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +83,7 @@ class Steward:
         self._decoder = Decoder(LONGEST_ORDER_BYTES)
         self._redis_texts: dict[str, str] = {}
         self._pools: dict[str, ArqRedis] = {}
+        self._connecting: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._roster = Roster()
         self._releasing: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -146,10 +148,11 @@ class Steward:
     # --- Redis ----------------------------------------------------------------------------------------------------
 
     async def _pool(self, name: str) -> ArqRedis:
-        if name not in self._pools:
-            settings = unpack(self._redis_texts[name])
-            settings.conn_retries = 0
-            self._pools[name] = await create_pool(settings)
+        async with self._connecting[name]:  # two duties that begin at the same time share one
+            if name not in self._pools:
+                settings = unpack(self._redis_texts[name])
+                settings.conn_retries = 0
+                self._pools[name] = await create_pool(settings)
         return self._pools[name]
 
     async def _keep(self, period_s: float, duty: Any) -> None:

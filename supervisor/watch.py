@@ -9,8 +9,12 @@ from fnmatch import fnmatch
 from .beat import BeatLine
 from .childenv import Brief
 from .codes import ChildCode
+from .logs import Journal, lost_lines
+from .options import Options
+from .outlet import Outlet
 from .spawn import Pipes
 from .title import present_as
+from .trouble import short
 
 LONGEST_BURST_MS = 10_000
 MOST_PATHS = 20
@@ -20,15 +24,50 @@ FIRST_LOOK_S = 1.0
 
 def main(brief: Brief, pipes: Pipes) -> int:
     """Watch until told to end; returns the exit code."""
-    from watchfiles import watch
-
-    from .sources import Sources
-
     options = brief.options
     present_as(brief, "watcher", "wa")
     line = BeatLine(pipes.beat_fd)
     line.on_broken = lambda: os._exit(0)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    if not options.watch_poll:
+        try:
+            follow(line, options, is_polling=False)
+        except (
+            OSError,
+            RuntimeError,
+        ) as error:  # watchfiles has a RuntimeError of its own for what the kernel says
+            tell_of_polling(options, error)
+    try:
+        follow(line, options, is_polling=True)
+    except (OSError, RuntimeError) as error:
+        line.send_surely("fatal", kind="boot", exc=f"--watch: {error}", trace="")
+    return ChildCode.BOOT
+
+
+def tell_of_polling(options: Options, error: Exception) -> None:
+    """The kernel does not tell of changes: mostly one of its limits is reached."""
+    outlet = Outlet(lost_lines(options.name, options.log_format))
+    fields = {
+        "error": short(error),
+        "instead": "looking at the files, as with --watch-poll",
+        "limits": "fs.inotify.max_user_instances, fs.inotify.max_user_watches",
+    }
+    Journal(outlet, options.name, options.log_format, options.log_level).say(
+        "warning", "watch.polling", fields
+    )
+    outlet.close()
+
+
+def follow(line: BeatLine, options: Options, *, is_polling: bool) -> None:
+    """Tell of changes, for as long as there is nothing wrong.
+
+    Raises:
+        OSError, RuntimeError: the files can't be watched.
+    """
+    from watchfiles import watch
+
+    from .sources import Sources
+
     sources = Sources(options.watch)
     # nothing is watched before the first question for a change
     changes = watch(
@@ -37,17 +76,13 @@ def main(brief: Brief, pipes: Pipes) -> int:
         recursive=sources.is_deep,
         debounce=LONGEST_BURST_MS,
         step=max(10, round(options.watch_debounce_s * 1000)),
-        force_polling=options.watch_poll or None,
+        force_polling=is_polling or None,
         raise_interrupt=False,
-        stop_event=Announcement(line, FIRST_LOOK_S if options.watch_poll else 0.0),
+        stop_event=Announcement(line, FIRST_LOOK_S if is_polling else 0.0),
     )
-    try:
-        for found in changes:
-            if paths := relevant((path for _, path in found), options.watch_ignore):
-                line.send_surely("changed", paths=paths[:MOST_PATHS])
-    except OSError as error:
-        line.send_surely("fatal", kind="boot", exc=f"--watch: {error}", trace="")
-    return ChildCode.BOOT
+    for found in changes:
+        if paths := relevant((path for _, path in found), options.watch_ignore):
+            line.send_surely("changed", paths=paths[:MOST_PATHS])
 
 
 class Announcement:

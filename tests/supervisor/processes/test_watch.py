@@ -4,6 +4,7 @@ import itertools
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,11 +14,21 @@ import pytest
 import redis
 
 from tests.supervisor.faults.test_killed import owner_of
-from tests.supervisor.harness import Pool, Queue
+from tests.supervisor.harness import APP, Pool, Queue
 from tests.supervisor.processes.test_reload import change_code
 from tests.support.eventually import wait_until
 
 pytestmark = pytest.mark.processes
+
+# root in a namespace of its own may set the limits of that namespace
+NO_INOTIFY = 'echo 0 > /proc/sys/user/max_inotify_instances && exec "$@"'
+
+
+def may_limit_inotify() -> bool:
+    command = shutil.which("unshare")
+    words = (command or "", "-Ur", "sh", "-c", NO_INOTIFY, "sh", "true")
+    return command is not None and subprocess.run(words, capture_output=True, check=False).returncode == 0
+
 
 WATCH = ("--watch", ".", "--watch-debounce", "0.1", "--watch-grace", "1")
 
@@ -260,3 +271,21 @@ async def until_told(ctx):
 class Settings:
     functions = [until_told]
 """
+
+
+@pytest.mark.skipif(
+    not may_limit_inotify(), reason="this user may not make a user namespace with limits of its own"
+)
+def test_where_the_kernel_tells_nothing_the_files_are_looked_at(pool: Pool, queue: Queue) -> None:
+    """One record names the limit; no traceback, and changes are seen all the same."""
+    pool.start(
+        "--procs", "1", "--watch", ".", command=("unshare", "-Ur", "sh", "-c", NO_INOTIFY, "sh")
+    ).ready()
+    record = pool.wait_event("watch.polling")
+    assert "fs.inotify.max_user_instances" in record["limits"]
+    pool.wait_event("child.ready", role="watcher")
+    (pool.directory / "app.py").write_text(APP.replace("return value", "return 'new'", 1))
+    wait_until(lambda: queue.result(queue.put("echo", "old")) == "new", what="the new code")
+    assert pool.text().count('"event": "watch.polling"') == 1
+    assert "Traceback" not in pool.text()
+    assert pool.stop() == 0
