@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from importlib.resources import files
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redis.exceptions import ConnectionError, ResponseError
@@ -176,6 +177,7 @@ class ClaimAnswer(NamedTuple):
         recovered: nothing was claimed, these are the jobs that were ours already.
         awaited: id of a job that had to be left because too many run here, and for which this worker is to make room;
             '': there is none.
+        swept: ids of workers that were found dead -> what they had to give back.
     """
 
     now_ms: int
@@ -186,6 +188,7 @@ class ClaimAnswer(NamedTuple):
     nameless: Sequence[Ending] = ()
     recovered: bool = False
     awaited: str = ""
+    swept: Mapping[str, Released] = MappingProxyType({})
 
 
 class Caution(NamedTuple):
@@ -259,10 +262,12 @@ def read_claim(answer: Any) -> ClaimAnswer | Refusal:
         why, epoch = answer
         return Refusal(why.decode(), epoch)
     now_ms, wait_ms, begin_at, shared, jobs, *more = answer
-    awaited = more[0].decode(errors="replace") if more else ""
-    return ClaimAnswer(
-        now_ms, wait_ms, begin_at.decode(), shared == 1, *read_jobs(jobs), recovered=False, awaited=awaited
-    )
+    found = ClaimAnswer(now_ms, wait_ms, begin_at.decode(), shared == 1, *read_jobs(jobs))
+    return _read_rare(found, *more) if more else found
+
+
+def _read_rare(found: ClaimAnswer, awaited: bytes, swept: Any = ()) -> ClaimAnswer:
+    return found._replace(awaited=awaited.decode(errors="replace"), swept=read_sweep(swept))
 
 
 def reclaim(worker_id: str, epoch: int, most_bytes: int = MOST_BYTES) -> Call:

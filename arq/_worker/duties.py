@@ -19,7 +19,7 @@ from .._link import REPLY_TIMEOUT_S
 from .._patience import Patience
 from .._text import printable
 from ..utils import to_ms
-from . import schedule
+from . import report, schedule
 from .clock import RedisClock
 from .complaints import Complaints, is_of_one_duty
 from .state import CANCEL_AGAIN_S, WorkerState
@@ -223,14 +223,4 @@ class Duties(WorkerState):
     async def _sweep(self) -> None:
         for worker_id, released in (await self._get_pump().sweep()).items():
             if worker_id != self.worker_id:
-                job_ids, to_blame = (
-                    released.job_ids,
-                    released.blamed and f"; to blame: {printable(released.blamed)}",
-                )
-                logger.warning(
-                    "worker %s is gone, %d jobs given back: %s%s",
-                    printable(worker_id),
-                    len(job_ids),
-                    job_ids[:10],
-                    to_blame,
-                )
+                report.gone(worker_id, released)

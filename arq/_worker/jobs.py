@@ -119,6 +119,8 @@ class JobRunner(Writing, Quarantine):
         self._look_again(10 if answer.shared else answer.wait_ms)
         if answer.awaited or self._suspects.awaited:
             self._make_room(answer.awaited)
+        for worker_id, released in answer.swept.items():
+            report.gone(worker_id, released)
         self._say_ready()
         if answer.jobs and not self._started:
             self._amend_health = True

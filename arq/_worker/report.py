@@ -8,6 +8,7 @@ from typing import Any
 
 from .._crashes import Crashes
 from .._errors import DeserializationError
+from .._scripts import Released
 from .._text import escaped, printable, printable_lines
 from ..utils import args_to_string, safe_repr, truncate
 from .attempt import Attempt, Outcome, Verdict
@@ -21,6 +22,19 @@ _info = QuickLog(logger, __file__, "report").info
 _LATE_MS = 1200
 #: Jobs that a line has room for.
 _MOST_NAMED = 5
+
+
+def gone(worker_id: str, released: Released) -> None:
+    """Another worker has not been heard of in time, and its jobs are free again."""
+    job_ids = released.job_ids
+    to_blame = released.blamed and f"; to blame: {printable(released.blamed)}"
+    logger.warning(
+        "worker %s is gone, %d jobs given back: %s%s",
+        printable(worker_id),
+        len(job_ids),
+        job_ids[:10],
+        to_blame,
+    )
 
 
 def started(attempt: Attempt) -> None:

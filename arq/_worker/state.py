@@ -28,6 +28,8 @@ CANCEL_AGAIN_S = 5.0
 _WORTH_TELLING_S, _TELL_AGAIN_S = 0.5, 60.0
 #: Seconds for which a supervised worker announces itself; its supervisor keeps it alive from then on.
 _SUPERVISED_LEASE_S = 30
+#: A worker's lease ends so many seconds before the locks of its jobs that were extended last.
+_EARLIER_S = 1.0
 #: Seconds between two looks at the queue of a worker that waits for no tokens, because it is about to go.
 _OUTGOING_POLL_S = 0.5
 
@@ -183,18 +185,29 @@ class WorkerState(WorkerOptions):
 
     def _get_pump(self) -> Pump:
         if self._pump is None:
-            lock_ms = to_ms(self.in_progress_timeout_s)
             link = Link(self.pool.connection_pool)
             self._pump = Pump(
-                link, self.queue_name, self.worker_id, lock_ms, self._lease_ms(), self.allow_abort_jobs
+                link,
+                self.queue_name,
+                self.worker_id,
+                self._lock_ms(),
+                self._lease_ms(),
+                self.allow_abort_jobs,
             )
             self._pump.cohorts = self._cohorts()
             self._pump.known = self._claimed
             self._pump.caution = self._suspects.settle(self.max_jobs, self._clock())
         return self._pump
 
+    def _lock_ms(self) -> int:
+        least_s = _SUPERVISED_LEASE_S + _EARLIER_S if self.supervised else 0.0
+        return to_ms(max(self.in_progress_timeout_s, least_s))
+
     def _lease_ms(self) -> int:
-        return to_ms(_SUPERVISED_LEASE_S if self.supervised else self.in_progress_timeout_s)
+        """Whoever takes a job whose lock has lapsed shall see that its worker is overdue."""
+        if self.supervised:
+            return to_ms(_SUPERVISED_LEASE_S)
+        return self._lock_ms() - to_ms(min(_EARLIER_S, self.in_progress_timeout_s / 10))
 
     def _forget_dead_loop(self) -> None:
         """Let go of what belongs to an event loop that was closed under the worker: nothing there goes on or ends."""

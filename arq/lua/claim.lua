@@ -11,14 +11,18 @@
 --       13 - 15 about suspects, see include/quarantine.lua   16.. ids: take exactly these instead
 -- Result  {now in ms, ms until the next job is due (0: more are due now, -1: none), score to begin at next time ('' from the
 --         start), 1 if a fair share was left to others, jobs}; a job: see include/claimed.lua. And the id of a suspect for which this
---         worker is to make room, if there is one
+--         worker is to make room, or ''; and what sweep.lua returns, if dead workers were found. Both only if there is one of them
 --         {'unknown', 0} if this worker is not presumed alive: whoever released its jobs would not know of new ones
 --         {'busy', 0} if it may only have jobs when it holds none, and holds some
 --         {'late', E} if the worker has given this claim up: only those of epoch E and later count (reclaim.lua)
 --!include keys
 --!include wake
 --!include claimed
+--!include give_back
 --!include suspects
+--!include crashes
+--!include release
+--!include overdue
 local queue, wake, claims, workers, aborts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local EXACTLY = 16
 local waited, cohorts = ARGV[10] == '1', ARGV[11]
@@ -95,11 +99,30 @@ end
 -- Other producers of arq let a deferred job become due at this time when they ask to abort it: it must not be run early.
 local DUE_FOR_ABORT = '1'
 
+-- What sweep.lua returns, once it was looked; its jobs are elsewhere in the queue now.
+local swept
+
+-- Nobody holds a job that was started: if its worker is dead and nobody has seen that, its locks have lapsed before. Then it must be
+-- settled first whose fault that was, or the start counts as any other.
+local function settle_dead(id)
+  swept = {}
+  for _, dead in ipairs(overdue(KEYS[6])) do
+    if dead ~= worker then
+      redis.call('DEL', LOCK .. id) -- ours, but the job may be one of theirs
+      sweep(KEYS[6], dead, retry_ttl_s, swept)
+    end
+  end
+  return #swept > 0
+end
+
 local function take(id, score)
   if not lock(id) then
     return false
   end
   local values = redis.call('MGET', JOB .. id, RETRY .. id, INTERRUPTED .. id)
+  if values[2] and not swept and settle_dead(id) then
+    return take(id, redis.call('ZSCORE', queue, id))
+  end
   if values[3] and cohorts ~= '' and is_left_to_others(id) then
     redis.call('DEL', LOCK .. id)
     return false
@@ -118,6 +141,11 @@ local function take(id, score)
   notes[#notes + 1] = id
   notes[#notes + 1] = remember(score, lapse, stamp, queue)
   return true
+end
+
+-- Then the queue is not any more as it was read.
+local function has_swept()
+  return swept ~= nil and #swept > 0
 end
 
 -- How many to take when there is not enough for all workers.
@@ -150,7 +178,7 @@ local function take_due(most)
     local due = redis.call('ZRANGEBYSCORE', queue, begin_at, now, 'WITHSCORES', 'LIMIT', offset, size)
     local locks, left_by = at_page(LOCK, due), has_unread and at_page(LEFT, due) or {}
     for i = 1, #due, 2 do
-      if #jobs >= most or #jobs >= most_here or bytes >= most_bytes then
+      if #jobs >= most or #jobs >= most_here or bytes >= most_bytes or has_swept() then
         return true, held, last
       end
       last = due[i + 1]
@@ -160,7 +188,7 @@ local function take_due(most)
       end
     end
     if #due < 2 * size then
-      return false, held, last
+      return has_swept(), held, last
     end
     offset = offset + size
   end
@@ -218,5 +246,8 @@ end
 -- must know when the next job is due.
 if (more or left_by_outgoing or awaited or (wait_ms > 0 and #jobs == limit and not waited)) and count('ZCARD', workers) > 1 then
   wake_one(wake)
+end
+if has_swept() then
+  return {now, wait_ms, '', more and shared or 0, jobs, awaited or '', swept}
 end
 return {now, wait_ms, held >= MANY_HELD and last or '', more and shared or 0, jobs, awaited}

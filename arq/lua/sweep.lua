@@ -9,25 +9,16 @@
 --!include suspects
 --!include crashes
 --!include release
+--!include overdue
 local swept = {}
 
-local function overdue(leases)
-  local found = redis.pcall('ZRANGEBYSCORE', leases, '-inf', now_ms(), 'LIMIT', 0, 100)
-  return found.err and {} or found
-end
-
-local function sweep(leases, worker)
-  swept[#swept + 1] = worker
-  swept[#swept + 1] = release_worker(leases, worker, 'died', ARGV[2], 'vanished')
-end
-
 for _, worker in ipairs(overdue(KEYS[1])) do
-  sweep(KEYS[1], worker)
+  sweep(KEYS[1], worker, ARGV[2], swept)
 end
 -- A queue may have the second name: whoever holds nothing there is none of our workers.
 for _, worker in ipairs(overdue(KEYS[2])) do
   if redis.call('EXISTS', CLAIMS .. worker) == 1 then
-    sweep(KEYS[2], worker)
+    sweep(KEYS[2], worker, ARGV[2], swept)
   end
 end
 return swept

@@ -16,6 +16,7 @@ from arq._scripts import Caution, Ending
 from arq._worker.suspects import few
 from arq.connections import ArqRedis, JobCall
 from tests.redis.harness import QUEUE, claim, ids, keys, nothing_held
+from tests.support.eventually import wait_until_async
 
 ROOM, LEAVE, BESIDE = (Caution(3, 0, mode) for mode in ("room", "leave", "beside"))
 QUARANTINE = f"arq:quarantine:{QUEUE}"
@@ -141,6 +142,74 @@ async def test_nobody_knows_how_one_died_that_vanished(arq_redis: ArqRedis) -> N
     assert await _leases.sweep(arq_redis) == {"w": (["a"], "a", False)}
     assert await note(arq_redis, "a") == (2, 1, "vanished")
     assert await note(arq_redis, "b") is None
+
+
+async def vanish(pool: ArqRedis, worker_id: str, *job_ids: str) -> None:
+    """A worker was killed, nobody has looked for dead ones since, and the locks of its jobs have lapsed."""
+    assert ids(await claim(pool, worker_id, job_ids=job_ids, lock_ms=1)) == list(job_ids)
+    await pool.zadd("arq:leases", {worker_id: 1})
+
+    async def are_free() -> bool:
+        return not await pool.exists(*(f"arq:in-progress:{job_id}" for job_id in job_ids))
+
+    await wait_until_async(are_free, what="locks lapse")
+
+
+async def test_whose_fault_it_was_is_settled_before_a_job_is_taken_again(arq_redis: ArqRedis) -> None:
+    await enqueue(arq_redis, *"abc", "d")
+    await vanish(arq_redis, "dead", *"abc")
+    answer = await claim(arq_redis, "w")
+    assert answer.wait_ms == 0  # the places of the others have changed, the next claim sees them
+    assert answer.swept == {"dead": (["a", "b", "c"], "", False)}
+    taken = ids(answer) + ids(await claim(arq_redis, "w"))
+    assert sorted(taken) == ["a", "b", "c", "d"]
+    assert [await count(arq_redis, job_id) for job_id in "abcd"] == [(2, 1), (2, 1), (2, 1), (1, 0)]
+    assert [await note(arq_redis, job_id) for job_id in "abcd"] == [(1, 0, "vanished")] * 3 + [None]
+
+
+async def test_that_holds_for_every_way_to_claim(arq_redis: ArqRedis) -> None:
+    await enqueue(arq_redis, *"ab")
+    await vanish(arq_redis, "dead", *"ab")
+    answer = await claim(arq_redis, "w", job_ids=["b", "a"])
+    assert ids(answer) == ["b", "a"]
+    assert answer.swept == {"dead": (["a", "b"], "", False)}
+    assert [await count(arq_redis, job_id) for job_id in "ab"] == [(2, 1)] * 2
+
+
+async def test_the_suspects_that_are_found_so_are_tried_beside_few(arq_redis: ArqRedis) -> None:
+    await enqueue(arq_redis, *"abcd")
+    await vanish(arq_redis, "dead", *"abcd")
+    answer = await claim(arq_redis, "w", caution=LEAVE)
+    answer = await claim(arq_redis, "w", caution=LEAVE)
+    assert len(await arq_redis.keys("arq:in-progress:*")) == LEAVE.few
+    assert answer.swept == {}
+
+
+async def test_a_worker_that_is_late_itself_gives_nothing_back(arq_redis: ArqRedis) -> None:
+    await enqueue(arq_redis, *"ab")
+    await vanish(arq_redis, "w", *"ab")
+    call = _scripts.claim(QUEUE, "w", limit=9, lock_ms=60_000, caution=BESIDE)
+    answer = _scripts.read_claim(await _scripts.run(arq_redis, call))
+    assert isinstance(answer, _scripts.ClaimAnswer)
+    assert ids(answer) == ["a", "b"]
+    assert not answer.swept
+    assert [await note(arq_redis, job_id) for job_id in "ab"] == [None, None]
+
+
+async def test_jobs_before_those_that_were_held_are_seen_again(arq_redis: ArqRedis) -> None:
+    """Those of a dead worker get the places that they had, which a page of the queue has passed already."""
+    await enqueue(arq_redis, *(f"held {n}" for n in range(40)))
+    await vanish(arq_redis, "dead", *(f"held {n}" for n in range(20)))
+    await claim(arq_redis, "other", limit=5, fair=False, job_ids=[f"held {n}" for n in range(20, 40)])
+    answer = await claim(arq_redis, "w", limit=3)
+    assert answer.swept.keys() == {"dead"}
+    assert answer.begin_at == ""
+    assert answer.wait_ms == 0
+    taken = ids(answer)
+    while more := ids(await claim(arq_redis, "w")):
+        taken += more
+    assert sorted(taken) == sorted(f"held {n}" for n in range(20))
+    assert {await count(arq_redis, job_id) for job_id in taken} == {(2, 1)}
 
 
 async def test_a_worker_that_held_nothing_blames_nobody(arq_redis: ArqRedis) -> None:
