@@ -159,7 +159,8 @@ def test_r13_a_parent_with_a_thread_does_not_fork() -> None:
     thread = threading.Thread(target=stop.wait)
     thread.start()
     try:
-        with pytest.raises(UnsafeForkError, match="2 threads"):
+        # one more where a thread of an earlier test, or of the test runner, has not quite ended
+        with pytest.raises(UnsafeForkError, match=r"the parent has \d+ threads: refusing to fork"):
             fork(lambda: 0, Pipes(1, 2))
     finally:
         stop.set()
