@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from ..utils import is_no_limit, to_seconds
 
 #: Lock time in s of jobs without a time limit; the worker keeps extending it while they run.
 _LOCK_WITHOUT_LIMIT_S = 300.0
 
+
+_Functions = TypeVar("_Functions", bound=Mapping[str, Any])
 
 #: Why these options can't be without a limit.
 _WHY = {
@@ -85,6 +88,19 @@ def count_or_none(name: str, given: Any) -> Any:
     if found is not None and math.isnan(_number(found)):
         raise ValueError(f"{name} must be a number, not {given!r}")
     return given
+
+
+def with_good_ones(functions: _Functions) -> _Functions:
+    """The same functions and schedules, by name, if the limits of their own can be used.
+
+    Raises:
+        ValueError: one of them is no number; the function is named.
+    """
+    for name, function in functions.items():
+        seconds_or_none(f"timeout of {name}", function.timeout_s)
+        seconds_or_none(f"keep_result of {name}", function.keep_result_s)
+        count_or_none(f"max_tries of {name}", function.max_tries)
+    return functions
 
 
 def _number(given: Any) -> float:

@@ -116,7 +116,7 @@ class WorkerOptions:
         log_results: bool = True,
         unreadable: Literal["fail", "retry"] = "fail",
     ) -> None:
-        self.functions = registry(functions, cron_jobs)
+        self.functions = limits.with_good_ones(registry(functions, cron_jobs))
         self.cron_jobs = list(cron_jobs) if cron_jobs is not None else None
         if redis_pool is not None:
             pool_of(redis_pool)

@@ -98,3 +98,12 @@ async def test_what_can_not_expire_in_a_way_that_makes_sense() -> None:
             ValueError, match=r"_expires must be from 0 to \d+ seconds, or math.inf for no limit"
         ):
             await pool.enqueue_job("work", _expires=wrong)
+
+
+@pytest.mark.parametrize("make", [cron, func])
+@pytest.mark.parametrize("option", ["timeout", "keep_result", "max_tries"])
+@pytest.mark.parametrize("given", [math.nan, "5"])
+def test_a_function_with_a_limit_that_is_none_is_named(make: Any, option: str, given: Any) -> None:
+    made = make(work, name="report", **{option: given})
+    with pytest.raises(ValueError, match=f"{option} of report must be a .*, not {given!r}"):
+        Worker([work], cron_jobs=[made]) if make is cron else Worker([made])
