@@ -99,20 +99,22 @@ end
 -- Other producers of arq let a deferred job become due at this time when they ask to abort it: it must not be run early.
 local DUE_FOR_ABORT = '1'
 
--- What sweep.lua returns, once it was looked; its jobs are elsewhere in the queue now.
-local swept
+-- Who has not been heard of in time, once it was looked; and what sweep.lua would return of those whose jobs were given back here.
+local missing, swept = nil, {}
 
--- Nobody holds a job that was started: if its worker is dead and nobody has seen that, its locks have lapsed before. Then it must be
--- settled first whose fault that was, or the start counts as any other.
+-- Nobody holds a job that was started: if a worker is missing that had it, nobody has seen its death, and its locks have lapsed before.
+-- Then it must be settled first whose fault that was, or the start counts as any other. A missing worker that still extends its
+-- locks is left alone: only its supervisor has fallen silent.
 local function settle_dead(id)
-  swept = {}
-  for _, dead in ipairs(overdue(KEYS[6])) do
-    if dead ~= worker then
-      redis.call('DEL', LOCK .. id) -- ours, but the job may be one of theirs
+  local before = #swept
+  missing = missing or overdue(KEYS[6])
+  for _, dead in ipairs(missing) do
+    if dead ~= worker and count('HEXISTS', CLAIMS .. dead, id) == 1 then
+      redis.call('DEL', LOCK .. id) -- ours since a moment
       sweep(KEYS[6], dead, retry_ttl_s, swept)
     end
   end
-  return #swept > 0
+  return #swept > before
 end
 
 local function take(id, score)
@@ -120,7 +122,7 @@ local function take(id, score)
     return false
   end
   local values = redis.call('MGET', JOB .. id, RETRY .. id, INTERRUPTED .. id)
-  if values[2] and not swept and settle_dead(id) then
+  if values[2] and settle_dead(id) then
     return take(id, redis.call('ZSCORE', queue, id))
   end
   if values[3] and cohorts ~= '' and is_left_to_others(id) then
@@ -145,7 +147,7 @@ end
 
 -- Then the queue is not any more as it was read.
 local function has_swept()
-  return swept ~= nil and #swept > 0
+  return #swept > 0
 end
 
 -- How many to take when there is not enough for all workers.

@@ -196,6 +196,17 @@ async def test_a_worker_that_is_late_itself_gives_nothing_back(arq_redis: ArqRed
     assert [await note(arq_redis, job_id) for job_id in "ab"] == [None, None]
 
 
+async def test_a_worker_whose_supervisor_is_silent_keeps_what_it_holds(arq_redis: ArqRedis) -> None:
+    """Its lease is over, its locks are not. A job that is tried again says nothing of it."""
+    await enqueue(arq_redis, *"ab")
+    await claim(arq_redis, "alive", job_ids=["a"])
+    await arq_redis.zadd("arq:leases", {"alive": 1})
+    await arq_redis.set("arq:retry:b", 1, ex=60)
+    answer = await claim(arq_redis, "w")
+    assert (ids(answer), answer.swept) == (["b"], {})
+    assert await arq_redis.get("arq:in-progress:a") == b"alive"
+
+
 async def test_jobs_before_those_that_were_held_are_seen_again(arq_redis: ArqRedis) -> None:
     """Those of a dead worker get the places that they had, which a page of the queue has passed already."""
     await enqueue(arq_redis, *(f"held {n}" for n in range(40)))
