@@ -16,6 +16,7 @@ from typing import IO, Any
 import redis
 
 from tests.support.eventually import PATIENCE_S, wait_until
+from tests.support.servers import RedisServer
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = Path(__file__).resolve().parent / "peers"
@@ -111,6 +112,15 @@ class Place:
     def queued(self) -> int:
         """Length of the queue, with deferred and running jobs."""
         return int(self.redis.zcard(self.queue))
+
+
+@contextlib.contextmanager
+def own_database(server: RedisServer, number: int) -> Iterator[Place]:
+    """A place that has one of the server's databases for itself, empty."""
+    place = Place(f"{server.dsn}/{number}")
+    place.redis.flushdb()
+    yield place
+    place.redis.close()
 
 
 class Answer(dict[str, Any]):

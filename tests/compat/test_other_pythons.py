@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.compat.harness import Place
+from tests.compat.harness import Place, own_database
 from tests.compat.pythons import Side, side
 from tests.support.servers import RedisServer
 
@@ -19,10 +19,8 @@ MISSING = "module 'pathlib._local' is not there: written by Python 3.13?"
 @pytest.fixture
 def place(compat_server: RedisServer) -> Iterator[Place]:
     """A database of its own, empty."""
-    place = Place(f"{compat_server.dsn}/5")
-    place.redis.flushdb()
-    yield place
-    place.redis.close()
+    with own_database(compat_server, 5) as place:
+        yield place
 
 
 @pytest.fixture(scope="module")

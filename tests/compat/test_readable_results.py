@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.compat.harness import Client, Implementation, Place, connected, running
+from tests.compat.harness import Client, Implementation, Place, connected, own_database, running
 from tests.support.eventually import wait_until
 from tests.support.servers import RedisServer
 
@@ -19,10 +19,8 @@ ELSEWHERE = "class Number(int): ...\n"
 @pytest.fixture
 def place(compat_server: RedisServer) -> Iterator[Place]:
     """A database of its own, empty: `all_job_results` shows no others."""
-    place = Place(f"{compat_server.dsn}/6")
-    place.redis.flushdb()
-    yield place
-    place.redis.close()
+    with own_database(compat_server, 6) as place:
+        yield place
 
 
 @pytest.fixture(params=["ours", "original"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -80,6 +82,22 @@ async def come_now(pool: ArqRedis, *job_ids: str) -> None:
     await _scripts.run(pool, _scripts.pass_on(QUEUE))
 
 
+@contextlib.asynccontextmanager
+async def busy_with(job_id: str, one: Worker, pool: ArqRedis) -> AsyncIterator[None]:
+    """Run a worker that has begun a `held` job when `s` comes, which wants to be alone."""
+    await suspect(pool, "quick", "s", level=2)
+    await come_later(pool, "s")
+    async with running(one):
+        await pool.enqueue_job("held", _job_id=job_id)
+        await wait_until_async(lambda: one.job_tasks)
+        await come_now(pool, "s")
+        yield
+
+
+async def awaits_suspect(one: Worker) -> None:
+    await wait_until_async(lambda: one._suspects.awaited == "s")
+
+
 async def result(pool: ArqRedis, job_id: str) -> Any:
     return await Job(job_id, pool).result(timeout=30, poll_delay=0.02)
 
@@ -114,13 +132,8 @@ async def test_a_busy_worker_makes_room_and_goes_on_as_ever(
 ) -> None:
     caplog.set_level(logging.INFO)
     one = jobs.worker(redis_settings, poll_delay=60)
-    await suspect(arq_redis, "quick", "s", level=2)
-    await come_later(arq_redis, "s")
-    async with running(one):
-        await arq_redis.enqueue_job("held", _job_id="p0")
-        await wait_until_async(lambda: one.job_tasks)
-        await come_now(arq_redis, "s")
-        await wait_until_async(lambda: one._suspects.awaited == "s")
+    async with busy_with("p0", one, arq_redis):
+        await awaits_suspect(one)
         await arq_redis.enqueue_job("quick", _job_id="p1")
         assert one._room() <= 0
         assert "taking no more jobs until there is room for s" in caplog.text
@@ -137,13 +150,7 @@ async def test_a_suspect_does_not_wait_for_ever(
     arq_redis: ArqRedis, redis_settings: RedisSettings, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(suspects, "MAKE_ROOM_S", 0.3)
-    one = jobs.worker(redis_settings)
-    await suspect(arq_redis, "quick", "s", level=2)
-    await come_later(arq_redis, "s")
-    async with running(one):
-        await arq_redis.enqueue_job("held", _job_id="long")
-        await wait_until_async(lambda: one.job_tasks)
-        await come_now(arq_redis, "s")
+    async with busy_with("long", jobs.worker(redis_settings), arq_redis):
         assert await result(arq_redis, "s") == "quick"
         jobs.go.set()
         assert await result(arq_redis, "long") == "held"
@@ -183,13 +190,8 @@ async def test_an_idle_worker_takes_what_a_busy_one_waits_for(
     arq_redis: ArqRedis, redis_settings: RedisSettings, jobs: Jobs
 ) -> None:
     busy, idle = jobs.worker(redis_settings), jobs.worker(redis_settings)
-    await suspect(arq_redis, "quick", "s", level=2)
-    await come_later(arq_redis, "s")
-    async with running(busy):
-        await arq_redis.enqueue_job("held", _job_id="p0")
-        await wait_until_async(lambda: busy.job_tasks)
-        await come_now(arq_redis, "s")
-        await wait_until_async(lambda: busy._suspects.awaited == "s")
+    async with busy_with("p0", busy, arq_redis):
+        await awaits_suspect(busy)
         async with running(idle):
             assert await result(arq_redis, "s") == "quick"
             await wait_until_async(lambda: not busy._suspects.awaited)
@@ -203,13 +205,8 @@ async def test_who_takes_no_jobs_makes_no_room(
     arq_redis: ArqRedis, redis_settings: RedisSettings, jobs: Jobs, stop: str
 ) -> None:
     one = jobs.worker(redis_settings, job_completion_wait=30)
-    await suspect(arq_redis, "quick", "s", level=2)
-    await come_later(arq_redis, "s")
-    async with running(one):
-        await arq_redis.enqueue_job("held", _job_id="p0")
-        await wait_until_async(lambda: one.job_tasks)
-        await come_now(arq_redis, "s")
-        await wait_until_async(lambda: one._suspects.awaited == "s")
+    async with busy_with("p0", one, arq_redis):
+        await awaits_suspect(one)
         one.allow_pick_jobs = False
         await wait_until_async(lambda: not one._suspects.awaited)
         jobs.go.set()

@@ -17,6 +17,12 @@ def starts(client: redis.Redis, job_id: str) -> tuple[int, int]:
     return int(begun or 0), int(interrupted or 0)
 
 
+def wait_held(client: redis.Redis, jobs: list[str], what: str) -> None:
+    """Wait until each of the jobs is somebody's."""
+    locks = [f"arq:in-progress:{job_id}" for job_id in jobs]
+    wait_until(lambda: client.exists(*locks) == len(jobs), what=what)
+
+
 def wait_running(pool: Pool, jobs: list[str]) -> None:
     for job_id in jobs:
         pool.wait_started(job_id)
@@ -74,10 +80,7 @@ def test_a_job_is_not_left_for_long_when_the_reload_fails(
     wait_running(pool, jobs)
     pool.signal(signal.SIGHUP)
     pool.wait_event("reload.failed")
-    wait_until(
-        lambda: redis_client.exists(*(f"arq:in-progress:{job_id}" for job_id in jobs)) == 4,
-        what="somebody has each of the jobs",
-    )
+    wait_held(redis_client, jobs, what="somebody has each of the jobs")
     pool.open_gate()
     queue.results(jobs)
     assert pool.stop() == 0
@@ -109,10 +112,7 @@ def test_workers_that_grow_old_together_do_not_take_each_others_jobs(
         pool.signal(signal.SIGTTOU)  # one less
         pool.wait_event("pool.scale", n=n)
     pool.wait_event("child.exit", n=2, role="worker")
-    wait_until(
-        lambda: redis_client.exists(*(f"arq:in-progress:{job_id}" for job_id in jobs)) == 3,
-        what="the one that stays has them all",
-    )
+    wait_held(redis_client, jobs, what="the one that stays has them all")
     assert sum(starts(redis_client, job_id)[1] for job_id in jobs) <= 3
     pool.open_gate()
     queue.results(jobs)

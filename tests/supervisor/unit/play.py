@@ -27,6 +27,21 @@ from supervisor.machine import Machine
 from supervisor.options import Options
 from supervisor.parent import TURN_S
 
+
+def order_for(role: Role, *, first: bool = False, previous: str = "") -> Fork:
+    """The order to start a child, number 0 of the first generation."""
+    return Fork(
+        key=1,
+        role=role,
+        slot=0,
+        generation=1,
+        count=1,
+        first=first,
+        quiet=False,
+        previous_worker_id=previous,
+    )
+
+
 REPORT = Report(queue="q", health_key="q:health-check", completion_wait_s=3.0, longest_job_s=20.0, redis="r1")
 
 

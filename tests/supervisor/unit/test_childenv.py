@@ -3,8 +3,9 @@
 import ast
 
 from supervisor.childenv import Brief, make_brief
-from supervisor.events import Fork, Role
+from supervisor.events import Role
 from supervisor.options import Options
+from tests.supervisor.unit.play import order_for
 from tests.support.source import modules
 
 # who writes it; who finds by it what a worker has started, which has inherited it
@@ -12,16 +13,7 @@ ALLOWED = {"supervisor.childenv", "supervisor.leftovers"}
 
 
 def a_brief(previous: str = "") -> Brief:
-    order = Fork(
-        key=1,
-        role=Role.WORKER,
-        slot=0,
-        generation=1,
-        count=1,
-        first=True,
-        quiet=False,
-        previous_worker_id=previous,
-    )
+    order = order_for(Role.WORKER, first=True, previous=previous)
     return make_brief(Options("app.Settings"), order, "host", ("redis://here", "/tmp/x"))
 
 

@@ -7,11 +7,12 @@ import pytest
 
 from supervisor.beat import BeatLine
 from supervisor.childenv import make_brief
-from supervisor.events import Fork, Role
+from supervisor.events import Role
 from supervisor.messages import Decoder
 from supervisor.options import Options
 from supervisor.spawn import Pipes
 from supervisor.steward import Steward
+from tests.supervisor.unit.play import order_for
 
 REFUSED = ConnectionError("refused")
 
@@ -27,17 +28,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 @pytest.fixture
 def steward(pipe: tuple[int, int]) -> Steward:
-    order = Fork(
-        key=1,
-        role=Role.STEWARD,
-        slot=0,
-        generation=1,
-        count=1,
-        first=False,
-        quiet=False,
-        previous_worker_id="",
-    )
-    brief = make_brief(Options("app.Settings"), order, "host", ("", ""))
+    brief = make_brief(Options("app.Settings"), order_for(Role.STEWARD), "host", ("", ""))
     return Steward(brief, Pipes(pipe[1], -1), BeatLine(pipe[1]))
 
 
