@@ -58,7 +58,6 @@ def run(brief: Brief, pipes: Pipes) -> int:
     brief.export(os.environ)
     present_as(brief, "worker", str(brief.slot))
     line = BeatLine(pipes.beat_fd)
-    line.send("hello", pid=os.getpid())
     title = f"arq-supervise: started by a job of worker[{brief.options.name}/{brief.slot}]"
     be_plain_in_copies(pipes, title, line.silence)
     loop = new_loop(brief.options.uvloop)
@@ -319,7 +318,6 @@ class Session:
         self._is_stopping = True
         self._read_orders()
         self._worker.cron_jobs = []
-        self._line.send("draining")
         self._worker.drain(signal.SIGTERM, self._brief.options.graceful_timeout_s)
 
     def _cancel(self) -> None:

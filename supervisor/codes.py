@@ -25,7 +25,6 @@ class ChildCode(IntEnum):
     BOOT = 3
     IMPORT = 4
     TEMPFAIL = 75
-    RECYCLE = 155
 
 
 class Outcome(StrEnum):
@@ -33,7 +32,6 @@ class Outcome(StrEnum):
 
     CLEAN = "clean"
     DONE = "done"
-    RECYCLED = "recycled"
     TEMPFAIL = "tempfail"
     BOOT_FAIL = "boot"
     IMPORT_FAIL = "import"

@@ -79,7 +79,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Fatal:
-    """A child is about to end and says why: `kind` is import, boot, temp or usage."""
+    """A child is about to end and says why: `kind` is import, settings, server, boot, temp or taken."""
 
     key: int
     kind: str
@@ -89,7 +89,7 @@ class Fatal:
 
 @dataclass(frozen=True, slots=True)
 class Bye:
-    """A child ends on purpose: `reason` is stop, burst or recycle."""
+    """A child ends on purpose: `reason` is stop or burst."""
 
     key: int
     reason: str
@@ -177,7 +177,7 @@ class RssSample:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Somebody wants the pool to end. `hard` starts at the second stage; `again` always escalates."""
+    """Somebody wants the pool to end. `hard` begins with the second stage, or goes on with it."""
 
     cause: str
     hard: bool = False

@@ -1,13 +1,13 @@
 """A child's journey: what each event does to a child in each phase.
 
-phase       Ready     Beat      Held Fatal Bye   Dumped   Exited   deadline
-BOOTING     admit     refresh   note note  note  tell     bury     overdue
-READY       ignore    refresh   note note  note  tell     bury     look
-DRAINING    remember  refresh   note note  note  tell     bury     climb_on
-CANCELLING  remember  refresh   note note  note  tell     bury     climb_on
-HUNG        remember  ignore    note note  note  tell     bury     climb_on
-ABORTING    remember  ignore    note note  note  tell     bury     climb_on
-KILLED      ignore    ignore    note note  note  tell     bury     climb_on
+phase       Fatal       Bye       Held       Dumped  Exited  RssSample  Ready     Beat     deadline
+BOOTING     note_fatal  note_bye  note_held  tell    bury    weigh      admit     refresh  overdue
+READY       note_fatal  note_bye  note_held  tell    bury    weigh      ignore    refresh  look
+DRAINING    note_fatal  note_bye  note_held  tell    bury    weigh      remember  refresh  climb_on
+CANCELLING  note_fatal  note_bye  note_held  tell    bury    weigh      remember  refresh  climb_on
+HUNG        note_fatal  note_bye  note_held  tell    bury    weigh      remember  ignore   climb_on
+ABORTING    note_fatal  note_bye  note_held  tell    bury    weigh      remember  ignore   climb_on
+KILLED      note_fatal  note_bye  note_held  tell    bury    weigh      remember  ignore   climb_on
 """
 
 from collections.abc import Callable

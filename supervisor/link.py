@@ -40,7 +40,6 @@ class Link:
     def __init__(self, key: int, role: Role, life_fd: int) -> None:
         self.key = key
         self.role = role
-        self.dsn = ""
         self.redis_texts: dict[str, str] = {}
         self.job_rows: list[Any] = []
         self.told_dropped = 0
@@ -153,7 +152,6 @@ class Link:
         name = message.text("redis")
         if name:
             self.redis_texts[name] = message.text("redis_text")
-        self.dsn = message.text("dsn")
         report = Report(
             queue=message.text("queue"),
             health_key=message.text("health_key"),

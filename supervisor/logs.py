@@ -3,7 +3,6 @@
 import datetime
 import json
 import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -68,8 +67,3 @@ def lost_lines(pool: str, log_format: str, **fields: Any) -> Callable[[int], str
     """What an outlet says about lines that were lost."""
     record = json_record if log_format == "json" else text_record
     return lambda count: record("warning", pool, "log.dropped", {**fields, "n": count})
-
-
-def plain_line(text: str, write: Callable[[str], object] | None = None) -> None:
-    """One line for a person, on stderr."""
-    (write or sys.stderr.write)(text.rstrip("\n") + "\n")

@@ -132,8 +132,8 @@ def render(unit: Unit, is_template: bool) -> str:
         ValueError: a path or a word holds a line break.
     """
     text = files("supervisor").joinpath("arq-supervise.service").read_text("utf-8")
-    mine, others = ("@many@", "@one@") if is_template else ("@one@", "@many@")
-    lines = (line.removeprefix(mine) for line in text.splitlines() if not line.startswith(others))
+    mine, other = ("@many@", "@one@") if is_template else ("@one@", "@many@")
+    lines = (line.removeprefix(mine) for line in text.splitlines() if not line.startswith((other, "@note@")))
     values = _values(unit, is_template)
     return "\n".join(re.sub(r"@([A-Z_]+)@", lambda found: values[found[1]], line) for line in lines) + "\n"
 

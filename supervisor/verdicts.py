@@ -30,8 +30,6 @@ def judge(child: Child, end: Exited) -> Outcome:
         return Outcome.TEMPFAIL
     if child.was_asked:
         return Outcome.CLEAN if child.ready_s is None and end.signal is None else Outcome.INTERRUPTED
-    if end.code == ChildCode.RECYCLE:
-        return Outcome.RECYCLED
     if child.ready_s is None and end.code in BY_CODE:
         return BY_CODE[ChildCode(end.code)]
     return Outcome.CRASH
@@ -118,7 +116,7 @@ def add(one: Tally, other: Tally) -> Tally:
 
 def _pause_s(pool: Pool, slot: Slot | None, child: Child, outcome: Outcome, now: float) -> float:
     """How long its slot stays empty."""
-    if slot is None or outcome in (Outcome.RECYCLED, Outcome.DONE):
+    if slot is None or outcome is Outcome.DONE:
         return 0.0
     if child.has_proved_itself(pool.options, now):
         slot.backoff.forgive()
@@ -132,7 +130,7 @@ def _exit_records(
     """What the log says about an end; `pause_s` is None when nobody takes its place."""
     beat_s = child.beat_age_s(now)
     will_restart = pause_s is not None and pool.stopping is None and outcome is not Outcome.DONE
-    is_calm = outcome in (Outcome.CLEAN, Outcome.DONE, Outcome.RECYCLED)
+    is_calm = outcome in (Outcome.CLEAN, Outcome.DONE)
     fields = {
         "slot": child.slot,
         "pid": child.pid,
