@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .events import Fork
 from .options import Options
+from .worker_id import WorkerId
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,13 @@ def make_brief(
     `redis` is the address and the directory of the embedded server, empty without one; `folder` the name of the
     working directory, and its real one when the supervisor was started.
     """
-    nonce = secrets.token_hex(4)
+    worker_id = WorkerId(options.name, host, fork.slot, nonce=secrets.token_hex(4))
     return Brief(
         options=options,
         slot=fork.slot,
         count=fork.count,
         generation=fork.generation,
-        worker_id=f"{options.name}:{host}:{fork.slot}:{nonce}",
+        worker_id=str(worker_id),
         previous_worker_id=fork.previous_worker_id,
         host=host,
         is_first=fork.first,

@@ -1,10 +1,9 @@
 """From what was found out about a pool to a verdict on its health. No I/O."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from arq._health import Tally
+from .job_counts import JobCounts
 
 NO_SUPERVISOR: dict[str, Any] = {
     "reachable": False, "pid": None, "state": None, "generation": None, "uptime_s": None, "procs": None,
@@ -19,12 +18,12 @@ class SlotFacts:
     slot: int
     local: dict[str, Any] | None = None
     key: str | None = None
-    tally: "Tally | None" = None
+    counts: JobCounts | None = None
     has_key: bool = False
 
-    def take_key(self, key: str, tally: "Tally | None") -> None:
-        """The key of this slot; no tally = it is not there."""
-        self.key, self.tally, self.has_key = key, tally, tally is not None
+    def take_key(self, key: str, counts: JobCounts | None) -> None:
+        """The key of this slot; no counts = it is not there."""
+        self.key, self.counts, self.has_key = key, counts, counts is not None
 
     @property
     def is_fresh(self) -> bool:
@@ -110,16 +109,10 @@ def _verdict(
 
 def _worker(slot: SlotFacts) -> dict[str, Any]:
     local = slot.local or {}
-    tally = slot.tally
     jobs = local.get("jobs")
     # a key outlives its process for a moment: where the supervisor answers, it knows better
-    if slot.local is None and tally is not None:
-        jobs = {
-            "complete": tally.complete,
-            "failed": tally.failed,
-            "retried": tally.retried,
-            "ongoing": tally.ongoing,
-        }
+    if slot.local is None and slot.counts is not None:
+        jobs = slot.counts.as_json()
     about = {
         name: local.get(name)
         for name in ("pid", "state", "blocked_s", "age_s", "generation", "uptime_s", "rss_mb")

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from arq._health import Tally
+from .job_counts import JobCounts
 
 
 class Role(StrEnum):
@@ -63,7 +63,7 @@ class Beat:
     """A child's loop is alive, and this is what it has done so far."""
 
     key: int
-    tally: Tally
+    counts: JobCounts
     running: tuple[tuple[str, str], ...] = ()
     lag_ms: float = 0.0
 
@@ -73,7 +73,7 @@ class Held:
     """A child's loop stands still, as a thread of it says, and these jobs were running when that began."""
 
     key: int
-    tally: Tally
+    counts: JobCounts
     running: tuple[tuple[str, str], ...] = ()
 
 

@@ -3,12 +3,11 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .job_counts import JobCounts
 from .shown import all_printable
-
-if TYPE_CHECKING:
-    from arq._health import Tally
+from .worker_id import parse_worker_id
 
 OVERDUE = "overdue"
 
@@ -22,15 +21,13 @@ class Member:
     slot: int
     worker_id: str
     lease_s: float
-    tally: "Tally | None" = None
+    counts: JobCounts | None = None
 
 
 def read_member(worker_id: str, lease_s: float) -> Member | None:
-    """The parts of `pool:host:slot:nonce`; None for the id of a worker without a supervisor."""
-    parts = worker_id.rsplit(":", 3)
-    if len(parts) != 4 or not parts[2].isdigit():
-        return None
-    return Member(parts[0], parts[1], int(parts[2]), worker_id, lease_s)
+    """The worker of this id; None for one without a supervisor."""
+    found = parse_worker_id(worker_id)
+    return Member(found.pool, found.host, found.slot, worker_id, lease_s) if found is not None else None
 
 
 def judge_fleet(queue: str, queued: int, members: Iterable[Member], min_healthy: int) -> dict[str, Any]:
@@ -69,21 +66,13 @@ def _pool(pool: str, host: str, members: list[Member]) -> dict[str, Any]:
 
 
 def _worker(member: Member) -> dict[str, Any]:
-    state = OVERDUE if member.lease_s <= 0 else "healthy" if member.tally is not None else "silent"
-    tally = member.tally
+    state = OVERDUE if member.lease_s <= 0 else "healthy" if member.counts is not None else "silent"
     return {
         "slot": member.slot,
         "worker_id": member.worker_id,
         "state": state,
         "lease_s": round(member.lease_s, 1),
-        "jobs": None
-        if tally is None
-        else {
-            "complete": tally.complete,
-            "failed": tally.failed,
-            "retried": tally.retried,
-            "ongoing": tally.ongoing,
-        },
+        "jobs": None if member.counts is None else member.counts.as_json(),
     }
 
 

@@ -62,15 +62,14 @@ class Headline:
 
 def ended_jobs(pool: Pool) -> int:
     """Tries that ended, in workers of now and of before."""
-    tallies = [pool.past, *(child.tally for child in pool.workers())]
-    return sum(tally.complete + tally.failed + tally.retried for tally in tallies)
+    return pool.past.ended + sum(child.counts.ended for child in pool.workers())
 
 
 def describe(pool: Pool, jobs_per_s: float) -> str:
     """The pool in one line."""
     if pool.exit_code is not None:
         return f"ended with exit code {int(pool.exit_code)}: {ENDS.get(pool.exit_code, pool.exit_code.name)}"
-    running = sum(child.tally.ongoing for child in pool.workers())
+    running = sum(child.counts.ongoing for child in pool.workers())
     if pool.stopping is not None:
         left = sum(1 for _ in pool.workers())
         return f"stopping ({pool.stopping.cause}): {_count(left, 'worker')} left, {_count(running, 'job')} running"

@@ -53,7 +53,7 @@ def admit(pool: Pool, child: Child, event: Ready, now: float) -> None:
 def refresh(pool: Pool, child: Child, event: Beat, now: float) -> None:
     """Its loop is alive."""
     child.last_beat_s = now
-    child.tally, child.running, child.lag_ms = event.tally, event.running, event.lag_ms
+    child.counts, child.running, child.lag_ms = event.counts, event.running, event.lag_ms
     child.lags_ms.note(event.lag_ms, now)
     if child.phase is Phase.READY:
         if child.is_stalled:
@@ -64,7 +64,7 @@ def refresh(pool: Pool, child: Child, event: Beat, now: float) -> None:
 
 def note_held(pool: Pool, child: Child, event: Held, _now: float) -> None:
     """Its loop stands still: what it ran then, for the last beat may be older."""
-    child.tally, child.running = event.tally, event.running
+    child.counts, child.running = event.counts, event.running
 
 
 def note_fatal(pool: Pool, child: Child, event: Fatal, _now: float) -> None:

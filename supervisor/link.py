@@ -5,8 +5,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from arq._health import Tally
-
 from . import descriptors
 from .events import (
     Beat,
@@ -27,6 +25,7 @@ from .events import (
     Report,
     Role,
 )
+from .job_counts import JobCounts
 from .messages import Decoder, Message, encode
 from .spawn import Pipes
 
@@ -168,16 +167,16 @@ def _jobs(message: Message) -> tuple[tuple[str, str], ...]:
     return tuple((str(job_id), str(name)) for job_id, name in message.body.get("jobs", ()))
 
 
-def _tally(message: Message) -> Tally:
-    return Tally(*(int(message.number(name)) for name in ("c", "f", "r", "o", "q")))
+def _counts(message: Message) -> JobCounts:
+    return JobCounts(*(int(message.number(name)) for name in ("c", "f", "r", "o", "q")))
 
 
 def _beat(link: Link, message: Message) -> Event:
-    return Beat(link.key, _tally(message), _jobs(message), message.number("lag_ms"))
+    return Beat(link.key, _counts(message), _jobs(message), message.number("lag_ms"))
 
 
 def _held(link: Link, message: Message) -> Event:
-    return Held(link.key, _tally(message), _jobs(message))
+    return Held(link.key, _counts(message), _jobs(message))
 
 
 def _released(_: Link, message: Message) -> Event:

@@ -42,6 +42,7 @@ from .stop import (
     needs_patience,
     warn_about_limits,
 )
+from .worker_id import parse_worker_id
 
 
 class Machine:
@@ -218,7 +219,8 @@ class Machine:
 
     def _released(self, event: Released | ReleaseFailed) -> None:
         pool = self.pool
-        slot = slot_number(event.worker_id)
+        worker = parse_worker_id(event.worker_id)
+        slot = None if worker is None else worker.slot
         if isinstance(event, ReleaseFailed):
             pool.say("jobs.release_failed", "warning", slot=slot, worker=event.worker_id, error=event.error)
             return
@@ -340,9 +342,3 @@ class Machine:
                  concurrency=sum(report.max_jobs for report in reports), stop_budget_s=budget_s(pool))  # fmt: skip
         pool.order(Notify("READY=1"))
         warn_about_limits(pool)
-
-
-def slot_number(worker_id: str) -> int | None:
-    """The slot in `pool:host:slot:nonce`; None for the id of a worker without a supervisor."""
-    parts = worker_id.rsplit(":", 2)
-    return int(parts[1]) if len(parts) == 3 and parts[1].isdigit() else None

@@ -5,11 +5,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from arq._health import Tally
-
 from .backoff import Backoff, RestartLimit
 from .codes import ExitCode, Outcome
 from .events import Command, Fatal, Outgoing, QueueState, Report, Role, Say
+from .job_counts import JobCounts
 from .options import Options
 from .recent import RecentMaximum
 
@@ -62,7 +61,7 @@ class Child:
     last_beat_s: float | None = None
     is_stalled: bool = False
     report: Report | None = None
-    tally: Tally = field(default_factory=lambda: Tally(0, 0, 0, 0, 0))
+    counts: JobCounts = field(default_factory=JobCounts)
     running: tuple[tuple[str, str], ...] = ()
     lag_ms: float = 0.0
     lags_ms: RecentMaximum = field(default_factory=lambda: RecentMaximum(LAG_SHOWN_S))
@@ -103,8 +102,7 @@ class Child:
         """Was it up long enough, and of use, so that its past is forgiven?"""
         if self.ready_s is None or now - self.ready_s < options.stable_after_s:
             return False
-        finished = self.tally.complete + self.tally.failed + self.tally.retried
-        return finished > 0 or now - self.ready_s >= IDLE_PROOF_S
+        return self.counts.ended > 0 or now - self.ready_s >= IDLE_PROOF_S
 
     def beat_age_s(self, now: float) -> float | None:
         """Seconds since the last beat."""
@@ -192,7 +190,7 @@ class Pool:
     has_too_many_failures: bool = False
     trials: int = 0
     complete_at_trial: int = 0
-    past: Tally = field(default_factory=lambda: Tally(0, 0, 0, 0, 0))
+    past: JobCounts = field(default_factory=JobCounts)
     report: Report | None = None
     next_key: int = 1
     generation: int = 1

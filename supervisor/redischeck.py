@@ -4,17 +4,18 @@ import asyncio
 import signal
 import sys
 from contextlib import redirect_stdout
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import TYPE_CHECKING, Any
 
 import arq.worker
-from arq._health import Tally, parse_line
+from arq._health import parse_line
 from arq._keys import LEASES_KEY, OLD_LEASES_KEY, health_key, worker_health_key
 from arq.connections import RedisSettings, create_pool
 from arq.constants import default_queue_name
 
 from .diagnosis import Facts, SlotFacts
 from .fleet import Member, judge_fleet, read_member
+from .job_counts import JobCounts
 from .patience import STEP_S
 from .trouble import short
 
@@ -47,7 +48,7 @@ async def gather_fleet(wanted: "Wanted") -> dict[str, Any]:
         members = [member for member in found if member is not None]
         keys = [worker_health_key(base, member.pool, member.host, member.slot) for member in members]
         lines = await redis.mget(keys) if keys else []
-        ours = [replace(member, tally=_tally(line)) for member, line in zip(members, lines, strict=True)]
+        ours = [replace(member, counts=_counts(line)) for member, line in zip(members, lines, strict=True)]
         return judge_fleet(queue, await redis.zcard(queue), _of_queue(ours), wanted.min_healthy)
     finally:
         await redis.aclose()
@@ -77,7 +78,7 @@ async def _connect(redis_settings: RedisSettings) -> Any:
 
 def _of_queue(members: list[Member]) -> list[Member]:
     """Pools without a single health key under this queue's name work for another queue."""
-    pools = {(member.pool, member.host) for member in members if member.tally is not None}
+    pools = {(member.pool, member.host) for member in members if member.counts is not None}
     return [member for member in members if (member.pool, member.host) in pools]
 
 
@@ -114,12 +115,12 @@ async def _read_keys(redis: Any, base: str, wanted: "Wanted", facts: Facts) -> N
     keys = [worker_health_key(base, wanted.pool, wanted.host, slot) for slot in slots]
     lines = await redis.mget(keys) if keys else []
     for slot, key, line in zip(slots, keys, lines, strict=True):
-        facts.slots.setdefault(slot, SlotFacts(slot)).take_key(key, _tally(line))
+        facts.slots.setdefault(slot, SlotFacts(slot)).take_key(key, _counts(line))
 
 
-def _tally(line: bytes | None) -> Tally | None:
+def _counts(line: bytes | None) -> JobCounts | None:
     try:
-        return parse_line(line) if line else None
+        return JobCounts(*astuple(parse_line(line))) if line else None
     except ValueError:
         return None
 

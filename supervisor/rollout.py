@@ -213,8 +213,7 @@ def look_for_old(pool: Pool, now: float) -> None:
 
 
 def _why_old(child: Child, now: float) -> str:
-    finished = child.tally.complete + child.tally.failed + child.tally.retried
-    if child.most_jobs and finished >= child.most_jobs:
+    if child.most_jobs and child.counts.ended >= child.most_jobs:
         return "jobs"
     if child.rss_strikes >= RSS_STRIKES:
         return "rss"

@@ -5,11 +5,9 @@ from dataclasses import astuple, dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from arq._health import Tally
-
+from .job_counts import JobCounts
 from .messages import Message, encode
 from .model import Phase, Pool
-from .verdicts import add
 
 MOST_LOST = 500  # the others follow when these are released
 
@@ -25,7 +23,7 @@ class Entry:
     slot: int
     redis: str
     health_key: str
-    tally: Tally = field(default_factory=Tally)
+    counts: JobCounts = field(default_factory=JobCounts)
     beat_age_s: float = 0.0
     why: str = ""
     detail: str = ""
@@ -37,7 +35,7 @@ class Roster:
 
     alive: tuple[Entry, ...] = ()
     lost: tuple[Entry, ...] = ()
-    past: Tally = field(default_factory=Tally)
+    past: JobCounts = field(default_factory=JobCounts)
     queue: str = ""
 
     def by_redis(self) -> dict[str, list[Entry]]:
@@ -53,12 +51,12 @@ class Roster:
         return tuple(entry.worker_id for entry in self.alive), tuple(entry.worker_id for entry in self.lost)
 
 
-def merge_by_key(entries: list[Entry], past: Tally) -> dict[str, Tally]:
+def merge_by_key(entries: list[Entry], past: JobCounts) -> dict[str, JobCounts]:
     """The sum for each plain health key: counts add up, the length of the queue is the queue's."""
-    sums: dict[str, Tally] = {}
+    sums: dict[str, JobCounts] = {}
     for entry in sorted(entries, key=lambda entry: -entry.beat_age_s):
-        total = add(sums.get(entry.health_key, past), entry.tally)
-        sums[entry.health_key] = replace(total, queued=entry.tally.queued)
+        total = sums.get(entry.health_key, past) + entry.counts
+        sums[entry.health_key] = replace(total, queued=entry.counts.queued)
     return sums
 
 
@@ -70,7 +68,7 @@ def take_roster(pool: Pool, now: float) -> Roster:
             slot=child.slot,
             redis=child.report.redis,
             health_key=child.report.health_key,
-            tally=child.tally,
+            counts=child.counts,
             beat_age_s=round(child.beat_age_s(now) or 0.0, 3),
         )
         for child in pool.workers()
@@ -100,11 +98,11 @@ def read_roster(message: Message) -> Roster:
     return Roster(
         tuple(_entry(item) for item in body["alive"]),
         tuple(_entry(item) for item in body["lost"]),
-        Tally(*body["past"]),
+        JobCounts(*body["past"]),
         message.text("queue"),
     )
 
 
 def _entry(item: list[Any]) -> Entry:
-    worker_id, slot, redis, health_key, tally, beat_age_s, why, detail = item
-    return Entry(worker_id, slot, redis, health_key, Tally(*tally), beat_age_s, why, detail)
+    worker_id, slot, redis, health_key, counts, beat_age_s, why, detail = item
+    return Entry(worker_id, slot, redis, health_key, JobCounts(*counts), beat_age_s, why, detail)

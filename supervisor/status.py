@@ -113,7 +113,6 @@ def _slot(slot: Slot, pool: Pool, now: float, usage: Mapping[int, Usage]) -> dic
 def _child(child: Child, pool: Pool, now: float, usage: Mapping[int, Usage]) -> dict[str, Any]:
     age_s = child.beat_age_s(now)
     used = usage.get(child.pid, Usage())
-    tally = child.tally
     overdue_s, is_blocked = child.overdue_s(pool.options, now), child.is_blocked(pool.options, now)
     return {
         "slot": child.slot,
@@ -131,13 +130,8 @@ def _child(child: Child, pool: Pool, now: float, usage: Mapping[int, Usage]) -> 
         "cpu_s": used.cpu_s,
         "lag_ms": round(max(child.lag_ms, overdue_s * 1000), 1),
         "lag_max_ms": round(max(child.lags_ms.at(now), overdue_s * 1000), 1),
-        "jobs": {
-            "complete": tally.complete,
-            "failed": tally.failed,
-            "retried": tally.retried,
-            "ongoing": tally.ongoing,
-        },
-        "queued": tally.queued,
+        "jobs": child.counts.as_json(),
+        "queued": child.counts.queued,
         "running": [f"{job_id}:{name}" for job_id, name in child.running],
     }
 

@@ -11,10 +11,11 @@ import os
 import signal
 from collections import defaultdict
 from contextlib import suppress
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 from arq import _leases
-from arq._health import format_line
+from arq._health import Tally, format_line
 from arq._keys import worker_health_key
 from arq.connections import ArqRedis, create_pool
 
@@ -247,9 +248,9 @@ class Steward:
         life_ms = round(self._brief.options.health_interval_s * KEY_LIFE * 1000)
         for name, entries in self._roster.by_redis().items():
             fresh = [entry for entry in entries if entry.beat_age_s * 1000 < life_ms]
-            lines = {self._key(entry): entry.tally for entry in fresh}
-            lines |= merge_by_key(fresh, self._roster.past)
-            texts = {key: format_line(tally, now).encode() for key, tally in lines.items()}
+            found = {self._key(entry): entry.counts for entry in fresh}
+            found |= merge_by_key(fresh, self._roster.past)
+            texts = {key: format_line(Tally(*astuple(counts)), now).encode() for key, counts in found.items()}
             pool = await self._pool(name)
             for key, text in texts.items():
                 # the one before stays known: nobody tells whether a write that is cut off was carried out

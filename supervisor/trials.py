@@ -26,7 +26,7 @@ def hear(pool: Pool, event: Released, loss: Loss) -> None:
     """The steward tells what a dead worker ran. A job that is found guilty, or a suspect on trial, excuses the pool."""
     if not event.blamed and not event.is_trial:
         return
-    complete = pool.past.complete + sum(child.tally.complete for child in pool.workers())
+    complete = pool.past.complete + sum(child.counts.complete for child in pool.workers())
     pool.trials = pool.trials + 1 if complete == pool.complete_at_trial else 1
     pool.complete_at_trial = complete
     if pool.trials > MOST_TRIALS * pool.limit.most:

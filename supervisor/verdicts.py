@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-from arq._health import Tally
-
 from . import trials
 from .codes import ChildCode, ExitCode, Outcome
 from .events import Exited, Fatal, Role, Say, Trace
@@ -77,7 +75,7 @@ def _settle(pool: Pool, child: Child, outcome: Outcome, end: Exited, now: float)
     pool.exits[outcome.value] += 1
     if child.role is not Role.WORKER:
         return
-    pool.past = add(pool.past, replace(child.tally, ongoing=0))
+    pool.past += replace(child.counts, ongoing=0)
     wanted = pool.options.release_lost_jobs and outcome in NEEDS_RELEASE
     report = child.report or pool.report
     if wanted and report is not None and report.redis:
@@ -101,17 +99,6 @@ def how_it_died(end: Exited) -> str:
         return f"exit status {end.code}"
     text = f"signal {end.signal_number}" if end.signal_number else end.signal
     return f"{text}, out of memory" if end.oom_kills else text
-
-
-def add(one: Tally, other: Tally) -> Tally:
-    """Counts add up; the length of the queue is nobody's sum, the first one's stays."""
-    return Tally(
-        one.complete + other.complete,
-        one.failed + other.failed,
-        one.retried + other.retried,
-        one.ongoing + other.ongoing,
-        one.queued,
-    )
 
 
 def _pause_s(pool: Pool, slot: Slot | None, child: Child, outcome: Outcome, now: float) -> float:
@@ -141,7 +128,7 @@ def _exit_records(
         "status": end.status,
         "uptime_s": round(now - child.born_s, 3),
         "last_beat_s": None if beat_s is None else round(beat_s, 3),
-        "ongoing": child.tally.ongoing,
+        "ongoing": child.counts.ongoing,
         "jobs": [f"{job_id}:{name}" for job_id, name in child.running],
         "restarts": f"{restarts}/{pool.limit.most}",
         "next": "restart" if will_restart else "stay",

@@ -1,10 +1,13 @@
 """The shape of the source, checked: who may import whom, what stays free of I/O, how long things may get."""
 
 import ast
+import subprocess
+import sys
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
 
+from tests.support.programs import ROOT
 from tests.support.source import FunctionNode, Module, body_lines, modules
 
 PRODUCT = modules("arq", "supervisor")
@@ -37,6 +40,7 @@ PURE = (
     "supervisor.codes",
     "supervisor.events",
     "supervisor.headline",
+    "supervisor.job_counts",
     "supervisor.journey",
     "supervisor.ladder",
     "supervisor.machine",
@@ -49,6 +53,7 @@ PURE = (
     "supervisor.stop",
     "supervisor.trials",
     "supervisor.verdicts",
+    "supervisor.worker_id",
 )
 # conversions, beside `poll()` which is arq's and needs asyncio; aliases
 HARMLESS = {"arq.utils", "arq.typing"}
@@ -143,6 +148,17 @@ def test_pure_modules_touch_nothing(name: str) -> None:
     assert not roots & IMPURE_MODULES
     impure_neighbours = imported(BY_NAME[name]) - {*PURE, *HARMLESS, name.partition(".")[0]}
     assert not impure_neighbours
+
+
+def test_decisions_load_neither_arq_nor_redis_nor_asyncio() -> None:
+    """Also not by way of a package's `__init__`."""
+    names = [name for name in PURE if name.startswith("supervisor.")]
+    blocked = ("arq", "redis", "asyncio", "click")
+    code = (
+        f"import sys\nsys.modules.update(dict.fromkeys({blocked!r}))\nfor name in {names!r}: __import__(name)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_submodules_are_imported_from_where_they_are() -> None:

@@ -17,6 +17,7 @@ import psutil
 
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.jobs import Job
+from supervisor.worker_id import parse_worker_id
 from tests.supervisor.tidy import left_behind, untidy
 from tests.support.eventually import PATIENCE_S, wait_until
 
@@ -164,8 +165,9 @@ os.execv({words[0]!r}, {words!r})"""
 
     def worker_of(self, owner: str) -> int:
         """The pid of the worker with this id."""
-        slot = int(owner.split(":")[-2])
-        return self.workers()[slot]
+        worker = parse_worker_id(owner)
+        assert worker is not None, owner
+        return self.workers()[worker.slot]
 
     def kill(self, pid: int, number: int = signal.SIGKILL) -> None:
         os.kill(pid, number)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from arq._health import Tally
 from supervisor.codes import ExitCode
 from supervisor.events import (
     Amnesty,
@@ -23,9 +22,11 @@ from supervisor.events import (
     Say,
     Tick,
 )
+from supervisor.job_counts import JobCounts
 from supervisor.machine import Machine
 from supervisor.options import Options
 from supervisor.parent import TURN_S
+from supervisor.worker_id import WorkerId
 
 
 def order_for(role: Role, *, first: bool = False, previous: str = "") -> Fork:
@@ -40,6 +41,11 @@ def order_for(role: Role, *, first: bool = False, previous: str = "") -> Fork:
         quiet=False,
         previous_worker_id=previous,
     )
+
+
+def id_of(slot: int, key: int) -> str:
+    """The id of the worker that was started by this order."""
+    return str(WorkerId("pool", "host", slot, f"{key:08x}"))
 
 
 REPORT = Report(queue="q", health_key="q:health-check", completion_wait_s=3.0, longest_job_s=20.0, redis="r1")
@@ -97,9 +103,7 @@ class Play:
             self.orders.append(command)
             if isinstance(command, Fork):
                 self.alive[command.key] = command
-                self.feed(
-                    Forked(command.key, 1000 + command.key, f"pool:host:{command.slot}:{command.key:08x}")
-                )
+                self.feed(Forked(command.key, 1000 + command.key, id_of(command.slot, command.key)))
             elif isinstance(command, Kill):
                 self.killed.append((command.key, command.signal, command.group))
 
@@ -109,7 +113,7 @@ class Play:
         return self.feed(*(Ready(key, REPORT) for key in keys))
 
     def beat(self, key: int, **counts: int) -> "Play":
-        return self.feed(Beat(key, Tally(**counts)))
+        return self.feed(Beat(key, JobCounts(**counts)))
 
     def ends(self, key: int, code: int | None = None, signal: str | None = None, bye: str = "") -> "Play":
         if bye:

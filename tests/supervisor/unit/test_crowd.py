@@ -44,7 +44,7 @@ def test_a_beat_need_not_make_the_machine_look_at_everybody() -> None:
     machine.handle(Forked(first.key, 1, "w"), 0.0)
     machine.handle(Ready(first.key, Report()), 0.0)
     child = machine.pool.children[first.key]
-    done = Beat(first.key, type(child.tally)(1, 0, 0, 0, 0))
+    done = Beat(first.key, type(child.counts)(1, 0, 0, 0, 0))
     assert machine.handle(done, 1.0, is_last=False) == []
     assert any(getattr(order, "event", "") == "child.recycle" for order in machine.handle(Tick(), 1.0))
 
@@ -90,7 +90,7 @@ def test_top_cuts_off_no_number_however_narrow_the_terminal(width: int) -> None:
         child = play.machine.pool.children[key]
         child.pid = 1234567
         play.feed(
-            Beat(key, type(child.tally)(123456, 12, 3, 8, 0), (("j", "function_with_a_long_name"),) * 4)
+            Beat(key, type(child.counts)(123456, 12, 3, 8, 0), (("j", "function_with_a_long_name"),) * 4)
         )
     status = take_status(play.machine.pool, play.now + 9, 1, "host", {})
     console = rich.Console(width=width, record=True, file=io.StringIO())

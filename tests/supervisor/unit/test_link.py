@@ -71,7 +71,7 @@ def test_nothing_that_a_child_says_ends_the_supervisor(kind: str, body: dict[str
 def test_a_number_that_is_none_counts_as_absent(number: str) -> None:
     (beat,) = said(b'{"v":1,"t":"beat","c":%s,"lag_ms":%s}\n' % (number.encode(), number.encode()))
     assert isinstance(beat, Beat)
-    assert beat.tally.complete == beat.lag_ms == 0
+    assert beat.counts.complete == beat.lag_ms == 0
     (ready,) = said(b'{"v":1,"t":"ready","max_jobs":%s}\n' % number.encode())
     assert isinstance(ready, Ready)
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from arq._health import Tally
 from supervisor.codes import ExitCode
 from supervisor.events import (
     Beat,
@@ -21,11 +20,12 @@ from supervisor.events import (
     Tick,
     Trace,
 )
+from supervisor.job_counts import JobCounts
 from supervisor.journey import TABLE
 from supervisor.machine import Machine
 from supervisor.model import Phase
 from supervisor.options import Options
-from tests.supervisor.unit.play import REPORT, Play, booted
+from tests.supervisor.unit.play import REPORT, Play, booted, id_of
 
 CHILD_EVENTS = {"Ready", "Beat", "Held", "Fatal", "Bye", "Dumped", "Exited", "RssSample", "Tick"}
 
@@ -126,17 +126,17 @@ def test_r34_a_refused_fork_is_tried_again() -> None:
 def test_f01_a_killed_worker_is_replaced_and_its_jobs_are_released() -> None:
     play = booted(2)
     key = play.of_slot(1)
-    play.feed(Beat(key, Tally(ongoing=1), (("j1", "work"),)))
+    play.feed(Beat(key, JobCounts(ongoing=1), (("j1", "work"),)))
     play.ends(key, signal="SIGKILL")
-    assert list(play.machine.pool.lost) == [f"pool:host:1:{key:08x}"]
+    assert list(play.machine.pool.lost) == [id_of(1, key)]
     assert play.said("child.exit")[-1]["jobs"] == ["j1:work"]
     assert play.said("child.oom_suspected")
     play.pass_time(0.5)
-    assert play.alive[play.of_slot(1)].previous_worker_id == f"pool:host:1:{key:08x}"
-    play.feed(Released(f"pool:host:1:{key:08x}", ("j1",)))
+    assert play.alive[play.of_slot(1)].previous_worker_id == id_of(1, key)
+    play.feed(Released(id_of(1, key), ("j1",)))
     assert play.machine.pool.lost == {}
     assert play.said("jobs.released")[-1] == {
-        "slot": 1, "worker": f"pool:host:1:{key:08x}", "n": 1, "ids": ["j1"], "cause": "SIGKILL",
+        "slot": 1, "worker": id_of(1, key), "n": 1, "ids": ["j1"], "cause": "SIGKILL",
         "blamed": None,
     }  # fmt: skip
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from arq._health import Tally
 from supervisor.events import Beat, Exited, QueueState, Quiet, RedisState, Reload, ReloadDone, Stop
 from supervisor.headline import Headline
+from supervisor.job_counts import JobCounts
 from supervisor.notify import NOT_FOR_CHILDREN, Notifier
 from supervisor.options import Options
 from tests.supervisor.unit.play import REPORT, Play, booted
@@ -36,7 +36,7 @@ def test_the_line_knows_the_queue_and_what_runs() -> None:
 def test_the_rate_is_that_of_the_last_ten_seconds_and_outlives_a_worker() -> None:
     play, headline = booted(1), Headline()
     for second in range(21):
-        play.feed(Beat(play.of_slot(0), Tally(complete=4 * second, failed=second)))
+        play.feed(Beat(play.of_slot(0), JobCounts(complete=4 * second, failed=second)))
         headline.news(play.machine.pool, play.now)
         play.now += 1.0
     assert headline.jobs_per_s() == pytest.approx(5.0)

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arq._health import Tally
 from arq.connections import RedisSettings
 from supervisor.backoff import Backoff, RestartLimit
 from supervisor.diagnosis import NO_SUPERVISOR, Facts, SlotFacts, judge_check
 from supervisor.events import Report
 from supervisor.handover import pack, unpack
+from supervisor.job_counts import JobCounts
 from supervisor.messages import Decoder, Message, encode
 from supervisor.options import OptionError, Options, pool_name
 from supervisor.roster import Entry, Roster, merge_by_key, read_roster, write_roster
@@ -112,18 +112,18 @@ def test_a_line_without_an_end_is_dropped() -> None:
 
 
 def test_a_roster_survives_the_pipe() -> None:
-    entry = Entry("p:h:0:ab", 0, "r", "q:health-check", Tally(1, 2, 3, 4, 5), 0.25)
-    roster = Roster((entry,), (entry,), Tally(9, 8, 7, 0, 0))
+    entry = Entry("p:h:0:ab", 0, "r", "q:health-check", JobCounts(1, 2, 3, 4, 5), 0.25)
+    roster = Roster((entry,), (entry,), JobCounts(9, 8, 7, 0, 0))
     (message,) = Decoder().feed(write_roster(roster))
     assert read_roster(message) == roster
 
 
 def test_counts_add_up_and_the_queue_does_not() -> None:
-    old = Entry("a", 0, "r", "k", Tally(1, 1, 1, 1, 50), beat_age_s=2.0)
-    new = Entry("b", 1, "r", "k", Tally(10, 0, 0, 2, 7), beat_age_s=0.1)
-    other = Entry("c", 2, "r", "other", Tally(queued=3))
-    sums = merge_by_key([new, old, other], Tally(100, 0, 0, 0, 999))
-    assert sums["k"] == Tally(111, 1, 1, 3, 7)
+    old = Entry("a", 0, "r", "k", JobCounts(1, 1, 1, 1, 50), beat_age_s=2.0)
+    new = Entry("b", 1, "r", "k", JobCounts(10, 0, 0, 2, 7), beat_age_s=0.1)
+    other = Entry("c", 2, "r", "other", JobCounts(queued=3))
+    sums = merge_by_key([new, old, other], JobCounts(100, 0, 0, 0, 999))
+    assert sums["k"] == JobCounts(111, 1, 1, 3, 7)
     assert sums["other"].queued == 3
 
 
@@ -177,7 +177,7 @@ def test_verdicts(facts: Facts, min_healthy: int, strict: bool, expected: tuple[
 
 def test_the_key_that_a_dead_process_left_is_not_taken_for_the_process() -> None:
     facts = _facts(True, False)
-    facts.slots[1].take_key("arq:queue:health-check:p:h:1", Tally(complete=7))
+    facts.slots[1].take_key("arq:queue:health-check:p:h:1", JobCounts(complete=7))
     report = judge_check(facts, 1, strict=False)
     assert report["workers"][1]["jobs"] is None
     assert report["totals"]["complete"] == 0
@@ -185,7 +185,7 @@ def test_the_key_that_a_dead_process_left_is_not_taken_for_the_process() -> None
 
 def test_without_the_supervisor_the_key_speaks() -> None:
     slot = SlotFacts(0)
-    slot.take_key("arq:queue:health-check:p:h:0", Tally(complete=7))
+    slot.take_key("arq:queue:health-check:p:h:0", JobCounts(complete=7))
     facts = Facts("p", "h", slots={0: slot}, redis_checked=True, redis_reachable=True)
     report = judge_check(facts, 1, strict=False)
     assert report["workers"][0]["jobs"]["complete"] == report["totals"]["complete"] == 7

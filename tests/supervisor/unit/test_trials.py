@@ -2,9 +2,9 @@
 
 import pytest
 
-from arq._health import Tally
 from supervisor.codes import ExitCode
 from supervisor.events import Beat, Released, ReleaseFailed
+from supervisor.job_counts import JobCounts
 from supervisor.trials import MOST_TRIALS, PATIENCE_S
 from tests.supervisor.unit.play import Play, booted
 
@@ -58,7 +58,7 @@ def test_each_job_that_is_completed_begins_the_row_anew() -> None:
     play = booted(1, max_restarts=2)
     for n in range(4 * MOST_TRIALS):
         if n % MOST_TRIALS == 0:
-            play.feed(Beat(play.of_slot(0), Tally(complete=1)))
+            play.feed(Beat(play.of_slot(0), JobCounts(complete=1)))
         dies(play, blamed="a")
     assert not is_given_up(play)
 
