@@ -23,7 +23,8 @@ from . import _spans
 from ._link import in_motion, read_answers
 from ._patience import Patience
 from ._pools import connection_of
-from ._scripts import Call, run_all
+from ._script_loader import Call
+from ._script_runner import run_all
 
 #: Seconds after which an answer on a connection of our own pools is taken for lost, if their time-out is not shorter.
 ANSWER_S = 5.0

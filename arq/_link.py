@@ -24,7 +24,8 @@ from ._exits import end_copy
 from ._patience import Patience
 from ._plain import hangs_up_after
 from ._pools import is_dead
-from ._scripts import Call, run_all
+from ._script_loader import Call
+from ._script_runner import run_all
 from ._servers import explained
 
 #: Seconds to wait for an answer. Redis may stop for seconds to fork or to load; longer means that the peer is gone.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import ConnectionError, NoScriptError, ResponseError
 
 if TYPE_CHECKING:
-    from ._scripts import Call
+    from ._script_loader import Call
 
 logger = logging.getLogger("arq.worker")
 

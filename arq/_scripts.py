@@ -1,26 +1,16 @@
 """The Lua scripts, one for each transition of a job, and their keys, arguments and answers as Python types.
 
-A script is a file in `lua/`; its header says what KEYS, ARGV and the answer mean. `--!include NAME` stands for a file
-in `lua/include/`.
+A script is a file in `lua/`; its header says what KEYS, ARGV and the answer mean.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import logging
 import math
-import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum, StrEnum
-from importlib.resources import files
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from redis.exceptions import ConnectionError, ResponseError
-
-from ._ask import answers_to
 from ._crashes import Crashes, read_crashes
 from ._keys import (
     LEASES_KEY,
@@ -31,68 +21,20 @@ from ._keys import (
     old_lookers_key,
     wake_key,
 )
-from ._plain import hangs_up_after, has_no_scripts, is_not_known, run_without
-from ._servers import explained
+from ._script_loader import Call as Call  # noqa: PLC0414  (callers of what stands here need it)
+from ._script_loader import load
+from ._script_runner import run as run  # noqa: PLC0414  (the same)
 from ._sizes import MOST_BYTES
 from .constants import abort_job_max_age, abort_jobs_ss
 from .utils import LONGEST_MS
 
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
-
-logger = logging.getLogger("arq.worker")
-
 #: Seconds that the counter of a job's starts outlives the last start. 88400 is arq's number (a day would be 86400).
 RETRY_TTL_S = 88_400
 
-_LUA = files("arq") / "lua"
-_INCLUDE = re.compile(r"^--!include (\w+)$", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Script:
-    """A script's text and the SHA-1 by which Redis knows it."""
-
-    name: str
-    text: str
-    sha: str
-
-
-class Call(NamedTuple):
-    """One call of a script."""
-
-    script: Script
-    keys: tuple[str, ...]
-    args: tuple[Any, ...]
-
-    def by_sha(self) -> tuple[Any, ...]:
-        """The command, for a server that has the script."""
-        return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
-
-    def by_text(self) -> tuple[Any, ...]:
-        """The command that also gives the server the script."""
-        return ("EVAL", self.script.text, len(self.keys), *self.keys, *self.args)
-
-
-#: The text of each script, by its SHA-1.
-TEXTS: dict[str, str] = {}
-
-
-def _load(name: str) -> Script:
-    text = (_LUA / f"{name}.lua").read_text("utf-8")
-    text = _INCLUDE.sub(
-        lambda found: (_LUA / "include" / f"{found[1]}.lua").read_text("utf-8").rstrip(), text
-    )
-    text = text.strip()  # fakeredis 2.26's TCP server loses what stands around a value
-    sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-    TEXTS[sha] = text
-    return Script(name, text, sha)
-
-
-_ENQUEUE, _CLAIM, _RECLAIM, _FINISH = _load("enqueue"), _load("claim"), _load("reclaim"), _load("finish")
-_EXTEND, _LEASE, _RELEASE, _SWEEP = _load("extend"), _load("lease"), _load("release"), _load("sweep")
-_ABORT, _ABORTED, _INSPECT = _load("abort"), _load("aborted"), _load("inspect")
-_PASS_ON, _PRESENT, _HEALTH = _load("pass_on"), _load("present"), _load("health")
+_ENQUEUE, _CLAIM, _RECLAIM, _FINISH = load("enqueue"), load("claim"), load("reclaim"), load("finish")
+_EXTEND, _LEASE, _RELEASE, _SWEEP = load("extend"), load("lease"), load("release"), load("sweep")
+_ABORT, _ABORTED, _INSPECT = load("abort"), load("aborted"), load("inspect")
+_PASS_ON, _PRESENT, _HEALTH = load("pass_on"), load("present"), load("health")
 
 
 class NewTick(NamedTuple):
@@ -185,7 +127,7 @@ class ClaimAnswer(NamedTuple):
     begin_at: str
     shared: bool
     jobs: list[ClaimedJob]
-    nameless: Sequence[Ending] = ()
+    nameless: Sequence[Done] = ()
     recovered: bool = False
     awaited: str = ""
     swept: Mapping[str, Released] = MappingProxyType({})
@@ -210,26 +152,37 @@ class Caution(NamedTuple):
 NO_CAUTION = Caution()
 
 
-def claim(
-    queue_name: str,
-    worker_id: str,
-    *,
-    limit: int,
-    lock_ms: int,
-    begin_at: str = "",
-    look_at_aborts: bool = False,
-    fair: bool = False,
-    epoch: int = 0,
-    waited: bool = False,
-    cohorts: str = "",
-    caution: Caution = NO_CAUTION,
-    job_ids: Sequence[str] = (),
-) -> Call:
-    """Take up to `limit` due jobs and a few MB of payloads, or exactly those of `job_ids` that are due and free.
+class ClaimRequest(NamedTuple):
+    """Which jobs a worker asks for, and on what terms.
 
-    `epoch`: see `reclaim`. `waited`: it is sent behind a wait for a token, and refused if the worker holds jobs.
-    `cohorts`: names with a space before and behind each; see `finish`.
+    Attributes:
+        limit: how many jobs at most.
+        lock_ms: ms until their locks lapse.
+        job_ids: take exactly these, as far as they are due and free; else whatever is due.
+        fair: leave jobs to other workers that are idle.
+        begin_at: from which entry of the queue on to look, '': from the first one.
+        look_at_aborts: whether to look at the requests to abort.
+        epoch: see `reclaim`.
+        waited: it is sent behind a wait for a token, and refused if the worker holds jobs.
+        cohorts: names of workers to which this one belongs, with a space before and behind each; see `part`.
+        caution: what becomes of jobs that may kill the process.
     """
+
+    limit: int
+    lock_ms: int
+    job_ids: Sequence[str] = ()
+    fair: bool = False
+    begin_at: str = ""
+    look_at_aborts: bool = False
+    epoch: int = 0
+    waited: bool = False
+    cohorts: str = ""
+    caution: Caution = NO_CAUTION
+
+
+def claim(queue_name: str, worker_id: str, asked: ClaimRequest) -> Call:
+    """Take due jobs, and a few MB of payloads; for the answer see `read_claim`."""
+    limit, lock_ms, job_ids, fair, begin_at, look_at_aborts, epoch, waited, cohorts, caution = asked
     keys = (
         queue_name,
         wake_key(queue_name),
@@ -278,9 +231,9 @@ def reclaim(worker_id: str, epoch: int, most_bytes: int = MOST_BYTES) -> Call:
     return Call(_RECLAIM, (claims_key(worker_id), abort_jobs_ss), (PREFIX, worker_id, epoch, most_bytes))
 
 
-def read_jobs(answer: Any) -> tuple[list[ClaimedJob], list[Ending]]:
+def read_jobs(answer: Any) -> tuple[list[ClaimedJob], list[Done]]:
     """Claimed jobs as the scripts give them. And the endings that remove those whose ids are no text."""
-    jobs, nameless = list[ClaimedJob](), list[Ending]()
+    jobs, nameless = list[ClaimedJob](), list[Done]()
     for row in answer:
         try:
             job_id, score, payload, job_try, interrupted, aborted, stamp = row
@@ -293,12 +246,12 @@ def read_jobs(answer: Any) -> tuple[list[ClaimedJob], list[Ending]]:
     return jobs, nameless
 
 
-def _read_special(row: Any, jobs: list[ClaimedJob], nameless: list[Ending]) -> None:
+def _read_special(row: Any, jobs: list[ClaimedJob], nameless: list[Done]) -> None:
     """A job whose id is no text, or during whose runs processes died."""
     try:
         name = row[0].decode()
     except UnicodeDecodeError:
-        nameless.append(Ending(row[0], row[6], "done"))
+        nameless.append(Done(row[0], row[6]))
         return
     job = ClaimedJob(name, score_ms(row[1]), row[2], row[3], row[4], row[5] == 1, row[6])
     jobs.append(_without_payload(job._replace(crashes=read_crashes(row[7]))))
@@ -317,25 +270,64 @@ def score_ms(text: bytes) -> int:
     return int(score) if math.isfinite(score) else 0
 
 
-class Ending(NamedTuple):
-    """How a job ended, as `finish.lua` takes it: which claim, `done`, `again` or `unbegun`, and three values.
+class Done(NamedTuple):
+    """A job is over, with a result or without one.
 
     Attributes:
         job_id: bytes if it is not text.
+        stamp: of the claim that ends.
+        result: b"" for none.
+        keep_ms: for how long to keep the result; None: for ever.
+        hold_ms: for how long its id stays taken; None: it is free at once.
+        only_start: the job was started once, and nothing is counted of others. Says nothing beside `hold_ms`.
         smaller: for a result that Redis can't take: makes one that says why, of so many bytes at most.
     """
 
     job_id: str | bytes
     stamp: bytes
-    ending: str
-    a: bytes | int | str = ""
-    b: int | str = ""
-    c: int | str = ""
+    result: bytes = b""
+    keep_ms: int | None = None
+    hold_ms: int | None = None
+    only_start: bool = False
     smaller: Callable[[str, int], bytes] | None = None
 
 
-#: Values of an `Ending` that the script takes.
-_ENDING_STEP = 6
+class Again(NamedTuple):
+    """A run of a job has ended, and the job will be run again.
+
+    Attributes:
+        stamp: of the claim that ends.
+        defer_ms: ms from now until it is due; None: it is due as before.
+        job_try: number of the run that has ended.
+        interrupted: a shutdown has ended it, so the start does not count.
+    """
+
+    job_id: str
+    stamp: bytes
+    defer_ms: int | None = None
+    job_try: int = 0
+    interrupted: bool = False
+
+
+class Unbegun(NamedTuple):
+    """A job is given back that was claimed and never ran: this start does not count for anybody.
+
+    Attributes:
+        stamp: of the claim that ends.
+        defer_ms: see `Again`.
+        cohort: name of those workers that leave it to others, because they can't read it; '': there are none.
+        leave_ms: for how long they do.
+    """
+
+    job_id: str
+    stamp: bytes
+    defer_ms: int | None = None
+    cohort: str = ""
+    leave_ms: int | None = None
+
+
+#: How a claim ended, as `finish.lua` takes it.
+Ending = Done | Again | Unbegun
 
 
 def finish(queue_name: str, worker_id: str, endings: Iterable[Ending], parting: str = "") -> Call:
@@ -346,7 +338,17 @@ def finish(queue_name: str, worker_id: str, endings: Iterable[Ending], parting: 
     keys = (queue_name, wake_key(queue_name), claims_key(worker_id), abort_jobs_ss)
     args: list[Any] = [PREFIX, worker_id, RETRY_TTL_S, parting]
     for ending in endings:
-        args += ending[:_ENDING_STEP]
+        if isinstance(ending, Done):
+            job_id, stamp, result, keep_ms, hold_ms, only_start, _ = ending
+            hold = hold_ms if hold_ms is not None else "once" if only_start else ""
+            args += (job_id, stamp, "done", result, "" if keep_ms is None else keep_ms, hold)
+            continue
+        when = "" if ending.defer_ms is None else ending.defer_ms
+        if isinstance(ending, Again):
+            args += (ending.job_id, ending.stamp, "again", when, ending.job_try, int(ending.interrupted))
+        else:
+            leave_ms = "" if ending.leave_ms is None else ending.leave_ms
+            args += (ending.job_id, ending.stamp, "unbegun", when, ending.cohort, leave_ms)
     return Call(_FINISH, keys, tuple(args))
 
 
@@ -516,53 +518,3 @@ def read_inspect(answer: Any) -> tuple[int, list[Inspected]]:
         Inspected(result, payload, None if score is None else score_ms(score), running == 1)
         for result, payload, score, running in jobs
     ]
-
-
-async def run_all(
-    send: Callable[[Sequence[tuple[Any, ...]]], Awaitable[list[Any]]], calls: Sequence[Call]
-) -> list[Any]:
-    """Run scripts in one round trip; those that the server does not know take a second one.
-
-    Args:
-        send: sends commands and returns their answers; what Redis refuses as an exception in the list.
-
-    Raises:
-        redis.exceptions.ResponseError: the first one among the answers.
-    """
-    answers = await send([call.by_sha() for call in calls])
-    unknown = [
-        i for i, answer in enumerate(answers) if isinstance(answer, Exception) and is_not_known(answer)
-    ]
-    if unknown:  # a fresh server, or one whose scripts were flushed
-        texts = [calls[i].by_text() for i in unknown]
-        for i, answer in zip(unknown, await _send_texts(send, texts, answers[unknown[0]]), strict=True):
-            answers[i] = answer
-    for call, answer in zip(calls, answers, strict=True):
-        if isinstance(answer, ResponseError):
-            if has_no_scripts(answer):
-                return [await run_without(send, *pair) for pair in zip(calls, answers, strict=True)]
-            raise explained(answer, call.script.text, call.keys)
-    return answers
-
-
-async def _send_texts(
-    send: Callable[[Sequence[tuple[Any, ...]]], Awaitable[list[Any]]],
-    texts: Sequence[tuple[Any, ...]],
-    refusal: Exception,
-) -> list[Any]:
-    try:
-        return await send(texts)
-    except ConnectionError:
-        if not hangs_up_after(refusal):
-            raise
-        return await send(texts)
-
-
-async def run(redis: Redis, call: Call) -> Any:
-    """Run a script through a client.
-
-    Raises:
-        redis.exceptions.RedisError: as the client does.
-    """
-    (answer,) = await run_all(functools.partial(answers_to, redis), [call])
-    return answer

@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from redis.client import NEVER_DECODE
 from redis.exceptions import ResponseError
 
-from ._scripts import TEXTS
+from ._script_loader import TEXTS
 
 Command = tuple[Any, ...]
 

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from .._keys import job_key
 from .._link import Link
 from .._refusals import blames_item, is_lost
-from .._scripts import Call, ClaimedJob, Ending
+from .._scripts import Call, ClaimedJob, Done, Ending
 from .._sizes import fitting
 from . import report
 from .outbox import Batch, Outbox, replaced, sizes
@@ -83,11 +83,11 @@ async def _write_one(link: Link, ending: Ending, finish: Finish) -> int | None:
         (size,) = sizes([ending])
         found = await _alone(link, functools.partial(link.call, [finish([ending])]), size)
         if not isinstance(found, Exception):
-            if why:
-                report.result_replaced(ending.job_id, why, is_kept=bool(ending.a))
+            if why and isinstance(ending, Done):
+                report.result_replaced(ending.job_id, why, is_kept=bool(ending.result))
             ((answer,),) = found
             return int(answer)
-        if ending.ending != "done" or not ending.a:
+        if not isinstance(ending, Done) or not ending.result:
             report.ending_refused(ending.job_id, _text(found))
             return None
         why = f"Redis refused {size} bytes: {_text(found)}"

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from .._errors import DeserializationError, JobExecutionFailed, Retry, RetryJob
 from .._function import Function
 from .._salvage import PICKLE, salvage
-from .._scripts import ClaimedJob, Ending
+from .._scripts import Again, ClaimedJob, Done, Ending, Unbegun
 from .._unreadable import explain
 from .._wire import (
     UNSERIALIZABLE_RESULT,
@@ -211,21 +211,20 @@ def ending(
     attempt = outcome.attempt
     job_id, stamp = attempt.job.job_id, attempt.job.stamp
     if not outcome.verdict.is_final:
-        when = "" if outcome.defer_ms is None else outcome.defer_ms
         if (leave := outcome.leave) is not None:
-            return Ending(job_id, stamp, "unbegun", leave.due_ms or "", leave.name, leave.leave_ms)
-        return Ending(job_id, stamp, "again", when, attempt.job_try, int(outcome.interrupted))
+            return Unbegun(job_id, stamp, leave.due_ms or None, leave.name, leave.leave_ms)
+        return Again(job_id, stamp, outcome.defer_ms, attempt.job_try, outcome.interrupted)
     job = attempt.job
-    started_once = job.job_try == 1 and not job.interrupted and job.crashes is None
-    hold_ms: int | str = "once" if started_once else ""
+    only_start = job.job_try == 1 and not job.interrupted and job.crashes is None
+    hold_ms = None
     if isinstance(attempt.function, CronJob) and _is_tick(attempt):
         hold_ms = to_ms(hold_cron_s())
     keep_ms = _keep_result_ms(attempt, defaults)
     if keep_ms == 0:
-        return Ending(job_id, stamp, "done", "", "", hold_ms)
+        return Done(job_id, stamp, hold_ms=hold_ms, only_start=only_start)
     result = _result(outcome, queue_name, serializer, deserializer)
     smaller = functools.partial(_smaller_result, outcome, queue_name, serializer)
-    return Ending(job_id, stamp, "done", result, keep_ms or "", hold_ms, smaller)
+    return Done(job_id, stamp, result, keep_ms, hold_ms, only_start, smaller)
 
 
 def _is_tick(attempt: Attempt) -> bool:

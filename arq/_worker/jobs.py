@@ -14,7 +14,7 @@ from .. import _exits
 from .._ask import ask
 from .._exits import as_failure, asks_to_stop, end_copy
 from .._keys import in_progress_key
-from .._scripts import ClaimAnswer, ClaimedJob, Ending
+from .._scripts import ClaimAnswer, ClaimedJob, Unbegun
 from .._text import printable
 from ..utils import LONGEST_S, timestamp_ms
 from . import decide, report, run
@@ -137,7 +137,7 @@ class JobRunner(Writing, Quarantine):
         pump = self._get_pump()
         for job in jobs:
             if job.job_id not in self._claimed:
-                pump.record(Ending(job.job_id, job.stamp, "unbegun"))
+                pump.record(Unbegun(job.job_id, job.stamp))
         self._activity.set()
         self._flush_beside()
 
@@ -309,7 +309,7 @@ class JobRunner(Writing, Quarantine):
         )
         # put in their place by a subclass, in the class or in this object, at any time
         is_plain = (self.finish_job, self.finish_failed_job) == self._plain_ends
-        if not is_plain and outcome.leave is None and task is asyncio.current_task():
+        if not is_plain and not isinstance(ending, Unbegun) and task is asyncio.current_task():
             return self._hand_over(outcome, ending)
         record = self._hold_back if outcome.interrupted else self._get_pump().record
         record(ending)

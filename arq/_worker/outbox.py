@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from .. import _sizes
-from .._scripts import Ending
+from .._scripts import Done, Ending
 from . import report
 
 
@@ -26,7 +26,7 @@ class Batch(NamedTuple):
 
 def sizes(endings: Sequence[Ending]) -> list[int]:
     """How many bytes their results have."""
-    return [len(ending.a) if isinstance(ending.a, bytes) else 0 for ending in endings]
+    return [len(ending.result) if isinstance(ending, Done) else 0 for ending in endings]
 
 
 def _resolve(future: asyncio.Future[None], _: object = None) -> None:
@@ -61,13 +61,11 @@ class Outbox:
     def add(self, ending: Ending) -> None:
         """Keep one more; the next exchange writes it."""
         self._endings.append(ending)
-        try:
-            size = len(ending.a)  # type: ignore[arg-type]
-        except TypeError:  # no result, but a time
-            return
-        self._bytes += size
-        if size > _sizes.ALWAYS_TAKEN:
-            self.has_large = True
+        if isinstance(ending, Done):
+            size = len(ending.result)
+            self._bytes += size
+            if size > _sizes.ALWAYS_TAKEN:
+                self.has_large = True
 
     def written(self) -> asyncio.Future[None]:
         """Done when everything that is here now is written."""
@@ -116,15 +114,15 @@ class Outbox:
 
     def cut_down(self, limit: int) -> None:
         """Replace results of more than `limit` bytes by a text that says so."""
-        for index, size in enumerate(sizes(self._endings)):
-            if size > limit:
-                why = _sizes.too_large(size, limit)
-                small = self._endings[index] = replaced(self._endings[index], why, limit)
-                report.result_replaced(small.job_id, why, is_kept=bool(small.a))
+        for index, ending in enumerate(self._endings):
+            if isinstance(ending, Done) and len(ending.result) > limit:
+                why = _sizes.too_large(len(ending.result), limit)
+                small = self._endings[index] = replaced(ending, why, limit)
+                report.result_replaced(small.job_id, why, is_kept=bool(small.result))
         self.has_large = False
 
 
-def replaced(ending: Ending, why: str, most_bytes: int) -> Ending:
+def replaced(ending: Done, why: str, most_bytes: int) -> Done:
     """The same ending with a result of `most_bytes` at most that says why the real one is missing, or with none."""
     result = b"" if ending.smaller is None else ending.smaller(why, most_bytes)
-    return ending._replace(a=result if len(result) <= most_bytes else b"", smaller=None)
+    return ending._replace(result=result if len(result) <= most_bytes else b"", smaller=None)

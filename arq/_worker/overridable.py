@@ -9,7 +9,7 @@ from collections.abc import Callable
 from signal import Signals
 from typing import NamedTuple
 
-from .._scripts import Ending
+from .._scripts import Again, ClaimedJob, Done, Ending
 from ..utils import timestamp_ms, to_ms
 from .attempt import Outcome
 from .places import Places
@@ -29,38 +29,39 @@ class _Finish(NamedTuple):
     keep_in_progress: float | None
 
 
-def finish_arguments(ending: Ending, score: int, keep_result_s: float, now_ms: int) -> _Finish:
+def finish_arguments(ending: Done | Again, score: int, keep_result_s: float, now_ms: int) -> _Finish:
     """What arq would have passed to `finish_job` for an ending of ours.
 
     Args:
-        ending: `done` or `again`.
         score: unix ms at which the job was due: arq moves it, we say when from now.
         keep_result_s: what the worker's options say, for endings that keep no result.
         now_ms: unix ms.
     """
-    if ending.ending != "done":
-        incr_score = None if ending.a == "" else int(ending.a) + now_ms - score
+    if isinstance(ending, Again):
+        incr_score = None if ending.defer_ms is None else ending.defer_ms + now_ms - score
         return _Finish(False, None, keep_result_s, False, incr_score, None)
-    result = ending.a if isinstance(ending.a, bytes) and ending.a else None
-    forever = result is not None and ending.b == ""
-    kept_s = int(ending.b) / 1000 if ending.b != "" else keep_result_s
-    hold_s = None if ending.c in ("", "once") else int(ending.c) / 1000
-    return _Finish(True, result, kept_s, forever, None, hold_s)
+    forever = bool(ending.result) and ending.keep_ms is None
+    kept_s = keep_result_s if ending.keep_ms is None else ending.keep_ms / 1000
+    hold_s = None if ending.hold_ms is None else ending.hold_ms / 1000
+    return _Finish(True, ending.result or None, kept_s, forever, None, hold_s)
 
 
-def changed(ending: Ending, asked: _Finish, score: int, now_ms: int) -> Ending:
+def changed(ending: Done | Again, asked: _Finish, job: ClaimedJob, now_ms: int) -> Ending:
     """An ending as `finish_job` was asked to write it, by code that may have changed arguments on the way."""
     if not asked.finish:
-        when: int | str = max(0, asked.incr_score + score - now_ms) if asked.incr_score else ""
-        again = ending if ending.ending == "again" else ending._replace(ending="again", b="0", c=0)
-        return again._replace(a=when)
+        defer_ms = max(0, asked.incr_score + job.score - now_ms) if asked.incr_score else None
+        if isinstance(ending, Again):
+            return ending._replace(defer_ms=defer_ms)
+        return Again(job.job_id, job.stamp, defer_ms)
     keep_ms = to_ms(asked.result_timeout_s or 0)
     kept = bool(asked.result_data) and (asked.keep_result_forever or keep_ms > 0)
-    return ending._replace(
-        ending="done",
-        a=(asked.result_data or b"") if kept else "",
-        b=keep_ms if kept and not asked.keep_result_forever else "",
-        c="" if asked.keep_in_progress is None else to_ms(asked.keep_in_progress),
+    return Done(
+        job.job_id,
+        job.stamp,
+        (asked.result_data or b"") if kept else b"",
+        keep_ms if kept and not asked.keep_result_forever else None,
+        None if asked.keep_in_progress is None else to_ms(asked.keep_in_progress),
+        smaller=ending.smaller if isinstance(ending, Done) else None,
     )
 
 
@@ -73,7 +74,7 @@ class Overridable(WorkerState):
     def _start_state(self) -> None:
         super()._start_state()
         #: what an overridden `finish_job` is to write, by job id
-        self._handed_over: dict[str, Ending] = {}
+        self._handed_over: dict[str, Done | Again] = {}
         #: whether the loop's own `_poll_iteration` was called, and not only somebody else's
         self._polled = True
 
@@ -150,15 +151,15 @@ class Overridable(WorkerState):
             logger.warning("job %s is not run by this worker (any more), its ending is not written", job_id)
             return
         if ending is None:  # a `run_job` of somebody's own
-            ending = Ending(job_id, job.stamp, "again", "", job.job_try, int(self._stopping))
+            ending = Again(job_id, job.stamp, None, job.job_try, self._stopping)
         pump = self._get_pump()
-        pump.record(changed(ending, asked, job.score, timestamp_ms()))
+        pump.record(changed(ending, asked, job, timestamp_ms()))
         del self._claimed[job_id]
         written = pump.written()
         self._wake_up()
         await asyncio.shield(written)
 
-    async def _hand_over(self, outcome: Outcome, ending: Ending) -> bool:
+    async def _hand_over(self, outcome: Outcome, ending: Done | Again) -> bool:
         """Let an overridden method write an ending. What it raises is logged; the ending is written all the same."""
         job = outcome.attempt.job
         self._handed_over[job.job_id] = ending

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Container, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import _scripts
 from .._link import Link
 from .._plain import has_no_scripts, is_not_known
 from .._refusals import blames_item
-from .._scripts import NO_CAUTION, Call, ClaimAnswer, Ending, Refusal, Released, Why
+from .._scripts import NO_CAUTION, Call, ClaimAnswer, ClaimRequest, Done, Ending, Refusal, Released, Why
 from .._sizes import MOST_BYTES, SizeLimit
 from . import careful, report
 from .outbox import Outbox
+
+
+class _Wanted(NamedTuple):
+    """What the next claim is to bring: of what is due, or exactly these."""
+
+    limit: int
+    fair: bool
+    job_ids: Sequence[str]
 
 
 class Pump:
@@ -99,16 +107,16 @@ class Pump:
                 same holds for a cancellation.
         """
         async with self._turn:
-            return await self._talk(want, fair, job_ids, recover)
+            return await self._talk(_Wanted(want, fair, job_ids), recover)
 
-    async def _talk(self, want: int, fair: bool, job_ids: Sequence[str], recover: bool) -> ClaimAnswer | None:
+    async def _talk(self, wanted: _Wanted, recover: bool) -> ClaimAnswer | None:
         await self._look_at_endings()
         batch = self._outbox.take()
-        recover = self.claim_lost and (want > 0 or recover)
-        calls = self._calls(batch.endings, recover, want, fair, job_ids)
-        asks = recover or want > 0
+        recovers = self.claim_lost and (wanted.limit > 0 or recover)
+        calls = self._calls(batch.endings, wanted, recovers)
+        asks = recovers or wanted.limit > 0
         if asks:  # until the answer is here
-            self._claim_lost, self._stray = True, self._stray and not recover
+            self._claim_lost, self._stray = True, self._stray and not recovers
         try:
             answers = await self._link.call(calls) if calls else []
         except BaseException as exc:
@@ -121,15 +129,15 @@ class Pump:
                 self._claim_lost = recover
                 raise
             await careful.write_apart(self._link, self._outbox, self._finish)
-            return await self._talk(want, fair, job_ids, recover)
+            return await self._talk(wanted, recover)
         self._outbox.settle(batch, answers[0] if batch.endings else [])
         if not asks:
             return None
         self._announced = True
-        if recover:
+        if recovers:
             return await self._recovered(answers[-1])
         self._claim_lost = False
-        return await self._claimed(answers[-1], want, fair, job_ids)
+        return await self._claimed(answers[-1], wanted)
 
     async def _look_at_endings(self) -> None:
         """What may be too much for Redis is cut down, and after a failure the endings are written by themselves."""
@@ -138,18 +146,16 @@ class Pump:
         if self._outbox.is_suspect and self._outbox:
             await careful.write(self._link, self._outbox, self._finish)
 
-    def _calls(
-        self, endings: list[Ending], recover: bool, want: int, fair: bool, job_ids: Sequence[str]
-    ) -> list[Call]:
+    def _calls(self, endings: list[Ending], wanted: _Wanted, recovers: bool) -> list[Call]:
         calls = []
         if endings:
             calls.append(self._finish(endings))
-        if recover:  # first what is ours already: it takes the places that were free
+        if recovers:  # first what is ours already: it takes the places that were free
             calls.append(self._reclaim())
-        elif want > 0:
+        elif wanted.limit > 0:
             if not self._announced:  # a claim of somebody unknown would be refused
                 calls.append(_scripts.lease([self._worker_id], self._lease_ms))
-            calls.append(self._claim(want, fair, job_ids))
+            calls.append(self._claim(wanted))
         return calls
 
     def _finish(self, endings: list[Ending]) -> Call:
@@ -162,20 +168,20 @@ class Pump:
         self._epoch += 1
         return _scripts.reclaim(self._worker_id, self._epoch, 0 if self._recovery_failed else MOST_BYTES)
 
-    def _claim(self, want: int, fair: bool, job_ids: Sequence[str]) -> Call:
-        return _scripts.claim(
-            self._queue_name,
-            self._worker_id,
-            limit=want,
-            lock_ms=self._lock_ms,
-            begin_at=self._begin_at,
-            look_at_aborts=self._look_at_aborts,
-            fair=fair,
-            epoch=self._epoch,
+    def _claim(self, wanted: _Wanted) -> Call:
+        limit, fair, job_ids = wanted
+        asked = ClaimRequest(
+            limit,
+            self._lock_ms,
+            job_ids,
+            fair,
+            self._begin_at,
+            self._look_at_aborts,
+            self._epoch,
             cohorts=self.cohorts,
             caution=self.caution,
-            job_ids=job_ids,
         )
+        return _scripts.claim(self._queue_name, self._worker_id, asked)
 
     async def _recovered(self, answer: Any) -> ClaimAnswer:
         """What is ours and not known yet. From now on we know."""
@@ -187,7 +193,7 @@ class Pump:
         self._claim_lost = self._recovery_failed = False
         return ClaimAnswer(now_ms=0, wait_ms=0, begin_at="", shared=False, jobs=held, recovered=True)
 
-    async def _claimed(self, raw: Any, want: int, fair: bool, job_ids: Sequence[str]) -> ClaimAnswer:
+    async def _claimed(self, raw: Any, wanted: _Wanted) -> ClaimAnswer:
         answer = _scripts.read_claim(raw)
         while isinstance(answer, Refusal):
             self._claim_lost = True
@@ -199,14 +205,14 @@ class Pump:
             calls = [_scripts.lease([self._worker_id], self._lease_ms)]
             if self._epoch:  # was forgotten with the worker, and counts again; nothing is ours
                 calls.append(self._reclaim())
-            raw = (await self._link.call([*calls, self._claim(want, fair, job_ids)]))[-1]
+            raw = (await self._link.call([*calls, self._claim(wanted)]))[-1]
             self._claim_lost = False
             answer = _scripts.read_claim(raw)
         self._begin_at = answer.begin_at or self._begin_at
         self._remove(answer.nameless)
         return answer
 
-    def _remove(self, nameless: Sequence[Ending]) -> None:
+    def _remove(self, nameless: Sequence[Done]) -> None:
         """Write the endings of jobs that can't be run, because their ids are not text."""
         for ending in nameless:
             report.nameless(ending.job_id)
@@ -220,7 +226,12 @@ class Pump:
                 await self._link.commands([("UNWATCH",)])
                 return None
             self._claim_lost = True
-            steps = [("MULTI",), ("DEL", lock), self._claim(1, False, [job_id]).by_sha(), ("EXEC",)]
+            steps = [
+                ("MULTI",),
+                ("DEL", lock),
+                self._claim(_Wanted(1, fair=False, job_ids=[job_id])).by_sha(),
+                ("EXEC",),
+            ]
             *_, done = await self._link.commands(steps)
             self._claim_lost = False
         answer = _scripts.read_claim(done[1]) if isinstance(done, list) else None
@@ -234,18 +245,16 @@ class Pump:
         if self.claim_lost or self._outbox:
             return None
         self._waiting_epoch = self._epoch
-        call = _scripts.claim(
-            self._queue_name,
-            self._worker_id,
-            limit=1,
-            lock_ms=self._lock_ms,
+        asked = ClaimRequest(
+            1,
+            self._lock_ms,
             look_at_aborts=self._look_at_aborts,
             epoch=self._epoch,
             waited=True,
             cohorts=self.cohorts,
             caution=self.caution,
         )
-        return call.by_sha()
+        return _scripts.claim(self._queue_name, self._worker_id, asked).by_sha()
 
     def waited(self, raw: Any) -> ClaimAnswer | None:
         """The answer of a `waiting_claim`; None: it was refused or does not count, an ordinary exchange must ask."""

@@ -10,6 +10,7 @@ import redis
 import uvloop
 
 from arq import _leases, _scripts
+from arq._scripts import ClaimRequest
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.worker import Worker
 from benchmarks.arq_wire import ArqQueue
@@ -102,7 +103,7 @@ async def hold(settings: RedisSettings, count: int) -> None:
     pool: ArqRedis = await create_pool(settings)
     await _leases.register(pool, "elsewhere", 60_000)
     for _ in range(count // 500):
-        call = _scripts.claim(QUEUE, "elsewhere", limit=500, lock_ms=60_000, fair=False)
+        call = _scripts.claim(QUEUE, "elsewhere", ClaimRequest(500, 60_000))
         answer = _scripts.read_claim(await _scripts.run(pool, call))
         assert isinstance(answer, _scripts.ClaimAnswer)
         assert len(answer.jobs) == 500

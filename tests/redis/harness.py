@@ -10,7 +10,7 @@ from typing import Any
 import redis
 
 from arq import _leases, _scripts
-from arq._scripts import Caution, ClaimAnswer, ClaimedJob, Refusal
+from arq._scripts import Caution, ClaimAnswer, ClaimedJob, ClaimRequest, Refusal
 from arq.connections import ArqRedis
 from arq.jobs import Job, JobResult, serialize_job
 from arq.utils import timestamp_ms
@@ -103,7 +103,7 @@ async def claim(
     """Claim due jobs as a worker of that id does."""
     await _leases.register(pool, worker_id, 60_000)
     chosen: dict[str, Any] = {"lock_ms": 60_000, "fair": False, "caution": CARELESS}
-    call = _scripts.claim(queue_name, worker_id, limit=limit, **chosen | options)
+    call = _scripts.claim(queue_name, worker_id, ClaimRequest(limit, **chosen | options))
     answer = _scripts.read_claim(await _scripts.run(pool, call))
     assert not isinstance(answer, Refusal), answer
     return answer

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from arq import _scripts
+from arq._scripts import ClaimRequest
 from arq.connections import ArqRedis, JobCall
 from arq.utils import timestamp_ms
 from tests.redis.harness import QUEUE, claim, hold_as_upstream, ids, job, keys, old_enqueue
@@ -67,7 +68,7 @@ async def test_the_answer_says_whether_more_is_due(arq_redis: ArqRedis, limit: i
 async def test_a_worker_that_is_presumed_dead_gets_nothing(arq_redis: ArqRedis) -> None:
     """Somebody has given its jobs back: what it claims now would be nobody's to give back again."""
     await arq_redis.enqueue_job("f")
-    call = _scripts.claim(QUEUE, "never announced", limit=1, lock_ms=60_000, fair=False)
+    call = _scripts.claim(QUEUE, "never announced", ClaimRequest(1, 60_000))
     assert _scripts.read_claim(await _scripts.run(arq_redis, call)) == ("unknown", 0)
     assert len((await claim(arq_redis, "w")).jobs) == 1
 

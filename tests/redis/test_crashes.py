@@ -12,7 +12,7 @@ import pytest
 from arq import _leases, _scripts
 from arq._crashes import Crashes, read_crashes
 from arq._leases import Released, Why
-from arq._scripts import Caution, Ending
+from arq._scripts import Again, Caution, ClaimRequest, Done
 from arq._worker.suspects import few
 from arq.connections import ArqRedis, JobCall
 from tests.redis.harness import QUEUE, claim, ids, keys, nothing_held
@@ -43,7 +43,7 @@ async def suspected(pool: ArqRedis, job_id: str, times: int) -> None:
 
 async def done(pool: ArqRedis, job_id: str) -> None:
     (job,) = (await claim(pool, "done", job_ids=[job_id])).jobs
-    await _scripts.run(pool, _scripts.finish(QUEUE, "done", [Ending(job_id, job.stamp, "done")]))
+    await _scripts.run(pool, _scripts.finish(QUEUE, "done", [Done(job_id, job.stamp)]))
 
 
 async def let_wait(pool: ArqRedis, *job_ids: str) -> None:
@@ -188,7 +188,7 @@ async def test_the_suspects_that_are_found_so_are_tried_beside_few(arq_redis: Ar
 async def test_a_worker_that_is_late_itself_gives_nothing_back(arq_redis: ArqRedis) -> None:
     await enqueue(arq_redis, *"ab")
     await vanish(arq_redis, "w", *"ab")
-    call = _scripts.claim(QUEUE, "w", limit=9, lock_ms=60_000, caution=BESIDE)
+    call = _scripts.claim(QUEUE, "w", ClaimRequest(9, 60_000, caution=BESIDE))
     answer = _scripts.read_claim(await _scripts.run(arq_redis, call))
     assert isinstance(answer, _scripts.ClaimAnswer)
     assert ids(answer) == ["a", "b"]
@@ -237,12 +237,12 @@ async def test_what_is_known_goes_with_the_job(arq_redis: ArqRedis) -> None:
     await nothing_held(arq_redis, ["arq:leases", "arq:wake:arq:queue"])
 
 
-@pytest.mark.parametrize("interrupted", [0, 1])
-async def test_a_suspect_that_ends_by_itself_is_none_any_more(arq_redis: ArqRedis, interrupted: int) -> None:
+@pytest.mark.parametrize("interrupted", [False, True])
+async def test_a_suspect_that_ends_by_itself_is_none_any_more(arq_redis: ArqRedis, interrupted: bool) -> None:
     await enqueue(arq_redis, "a")
     await die(arq_redis, "a")
     (job,) = (await claim(arq_redis, "w")).jobs
-    ending = Ending("a", job.stamp, "again", "", 2, interrupted)
+    ending = Again("a", job.stamp, None, 2, interrupted)
     assert await _scripts.run(arq_redis, _scripts.finish(QUEUE, "w", [ending])) == [1]
     assert await note(arq_redis, "a") == ((2, 1, "signal 9") if interrupted else None)
 
@@ -418,7 +418,7 @@ class Fleet:
     async def end(self, worker_id: str, job: _scripts.ClaimedJob, outcome: str) -> None:
         self.running[worker_id].remove(job)
         self.outcomes[job.job_id] = outcome
-        call = _scripts.finish(QUEUE, worker_id, [Ending(job.job_id, job.stamp, "done")])
+        call = _scripts.finish(QUEUE, worker_id, [Done(job.job_id, job.stamp)])
         assert await _scripts.run(self.pool, call) == [1]
 
 

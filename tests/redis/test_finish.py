@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from arq import _leases, _scripts
-from arq._scripts import ClaimedJob, Ending
+from arq._scripts import Again, ClaimedJob, Done, Ending
 from arq.connections import ArqRedis
 from arq.utils import timestamp_ms
 from tests.redis.harness import QUEUE, claim, hold_as_upstream, ids, job, keys, old_enqueue
@@ -16,10 +16,14 @@ from tests.support.eventually import wait_until_async
 OLD_SCORE = 1000
 
 
-def ended(
-    claimed: ClaimedJob, ending: str = "done", a: Any = b"result", b: Any = 60_000, c: Any = ""
-) -> Ending:
-    return Ending(claimed.job_id, claimed.stamp, ending, a, b, c)
+def done(claimed: ClaimedJob, result: bytes = b"result", **more: Any) -> Done:
+    return Done(claimed.job_id, claimed.stamp, result, **{"keep_ms": 60_000} | more)
+
+
+def again(
+    claimed: ClaimedJob, defer_ms: int | None = None, job_try: int = 1, *, interrupted: bool = False
+) -> Again:
+    return Again(claimed.job_id, claimed.stamp, defer_ms, job_try, interrupted)
 
 
 async def finish(pool: ArqRedis, worker_id: str, *endings: Ending) -> list[int]:
@@ -53,25 +57,25 @@ async def lock_lapsed(pool: ArqRedis) -> None:
 
 
 async def test_done_leaves_the_result_and_nothing_else(arq_redis: ArqRedis, held: ClaimedJob) -> None:
-    assert await finish(arq_redis, "w", ended(held)) == [1]
+    assert await finish(arq_redis, "w", done(held)) == [1]
     assert await keys(arq_redis) == {"arq:result:a"}
     assert await arq_redis.get("arq:result:a") == b"result"
     assert 0 < await arq_redis.pttl("arq:result:a") <= 60_000
 
 
 async def test_done_without_a_result_leaves_nothing(arq_redis: ArqRedis, held: ClaimedJob) -> None:
-    assert await finish(arq_redis, "w", ended(held, a="", b="")) == [1]
+    assert await finish(arq_redis, "w", done(held, b"", keep_ms=None)) == [1]
     assert await keys(arq_redis) == set()
 
 
 @pytest.mark.keeps_keys("arq:result:a")
 async def test_a_result_for_ever(arq_redis: ArqRedis, held: ClaimedJob) -> None:
-    await finish(arq_redis, "w", ended(held, b=""))
+    await finish(arq_redis, "w", done(held, keep_ms=None))
     assert await arq_redis.pttl("arq:result:a") == -1
 
 
 async def test_a_tick_is_held_for_a_while(arq_redis: ArqRedis, held: ClaimedJob) -> None:
-    await finish(arq_redis, "w", ended(held, c=60_000))
+    await finish(arq_redis, "w", done(held, hold_ms=60_000))
     assert await arq_redis.zcard(QUEUE) == 0
     assert await arq_redis.enqueue_job("f", _job_id="a") is None
     for key in await keys(arq_redis):
@@ -79,14 +83,14 @@ async def test_a_tick_is_held_for_a_while(arq_redis: ArqRedis, held: ClaimedJob)
 
 
 async def test_again_brings_the_job_back_at_its_old_place(arq_redis: ArqRedis, held: ClaimedJob) -> None:
-    assert await finish(arq_redis, "w", ended(held, "again", "", 1, 0)) == [1]
+    assert await finish(arq_redis, "w", again(held)) == [1]
     assert await arq_redis.zscore(QUEUE, "a") == OLD_SCORE
     assert not await arq_redis.exists("arq:in-progress:a", "arq:claims:w", "arq:interrupted:a")
     assert job(await claim(arq_redis, "w2")).job_try == 2
 
 
 async def test_again_later(arq_redis: ArqRedis, held: ClaimedJob) -> None:
-    await finish(arq_redis, "w", ended(held, "again", 300_000, 1, 0))
+    await finish(arq_redis, "w", again(held, 300_000))
     score = await arq_redis.zscore(QUEUE, "a")
     assert score is not None
     assert 200_000 < score - timestamp_ms() <= 300_000
@@ -94,13 +98,13 @@ async def test_again_later(arq_redis: ArqRedis, held: ClaimedJob) -> None:
 
 
 async def test_again_after_an_interruption(arq_redis: ArqRedis, held: ClaimedJob) -> None:
-    await finish(arq_redis, "w", ended(held, "again", "", 1, 1))
+    await finish(arq_redis, "w", again(held, interrupted=True))
     taken = job(await claim(arq_redis, "w2"))
     assert (taken.job_try, taken.interrupted) == (2, 1)
 
 
 async def test_a_try_that_was_asked_for_is_remembered(arq_redis: ArqRedis, held: ClaimedJob) -> None:
-    await finish(arq_redis, "w", ended(held, "again", "", 3, 0))
+    await finish(arq_redis, "w", again(held, None, 3))
     assert job(await claim(arq_redis, "w2")).job_try == 4
 
 
@@ -110,14 +114,14 @@ async def test_a_job_that_was_given_to_somebody_else_is_left_alone(
     await _leases.release(arq_redis, "w")
     await claim(arq_redis, "w2")
     before = {key: await arq_redis.dump(key) for key in sorted(await keys(arq_redis))}
-    for ending in (ended(held), ended(held, "again", "", 1, 0), ended(held, "again", 5, 1, 1)):
+    for ending in (done(held), again(held), again(held, 5, interrupted=True)):
         assert await finish(arq_redis, "w", ending) == [0]
     assert {key: await arq_redis.dump(key) for key in sorted(await keys(arq_redis))} == before
 
 
 async def test_a_job_that_is_back_in_the_queue_is_left_alone(arq_redis: ArqRedis, held: ClaimedJob) -> None:
     await _leases.release(arq_redis, "w")
-    assert await finish(arq_redis, "w", ended(held)) == [0]
+    assert await finish(arq_redis, "w", done(held)) == [0]
     assert await arq_redis.zscore(QUEUE, "a") == OLD_SCORE
     assert await arq_redis.exists("arq:job:a")
     assert not await arq_redis.exists("arq:result:a")
@@ -131,7 +135,7 @@ async def test_a_lapsed_lock_does_no_harm_while_nobody_took_the_job(arq_redis: A
         return not await arq_redis.exists("arq:in-progress:a")
 
     await wait_until_async(lapsed)
-    assert await finish(arq_redis, "w", ended(taken)) == [1]
+    assert await finish(arq_redis, "w", done(taken)) == [1]
     assert await keys(arq_redis) == {"arq:result:a"}
 
 
@@ -148,17 +152,17 @@ async def test_after_a_lapse_whoever_took_the_job_has_it(arq_redis: ArqRedis, th
         assert ids(await claim(arq_redis, "w2")) == ["a"]
     else:
         await hold_as_upstream(arq_redis, "a")
-    assert await finish(arq_redis, "w", ended(taken)) == [0]
+    assert await finish(arq_redis, "w", done(taken)) == [0]
     assert await arq_redis.exists("arq:job:a", "arq:in-progress:a") == 2
 
 
 async def test_the_same_worker_later_is_somebody_else(arq_redis: ArqRedis, held: ClaimedJob) -> None:
     """A write whose answer was lost is repeated; meanwhile the same worker may have claimed the job anew."""
-    assert await finish(arq_redis, "w", ended(held, "again", "", 1, 0)) == [1]
+    assert await finish(arq_redis, "w", again(held)) == [1]
     second = job(await claim(arq_redis, "w"))
-    assert await finish(arq_redis, "w", ended(held, "again", "", 1, 0)) == [0]
+    assert await finish(arq_redis, "w", again(held)) == [0]
     assert await arq_redis.get("arq:in-progress:a") == b"w"
-    assert await finish(arq_redis, "w", ended(second)) == [1]
+    assert await finish(arq_redis, "w", done(second)) == [1]
 
 
 async def test_each_of_many_endings_is_looked_at_alone(arq_redis: ArqRedis) -> None:
@@ -166,28 +170,28 @@ async def test_each_of_many_endings_is_looked_at_alone(arq_redis: ArqRedis) -> N
         await arq_redis.enqueue_job("f", _job_id=f"j{number}")
     taken = (await claim(arq_redis, "w", limit=500)).jobs
     await arq_redis.set("arq:in-progress:j7", "thief", px=60_000)
-    answers = await finish(arq_redis, "w", *(ended(one) for one in taken))
+    answers = await finish(arq_redis, "w", *(done(one) for one in taken))
     assert [one.job_id for one, answer in zip(taken, answers, strict=True) if not answer] == ["j7"]
     assert await arq_redis.zrange(QUEUE, 0, -1) == [b"j7"]
 
 
 async def test_a_finished_job_needs_no_abort(arq_redis: ArqRedis, held: ClaimedJob) -> None:
     await arq_redis.zadd("arq:abort", {"a": timestamp_ms(), "b": timestamp_ms()})
-    await finish(arq_redis, "w", ended(held))
+    await finish(arq_redis, "w", done(held))
     assert await arq_redis.zrange("arq:abort", 0, -1) == [b"b"]
 
 
 # ---------------------------------------------------------------- extend
 
 
-async def test_a_lock_is_extended(arq_redis: ArqRedis, held: ClaimedJob) -> None:
+async def test_a_lock_is_extdone(arq_redis: ArqRedis, held: ClaimedJob) -> None:
     assert await extend(arq_redis, "w", "a", lock_ms=600_000) == []
     assert await arq_redis.pttl("arq:in-progress:a") > 500_000
     score = await arq_redis.zscore(QUEUE, "a")
     assert score is not None
     assert score - timestamp_ms() > 500_000
     assert await arq_redis.pttl("arq:claims:w") > 600_000
-    assert await finish(arq_redis, "w", ended(held, "again", "", 1, 0)) == [1]
+    assert await finish(arq_redis, "w", again(held)) == [1]
     assert await arq_redis.zscore(QUEUE, "a") == OLD_SCORE
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from redis.exceptions import RedisError
 
-from arq import _leases, _scripts
+from arq import _leases, _script_loader, _scripts
 from arq._link import Link
-from arq._scripts import ClaimAnswer, Refusal
+from arq._scripts import ClaimAnswer, ClaimRequest, Refusal
 from arq._worker.pump import Pump
 from arq.connections import ArqRedis, JobCall, RedisSettings
 from arq.worker import Worker, func
@@ -21,7 +21,7 @@ EPOCH_KEY = "arq:epoch:w"
 
 
 async def claim(pool: ArqRedis, epoch: int) -> ClaimAnswer | Refusal:
-    call = _scripts.claim(QUEUE, "w", limit=1, lock_ms=60_000, epoch=epoch)
+    call = _scripts.claim(QUEUE, "w", ClaimRequest(1, 60_000, epoch=epoch))
     return _scripts.read_claim(await _scripts.run(pool, call))
 
 
@@ -68,7 +68,7 @@ async def test_after_a_lost_answer_only_new_claims_count(
     through = ArqRedis(host=proxied.host, port=proxied.port)
     pump._link = Link(through.connection_pool)
     for step in ("claim", "reclaim"):  # the claim's answer is lost, then that of the reclaim
-        proxy.arm(Fault.ANSWER_LOST, _scripts._load(step).sha.encode())
+        proxy.arm(Fault.ANSWER_LOST, _script_loader.load(step).sha.encode())
         with pytest.raises((OSError, RedisError)):
             await pump.exchange(1)
     answer = await pump.exchange(1)
@@ -130,7 +130,7 @@ async def test_a_claim_held_up_in_the_network(
         return call
 
     async def on_startup(ctx: Ctx) -> None:
-        proxy.arm(Fault.REQUEST_LOST, _scripts._load("claim").sha.encode())
+        proxy.arm(Fault.REQUEST_LOST, _script_loader.load("claim").sha.encode())
 
     monkeypatch.setattr(Pump, "_claim", noted)
     worker.on_startup = on_startup

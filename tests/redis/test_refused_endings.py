@@ -11,7 +11,7 @@ import redis
 from arq import func
 from arq._keys import claims_key
 from arq._link import Link
-from arq._scripts import Ending
+from arq._scripts import Again
 from arq._worker import decide
 from arq._worker.pump import Pump
 from arq.connections import ArqRedis
@@ -61,7 +61,8 @@ async def test_an_ending_that_redis_refuses_altogether_is_given_up(
     taken = {job.job_id: job.stamp for job in (await claim(arq_redis, "w")).jobs}
     pump = Pump(Link(arq_redis.connection_pool), QUEUE, "w", 60_000, 60_000, look_at_aborts=False)
     for job_id, stamp in taken.items():
-        pump.record(Ending(job_id, stamp, "again", "soon" if job_id == "bad" else 1000, 1, 0))
+        soon: Any = "soon" if job_id == "bad" else 1000
+        pump.record(Again(job_id, stamp, soon, 1))
     written = pump.written()
     answer = await pump.exchange(1)
     await pump.close()

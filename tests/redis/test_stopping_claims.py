@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from arq import _leases, _scripts
-from arq._scripts import ClaimAnswer, Ending, Refusal
+from arq._scripts import Again, ClaimAnswer, ClaimRequest, Refusal
 from arq.connections import ArqRedis, JobCall, RedisSettings
 from arq.worker import Worker
 from tests.redis.harness import (
@@ -181,9 +181,8 @@ async def test_what_a_drain_was_given_too_late_is_run_by_another_at_once(
 
 
 def sent(epoch: int, *, waited: bool, job_ids: tuple[str, ...] = ()) -> _scripts.Call:
-    return _scripts.claim(
-        QUEUE, "w", limit=5, lock_ms=60_000, epoch=epoch, waited=waited, job_ids=() if waited else job_ids
-    )
+    asked = ClaimRequest(5, 60_000, () if waited else job_ids, epoch=epoch, waited=waited)
+    return _scripts.claim(QUEUE, "w", asked)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -204,7 +203,7 @@ async def test_no_order_of_claims_and_endings_lets_a_stopping_worker_have_a_job(
         _scripts.finish(
             QUEUE,
             "w",
-            [Ending(job.job_id, job.stamp, "again", "", job.job_try, 1)],
+            [Again(job.job_id, job.stamp, None, job.job_try, interrupted=True)],
             _scripts.part(epoch + 1, ""),
         )
         for job in began
@@ -235,7 +234,7 @@ async def given_back(pool: ArqRedis, cohort: str, job_id: str = "a") -> None:
     """A job that was started once and given back by a worker that goes together with others."""
     await pool.enqueue_job("quick", _job_id=job_id)
     (job,) = (await claim(pool, "gone", job_ids=[job_id])).jobs
-    ending = Ending(job.job_id, job.stamp, "again", "", 1, 1)
+    ending = Again(job.job_id, job.stamp, None, 1, interrupted=True)
     await _scripts.run(pool, _scripts.finish(QUEUE, "gone", [ending], _scripts.part(1, cohort)))
 
 

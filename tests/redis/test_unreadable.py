@@ -15,7 +15,7 @@ import redis
 
 from arq import _scripts
 from arq._keys import unreadable_key
-from arq._scripts import Ending
+from arq._scripts import Again, Ending, Unbegun
 from arq._worker import unread
 from arq.connections import ArqRedis, RedisSettings
 from arq.jobs import DeserializationError, Job, JobResult, JobStatus, Unreadable, serialize_job
@@ -448,10 +448,10 @@ async def test_counters_through_random_histories(
             await _scripts.run(arq_redis, _scripts.release(worker_id, _scripts.Why.DIED))
             continue
         endings: dict[str, Ending] = {
-            "unread": Ending("a", job.stamp, "unbegun", "" if dice.random() < 0.5 else 100, "unread:x", 1000),
-            "unbegun": Ending("a", job.stamp, "unbegun"),
-            "interrupted": Ending("a", job.stamp, "again", "", job.job_try, 1),
-            "again": Ending("a", job.stamp, "again", "", job.job_try, 0),
+            "unread": Unbegun("a", job.stamp, None if dice.random() < 0.5 else 100, "unread:x", 1000),
+            "unbegun": Unbegun("a", job.stamp),
+            "interrupted": Again("a", job.stamp, None, job.job_try, interrupted=True),
+            "again": Again("a", job.stamp, None, job.job_try),
         }
         ending = endings[event]
         assert await _scripts.run(arq_redis, _scripts.finish(QUEUE, worker_id, [ending])) == [1]
@@ -465,7 +465,7 @@ async def test_a_job_is_left_alone_by_those_that_have_met_it(
     for job_id in ("a", "b"):
         await enqueued(arq_redis, "take", 1, _job_id=job_id)
     (first, second) = (await claim(arq_redis, "old")).jobs
-    left = Ending(first.job_id, first.stamp, "unbegun", "", "unread:x", 60_000)
+    left = Unbegun(first.job_id, first.stamp, None, "unread:x", 60_000)
     await _scripts.run(arq_redis, _scripts.finish(QUEUE, "old", [left]))
     for cohorts in (" unread:x ", " pool unread:y unread:x "):
         answer = await claim(arq_redis, "older", cohorts=cohorts)

@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from arq import _leases, _scripts
-from arq._scripts import ClaimAnswer, Refusal
+from arq._scripts import ClaimAnswer, ClaimRequest, Refusal
 from arq._worker import wake
 from arq.connections import ArqRedis, JobCall, RedisSettings
 from arq.worker import Retry, Worker, func
@@ -211,7 +211,7 @@ async def test_who_has_no_claim_waiting(
 
 
 async def waiting(pool: ArqRedis, epoch: int = 0) -> ClaimAnswer | Refusal:
-    call = _scripts.claim(QUEUE, "w", limit=1, lock_ms=60_000, epoch=epoch, waited=True)
+    call = _scripts.claim(QUEUE, "w", ClaimRequest(1, 60_000, epoch=epoch, waited=True))
     return _scripts.read_claim(await _scripts.run(pool, call))
 
 
@@ -272,7 +272,7 @@ async def test_a_lost_job_does_not_count_as_held_for_ever(arq_redis: ArqRedis) -
     await arq_redis.enqueue_job("quick", _job_id="a")
     taken = (await claim(arq_redis, "w", 1)).jobs[0]
     await arq_redis.set("arq:in-progress:a", "x", ex=60)
-    ending = _scripts.Ending("a", taken.stamp, "done", b"", "", "")
+    ending = _scripts.Done("a", taken.stamp)
     assert await _scripts.run(arq_redis, _scripts.finish(QUEUE, "w", [ending])) == [0]
     assert not await arq_redis.exists("arq:claims:w")
     assert await arq_redis.get("arq:in-progress:a") == b"x"
@@ -356,7 +356,7 @@ async def test_what_was_given_just_before_is_run(
     async with running(one):
         await armed(one)
         client = next(client for client in await arq_redis.client_list() if client["cmd"] == "blpop")
-        call = _scripts.claim(QUEUE, one.worker_id, limit=1, lock_ms=60_000, waited=True)
+        call = _scripts.claim(QUEUE, one.worker_id, ClaimRequest(1, 60_000, waited=True))
         await old_enqueue(arq_redis, "a", "quick", score=1)
         await _scripts.run(arq_redis, call)  # as if it were the worker's own one
         one.allow_pick_jobs = False

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from redis.exceptions import ResponseError
 
-from arq import Retry, _lane, _link, _plain, _scripts
+from arq import Retry, _lane, _link, _plain, _script_runner
 from arq._lua import machine
 from arq._scripts import Call
 from arq.connections import ArqRedis, JobCall, RedisSettings, create_pool
@@ -34,7 +34,7 @@ async def by_single_commands(send: Any, calls: Sequence[Call]) -> list[Any]:
 @pytest.fixture(autouse=True)
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also for the tests that are imported above."""
-    for module in (_scripts, _lane, _link):
+    for module in (_script_runner, _lane, _link):
         monkeypatch.setattr(module, "run_all", by_single_commands)
     _plain._warn.cache_clear()
 

@@ -14,7 +14,7 @@ import pytest
 from arq._crashes import Crashes
 from arq._errors import DeserializationError, JobExecutionFailed, Retry, RetryJob
 from arq._function import Function, func
-from arq._scripts import ClaimedJob, Ending
+from arq._scripts import Again, ClaimedJob, Done, Ending
 from arq._worker import decide
 from arq._worker.attempt import Attempt, Cause, Ended, Outcome, Verdict
 from arq.cron import CronJob, cron
@@ -292,6 +292,12 @@ def ending(outcome: Outcome, defaults: decide.Defaults = DEFAULTS) -> Ending:
     return decide.ending(outcome, defaults, "queue", lambda: 60, None)
 
 
+def done_of(outcome: Outcome, defaults: decide.Defaults = DEFAULTS) -> Done:
+    done = ending(outcome, defaults)
+    assert isinstance(done, Done)
+    return done
+
+
 def outcome_of(function: str, ended: Ended = RETURNED, **kwargs: Any) -> Outcome:
     return decide.decide(attempt(function, **kwargs), ended, DEFAULTS, retry_jobs=True, now_ms=NOW_MS)
 
@@ -302,56 +308,55 @@ def test_counters_of_earlier_starts_are_removed_where_there_may_be_some() -> Non
     for job in (first._replace(job_try=2), first._replace(interrupted=1), first._replace(crashes=crashes)):
         again = outcome_of("work")
         again.attempt.job = job
-        assert ending(again).c == ""
+        assert not done_of(again).only_start
 
 
 def test_a_result_is_kept_as_long_as_it_should() -> None:
-    done = ending(outcome_of("work"))
-    assert (done.ending, done.b, done.c) == ("done", 3_600_000, "once")
-    result = deserialize_result(bytes(done.a))  # type: ignore[arg-type]
+    done = done_of(outcome_of("work"))
+    assert (done.keep_ms, done.hold_ms, done.only_start) == (3_600_000, None, True)
+    result = deserialize_result(done.result)
     assert (result.success, result.result, result.queue_name, result.job_id) == (True, "value", "queue", "id")
     assert (result.function, result.args, result.kwargs, result.job_try) == ("work", (1, 2), {"k": 3}, 1)
 
 
 def test_no_result_is_kept_where_none_is_wanted() -> None:
-    assert ending(outcome_of("no_result"))[2:5] == ("done", "", "")
-    assert ending(outcome_of("work"), Defaults(5, 0, False)).a == ""
+    assert done_of(outcome_of("no_result")).result == b""
+    assert done_of(outcome_of("work"), Defaults(5, 0, False)).result == b""
 
 
 def test_a_result_may_be_kept_for_ever() -> None:
-    for done in (ending(outcome_of("for_ever")), ending(outcome_of("work"), Defaults(5, 0, True))):
-        assert done.a
-        assert done.b == ""
+    for done in (done_of(outcome_of("for_ever")), done_of(outcome_of("work"), Defaults(5, 0, True))):
+        assert done.result
+        assert done.keep_ms is None
 
 
 @pytest.mark.parametrize("keep_result_s", [0, 30, 3600])
 def test_refused_jobs_keep_the_workers_time(keep_result_s: float) -> None:
     outcome = refused(attempt("other"))
-    done = ending(outcome, Defaults(5, keep_result_s, False))
-    assert done.b == (keep_result_s * 1000 or "")
+    done = done_of(outcome, Defaults(5, keep_result_s, False))
+    assert done.keep_ms == (keep_result_s * 1000 or None)
 
 
 def test_a_tick_stays_locked_for_a_while_and_a_job_with_an_id_of_its_own_does_not() -> None:
-    assert ending(outcome_of("tick", job_id="tick:123")).c == 60_000
-    assert ending(outcome_of("tick", job_id="enqueued by hand")).c == "once"
-    assert ending(outcome_of("own_id", job_id="own")).c == "once"
+    assert done_of(outcome_of("tick", job_id="tick:123")).hold_ms == 60_000
+    assert done_of(outcome_of("tick", job_id="enqueued by hand")).hold_ms is None
+    assert done_of(outcome_of("own_id", job_id="own")).hold_ms is None
 
 
 def test_a_retry_comes_back_when_it_asked_to() -> None:
-    assert ending(outcome_of("work", Ended(raised=Retry(2.5)), job_try=3)) == Ending(
-        "id", b"stamp", "again", 2500, 3, 0
-    )
-    assert ending(outcome_of("work", Ended(raised=Retry()))) == Ending("id", b"stamp", "again", "", 1, 0)
-    assert ending(outcome_of("tick", Ended(raised=Retry(1)), job_id="tick:123")).a == 1000
+    assert ending(outcome_of("work", Ended(raised=Retry(2.5)), job_try=3)) == Again("id", b"stamp", 2500, 3)
+    assert ending(outcome_of("work", Ended(raised=Retry()))) == Again("id", b"stamp", None, 1)
+    tick = outcome_of("tick", Ended(raised=Retry(1)), job_id="tick:123")
+    assert ending(tick) == Again("tick:123", b"stamp", 1000, 1)
 
 
 def test_an_interrupted_job_comes_back_as_it_was() -> None:
     outcome = outcome_of("work", Ended(raised=CANCELLED, cause=Cause.SHUTDOWN))
-    assert ending(outcome) == Ending("id", b"stamp", "again", "", 1, 1)
+    assert ending(outcome) == Again("id", b"stamp", None, 1, interrupted=True)
 
 
 def test_a_result_that_can_not_be_serialized_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    done = ending(outcome_of("work", Ended(lambda: None)))
-    result = deserialize_result(bytes(done.a))  # type: ignore[arg-type]
+    done = done_of(outcome_of("work", Ended(lambda: None)))
+    result = deserialize_result(done.result)
     assert (result.success, result.result) == (False, "unable to serialize result")
     assert "error serializing result of id:work" in caplog.text

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError, NoScriptError, ResponseError
 
-from arq import _plain, _scripts
+from arq import _plain, _script_loader, _script_runner, _scripts
 from arq._lua import machine
 from arq._lua.syntax import parse
 
@@ -29,10 +29,10 @@ async def result(script: str, *arguments: Any, server: Server | None = None) -> 
     return await machine.run((server or Server()).send, script, ["k1", "k2"], arguments)
 
 
-@pytest.mark.parametrize("sha", _scripts.TEXTS)
+@pytest.mark.parametrize("sha", _script_loader.TEXTS)
 def test_it_reads_all_scripts(sha: str) -> None:
     """A script that needs more of Lua needs it in `arq/_lua`, too: servers without Lua run it there."""
-    parse(_scripts.TEXTS[sha])
+    parse(_script_loader.TEXTS[sha])
 
 
 @pytest.mark.parametrize(
@@ -159,17 +159,17 @@ class HangsUp(Server):
 
 async def test_a_server_that_hangs_up_after_each_refusal() -> None:
     text = "redis.call('INCR', KEYS[1]) return redis.call('INCR', KEYS[1])"
-    call = _scripts.Call(_scripts.Script("counting", text, "sha"), ("counter",), ())
+    call = _scripts.Call(_script_loader.Script("counting", text, "sha"), ("counter",), ())
     unknown = ResponseError("No matching script. Please use EVAL.")
     known = HangsUp(unknown, 1)
-    assert await _scripts.run_all(known.send, [call]) == [1]
+    assert await _script_runner.run_all(known.send, [call]) == [1]
     assert [command[0] for command in known.commands] == ["EVALSHA", "EVAL"]
     none = HangsUp(ResponseError("unknown command `evalsha`, with args beginning with: "), 1, 2)
-    assert await _scripts.run_all(none.send, [call]) == [2]
+    assert await _script_runner.run_all(none.send, [call]) == [2]
     assert [command[0] for command in none.commands] == ["EVALSHA", b"INCR", b"INCR"]
 
 
 async def test_a_real_server_that_goes_away_is_not_asked_again() -> None:
     server = HangsUp(NoScriptError("No matching script. Please use EVAL."), 1)
     with pytest.raises(ConnectionError):
-        await _scripts.run_all(server.send, [_scripts.present("arq:queue", "w", 1000)])
+        await _script_runner.run_all(server.send, [_scripts.present("arq:queue", "w", 1000)])

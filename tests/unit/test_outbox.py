@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.exceptions import ResponseError
 
-from arq._scripts import Ending
+from arq._scripts import Done
 from arq._sizes import ALWAYS_TAKEN, MOST_BYTES, MOST_ITEMS, Pages, SizeLimit, fitting
 from arq._worker.outbox import Outbox, replaced, sizes
 
 
-def ending(job_id: str, size: int) -> Ending:
-    return Ending(job_id, b"stamp", "done", bytes(size), 1000, "", lambda why, most: why.encode())
+def ending(job_id: str, size: int) -> Done:
+    return Done(job_id, b"stamp", bytes(size), 1000, smaller=lambda why, most: why.encode())
 
 
 @given(st.lists(st.integers(0, 40), max_size=50), st.integers(1, 10), st.integers(1, 100))
@@ -66,15 +66,15 @@ def test_what_is_too_large_is_replaced_and_the_rest_stays() -> None:
         outbox.add(ending(name, size))
         assert outbox.has_large is (name == "large")
     outbox.cut_down(ALWAYS_TAKEN)
-    assert [(one.job_id, one.a) for one in outbox] == [
+    assert [(one.job_id, one.result) for one in outbox if isinstance(one, Done)] == [
         ("small", bytes(10)),
         ("large", b"1000001 bytes, Redis takes 1000000 at most"),
     ]
 
 
 def test_a_reason_that_is_too_large_itself_is_left_out() -> None:
-    assert replaced(ending("id", 100), "a long reason", 5).a == b""
-    assert replaced(replaced(ending("id", 100), "why", 5), "again", 5).a == b""
+    assert replaced(ending("id", 100), "a long reason", 5).result == b""
+    assert replaced(replaced(ending("id", 100), "why", 5), "again", 5).result == b""
 
 
 @given(st.lists(st.integers(0, 3 * MOST_BYTES), max_size=300))

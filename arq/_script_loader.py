@@ -1,0 +1,56 @@
+"""The Lua scripts as files: read, put together, and named by the SHA-1 by which Redis knows them.
+
+A script is a file in `lua/`. `--!include NAME` in it stands for a file in `lua/include/`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+_LUA = files("arq") / "lua"
+_INCLUDE = re.compile(r"^--!include (\w+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script's text and the SHA-1 by which Redis knows it."""
+
+    name: str
+    text: str
+    sha: str
+
+
+class Call(NamedTuple):
+    """One call of a script."""
+
+    script: Script
+    keys: tuple[str, ...]
+    args: tuple[Any, ...]
+
+    def by_sha(self) -> tuple[Any, ...]:
+        """The command, for a server that has the script."""
+        return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
+
+    def by_text(self) -> tuple[Any, ...]:
+        """The command that also gives the server the script."""
+        return ("EVAL", self.script.text, len(self.keys), *self.keys, *self.args)
+
+
+#: The text of each script, by its SHA-1.
+TEXTS: dict[str, str] = {}
+
+
+def load(name: str) -> Script:
+    """The script of a file in `lua/`."""
+    text = (_LUA / f"{name}.lua").read_text("utf-8")
+    text = _INCLUDE.sub(
+        lambda found: (_LUA / "include" / f"{found[1]}.lua").read_text("utf-8").rstrip(), text
+    )
+    text = text.strip()  # fakeredis 2.26's TCP server loses what stands around a value
+    sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+    TEXTS[sha] = text
+    return Script(name, text, sha)
