@@ -10,7 +10,7 @@ from typing import NoReturn
 USAGE = 2
 HERE = os.path.dirname(os.path.abspath(__file__))
 # package -> a file or folder that only ours has
-MARKS = {"supervisor": "arq-supervise.service", "arq": "lua"}
+MARKS = {"supervisor": "commands/arq-supervise.service.in", "arq": "lua"}
 ANOTHER_SUPERVISOR = (
     "the installed package 'supervisor' is not the one that came with arq (supervisord uses the same name);"
     " uninstall supervisord from this environment, then install arq again; found: "
@@ -26,7 +26,7 @@ def main() -> None:
 
         if not getattr(supervisor, "ARQ_SUPERVISE", False):
             raise ImportError(name="supervisor")
-        from supervisor.early import stop_at_once_until_ready_to_stop
+        from supervisor.early_stop import stop_at_once_until_ready_to_stop
 
         stop_at_once_until_ready_to_stop()
         from supervisor.cli import cli

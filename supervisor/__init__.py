@@ -27,12 +27,12 @@ def run(options: "Options") -> int:
     Must be called from the main thread of a process that has no other thread. Replaces the handlers of TERM, INT,
     QUIT, HUP, USR1, USR2, TTIN, TTOU and CHLD while it runs.
     """
-    from .interpreter import is_to_resume
+    from .host.interpreter import is_to_resume
 
     if is_to_resume():
-        from .anew import resume
+        from .process.exec import resume
 
         resume()
-    from .parent import Parent
+    from .parent.loop import Parent
 
     return Parent(options).run()

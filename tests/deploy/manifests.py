@@ -5,10 +5,10 @@ from typing import Any
 import yaml
 
 from supervisor.cli import cli, make_options
-from supervisor.events import Forked, Ready, Report
-from supervisor.machine import Machine
 from supervisor.options import Options
-from supervisor.stop import budget_s
+from supervisor.pool.events import Forked, Ready, Report
+from supervisor.pool.machine import Machine
+from supervisor.pool.shutdown import budget_s
 from tests.deploy.dockerfile import ROOT, Instruction, read
 
 FOLDER = ROOT / "examples" / "deploy"

@@ -7,11 +7,11 @@ from typing import Any
 import promql_parser
 from prometheus_client.parser import text_string_to_metric_families
 
-from supervisor.exposition import Snapshot
-from supervisor.facts import QueueFacts
-from supervisor.jobstats import JobStats
-from supervisor.status import take_status
-from tests.supervisor.unit.play import booted
+from supervisor.children.metrics_text import Snapshot
+from supervisor.ipc.job_stats import JobStats
+from supervisor.ipc.redis_report import QueueFacts
+from supervisor.pool.status import take_status
+from tests.supervisor.unit.pool.play import booted
 
 # what Prometheus itself adds to each sample
 SCRAPED = {"instance", "job"}

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from examples.deploy.shop import Settings
-from supervisor.codes import ExitCode
+from supervisor.exit_codes import ExitCode
 from tests.deploy.container import Container, why_not
 from tests.deploy.dockerfile import ROOT
 from tests.deploy.manifests import (

@@ -12,7 +12,7 @@ import psutil
 import pytest
 import redis
 
-from supervisor.codes import ExitCode
+from supervisor.exit_codes import ExitCode
 from tests.deploy.container import Container, container_in
 from tests.deploy.dockerfile import Builder, Stage, beside, environ_of, inside, why_not
 from tests.deploy.manifests import COMPOSE, DOCKERFILE, IMAGE_COMMAND, POD, health_command

@@ -126,7 +126,7 @@ def test_probes_and_health_checks_are_the_same_question() -> None:
 
 def test_a_check_has_time_to_say_no() -> None:
     """It ends by itself after five seconds; an engine that kills it before learns nothing."""
-    from supervisor.check import LIMIT_S
+    from supervisor.commands.check import LIMIT_S
 
     assert WORKER["startupProbe"]["timeoutSeconds"] > LIMIT_S
     assert int(last("HEALTHCHECK").flags["timeout"].removesuffix("s")) > LIMIT_S

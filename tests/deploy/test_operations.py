@@ -8,18 +8,18 @@ import signal
 import pytest
 
 from arq._link import REPLY_TIMEOUT_S
-from supervisor.check import LIMIT_S
 from supervisor.cli import cli
-from supervisor.codes import ExitCode
-from supervisor.events import Dump, Quiet, Ready, Reload, Report, Scale, Stop
-from supervisor.model import STALL_S
+from supervisor.commands.check import LIMIT_S
+from supervisor.exit_codes import ExitCode
 from supervisor.options import Options
-from supervisor.signals import PARENT_SIGNALS, event_of
-from supervisor.stop import budget_s
+from supervisor.pool.events import Dump, Quiet, Ready, Reload, Report, Scale, Stop
+from supervisor.pool.shutdown import budget_s
+from supervisor.pool.state import STALL_S
+from supervisor.process.signals import PARENT_SIGNALS, event_of
 from tests.deploy.dockerfile import ROOT
 from tests.deploy.manifests import SPARE_S, documents
 from tests.deploy.metrics import complaints, existing
-from tests.supervisor.unit.play import Play, booted
+from tests.supervisor.unit.pool.play import Play, booted
 from tests.support.source import modules
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import redis
 
-from supervisor.codes import ExitCode
+from supervisor.exit_codes import ExitCode
 from tests.deploy.container import Container, handles, wait_first, why_not
 from tests.supervisor.harness import Queue
 from tests.support.eventually import wait_until

@@ -11,7 +11,7 @@ import redis
 
 from arq.connections import RedisSettings, create_pool
 from arq.jobs import JobResult
-from supervisor.codes import ExitCode
+from supervisor.exit_codes import ExitCode
 from tests.deploy.container import Container, container_in, why_not
 from tests.supervisor.harness import Queue
 from tests.support.eventually import PATIENCE_S, wait_until

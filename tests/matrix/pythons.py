@@ -21,7 +21,7 @@ KEPT = ROOT / ".venv-pythons"
 PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
 NAMED = os.environ.get("ARQ_PYTHONS", "").split()
 SUPPORTED = [(3, minor) for minor in range(11, 16)]
-TESTS = ("tests/unit", "tests/supervisor/unit", "tests/redis")
+TESTS = ("tests/arq/unit", "tests/supervisor/unit", "tests/arq/redis")
 #: what the fast tests import beside the product
 NEEDED = ("hypothesis", "msgpack", "pytest", "pytest-asyncio", "pytest-timeout", "trustme")
 _ASK = "import sys, venv, ensurepip; print(*sys.version_info[:3], sys.implementation.name, sep='.')"

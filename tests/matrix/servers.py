@@ -77,7 +77,7 @@ def version_of(program: Path) -> str:
 
 def tested(program: Path, options: list[str]) -> tuple[str, bool]:
     """Pytest's last line, and whether all is well."""
-    command = [sys.executable, "-m", "pytest", *FAST, *(options or ["tests/redis"])]
+    command = [sys.executable, "-m", "pytest", *FAST, *(options or ["tests/arq/redis"])]
     began_s = time.monotonic()
     with subprocess.Popen(
         command,

@@ -83,9 +83,9 @@ os.execv({words[0]!r}, {words!r})"""
         self.process = subprocess.Popen([sys.executable, "-c", take], stdin=slave, stdout=slave, **options)
         os.close(slave)
 
-    def script_with(self, **limits: Any) -> str:
-        """A script for `start` with other limits: `script_with(steward__COMMAND_S=1)` is `supervisor.steward`'s."""
-        settings = [(*name.split("__"), value) for name, value in limits.items()]
+    def script_with(self, limits: dict[str, Any]) -> str:
+        """A script for `start` with other limits: names are those of constants in `supervisor`."""
+        settings = [(*name.rpartition(".")[::2], value) for name, value in limits.items()]
         lines = [f"import supervisor.{module}\nsupervisor.{module}.{name} = {value!r}\n"
                  for module, name, value in settings]  # fmt: skip
         path = self.directory / "with_other_limits.py"

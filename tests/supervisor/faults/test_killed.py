@@ -7,7 +7,7 @@ import psutil
 import pytest
 import redis
 
-from supervisor.steward import LEASE_MS
+from supervisor.children.steward import LEASE_MS
 from tests.supervisor.harness import Pool, Queue
 from tests.support.eventually import PATIENCE_S, wait_until
 
@@ -85,7 +85,9 @@ def test_f05_the_parent_while_jobs_run(pool: Pool, queue: Queue, redis_client: r
 
 
 def test_f05_the_parent_while_a_job_never_ends(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
-    pool.start("--procs", "1", script=pool.script_with(child__ORPHAN_MARGIN_S=1.0), TEST_WAIT="0").ready()
+    pool.start(
+        "--procs", "1", script=pool.script_with({"children.worker.ORPHAN_MARGIN_S": 1.0}), TEST_WAIT="0"
+    ).ready()
     owner_of(redis_client, queue.put("stubborn", 600))
     pool.kill(pool.pid)
     pool.wait_gone()

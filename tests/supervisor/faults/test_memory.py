@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from supervisor.cgroups import CGROUP
+from supervisor.host.cgroups import CGROUP
 from tests.supervisor.faults.test_killed import owner_of
 from tests.supervisor.harness import Pool, Queue
 from tests.support.eventually import wait_until
@@ -75,7 +75,7 @@ def test_f28_the_kernel_kills_a_worker_for_memory(
 def test_f29_a_worker_that_has_grown_is_replaced_first_and_drained(
     pool: Pool, queue: Queue, redis_client: redis.Redis
 ) -> None:
-    eager = pool.script_with(parent__WEIGH_EVERY_S=0.5)
+    eager = pool.script_with({"parent.loop.WEIGH_EVERY_S": 0.5})
     pool.start("--procs", "2", "--max-rss", "150", script=eager).ready()
     grown = queue.result(queue.put("grow", 150))
     job_ids = queue.put_many("until", 6, "gate")  # some of them run in the process that has grown

@@ -67,7 +67,7 @@ def test_f55_a_release_that_has_to_wait_for_redis(away: Pool, server: RedisServe
 
 def test_f19_redis_answers_nothing_for_a_while(away: Pool, server: RedisServer) -> None:
     queue = Queue(server.port)
-    away.start("--procs", "2", script=away.script_with(steward__COMMAND_S=1.5)).ready()
+    away.start("--procs", "2", script=away.script_with({"children.steward.COMMAND_S": 1.5})).ready()
     before = away.workers()
     server.pause()
     try:

@@ -14,9 +14,9 @@ from typing import NoReturn
 
 import pytest
 
-from supervisor.control import ControlServer
-from supervisor.ctl import ask
-from supervisor.spawn import Pipes, UnsafeForkError, fork
+from supervisor.control.client import ask
+from supervisor.control.server import ControlServer
+from supervisor.process.fork import Pipes, UnsafeForkError, fork
 from tests.supervisor.harness import Pool, Queue
 from tests.support.eventually import PATIENCE_S, wait_until
 

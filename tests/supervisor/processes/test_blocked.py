@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from supervisor.ctl import ask
-from supervisor.tables import status_table
+from supervisor.commands.status_table import status_table
+from supervisor.control.client import ask
 from tests.supervisor.harness import Pool, Queue
 from tests.supervisor.processes.test_check import check, run
 from tests.supervisor.processes.test_metrics import get, scrape, value

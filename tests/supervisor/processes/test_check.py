@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import redis
 
-from supervisor.ctl import ask
+from supervisor.control.client import ask
 from tests.supervisor.harness import ROOT, Pool, Queue, pool_in
 from tests.support.eventually import PATIENCE_S, wait_until
 from tests.support.servers import running_server

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import descriptors
+from supervisor.host import descriptors
 from tests.supervisor.harness import Pool, Queue
 from tests.support.eventually import wait_until
 

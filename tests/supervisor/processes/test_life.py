@@ -213,8 +213,8 @@ def test_f41_a_stop_while_the_embedded_server_is_being_started(tmp_path: Path) -
     code = """
 import os, signal
 from pathlib import Path
-from supervisor.beat import BeatLine
-from supervisor.embedded import Guardian, choose_dsn
+from supervisor.ipc.child_end import BeatLine
+from supervisor.children.redis_server import Guardian, choose_dsn
 
 class Unlucky(Guardian):
     def _start(self, lock_fd):

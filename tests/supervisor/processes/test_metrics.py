@@ -13,7 +13,7 @@ import pytest
 import redis
 from prometheus_client.parser import text_string_to_metric_families
 
-from supervisor.codes import Outcome
+from supervisor.exit_codes import Outcome
 from tests.supervisor.harness import ROOT, Pool, Queue
 from tests.support.eventually import PATIENCE_S, wait_until
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.codes import ExitCode
+from supervisor.exit_codes import ExitCode
 from tests.supervisor.harness import Pool, Queue
 from tests.supervisor.processes.test_check import run
 from tests.support.eventually import wait_until

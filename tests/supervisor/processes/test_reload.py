@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from supervisor.ctl import ask
+from supervisor.control.client import ask
 from tests.supervisor.harness import Pool, Queue
 from tests.support.eventually import wait_until
 

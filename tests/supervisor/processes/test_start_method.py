@@ -7,10 +7,10 @@ import psutil
 import pytest
 import redis
 
-from supervisor.anew import read_brief, write_brief
-from supervisor.childenv import make_brief
-from supervisor.events import Fork, Role
+from supervisor.ipc.brief import make_brief
 from supervisor.options import Options
+from supervisor.pool.events import Fork, Role
+from supervisor.process.exec import read_brief, write_brief
 from tests.supervisor.faults.test_killed import owner_of
 from tests.supervisor.harness import Pool, Queue
 from tests.supervisor.processes.test_reload import change_code

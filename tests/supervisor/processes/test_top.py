@@ -169,7 +169,7 @@ def test_a_pool_that_ends_meanwhile(pool: Pool, terminal: Callable[..., Terminal
 
 
 def test_the_history_is_that_of_the_last_minute() -> None:
-    from supervisor.top import HISTORY, History, sparkline
+    from supervisor.commands.top import HISTORY, History, sparkline
 
     history = History()
     status: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """Counts of jobs and their sum."""
 
-from supervisor.job_counts import JobCounts
+from supervisor.pool.job_counts import JobCounts
 
 
 def test_counts_add_up_and_the_length_of_the_queue_stays() -> None:

@@ -1,9 +1,9 @@
 """What is written about a child's journey is what the table does."""
 
-from supervisor import journey
-from supervisor.events import Tick
-from supervisor.journey import TABLE
-from supervisor.model import Phase
+from supervisor.pool import lifecycle
+from supervisor.pool.events import Tick
+from supervisor.pool.lifecycle import TABLE
+from supervisor.pool.state import Phase
 from tests.support.programs import ROOT
 
 
@@ -18,7 +18,7 @@ def drawn() -> str:
 
 
 def test_the_table_in_the_docstring_is_the_one_that_is_used() -> None:
-    assert (journey.__doc__ or "").partition("\n\n")[2].rstrip() == drawn()
+    assert (lifecycle.__doc__ or "").partition("\n\n")[2].rstrip() == drawn()
 
 
 def test_every_phase_knows_every_event() -> None:

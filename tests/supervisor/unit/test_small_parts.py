@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arq.connections import RedisSettings
-from supervisor.backoff import Backoff, RestartLimit
-from supervisor.diagnosis import NO_SUPERVISOR, Facts, SlotFacts, judge_check
-from supervisor.events import Report
-from supervisor.handover import pack, unpack
-from supervisor.job_counts import JobCounts
-from supervisor.messages import Decoder, Message, encode
+from supervisor.commands.check_report import NO_SUPERVISOR, Facts, SlotFacts, judge_check
+from supervisor.commands.status_table import span
+from supervisor.ipc.messages import Decoder, Message, encode
+from supervisor.ipc.redis_settings import pack, unpack
+from supervisor.ipc.roster import Entry, Roster, merge_by_key, read_roster, write_roster
 from supervisor.options import OptionError, Options, pool_name
-from supervisor.roster import Entry, Roster, merge_by_key, read_roster, write_roster
-from supervisor.tables import span
+from supervisor.pool.backoff import Backoff, RestartLimit
+from supervisor.pool.events import Report
+from supervisor.pool.job_counts import JobCounts
 
 # --- options --------------------------------------------------------------------------------------------------
 
@@ -250,9 +250,9 @@ def test_reports_are_values() -> None:
 
 
 def test_r40_f50_no_decision_looks_at_the_wall_clock() -> None:
-    """A clock that jumps must not end anybody. `bytecode` and `locks` compare with the times of files."""
+    """A clock that jumps must not end anybody. `bytecode_cache` and `lock_files` compare with the times of files."""
     sources = {
-        path.stem: path.read_text() for path in (Path(__file__).parents[3] / "supervisor").glob("*.py")
+        path.stem: path.read_text() for path in (Path(__file__).parents[3] / "supervisor").rglob("*.py")
     }
     looking = {name for name, text in sources.items() if re.search(r"\btime\.time\(|datetime\.now\(", text)}
-    assert looking == {"bytecode", "check", "locks", "logs", "steward"}
+    assert looking == {"bytecode_cache", "check", "lock_files", "event_log", "steward"}

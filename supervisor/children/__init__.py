@@ -1,0 +1,1 @@
+"""What runs in the children: worker, steward, watcher, embedded Redis server."""

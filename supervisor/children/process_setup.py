@@ -1,0 +1,81 @@
+"""What a child does about its process before the user's code comes: options of the process, logging, hooks."""
+
+import asyncio
+import logging.config
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import arq.utils
+from arq.connections import RedisSettings
+
+from ..ipc.brief import Brief
+from ..settings import require_settings, see_working_directory, slips_in
+from .worker_log import configure_child_log
+
+logger = logging.getLogger("arq.worker")
+
+
+def settle(brief: Brief) -> None:
+    """What the options want of the process itself; a system that refuses is no reason not to work."""
+    options = brief.options
+    if "numpy" in sys.modules:  # Python's own generator is seeded anew by the fork
+        sys.modules["numpy"].random.seed()
+    if options.child_oom_score_adj is not None:
+        with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write(str(options.child_oom_score_adj))
+    if options.cpu_affinity:
+        with suppress(OSError, AttributeError):
+            cpus = sorted(os.sched_getaffinity(0))
+            os.sched_setaffinity(0, {cpus[brief.slot % len(cpus)]})
+
+
+def configure_logging(brief: Brief, loop: asyncio.AbstractEventLoop) -> None:
+    """The pool's format, or the configuration that the user names."""
+    options = brief.options
+    if options.custom_log_dict:
+        see_working_directory()
+        logging.config.dictConfig(arq.utils.import_string(options.custom_log_dict))
+    else:
+        configure_child_log(options.name, str(brief.slot), options.log_format, options.log_level, loop)
+    logging.raiseExceptions = False
+
+
+def look_at(brief: Brief, settings: Any) -> None:
+    """Refuse what can be no settings, and tell what looks like a slip: one worker does, for all.
+
+    Raises:
+        TypeError: it can be no settings.
+    """
+    require_settings(brief.options.settings, settings)
+    if brief.is_first and brief.slot == 0:
+        for text in slips_in(settings):
+            logger.warning("%s: %s", brief.options.settings, text)
+
+
+def survived(hook: Callable[[Any], Awaitable[Any]] | None) -> Callable[[Any], Awaitable[None]] | None:
+    """The stop hook; what it raises is told, and no reason for another end: the jobs have been dealt with."""
+    if hook is None:
+        return None
+
+    async def on_shutdown(ctx: Any) -> None:
+        try:
+            await hook(ctx)
+        except (Exception, SystemExit, asyncio.CancelledError):
+            logger.exception("on_shutdown failed")
+
+    return on_shutdown
+
+
+def warn_of_another_redis(embedded: RedisSettings, theirs: object, path: str) -> None:
+    """Settings that name a Redis of their own do not use the embedded server: say so, else nothing seems to happen."""
+    named = getattr(theirs, "host", None), getattr(theirs, "port", None)
+    if named != (embedded.host, embedded.port):
+        logger.warning(
+            "--embedded-redis is not used: redis_settings of %s name %s:%s; "
+            'use RedisSettings.from_dsn(os.environ["REDIS_DSN"])',
+            path,
+            *named,
+        )

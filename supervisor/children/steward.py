@@ -1,0 +1,276 @@
+"""The steward: a child without user code that speaks to Redis for the parent.
+
+The parent sends the whole roster, whenever it changes and once a second; so a steward that was restarted knows
+everything after the first line. It renews the leases of all workers that are not reaped yet (even of one whose loop
+is blocked), gives back the jobs of those that are, writes the health keys, and sweeps up after workers of other hosts.
+"""
+
+import asyncio
+import datetime
+import os
+import signal
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import astuple
+from typing import TYPE_CHECKING, Any
+
+from arq import _leases
+from arq._health import Tally, format_line
+from arq._keys import worker_health_key
+from arq.connections import ArqRedis, create_pool
+
+from ..host.process_title import present_as
+from ..ipc.brief import Brief
+from ..ipc.child_end import BeatLine, beat, new_loop
+from ..ipc.messages import LONGEST_ORDER_BYTES, Decoder, Message, brief_ids
+from ..ipc.redis_report import QueueFacts
+from ..ipc.redis_settings import unpack
+from ..ipc.roster import Entry, Roster, merge_by_key, read_roster
+from ..options import split_address
+from ..process.fork import Pipes
+from ..redis_errors import short
+from ..time_limits import within
+
+if TYPE_CHECKING:
+    from .metrics_server import MetricsServer
+
+LEASE_MS = 30_000
+RENEW_EVERY_S = 5.0
+RETRY_FIRST_S = 0.25
+RETRY_MAX_S = 5.0
+FAREWELL_S = 3.0
+SCRAPE_S = 2.0
+COMMAND_S = 5.0
+KEY_LIFE = 3
+
+
+async def look_at_queue(pool: ArqRedis, queue: str) -> QueueFacts:
+    """What Redis says about it now."""
+    seconds, microseconds = await pool.time()
+    now_ms = seconds * 1000 + microseconds // 1000
+    depth = await pool.zcard(queue)
+    due = await pool.zrangebyscore(queue, "-inf", now_ms, start=0, num=1, withscores=True)
+    oldest_s = (now_ms - float(due[0][1])) / 1000 if due else 0.0
+    return QueueFacts(is_up=True, queue=queue, depth=depth, oldest_due_s=oldest_s)
+
+
+def _telling(worker_id: str, released: _leases.Released) -> dict[str, Any]:
+    """For the parent: what a worker had to give back, and which job is to blame."""
+    job_ids = released.job_ids
+    return {
+        "worker": worker_id,
+        "ids": brief_ids(job_ids),
+        "n": len(job_ids),
+        "blamed": brief_ids([released.blamed])[0],
+        "trial": released.was_suspected,
+    }
+
+
+def main(brief: Brief, pipes: Pipes) -> int:
+    """Run the steward; returns the exit code."""
+    present_as(brief, "steward", "st")
+    line = BeatLine(pipes.beat_fd)
+    loop = new_loop(brief.options.uvloop)
+    return loop.run_until_complete(Steward(brief, pipes, line).run())
+
+
+class Steward:
+    """Keeps what the last roster says."""
+
+    def __init__(self, brief: Brief, pipes: Pipes, line: BeatLine) -> None:
+        self._brief = brief
+        self._pipes = pipes
+        self._line = line
+        self._decoder = Decoder(LONGEST_ORDER_BYTES)
+        self._redis_texts: dict[str, str] = {}
+        self._pools: dict[str, ArqRedis] = {}
+        self._connecting: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._roster = Roster()
+        self._releasing: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._heard = asyncio.Event()
+        self._ending = asyncio.Event()
+        self._written: dict[tuple[str, str], tuple[bytes, ...]] = {}
+        self._is_lost = False
+        self._lost_at_s = 0.0
+        self._metrics: MetricsServer | None = None
+
+    async def run(self) -> int:
+        """Until the parent says so, or is gone."""
+        loop = asyncio.get_running_loop()
+        os.set_blocking(self._pipes.orders_fd, False)
+        loop.add_reader(self._pipes.orders_fd, self._read)
+        loop.add_reader(self._pipes.life_fd, os._exit, 0)
+        for number in (signal.SIGTERM, signal.SIGQUIT):
+            signal.signal(number, self._on_stop)
+        duties = [
+            asyncio.create_task(beat(self._line, self._brief.options.heartbeat_s, dict)),
+            asyncio.create_task(self._keep(RENEW_EVERY_S, self._renew)),
+            asyncio.create_task(self._keep(self._brief.options.health_interval_s, self._write_health)),
+        ]
+        if self._brief.options.metrics:
+            duties.append(asyncio.create_task(self._serve_metrics(self._brief.options.metrics)))
+        self._line.send_surely("ready")
+        await self._ending.wait()
+        for duty in duties:
+            duty.cancel()
+        self._read()
+        with suppress(TimeoutError):
+            await within(FAREWELL_S, self._farewell())
+        self._line.send_surely("bye", reason="stop")
+        return 0
+
+    def _on_stop(self, *_: object) -> None:
+        asyncio.get_event_loop().call_soon_threadsafe(self._ending.set)
+
+    # --- from the parent ------------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        try:
+            while data := os.read(self._pipes.orders_fd, 65536):
+                for message in self._decoder.feed(data):
+                    self._take(message)
+        except BlockingIOError:
+            return
+
+    def _take(self, message: Message) -> None:
+        if message.kind == "redis":
+            self._redis_texts[message.text("name")] = message.text("text")
+        elif message.kind == "alive" and self._metrics is not None:
+            self._metrics.take_headcount(message.body)
+        elif message.kind == "status" and self._metrics is not None:
+            self._metrics.take(message.body["status"], message.body["jobs"])
+        elif message.kind == "roster":
+            self._roster = read_roster(message)
+            self._heard.set()
+            for entry in self._roster.lost:
+                self._release_soon(entry)
+
+    # --- Redis ----------------------------------------------------------------------------------------------------
+
+    async def _pool(self, name: str) -> ArqRedis:
+        async with self._connecting[name]:  # two duties that begin at the same time share one
+            if name not in self._pools:
+                settings = unpack(self._redis_texts[name])
+                settings.conn_retries = 0
+                self._pools[name] = await create_pool(settings)
+        return self._pools[name]
+
+    async def _keep(self, period_s: float, duty: Any) -> None:
+        """Do it now and then every `period_s`; Redis being away is said once, and no reason to stop."""
+        await self._heard.wait()
+        loop = asyncio.get_running_loop()
+        while True:
+            begun_s = loop.time()
+            try:
+                await within(COMMAND_S, duty())
+                self._note_reached(begun_s)
+            except Exception as error:  # noqa: BLE001  # the next round tries again
+                self._note_lost(error, loop.time())
+            await asyncio.sleep(period_s)
+
+    def _note_lost(self, error: Exception, now_s: float) -> None:
+        self._lost_at_s = now_s
+        if not self._is_lost:
+            self._is_lost = True
+            self._line.send("redis_state", error=short(error))
+
+    def _note_reached(self, begun_s: float) -> None:
+        """What was asked before Redis was lost says nothing of now."""
+        if self._is_lost and begun_s > self._lost_at_s:
+            self._is_lost = False
+            self._line.send("redis_state", error="")
+
+    async def _renew(self) -> None:
+        """Leases of ours, then a look for workers, on any host, that nobody has renewed."""
+        for name, entries in self._roster.by_redis().items():
+            pool = await self._pool(name)
+            await _leases.renew(pool, [entry.worker_id for entry in entries], LEASE_MS)
+            for worker_id, released in (await _leases.sweep(pool)).items():
+                self._line.send("released", **_telling(worker_id, released))
+
+    # --- metrics --------------------------------------------------------------------------------------------------
+
+    async def _serve_metrics(self, address: str) -> None:
+        from .metrics_server import MetricsServer
+
+        host, port = split_address(address)
+        self._metrics = MetricsServer(self._ask_queue)
+        while True:
+            try:
+                where = await self._metrics.listen(host, port)
+            except OSError as error:
+                self._line.send("metrics", address=address, error=short(error))
+            else:
+                self._line.send("metrics", address=where, error="")
+                return
+            await asyncio.sleep(RENEW_EVERY_S)
+
+    async def _ask_queue(self) -> QueueFacts:
+        """How long the queue is, and how long the oldest due job has been waiting."""
+        queue = self._roster.queue
+        try:
+            pool = await self._pool(next(iter(self._roster.by_redis())))
+            return await within(SCRAPE_S, look_at_queue(pool, queue))
+        except Exception:  # noqa: BLE001  # no Redis, or nobody who has told where it is
+            return QueueFacts()
+
+    # --- a dead worker's jobs -------------------------------------------------------------------------------------
+
+    def _release_soon(self, entry: Entry) -> None:
+        if entry.worker_id not in self._releasing:
+            self._releasing.add(entry.worker_id)
+            task = asyncio.create_task(self._release(entry))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _release(self, entry: Entry) -> None:
+        pause_s = RETRY_FIRST_S
+        while True:
+            try:
+                pool = await self._pool(entry.redis)
+                why = _leases.Why(entry.why)
+                released = await within(COMMAND_S, _leases.release(pool, entry.worker_id, why, entry.detail))
+            except Exception as error:  # noqa: BLE001  # Redis is away: the lease or the lock's own end is the fallback
+                self._line.send("release_failed", worker=entry.worker_id, error=short(error))
+            else:
+                self._releasing.discard(entry.worker_id)
+                self._line.send_surely("released", **_telling(entry.worker_id, released))
+                return
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, RETRY_MAX_S)
+
+    # --- health ---------------------------------------------------------------------------------------------------
+
+    async def _write_health(self) -> None:
+        """One key for each worker that beats, and the sum under the plain key, all in arq's format."""
+        now = datetime.datetime.now()  # noqa: DTZ005  # arq writes naive local time
+        life_ms = round(self._brief.options.health_interval_s * KEY_LIFE * 1000)
+        for name, entries in self._roster.by_redis().items():
+            fresh = [entry for entry in entries if entry.beat_age_s * 1000 < life_ms]
+            found = {self._key(entry): entry.counts for entry in fresh}
+            found |= merge_by_key(fresh, self._roster.past)
+            texts = {key: format_line(Tally(*astuple(counts)), now).encode() for key, counts in found.items()}
+            pool = await self._pool(name)
+            for key, text in texts.items():
+                # the one before stays known: nobody tells whether a write that is cut off was carried out
+                self._written[name, key] = (text, *self._written.get((name, key), ())[:1])
+            await _leases.write_health(pool, texts, life_ms)
+        facts = await self._ask_queue()
+        if facts.is_up:
+            self._line.send("queue", depth=facts.depth, oldest_due_s=facts.oldest_due_s)
+
+    def _key(self, entry: Entry) -> str:
+        return worker_health_key(entry.health_key, self._brief.options.name, self._brief.host, entry.slot)
+
+    async def _farewell(self) -> None:
+        """What a clean end owes: jobs given back, our keys gone (the plain key only if nobody else writes it)."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+        for (name, key), texts in self._written.items():
+            pool = await self._pool(name)
+            (text,) = await pool.mget(key)  # None where somebody has put something else
+            if text in texts:
+                await pool.delete(key)
+        for pool in self._pools.values():
+            await pool.aclose()

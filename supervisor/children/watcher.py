@@ -1,0 +1,120 @@
+"""`--watch`: a helper process that tells the parent when source files change. Its threads are its own."""
+
+import os
+import signal
+import time
+from collections.abc import Iterable
+from fnmatch import fnmatch
+
+from ..exit_codes import ChildCode
+from ..host.event_log import Journal, lost_lines
+from ..host.nonblocking_writer import Outlet
+from ..host.process_title import present_as
+from ..ipc.brief import Brief
+from ..ipc.child_end import BeatLine
+from ..options import Options
+from ..process.fork import Pipes
+from ..redis_errors import short
+
+LONGEST_BURST_MS = 10_000
+MOST_PATHS = 20
+# who looks at the times of files has seen them all by then
+FIRST_LOOK_S = 1.0
+
+
+def main(brief: Brief, pipes: Pipes) -> int:
+    """Watch until told to end; returns the exit code."""
+    options = brief.options
+    present_as(brief, "watcher", "wa")
+    line = BeatLine(pipes.beat_fd)
+    line.on_broken = lambda: os._exit(0)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    if not options.watch_poll:
+        try:
+            follow(line, options, is_polling=False)
+        except (
+            OSError,
+            RuntimeError,
+        ) as error:  # watchfiles has a RuntimeError of its own for what the kernel says
+            tell_of_polling(options, error)
+    try:
+        follow(line, options, is_polling=True)
+    except (OSError, RuntimeError) as error:
+        line.send_surely("fatal", kind="boot", exc=f"--watch: {error}", trace="")
+    return ChildCode.BOOT
+
+
+def tell_of_polling(options: Options, error: Exception) -> None:
+    """The kernel does not tell of changes: mostly one of its limits is reached."""
+    outlet = Outlet(lost_lines(options.name, options.log_format))
+    fields = {
+        "error": short(error),
+        "instead": "looking at the files, as with --watch-poll",
+        "limits": "fs.inotify.max_user_instances, fs.inotify.max_user_watches",
+    }
+    Journal(outlet, options.name, options.log_format, options.log_level).say(
+        "warning", "watch.polling", fields
+    )
+    outlet.close()
+
+
+def follow(line: BeatLine, options: Options, *, is_polling: bool) -> None:
+    """Tell of changes, for as long as there is nothing wrong.
+
+    Raises:
+        OSError, RuntimeError: the files can't be watched.
+    """
+    from watchfiles import watch
+
+    from .source_changes import Sources
+
+    sources = Sources(options.watch)
+    # nothing is watched before the first question for a change
+    changes = watch(
+        *sources.watched,
+        watch_filter=sources,
+        recursive=sources.is_deep,
+        debounce=LONGEST_BURST_MS,
+        step=max(10, round(options.watch_debounce_s * 1000)),
+        force_polling=is_polling or None,
+        raise_interrupt=False,
+        stop_event=Announcement(line, FIRST_LOOK_S if is_polling else 0.0),
+    )
+    for found in changes:
+        if paths := relevant((path for _, path in found), options.watch_ignore):
+            line.send_surely("changed", paths=paths[:MOST_PATHS])
+
+
+class Announcement:
+    """Says READY `after_s` seconds after it was asked for the first time: from then on no change is missed.
+
+    Stands in for the event that ends the watching: that is looked at again and again, once the watching has begun.
+    """
+
+    def __init__(self, line: BeatLine, after_s: float) -> None:
+        self._line = line
+        self._after_s = after_s
+        self._due_s: float | None = None
+        self._is_said = False
+
+    def is_set(self) -> bool:
+        """Never: the process is ended by a signal."""
+        if self._is_said:
+            return False
+        now_s = time.monotonic()
+        if self._due_s is None:
+            self._due_s = now_s + self._after_s
+        if now_s >= self._due_s:
+            self._is_said = True
+            self._line.send_surely("ready")
+        return False
+
+
+def relevant(paths: Iterable[str], ignored: Iterable[str]) -> list[str]:
+    """Paths that match none of the patterns, by their whole path or by their name."""
+    patterns = tuple(ignored)
+    return sorted(
+        path
+        for path in paths
+        if not any(fnmatch(path, pattern) or fnmatch(os.path.basename(path), pattern) for pattern in patterns)
+    )

@@ -1,0 +1,368 @@
+"""A worker process, from the fork to its exit code: settings, worker, READY, beats, drain, bye.
+
+User code lives here and nowhere else. The parent reads what happens from the pipe and from the exit code.
+"""
+
+import asyncio
+import faulthandler
+import logging.config
+import os
+import signal
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+import arq.utils
+import arq.worker
+from arq._exits import run_to_end
+from arq.connections import RedisSettings
+
+from ..exit_codes import ChildCode
+from ..host.process_title import present_as
+from ..host.working_directory import enter
+from ..ipc.brief import Brief
+from ..ipc.child_end import BeatLine, beat, new_loop
+from ..ipc.job_stats import UNKNOWN, JobStats
+from ..ipc.messages import Decoder, brief_jobs, encode
+from ..ipc.redis_settings import pack
+from ..process.descendants import descendants_of, end_all, name_of
+from ..process.fork import Pipes
+from ..redis_errors import is_redis_away, is_redis_wrong, redis_refusal, refusal_hint, short
+from ..settings import IF_SILENT, load_settings, where_looked
+from ..time_limits import is_done
+from .at_fork import be_plain_in_copies
+from .bytecode_cache import distrust_young_sources
+from .process_setup import configure_logging, look_at, settle, survived, warn_of_another_redis
+from .task_dump import dump_tasks
+from .tracebacks import trace_of, whole_trace_of
+from .worker_exit import PROGRAMS_S, take_leave
+
+logger = logging.getLogger("arq.worker")
+
+ORPHAN_MARGIN_S = 4.5
+CLOSE_S = 5.0
+SEND_STATS_S = 0.1
+#: What `job_completion_wait = math.inf` is told as: a message holds finite numbers only. Thirty years.
+NO_LIMIT_S = 1e9
+
+
+def main(brief: Brief, pipes: Pipes) -> int:
+    """Run one worker to its end; returns the exit code (ChildCode)."""
+    return take_leave(run(brief, pipes), pipes.beat_fd)
+
+
+def run(brief: Brief, pipes: Pipes) -> int:
+    """Run one worker; returns the exit code (ChildCode)."""
+    brief.export(os.environ)
+    present_as(brief, "worker", str(brief.slot))
+    line = BeatLine(pipes.beat_fd)
+    title = f"arq-supervise: started by a job of worker[{brief.options.name}/{brief.slot}]"
+    be_plain_in_copies(pipes, title, line.silence)
+    loop = new_loop(brief.options.uvloop)
+    distrust_young_sources()
+    settle(brief)
+    try:
+        enter(brief.folder, brief.real_folder)
+    except OSError as error:
+        return fail(line, "import", error, ChildCode.IMPORT, hint="; the working directory is gone")
+    try:
+        configure_logging(brief, loop)
+        settings = load_settings(brief.options.settings)
+    except BaseException as error:  # noqa: BLE001  # a settings module may raise anything, SystemExit too
+        return fail(line, "import", error, ChildCode.IMPORT, hint=where_looked(brief.options.settings, error))
+    return Session(brief, pipes, line, loop).run(settings)
+
+
+def fail(line: BeatLine, kind: str, error: BaseException, code: ChildCode, hint: str = "") -> int:
+    """Tell the parent why this child ends; it shows each traceback once. A wrong path or value has none."""
+    traces = {"import": trace_of, "settings": trace_of, "boot": whole_trace_of}
+    trace = traces[kind](error) if kind in traces else ""
+    line.send_surely("fatal", kind=kind, exc=short(error) + hint, trace=trace)
+    return code
+
+
+class Session:
+    """One worker on its loop."""
+
+    def __init__(self, brief: Brief, pipes: Pipes, line: BeatLine, loop: asyncio.AbstractEventLoop) -> None:
+        self._brief = brief
+        self._pipes = pipes
+        self._line = line
+        self._loop = loop
+        self._worker: Any = None
+        self._is_started = False
+        self._is_stopping = False
+        self._hook_failed = False
+        self._has_own_pool = False
+        self._stats = JobStats()
+        self._sending: asyncio.TimerHandle | None = None
+        self._redis_name = self._redis_text = ""
+        self._cancelled = asyncio.Event()
+        self._orders = Decoder()
+
+    def run(self, settings: Any) -> int:
+        """Returns the exit code."""
+        try:
+            return run_to_end(self._loop, self._loop.create_task(self._live(settings)), self._is_ending)
+        except asyncio.CancelledError:  # somebody has cancelled the worker, and it was not us
+            return ChildCode.UNFINISHED
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever ends a worker, the parent has to know
+            return self._explain(error)
+
+    def _is_ending(self) -> bool:
+        main_task = getattr(self._worker, "main_task", None)
+        return main_task is not None and bool(main_task.done())
+
+    async def _live(self, settings: Any) -> int:
+        try:
+            look_at(self._brief, settings)
+            self._worker = self._make_worker(settings)
+        except Exception as error:  # noqa: BLE001  # settings that no worker can be made of
+            return fail(self._line, "settings", error, ChildCode.IMPORT)
+        self._listen()
+        beats = asyncio.create_task(beat(self._line, self._brief.options.heartbeat_s, self._beat))
+        try:
+            await self._work()
+        except BaseException:
+            with suppress(Exception):  # what ended the work is the news, not what its end runs into
+                await self._close()
+            raise
+        is_closed = await self._close()
+        beats.cancel()
+        if not is_closed:
+            return ChildCode.UNFINISHED
+        if self._is_stopping or self._brief.options.burst:
+            self._line.send_surely("beat", lag_ms=0.0, **self._beat())  # counts that are final
+            self._line.send_surely("jobs", rows=self._stats.take())
+            self._line.send_surely("bye", reason="stop" if self._is_stopping else "burst")
+            return ChildCode.CLEAN
+        return ChildCode.UNFINISHED  # nobody asked it to end
+
+    # --- making ---------------------------------------------------------------------------------------------------
+
+    def _make_worker(self, settings: Any) -> Any:
+        arq.worker.Worker.no_signals_in_pid = os.getpid()
+        # looked up at this moment: monitoring libraries replace it when the settings are imported
+        worker = arq.worker.create_worker(settings, **self._overrides(settings))
+        worker.worker_id = self._brief.worker_id
+        worker.cohort = self._brief.cohort
+        worker.on_ready = self._ready
+        worker.allow_pick_jobs = not self._brief.is_quiet
+        self._redis_name, self._redis_text = self._hand_over(worker)
+        worker.supervised = bool(self._redis_name)
+        worker.on_startup = self._watched(worker.on_startup)
+        worker.on_shutdown = survived(worker.on_shutdown)  # type: ignore[assignment]
+        worker.before_giving_back = self._end_programs
+        worker.names_no_signal = True
+        worker.on_held_up = self._tell_held_up
+        self._lead_cron(worker)
+        if self._brief.options.metrics:
+            worker.on_outcome = self._note_outcome
+        return worker
+
+    def _overrides(self, settings: Any) -> dict[str, Any]:
+        wanted: dict[str, Any] = {"handle_signals": False}
+        if self._brief.options.burst:
+            wanted["burst"] = True
+        given = arq.worker.get_kwargs(settings)
+        wanted |= {name: value for name, value in IF_SILENT.items() if name not in given}
+        self._has_own_pool = given.get("redis_pool") is not None
+        if self._brief.redis_dsn and not self._has_own_pool:
+            embedded = RedisSettings.from_dsn(self._brief.redis_dsn)
+            theirs = wanted.setdefault("redis_settings", given.get("redis_settings") or embedded)
+            warn_of_another_redis(embedded, theirs, self._brief.options.settings)
+        return wanted
+
+    def _hand_over(self, worker: Any) -> tuple[str, str]:
+        """The steward needs the Redis settings. With a pool made by the user, the worker keeps its own lease."""
+        if self._has_own_pool:
+            return "", ""
+        return pack(worker.redis_settings or RedisSettings())
+
+    def _watched(self, hook: Callable[[Any], Awaitable[Any]] | None) -> Any:
+        """The start hook, so that its failure is not taken for Redis's, and a stop knows when it is over."""
+
+        async def on_startup(ctx: Any) -> None:
+            try:
+                if hook is not None:
+                    await hook(ctx)
+            except BaseException:
+                self._hook_failed = True
+                raise
+            self._is_started = True
+
+        return on_startup
+
+    def _lead_cron(self, worker: Any) -> None:
+        """Several processes must not do what one would do: slot 0 leads."""
+        if not self._brief.options.cron_leader or not worker.cron_jobs:
+            return
+        for job in worker.cron_jobs:
+            if not self._brief.is_first:
+                job.run_at_startup = False
+        if self._brief.slot != 0:
+            worker.cron_jobs = [job for job in worker.cron_jobs if job.unique]
+
+    # --- telling --------------------------------------------------------------------------------------------------
+
+    def _ready(self) -> None:
+        worker = self._worker
+        self._line.send_surely(
+            "ready",
+            completion_wait_s=min(float(worker.job_completion_wait or 0), NO_LIMIT_S),
+            longest_job_s=float(worker.in_progress_timeout_s) - 10.0,
+            queue=worker.queue_name,
+            health_key=worker.health_check_key,
+            functions=len(worker.functions),
+            max_jobs=worker.max_jobs,
+            redis=self._redis_name,
+            redis_text=self._redis_text,
+        )
+
+    def _note_outcome(self, function: str, outcome: str, seconds: float) -> None:
+        """Counts do not wait for the next beat: who is killed loses a tenth of a second of them at most."""
+        self._stats.note(function if function in self._worker.functions else UNKNOWN, outcome, seconds)
+        if self._sending is None:
+            self._sending = self._loop.call_later(SEND_STATS_S, self._send_stats)
+
+    def _send_stats(self) -> None:
+        self._sending = None
+        rows = self._stats.take()
+        if rows and not self._line.offer(encode("jobs", rows=rows)):
+            self._stats.add_rows(rows)
+            self._sending = self._loop.call_later(SEND_STATS_S, self._send_stats)
+
+    def _beat(self) -> dict[str, Any]:
+        worker = self._worker
+        return {
+            "c": worker.jobs_complete,
+            "f": worker.jobs_failed,
+            "r": worker.jobs_retried,
+            "o": sum(not task.done() for task in worker.tasks.values()),
+            "q": worker.queued,
+            "jobs": brief_jobs(worker.running_jobs()),
+        }
+
+    def _tell_held_up(self) -> None:
+        """From another thread, while a job holds up the loop: no beat will tell what runs."""
+        with suppress(Exception):  # the loop goes on, and what is read changes
+            self._line.send("held", **self._beat())
+
+    def _explain(self, error: BaseException) -> int:
+        if not self._hook_failed and is_redis_away(error):
+            return fail(self._line, "temp", error, ChildCode.TEMPFAIL)
+        if not self._hook_failed and is_redis_wrong(error):
+            return fail(self._line, "server", error, ChildCode.IMPORT)
+        if refusal := redis_refusal(error):
+            hint = refusal_hint(error, self._brief.options.settings)
+            self._line.send_surely("fatal", kind="boot", exc=refusal + hint, trace="")
+            return ChildCode.BOOT
+        return fail(self._line, "boot", error, ChildCode.BOOT)
+
+    # --- ending ---------------------------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        """From here on there may be something to finish, so signals no longer end the process at once."""
+        signal.signal(signal.SIGTERM, self._on_term)
+        signal.signal(signal.SIGQUIT, self._on_quit)
+        signal.signal(signal.SIGUSR1, self._on_dump)
+        with suppress(Exception):
+            faulthandler.unregister(signal.SIGUSR1)
+            faulthandler.register(signal.SIGUSR1, all_threads=True, chain=True)
+        signal.signal(signal.SIGUSR2, self._on_quiet)
+        self._line.on_broken = self._orphaned
+        self._loop.add_reader(self._pipes.life_fd, self._orphaned)
+        if self._pipes.orders_fd >= 0:
+            os.set_blocking(self._pipes.orders_fd, False)
+            self._loop.add_reader(self._pipes.orders_fd, self._read_orders)
+
+    def _on_term(self, *_: object) -> None:
+        if not self._is_started:
+            os._exit(0)
+        if os.getppid() != self._brief.supervisor_pid:
+            self._orphaned()
+        self._loop.call_soon_threadsafe(self._drain)
+
+    def _on_quit(self, *_: object) -> None:
+        if not self._is_started:
+            os._exit(0)
+        self._loop.call_soon_threadsafe(self._cancel)
+
+    def _on_quiet(self, *_: object) -> None:
+        self._worker.allow_pick_jobs = False
+
+    def _on_dump(self, _: int, frame: FrameType | None) -> None:
+        """Runs after the stacks were written, also while a job blocks the loop (unless it never leaves C code)."""
+        dump_tasks(self._brief, self._worker, self._loop, frame)
+        self._line.send("dump", jobs=brief_jobs(self._worker.running_jobs()))
+
+    def _read_orders(self) -> None:
+        """What the parent has written; before a signal is obeyed, what was written before it."""
+        with suppress(OSError):  # nothing is there, or a parent of an earlier version writes nothing
+            data = os.read(self._pipes.orders_fd, 65536)
+            if not data:  # it is gone, which the other pipe tells as well
+                self._loop.remove_reader(self._pipes.orders_fd)
+            for message in self._orders.feed(data):
+                if message.kind == "pick" and not self._is_stopping:
+                    self._worker.allow_pick_jobs = message.body.get("allowed") is True
+                elif message.kind == "outgoing":
+                    self._worker.cohort = message.text("cohort")
+                    self._worker.outgoing = message.text("outgoing")
+
+    def _drain(self) -> None:
+        """Take nothing new, let what runs finish for as long as the settings allow."""
+        if self._is_stopping:
+            return
+        self._is_stopping = True
+        self._read_orders()
+        self._worker.cron_jobs = []
+        self._worker.drain(signal.SIGTERM, self._brief.options.graceful_timeout_s)
+
+    def _cancel(self) -> None:
+        """Cancel what runs, now; it goes back to the queue."""
+        self._is_stopping = True
+        self._read_orders()
+        self._cancelled.set()
+        self._worker.handle_sig(signal.SIGQUIT)
+
+    def _orphaned(self) -> None:
+        """The parent is gone. Nobody else will end this process, so it has to be sure that it ends."""
+        self._line.on_broken = lambda: None
+        if not self._is_started:
+            os._exit(0)
+        with suppress(Exception):
+            self._loop.remove_reader(self._pipes.life_fd)
+        self._worker.supervised = False  # the steward ends too: the worker keeps its own lease again
+        self._loop.call_soon_threadsafe(self._drain)
+        limit_s = float(self._worker.job_completion_wait or 0) + ORPHAN_MARGIN_S
+        faulthandler.dump_traceback_later(min(limit_s, threading.TIMEOUT_MAX), exit=True)
+
+    async def _end_programs(self) -> None:
+        """What the jobs that were cut off have started must not go on while somebody else runs them."""
+        pids = descendants_of(os.getpid())
+        if pids:
+            names = ", ".join(name_of(pid) for pid in sorted(pids))
+            logger.warning("jobs were cut off: what they have started is ended: %s", names)
+            await end_all(pids, PROGRAMS_S)
+
+    async def _work(self) -> None:
+        try:
+            await self._worker.async_run()
+        except asyncio.CancelledError:
+            if not self._is_stopping:
+                raise
+
+    async def _close(self) -> bool:
+        """Close the worker; after QUIT that may take only a little while. False = it was given up."""
+        closing = asyncio.ensure_future(self._worker.close())
+        quitting = asyncio.create_task(self._cancelled.wait())
+        await asyncio.wait({closing, quitting}, return_when=asyncio.FIRST_COMPLETED)
+        quitting.cancel()
+        if not closing.done():
+            limit_s = min(CLOSE_S, 0.8 * self._brief.options.kill_timeout_s)
+            if not await is_done(closing, limit_s):
+                return False
+        closing.result()
+        return True

@@ -1,0 +1,159 @@
+"""`--check`: is the pool healthy? Asks the supervisor for the local truth, and Redis for what others see.
+
+`--local` is asked often and by impatient programs: it imports neither Redis's client nor an event loop.
+"""
+
+import datetime
+import json
+import os
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from ..console import complain, tell
+from ..control.client import UnreachableError, ask, find_socket
+from ..control.paths import host_name
+from ..exit_codes import ExitCode
+from ..printable_text import all_printable
+from .check_fleet import fleet_text
+from .check_report import Facts, judge_check
+
+LIMIT_S = 5.0
+ASK_S = 2.0
+UNKNOWN = 3
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Wanted:
+    """What is to be checked. `settings` is None when Redis is not to be asked, or is reached by `redis`."""
+
+    pool: str
+    control: str = ""
+    settings: str = ""
+    redis_url: str = ""
+    procs: int | None = None
+    local: bool = False
+    strict: bool = False
+    min_healthy: int = 1
+    as_json: bool = False
+    health_interval_s: float = 5.0
+    host: str = field(default_factory=host_name)
+
+
+def run_fleet_check(wanted: Wanted) -> int:
+    """Print the report of all pools on stdout; returns 0 (healthy enough), 1 (not), 3 (no Redis) or 4 (settings).
+
+    2: --redis-url is no address.
+    """
+    from ..redis_errors import short
+    from .check_redis import AddressError, SettingsError, gather_fleet
+
+    try:
+        report = _within_limit(gather_fleet(wanted))
+    except SettingsError as error:
+        return _no_settings(wanted, error)
+    except AddressError as error:
+        return _no_address(wanted, error)
+    except Exception as error:  # noqa: BLE001  # whatever hinders, the state of the fleet is unknown
+        complain(f"--check --fleet: {short(error)}")
+        return UNKNOWN
+    tell(json.dumps(report) + "\n" if wanted.as_json else fleet_text(report))
+    return int(report["exit_code"])
+
+
+def run_check(wanted: Wanted) -> int:
+    """Print the report on stdout; returns 0 (healthy enough), 1 (not), 3 (nobody could be asked) or 4 (settings).
+
+    2: --redis-url is no address.
+    """
+    facts = Facts(wanted.pool, wanted.host)
+    _ask_supervisor(wanted, facts)
+    if not wanted.local:
+        from .check_redis import AddressError, SettingsError, ask_redis
+
+        try:
+            _within_limit(ask_redis(wanted, facts))
+        except SettingsError as error:
+            return _no_settings(wanted, error)
+        except AddressError as error:
+            return _no_address(wanted, error)
+        except TimeoutError:
+            facts.problems.append(f"redis: no answer within {LIMIT_S - ASK_S:g} s")
+    report = judge_check(facts, wanted.min_healthy, wanted.strict)
+    _add_times(report, datetime.datetime.now(datetime.UTC))
+    tell(json.dumps(report) + "\n" if wanted.as_json else for_people(report))  # the exit code is the verdict
+    return int(report["exit_code"])
+
+
+def _add_times(report: dict[str, Any], now: datetime.datetime) -> None:
+    """The supervisor counts in seconds since; a report is read later."""
+    report["time"] = _iso(now)
+    if reload := report["supervisor"]["last_reload"]:
+        at = now - datetime.timedelta(seconds=reload["age_s"])
+        report["supervisor"]["last_reload"] = {"ok": reload["ok"], "at": _iso(at), "error": reload["error"]}
+
+
+def _iso(moment: datetime.datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _within_limit(question: Coroutine[Any, Any, T]) -> T:
+    """What Redis answers, in the time that is left when the supervisor has been asked."""
+    import asyncio
+
+    from ..time_limits import within
+
+    return asyncio.run(within(LIMIT_S - ASK_S, question))
+
+
+def _no_settings(wanted: Wanted, error: Exception) -> int:
+    complain(f"cannot import {wanted.settings!r} ({error})")
+    return ExitCode.SETTINGS
+
+
+def _no_address(wanted: Wanted, error: Exception) -> int:
+    complain(f"--redis-url: {error}")
+    return ExitCode.USAGE
+
+
+def _ask_supervisor(wanted: Wanted, facts: Facts) -> None:
+    try:
+        path = find_socket(wanted.control, wanted.pool, os.environ)
+        facts.take_status(ask(path, "status", timeout_s=ASK_S).get("status") or {})
+    except UnreachableError as error:
+        facts.problems.append(str(error))
+
+
+def for_people(report: dict[str, Any]) -> str:
+    """The verdict, one line for each worker, the problems."""
+    report = all_printable(report)
+    boss, totals = report["supervisor"], report["totals"]
+    about = (
+        f"supervisor {boss['state'].upper()} gen {boss['generation']}"
+        if boss["reachable"]
+        else "no supervisor"
+    )
+    queued = report["redis"]["queued"]
+    queue = "" if queued is None else f", queue {report['redis']['queue']} {queued} queued"
+    health = f"{totals['fresh']}/{totals['expected']} workers healthy"
+    lines = [f"{report['status'].upper()}  pool {report['pool']}@{report['host']}: {health}{queue}, {about}"]
+    lines += [_worker_line(worker) for worker in report["workers"]]
+    lines += [f"problem: {problem}" for problem in report["problems"]]
+    return "\n".join(lines) + "\n"
+
+
+def _worker_line(worker: dict[str, Any]) -> str:
+    head = f" {'ok  ' if worker['fresh'] else 'FAIL'} slot {worker['slot']} pid {worker['pid'] or '-'}"
+    jobs = worker["jobs"]
+    if jobs is None:
+        wait = "" if worker["retry_in_s"] is None else f" {worker['retry_in_s']:.0f}s"
+        why = f" ({worker['last_exit']} x{worker['restarts']})" if worker["last_exit"] else ""
+        return f"{head}    {worker['state']}{wait}{why}"
+    age = "-" if worker["age_s"] is None else f"{worker['age_s']:.1f}s"
+    held = "" if worker["blocked_s"] is None else f"  blocked {worker['blocked_s']:.1f}s"
+    return (
+        f"{head}{held}  age {age}  done {jobs['complete']} failed {jobs['failed']} retried {jobs['retried']}"
+        f" ongoing {jobs['ongoing']}"
+    )

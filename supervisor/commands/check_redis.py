@@ -1,0 +1,172 @@
+"""What Redis knows about a pool, or about all pools of a queue. Imported only when Redis is to be asked."""
+
+import asyncio
+import signal
+import sys
+from contextlib import redirect_stdout
+from dataclasses import astuple, replace
+from typing import TYPE_CHECKING, Any
+
+import arq.worker
+from arq._health import parse_line
+from arq._keys import LEASES_KEY, OLD_LEASES_KEY, health_key, worker_health_key
+from arq.connections import RedisSettings, create_pool
+from arq.constants import default_queue_name
+
+from ..pool.job_counts import JobCounts
+from ..redis_errors import short
+from ..time_limits import STEP_S
+from .check_fleet import Member, judge_fleet, read_member
+from .check_report import Facts, SlotFacts
+
+if TYPE_CHECKING:
+    from .check import Wanted
+
+
+IMPORT_S = 2.5
+NO_LIMIT_S = 60
+MOST_OLD = 10_000
+
+
+class SettingsError(RuntimeError):
+    """The settings can not be imported."""
+
+
+class AddressError(ValueError):
+    """--redis-url is no address of a Redis."""
+
+
+async def gather_fleet(wanted: "Wanted") -> dict[str, Any]:
+    """Every pool of the queue, from the register of workers and their health keys."""
+    redis_settings, queue, base = _where(wanted, Facts(wanted.pool, wanted.host))
+    redis: Any = await _connect(redis_settings)
+    try:
+        seconds, microseconds = await redis.time()
+        now_ms = seconds * 1000 + microseconds // 1000
+        register = await _register(redis)
+        found = [read_member(worker_id, (score - now_ms) / 1000) for worker_id, score in register]
+        members = [member for member in found if member is not None]
+        keys = [worker_health_key(base, member.pool, member.host, member.slot) for member in members]
+        lines = await redis.mget(keys) if keys else []
+        ours = [replace(member, counts=_counts(line)) for member, line in zip(members, lines, strict=True)]
+        return judge_fleet(queue, await redis.zcard(queue), _of_queue(ours), wanted.min_healthy)
+    finally:
+        await redis.aclose()
+
+
+async def _register(redis: Any) -> list[tuple[str, float]]:
+    """All workers and when they are presumed dead, those of our first versions, too.
+
+    What they wrote to may be a queue instead, and long; a pool of them is known by its health keys.
+    """
+    pipe = redis.pipeline(transaction=False)
+    pipe.zrange(LEASES_KEY, 0, -1, withscores=True)
+    pipe.zrange(OLD_LEASES_KEY, 0, MOST_OLD - 1, withscores=True)
+    ours, old = await pipe.execute(raise_on_error=False)
+    if isinstance(ours, Exception):
+        raise ours
+    entries = ours if isinstance(old, Exception) else ours + old
+    return [(member.decode(errors="backslashreplace"), score) for member, score in entries]
+
+
+async def _connect(redis_settings: RedisSettings) -> Any:
+    """One attempt. Its limit is that of the whole check, which knows when the machine stood still."""
+    redis_settings.conn_retries = 0
+    redis_settings.conn_timeout = NO_LIMIT_S
+    return await create_pool(redis_settings)
+
+
+def _of_queue(members: list[Member]) -> list[Member]:
+    """Pools without a single health key under this queue's name work for another queue."""
+    pools = {(member.pool, member.host) for member in members if member.counts is not None}
+    return [member for member in members if (member.pool, member.host) in pools]
+
+
+async def ask_redis(wanted: "Wanted", facts: Facts) -> None:
+    """Add to `facts` what Redis says; that it says nothing is a fact, too."""
+    redis_settings, queue, base = _where(wanted, facts)
+    facts.queue = queue
+    facts.redis_checked = True
+    loop = asyncio.get_running_loop()
+    try:
+        redis = await _connect(redis_settings)
+        try:
+            started_s = loop.time()
+            await redis.ping()
+            facts.latency_ms = round((loop.time() - started_s) * 1000, 2)
+            facts.queued = await redis.zcard(queue)
+            await _read_keys(redis, base, wanted, facts)
+            facts.redis_reachable = True
+        finally:
+            await redis.aclose()
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is the answer
+        facts.problems.append(f"redis: {short(error)}")
+
+
+async def _read_keys(redis: Any, base: str, wanted: "Wanted", facts: Facts) -> None:
+    """The key of each worker. How many there should be is known from the supervisor or from --procs."""
+    count = len(facts.slots) or wanted.procs
+    if count is None:
+        start = worker_health_key(base, wanted.pool, wanted.host, 0).removesuffix("0")
+        found = [key.decode() async for key in redis.scan_iter(match=f"{start}*", count=1000)]
+        slots = sorted(int(key.removeprefix(start)) for key in found if key.removeprefix(start).isdigit())
+    else:
+        slots = list(range(count))
+    keys = [worker_health_key(base, wanted.pool, wanted.host, slot) for slot in slots]
+    lines = await redis.mget(keys) if keys else []
+    for slot, key, line in zip(slots, keys, lines, strict=True):
+        facts.slots.setdefault(slot, SlotFacts(slot)).take_key(key, _counts(line))
+
+
+def _counts(line: bytes | None) -> JobCounts | None:
+    try:
+        return JobCounts(*astuple(parse_line(line))) if line else None
+    except ValueError:
+        return None
+
+
+def _where(wanted: "Wanted", facts: Facts) -> tuple[RedisSettings, str, str]:
+    """Redis, the queue and the plain health key: from --redis-url, or from the settings."""
+    if wanted.redis_url:
+        queue = facts.queue or default_queue_name
+        return _address(wanted.redis_url), queue, facts.health_key or health_key(queue)
+    given = _import_settings(wanted.settings)
+    queue = given.get("queue_name") or default_queue_name
+    settings = given.get("redis_settings") or RedisSettings()
+    return settings, queue, given.get("health_check_key") or health_key(queue)
+
+
+def _address(url: str) -> RedisSettings:
+    try:
+        return RedisSettings.from_dsn(url)
+    except (RuntimeError, ValueError) as error:
+        hint = "it looks like redis://host:6379/0, with user:password@ before the host where there is one"
+        raise AddressError(f"{short(error)}; {hint}") from error
+
+
+def _import_settings(path: str) -> dict[str, Any]:
+    """Options of the settings. Stdout is for the answer, and the time limit holds for user code, too."""
+    from ..settings import load_settings, where_looked
+
+    before = signal.signal(signal.SIGALRM, _Patience())
+    signal.setitimer(signal.ITIMER_REAL, STEP_S, STEP_S)
+    try:
+        with redirect_stdout(sys.stderr):
+            return arq.worker.get_kwargs(load_settings(path))
+    except BaseException as error:
+        raise SettingsError(short(error) + where_looked(path, error)) from error
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class _Patience:
+    """Counts alarms: one that comes late, because the whole machine stood still, is one all the same."""
+
+    def __init__(self) -> None:
+        self._left_s = IMPORT_S
+
+    def __call__(self, *_: object) -> None:
+        self._left_s -= STEP_S
+        if self._left_s <= 0:
+            raise TimeoutError(f"the import took longer than {IMPORT_S:g} s")

@@ -1,0 +1,1 @@
+"""What this host and this process are: CPUs, memory, descriptors, title. Knows no pool."""

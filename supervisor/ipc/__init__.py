@@ -1,0 +1,1 @@
+"""What the parent and its children say to each other, and the pipes between them."""

@@ -1,0 +1,76 @@
+"""How a child comes to be: by a fork, or in a new interpreter where that is wanted or a fork would not be safe."""
+
+from ..children import atexit_hooks
+from ..children.roles import BODIES
+from ..host.event_log import Journal
+from ..ipc.brief import Brief
+from ..options import DEFAULT_START_METHOD
+from ..pool.events import Role
+from ..process.exec import start_anew
+from ..process.fork import Pipes, fork, thread_count
+from ..process.shared_memory import share_pages
+from .preloaded_libraries import OWN, Preloaded
+
+
+def _run_forked(role: Role, brief: Brief, pipes: Pipes) -> int:
+    if role is Role.WORKER:
+        atexit_hooks.forget_inherited()
+    return BODIES[role](brief, pipes)
+
+
+class Starter:
+    """Starts children. `wanted` is `fork` or `exec`, or None: what is safe."""
+
+    def __init__(self, wanted: str | None, journal: Journal) -> None:
+        self.method = wanted or DEFAULT_START_METHOD
+        self._is_fork_wanted = wanted == "fork"
+        self._is_warned = False
+        self._journal = journal
+        self._preloaded: Preloaded | None = None
+
+    def prepare(self) -> None:
+        """Have ready what all children need, if they can share it."""
+        if self.method == "fork":
+            share_pages()
+            self._preloaded = Preloaded()
+
+    def start(self, role: Role, brief: Brief, pipes: Pipes) -> int:
+        """Start a child with these orders; return its pid.
+
+        Raises:
+            OSError: the system refuses (too many processes, no memory, no descriptor).
+        """
+        if self.method == "fork" and role is Role.WORKER:
+            self._look_at_libraries()
+        if self.method == "fork":
+            self._look_at_threads()
+        if self.method == "fork":
+            return fork(lambda: _run_forked(role, brief, pipes), pipes, despite_threads=self._is_fork_wanted)
+        return start_anew(role, brief, pipes)
+
+    def _look_at_threads(self) -> None:
+        """They are a reason not to fork, unless the user has said `--start-method fork`: some tools are made for it."""
+        threads = thread_count()
+        if threads == 1 or self._is_warned:
+            return
+        self._is_warned = True
+        if not self._is_fork_wanted:
+            self.method = "exec"
+        instead = "fork, as was asked for; it may hang" if self._is_fork_wanted else "exec"
+        self._journal.say("warning", "fork.unsafe", {"threads": threads, "instead": instead})
+
+    def _look_at_libraries(self) -> None:
+        """What was imported before an upgrade is not to be mixed with what is imported after it."""
+        changed = self._preloaded.changed() if self._preloaded is not None else []
+        if not changed:
+            return
+        self._preloaded = None  # said once
+        if any(name in OWN for name in changed):
+            fields = {"libraries": changed, "instead": "the old ones: restart arq-supervise"}
+        else:
+            self.method = "exec"
+            fields = {
+                "libraries": changed,
+                "instead": "exec; to share their memory again, restart arq-supervise",
+            }
+        self._journal.say("warning", "libraries.changed", fields)

@@ -1,0 +1,63 @@
+"""What the steward is told, and when."""
+
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+from ..ipc.job_stats import JobStats
+from ..ipc.messages import encode
+from ..ipc.parent_end import Link
+from ..ipc.roster import Roster, take_roster, write_roster
+from ..pool.state import Pool
+from ..pool.status import take_headcount
+
+EVERY_S = 1.0
+
+
+class Briefing:
+    """Remembers what this steward has heard. `redis_texts` holds the Redis settings that workers handed up.
+
+    `status` makes the state that the metrics show; None when nobody wants metrics.
+    """
+
+    def __init__(self, status: Callable[[], dict[str, Any]] | None) -> None:
+        self._status = status
+        self._jobs = JobStats()
+        self.redis_texts: dict[str, str] = {}
+        self.is_stale = False
+        self._last: Roster | None = None
+        self._sent_s = 0.0
+        self._named: set[str] = set()
+
+    def start_over(self) -> None:
+        """There is a new steward: it knows nothing."""
+        self._last = None
+        self._named = set()
+
+    def note_jobs(self, rows: Iterable[Any]) -> None:
+        """Jobs that ended, as a worker reports them; what is no such report is left out."""
+        with suppress(TypeError, ValueError, OverflowError):
+            self._jobs.add_rows(rows)
+
+    def push(self, steward: Link | None, pool: Pool) -> None:
+        """Tell it at once when somebody came or went, and once a second in any case."""
+        if steward is None:
+            return
+        now = time.monotonic()
+        roster = take_roster(pool, now)
+        if not self._is_news(roster, now):
+            return
+        new = {entry.redis for entry in (*roster.alive, *roster.lost)} - self._named - {""}
+        lines = [encode("redis", name=name, text=self.redis_texts[name]) for name in sorted(new)]
+        if self._status is not None:
+            lines.append(encode("alive", **take_headcount(pool, now)))  # short, and so never left out
+            lines.append(encode("status", status=self._status(), jobs=self._jobs.rows()))
+        if steward.send(b"".join([*lines, write_roster(roster)])):
+            self._named |= new
+            self._last, self._sent_s, self.is_stale = roster, now, False
+
+    def _is_news(self, roster: Roster, now: float) -> bool:
+        if self._last is None or self.is_stale or now - self._sent_s >= EVERY_S:
+            return True
+        return roster.membership() != self._last.membership()

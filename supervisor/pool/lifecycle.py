@@ -1,0 +1,143 @@
+"""A child's journey: what each event does to a child in each phase.
+
+phase       Fatal       Bye       Held       Dumped  Exited  RssSample  Ready     Beat     deadline
+BOOTING     note_fatal  note_bye  note_held  tell    bury    weigh      admit     refresh  overdue
+READY       note_fatal  note_bye  note_held  tell    bury    weigh      ignore    refresh  look
+DRAINING    note_fatal  note_bye  note_held  tell    bury    weigh      remember  refresh  climb_on
+CANCELLING  note_fatal  note_bye  note_held  tell    bury    weigh      remember  refresh  climb_on
+HUNG        note_fatal  note_bye  note_held  tell    bury    weigh      remember  ignore   climb_on
+ABORTING    note_fatal  note_bye  note_held  tell    bury    weigh      remember  ignore   climb_on
+KILLED      note_fatal  note_bye  note_held  tell    bury    weigh      remember  ignore   climb_on
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from . import escalation, exits, rollout
+from .events import Beat, Bye, Dumped, Event, Exited, Fatal, Held, Ready, Role, RssSample, Tick
+from .state import Child, Phase, Pool
+
+Handler = Callable[[Pool, Child, Any, float], None]
+
+
+def ignore(pool: Pool, child: Child, _event: Event, _now: float) -> None:
+    """Expected, and without consequence."""
+
+
+def remember(pool: Pool, child: Child, event: Ready, _now: float) -> None:
+    """It was ready just when it was told to end: keep what it said for the release of its jobs."""
+    child.report = event.report
+
+
+def admit(pool: Pool, child: Child, event: Ready, now: float) -> None:
+    """It works now."""
+    child.report = event.report
+    exits.admit(pool, child, now)
+    child.deadline_s = escalation.next_look_s(pool, child)
+    pool.say("child.ready", slot=child.slot, pid=child.pid, gen=child.generation, role=child.role.value,
+                  boot_s=round(now - child.born_s, 3))  # fmt: skip
+    slot = pool.slot_of(child)
+    if slot is None:
+        return
+    slot.was_ready = True
+    if child.role is not Role.WORKER:
+        return
+    rollout.report_restart(pool, "")
+    rollout.plan_retirement(pool, child, now)
+    if slot.successor is child:
+        rollout.take_over(pool, slot, child, now)
+    else:
+        rollout.prove(pool, child)
+
+
+def refresh(pool: Pool, child: Child, event: Beat, now: float) -> None:
+    """Its loop is alive."""
+    child.last_beat_s = now
+    child.counts, child.running, child.lag_ms = event.counts, event.running, event.lag_ms
+    child.lags_ms.note(event.lag_ms, now)
+    if child.phase is Phase.READY:
+        if child.is_stalled:
+            pool.say("child.recovered", slot=child.slot, pid=child.pid)
+        child.is_stalled = False
+        child.deadline_s = escalation.next_look_s(pool, child)
+
+
+def note_held(pool: Pool, child: Child, event: Held, _now: float) -> None:
+    """Its loop stands still: what it ran then, for the last beat may be older."""
+    child.counts, child.running = event.counts, event.running
+
+
+def note_fatal(pool: Pool, child: Child, event: Fatal, _now: float) -> None:
+    """Why it is about to end."""
+    child.fatal = event
+
+
+def note_bye(pool: Pool, child: Child, event: Bye, _now: float) -> None:
+    """It ends on purpose."""
+    child.bye = event.reason
+
+
+def tell(pool: Pool, child: Child, event: Dumped, _now: float) -> None:
+    """Its stacks are in the log; this is what it runs."""
+    child.running = event.running
+    jobs = [f"{job_id}:{name}" for job_id, name in event.running]
+    pool.say("child.dump", "warning", slot=child.slot, pid=child.pid, jobs=jobs)
+
+
+def weigh(pool: Pool, child: Child, event: RssSample, _now: float) -> None:
+    """How much memory it uses."""
+    rollout.note_rss(pool, child, event.rss_mb)
+
+
+def bury(pool: Pool, child: Child, event: Exited, now: float) -> None:
+    """It was reaped."""
+    slot = pool.slot_of(child)
+    was_successor = slot is not None and slot.successor is child
+    exits.bury(pool, child, event, now)
+    if pool.waits_for_change and child.fatal is not None:
+        rollout.report_restart(pool, child.fatal.error, child.fatal.trace)
+    if slot is None or child.role is not Role.WORKER or pool.stopping is not None:
+        return
+    error = child.fatal.error if child.fatal else event.status
+    if was_successor:
+        rollout.successor_failed(pool, slot, child, error, slot.backoff.next_pause_s(), now)
+    elif child.ready_s is None:
+        rollout.newcomer_failed(pool, child, error, now)
+
+
+def overdue(pool: Pool, child: Child, _event: Event, now: float) -> None:
+    """It was not ready in time."""
+    escalation.overdue(pool, child, now)
+
+
+def look(pool: Pool, child: Child, _event: Event, now: float) -> None:
+    """It has been silent for a while."""
+    escalation.look(pool, child, now)
+
+
+def climb_on(pool: Pool, child: Child, _event: Event, now: float) -> None:
+    """It has not ended in time."""
+    escalation.climb_on(pool, child, now)
+
+
+_Row = dict[type[Any], Handler]
+
+_ANY: _Row = {Fatal: note_fatal, Bye: note_bye, Held: note_held, Dumped: tell, Exited: bury, RssSample: weigh}
+_ENDING: _Row = _ANY | {Ready: remember, Beat: refresh, Tick: climb_on}
+_FORCED: _Row = _ANY | {Ready: remember, Beat: ignore, Tick: climb_on}
+
+TABLE: dict[Phase, _Row] = {
+    Phase.BOOTING: _ANY | {Ready: admit, Beat: refresh, Tick: overdue},
+    Phase.READY: _ANY | {Ready: ignore, Beat: refresh, Tick: look},
+    Phase.DRAINING: _ENDING,
+    Phase.CANCELLING: _ENDING,
+    Phase.HUNG: _FORCED,
+    Phase.ABORTING: _FORCED,
+    Phase.KILLED: _FORCED,
+}
+
+
+def happen(pool: Pool, child: Child | None, event: Event, now: float) -> None:
+    """By the table. News of a child that is reaped already is no news."""
+    if child is not None:
+        TABLE[child.phase][type(event)](pool, child, event, now)

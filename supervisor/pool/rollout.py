@@ -1,0 +1,295 @@
+"""Replacing workers while the pool works: reload, recycling, change of size. The new process comes first."""
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from .escalation import climb
+from .events import Notify, Pick, ReloadDone, Role, Trace
+from .state import Child, Phase, Pool, Rollout, Slot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RSS_STRIKES = 3
+MOST_TRIES = 3
+RETRY_RECYCLE_S = 30.0
+# no generation has this number: workers that go while others of their generation stay
+ONE_BY_ONE = 0
+
+
+def request_reload(pool: Pool, cause: str) -> None:
+    """Note that new code is wanted; requests that come while one is noted are the same request."""
+    if not pool.reload_wanted:
+        pool.say("reload.requested", cause=cause)
+    pool.reload_wanted = True
+
+
+def advance(pool: Pool, now: float, fork: "Callable[[Slot, int], Child]") -> None:
+    """Take the next step of the rollout under way, or begin one that is wanted."""
+    begin_wanted(pool, now)
+    rollout = pool.rollout
+    if rollout is None:
+        return
+    busy = pool.draining_count() + sum(slot.successor is not None for slot in pool.slots)
+    surge = pool.options.reload_surge if rollout.is_proved else 1
+    while rollout.waiting and busy < surge:
+        slot = _slot(pool, rollout.waiting.popleft())
+        if slot is None or slot.is_done or _has_new_code(slot, rollout):
+            continue
+        if slot.child is None and rollout.is_proved:
+            continue  # an empty slot takes the new code anyway when its pause is over
+        if slot.child is None or slot.child.phase is not Phase.READY or slot.successor is not None:
+            # it is on its way, or what an earlier rollout has begun with: bounded by the boot timeout
+            rollout.waiting.append(slot.index)
+            break
+        if now < slot.not_before_s:
+            rollout.waiting.appendleft(slot.index)
+            break
+        slot.reason, slot.pause_s = rollout.reason, 0.0
+        slot.successor = fork(slot, rollout.generation)
+        busy += 1
+    if _finish(pool, rollout, now):
+        advance(pool, now, fork)
+
+
+def _has_new_code(slot: Slot, rollout: Rollout) -> bool:
+    """Was it empty when the reload began, and is filled again?"""
+    child = slot.child
+    is_new = rollout.reason == "reload" and child is not None and child.generation == rollout.generation
+    return is_new and child is not None and child.phase is Phase.READY
+
+
+def generation_of_newcomers(pool: Pool) -> int:
+    """What an empty slot is filled with: during a reload, that is the new code already."""
+    rollout = pool.rollout
+    return rollout.generation if rollout is not None and rollout.reason == "reload" else pool.generation
+
+
+def begin_wanted(pool: Pool, now: float) -> None:
+    """Begin what is wanted, if nothing is under way."""
+    if pool.rollout is None:
+        _begin(pool, now)
+
+
+def _begin(pool: Pool, now: float) -> None:
+    if pool.reload_wanted and pool.was_ready:
+        pool.reload_wanted = False
+        was_quiet, pool.is_quiet = pool.is_quiet, False
+        pool.recycle.clear()
+        pool.last_generation += 1
+        slots = deque(slot.index for slot in pool.slots if not slot.is_done)
+        pool.rollout = Rollout(
+            "reload", pool.last_generation, slots, now, is_proved=False, was_quiet=was_quiet
+        )
+        for slot in pool.slots:
+            if slot.child is None:  # the old code has failed here: the new one need not wait
+                slot.not_before_s, slot.reason, slot.pause_s = min(slot.not_before_s, now), "reload", 0.0
+                slot.backoff.forgive()
+        pool.say("reload.start", gen=pool.last_generation)
+        pool.order(Notify(f"RELOADING=1\nMONOTONIC_USEC={int(now * 1_000_000)}"))
+    elif pool.recycle:
+        pool.rollout = Rollout(
+            "recycle", pool.generation, deque([pool.recycle.popleft()]), now, is_proved=True
+        )
+
+
+def _slot(pool: Pool, index: int) -> Slot | None:
+    return pool.slots[index] if index < len(pool.slots) else None
+
+
+def _finish(pool: Pool, rollout: Rollout, now: float) -> bool:
+    is_busy = any(slot.successor for slot in pool.slots) or pool.draining_count()
+    if rollout.waiting or is_busy or pool.rollout is not rollout:
+        return False
+    pool.rollout = None
+    if rollout.reason == "reload":
+        pool.generation = rollout.generation
+        pool.last_reload = (True, now, "")
+        pool.reloads_ok += 1
+        pool.say("reload.done", gen=rollout.generation, took_s=round(now - rollout.started_s, 3))
+        pool.order(ReloadDone(ok=True), Notify("READY=1"))
+    return True
+
+
+def take_over(pool: Pool, slot: Slot, child: Child, now: float) -> None:
+    """The new process is ready: the old one may go."""
+    old, slot.child, slot.successor = slot.child, child, None
+    if pool.rollout is not None:
+        pool.rollout.tries = 0
+    prove(pool, child)
+    if old is not None:
+        climb(pool, old, Phase.DRAINING, now)
+
+
+def prove(pool: Pool, child: Child) -> None:
+    """A worker is ready: if it is the first with the new code, that code works."""
+    rollout = pool.rollout
+    if rollout is None or rollout.is_proved or child.generation != rollout.generation:
+        return
+    rollout.is_proved = True
+    pool.generation = rollout.generation
+    for other in pool.workers():
+        if other.generation < rollout.generation:
+            pool.tell_outgoing(other, other.cohort)
+    pool.say("reload.canary_ok", gen=rollout.generation, slot=child.slot)
+
+
+def newcomer_failed(pool: Pool, child: Child, error: str, now: float) -> None:
+    """A worker that had a slot to itself ended before it was ready: the verdict on code that is not proved yet."""
+    rollout = pool.rollout
+    if rollout is not None and not rollout.is_proved and child.generation == rollout.generation:
+        _give_up(pool, rollout, child, error, now)
+
+
+def successor_failed(pool: Pool, slot: Slot, child: Child, error: str, pause_s: float, now: float) -> None:
+    """The new process ended before it was ready: the old one goes on."""
+    rollout = pool.rollout
+    if rollout is None:
+        return
+    rollout.tries += 1
+    if rollout.reason == "recycle":
+        pool.rollout = None
+        if slot.child is not None:
+            slot.child.retire_s = now + RETRY_RECYCLE_S
+            pool.tell_staying(slot.child)
+        pool.say("recycle.failed", "warning", slot=slot.index, error=error)
+    elif rollout.is_proved and rollout.tries < MOST_TRIES:
+        slot.not_before_s = now + pause_s
+        rollout.waiting.appendleft(slot.index)
+    else:
+        _give_up(pool, rollout, child, error, now)
+
+
+def _give_up(pool: Pool, rollout: Rollout, child: Child, error: str, now: float) -> None:
+    pool.rollout = None
+    pool.reloads_failed += 1
+    for other in pool.workers():
+        pool.tell_staying(other)
+    pool.last_reload = (False, now, error)
+    if rollout.was_quiet:  # nothing is as it was wanted to be: the old code stays, and stays quiet
+        quieten(pool)
+    trace = child.fatal.trace if child.fatal else ""
+    pool.say("reload.failed", "error", gen=rollout.generation, error=error)
+    if trace and trace != pool.last_trace:
+        pool.order(Trace(trace))
+    pool.last_trace = ""  # the next reload of the same code shows it again
+    pool.order(ReloadDone(ok=False, error=error, trace=trace), Notify("READY=1"))
+
+
+# --- recycling ------------------------------------------------------------------------------------------------
+
+
+def plan_retirement(pool: Pool, child: Child, now: float) -> None:
+    """Decide at its birth when a worker has lived long enough, a little different for each."""
+    options = pool.options
+    factor = 1 + options.recycle_jitter * (2 * pool.spread() - 1)
+    child.retire_s = now + options.max_lifetime_s * factor if options.max_lifetime_s else None
+    child.most_jobs = max(1, round(options.max_jobs_per_child * factor)) if options.max_jobs_per_child else 0
+
+
+def note_rss(pool: Pool, child: Child, rss_mb: float) -> None:
+    """Three samples in a row above the limit, and it has grown too large."""
+    child.rss_mb = rss_mb
+    too_large = pool.options.max_rss_mb and rss_mb > pool.options.max_rss_mb
+    child.rss_strikes = child.rss_strikes + 1 if too_large else 0
+
+
+def look_for_old(pool: Pool, now: float) -> None:
+    """Queue the workers that have served their time."""
+    if pool.options.burst or pool.options.watch:
+        return
+    taken = {*pool.recycle, *(pool.rollout.waiting if pool.rollout else ())}
+    for slot in pool.slots:
+        child = slot.child
+        if child is None or child.phase is not Phase.READY or slot.successor or slot.index in taken:
+            continue
+        if reason := _why_old(child, now):
+            pool.say(
+                "child.recycle", slot=slot.index, pid=child.pid, why=reason, rss_mb=round(child.rss_mb, 1)
+            )
+            child.retire_s, child.most_jobs, child.rss_strikes = None, 0, 0
+            pool.recycle.append(slot.index)
+            pool.tell_outgoing(child, pool.cohort(ONE_BY_ONE))
+
+
+def _why_old(child: Child, now: float) -> str:
+    if child.most_jobs and child.counts.ended >= child.most_jobs:
+        return "jobs"
+    if child.rss_strikes >= RSS_STRIKES:
+        return "rss"
+    return "lifetime" if child.retire_s is not None and now >= child.retire_s else ""
+
+
+# --- size, quiet, watch ---------------------------------------------------------------------------------------
+
+
+def scale(pool: Pool, target: int, now: float) -> None:
+    """Have this many workers: new slots at the end, or the last slots retire."""
+    if target == pool.target:
+        return
+    pool.say("pool.scale", old=pool.target, new=target)
+    pool.target = target
+    if pool.options.max_restarts is None:
+        pool.limit.most = 5 * target
+    for slot in pool.slots[target:]:
+        for child in (slot.child, slot.successor):
+            if child is not None:
+                pool.tell_outgoing(child, pool.cohort(ONE_BY_ONE))
+                climb(pool, child, Phase.DRAINING, now)
+    del pool.slots[target:]
+    for index in range(len(pool.slots), target):
+        slot = pool.new_slot(Role.WORKER, index, now)
+        slot.reason = "scale"
+        pool.slots.append(slot)
+
+
+def quieten(pool: Pool) -> None:
+    """No worker takes new jobs from now on, until it is told to, or until a reload."""
+    pool.is_quiet = True
+    pool.say("pool.quiet")
+    _let_pick(pool, is_allowed=False)
+
+
+def resume(pool: Pool) -> None:
+    """Every worker takes jobs again."""
+    pool.is_quiet = False
+    pool.say("pool.resume")
+    _let_pick(pool, is_allowed=True)
+
+
+def _let_pick(pool: Pool, is_allowed: bool) -> None:
+    for child in pool.workers():
+        if child.phase <= Phase.READY:
+            pool.order(Pick(child.key, is_allowed))
+
+
+def restart_all(pool: Pool, now: float) -> None:
+    """Development mode: stop every worker, then boot again with the code as it is now."""
+    pool.waits_for_change = False
+    pool.restart_wanted = pool.restart_asked = True
+    for child in list(pool.workers()):
+        pool.tell_outgoing(child, child.cohort)
+        climb(pool, child, Phase.DRAINING, now, grace_s=pool.options.watch_grace_s)
+
+
+def report_restart(pool: Pool, error: str, trace: str = "") -> None:
+    """In development mode, a reload is over when the first worker is ready, or can not be."""
+    if pool.restart_asked and not pool.restart_wanted:
+        pool.restart_asked = False
+        pool.order(ReloadDone(ok=not error, error=error, trace=trace))
+
+
+def finish_restart(pool: Pool, now: float) -> None:
+    """Everybody is gone: begin again, canary first."""
+    if not pool.restart_wanted or any(True for _ in pool.workers()):
+        return
+    pool.restart_wanted = False
+    pool.was_ready = False
+    pool.boot_failures = 0
+    pool.last_trace = ""
+    pool.last_generation += 1
+    pool.generation = pool.last_generation
+    pool.say("watch.restart", gen=pool.generation)
+    for slot in pool.slots:
+        slot.not_before_s, slot.reason = now, "reload"
+        slot.backoff.forgive()

@@ -1,0 +1,282 @@
+"""The state of a pool: its slots, its children, and where each child is on its way."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from ..exit_codes import ExitCode, Outcome
+from ..options import Options
+from .backoff import Backoff, RestartLimit
+from .events import Command, Fatal, Outgoing, QueueState, Report, Role, Say
+from .job_counts import JobCounts
+from .recent_maximum import RecentMaximum
+
+MARGIN_S = 10.0
+STALL_S = 30.0
+# well within the 30 s for which leases hold: a new steward has to renew them in time
+STEWARD_HANG_S = 12.0
+HELPER_BACKOFF_MAX_S = 5.0
+HELPER_GRACE_S = 5.0
+IDLE_PROOF_S = 60.0
+# a beat that is so much overdue: the loop of this worker does not go on
+BLOCKED_S = 2.0
+# longer than any pause between two looks of those who only look now and then
+LAG_SHOWN_S = 60.0
+
+BEATING = (Role.WORKER, Role.STEWARD)
+
+
+class Phase(IntEnum):
+    """Where a child is, in the order in which it passes through; only the reaper takes it off the list."""
+
+    BOOTING = 0
+    READY = 1
+    DRAINING = 2
+    CANCELLING = 3
+    HUNG = 4
+    ABORTING = 5
+    KILLED = 6
+
+    @property
+    def is_ending(self) -> bool:
+        """Was this child told to end?"""
+        return self >= Phase.DRAINING
+
+
+@dataclass(slots=True)
+class Child:
+    """One process, from the order to fork it until it is reaped. Times are monotonic seconds."""
+
+    key: int
+    role: Role
+    slot: int
+    generation: int
+    born_s: float
+    deadline_s: float | None
+    phase: Phase = Phase.BOOTING
+    pid: int = 0
+    worker_id: str = ""
+    ready_s: float | None = None
+    last_beat_s: float | None = None
+    is_stalled: bool = False
+    report: Report | None = None
+    counts: JobCounts = field(default_factory=JobCounts)
+    running: tuple[tuple[str, str], ...] = ()
+    lag_ms: float = 0.0
+    lags_ms: RecentMaximum = field(default_factory=lambda: RecentMaximum(LAG_SHOWN_S))
+    rss_mb: float = 0.0
+    rss_strikes: int = 0
+    retire_s: float | None = None
+    most_jobs: int = 0
+    verdict: Outcome | None = None
+    fatal: Fatal | None = None
+    bye: str = ""
+    was_asked: bool = False
+    needed_force: bool = False
+    cohort: str = ""
+    outgoing: str = ""
+
+    def hang_limit_s(self, options: Options) -> float:
+        """Silence that ends this child; 0 = none does."""
+        if self.role is Role.STEWARD:
+            return STEWARD_HANG_S
+        if options.hang_timeout_s is not None:
+            return options.hang_timeout_s
+        return (self.report.longest_job_s if self.report else 300.0) + MARGIN_S
+
+    def stall_limit_s(self, options: Options) -> float:
+        """Silence after which its stacks are wanted."""
+        limit_s = self.hang_limit_s(options)
+        return min(STALL_S, limit_s / 2) if limit_s else STALL_S
+
+    def grace_s(self, options: Options) -> float:
+        """Time between TERM and QUIT."""
+        if self.role is not Role.WORKER:
+            return HELPER_GRACE_S
+        if options.graceful_timeout_s is not None:
+            return options.graceful_timeout_s
+        return (self.report.completion_wait_s if self.report else 0.0) + MARGIN_S
+
+    def has_proved_itself(self, options: Options, now: float) -> bool:
+        """Was it up long enough, and of use, so that its past is forgiven?"""
+        if self.ready_s is None or now - self.ready_s < options.stable_after_s:
+            return False
+        return self.counts.ended > 0 or now - self.ready_s >= IDLE_PROOF_S
+
+    def beat_age_s(self, now: float) -> float | None:
+        """Seconds since the last beat."""
+        return None if self.last_beat_s is None else max(0.0, now - self.last_beat_s)
+
+    def overdue_s(self, options: Options, now: float) -> float:
+        """For how long a worker that should beat owes us one: by so much its loop is late, at least."""
+        if self.phase is not Phase.READY or self.last_beat_s is None:
+            return 0.0
+        return max(0.0, now - self.last_beat_s - options.heartbeat_s)
+
+    def is_blocked(self, options: Options, now: float) -> bool:
+        """Does something keep its loop from going on?"""
+        return self.overdue_s(options, now) >= BLOCKED_S
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A worker that has left its jobs to be given back. `why` and `detail`: see `arq._leases.release`."""
+
+    report: Report
+    why: str
+    detail: str
+    lost_s: float
+
+
+@dataclass(slots=True)
+class Slot:
+    """A place for one child; its number stays when the child is replaced."""
+
+    role: Role
+    index: int
+    backoff: Backoff
+    child: Child | None = None
+    successor: Child | None = None
+    not_before_s: float = 0.0
+    reason: str = "boot"
+    pause_s: float = 0.0
+    was_ready: bool = False
+    is_done: bool = False
+    last_worker_id: str = ""
+    last_exit: str = ""
+    last_exit_s: float | None = None
+
+
+@dataclass(slots=True)
+class Stopping:
+    """A stop under way. `code` is the exit code decided by the first cause."""
+
+    code: ExitCode
+    cause: str
+    started_s: float
+    asked_s: float
+    stage: int = 1
+    interrupted: bool = False
+
+
+@dataclass(slots=True)
+class Rollout:
+    """Replacement of slots, one after the other, the new process first."""
+
+    reason: str
+    generation: int
+    waiting: deque[int]
+    started_s: float
+    is_proved: bool
+    tries: int = 0
+    was_quiet: bool = False
+
+
+@dataclass(slots=True)
+class Pool:
+    """Everything the decisions need to know. `orders` collects what they decided."""
+
+    options: Options
+    spread: Callable[[], float]
+    limit: RestartLimit
+    target: int
+    incarnation: str = ""
+    started_s: float = 0.0
+    slots: list[Slot] = field(default_factory=list)
+    helpers: dict[Role, Slot] = field(default_factory=dict)
+    children: dict[int, Child] = field(default_factory=dict)
+    lost: dict[str, Loss] = field(default_factory=dict)
+    has_too_many_failures: bool = False
+    trials: int = 0
+    complete_at_trial: int = 0
+    past: JobCounts = field(default_factory=JobCounts)
+    report: Report | None = None
+    next_key: int = 1
+    generation: int = 1
+    last_generation: int = 1
+    was_ready: bool = False
+    said_ready: bool = False
+    boot_failures: int = 0
+    last_trace: str = ""
+    last_word: str = ""
+    restarts_total: int = 0
+    exits: dict[str, int] = field(default_factory=lambda: dict.fromkeys(map(str, Outcome), 0))
+    tempfail_since_s: float | None = None
+    extend_at_s: float = 0.0
+    redis_error: str = ""
+    queue_state: QueueState | None = None
+    is_quiet: bool = False
+    waits_for_change: bool = False
+    restart_wanted: bool = False
+    restart_asked: bool = False
+    reload_wanted: bool = False
+    recycle: deque[int] = field(default_factory=deque)
+    rollout: Rollout | None = None
+    last_reload: tuple[bool, float, str] | None = None
+    reloads_ok: int = 0
+    reloads_failed: int = 0
+    stopping: Stopping | None = None
+    exit_code: ExitCode | None = None
+    orders: list[Command] = field(default_factory=list)
+
+    def order(self, *commands: Command) -> None:
+        """Note what is to be done."""
+        self.orders.extend(commands)
+
+    def say(self, event: str, level: str = "info", **fields: object) -> None:
+        """Note a record for the log."""
+        self.orders.append(Say(level, event, fields))
+
+    def cohort(self, generation: int) -> str:
+        """A name for the workers of one generation, which a reload or a stop ends together."""
+        return f"{self.incarnation}.{generation}.{self.reloads_failed}"
+
+    def tell_outgoing(self, child: Child, cohort: str) -> None:
+        """Have a worker know who goes together with it: what one of them gives back, the others leave alone."""
+        if child.role is Role.WORKER and not child.phase.is_ending and child.outgoing != cohort:
+            child.outgoing = cohort
+            self.order(Outgoing(child.key, child.cohort, cohort))
+
+    def tell_staying(self, child: Child) -> None:
+        """It does not go after all, and may take what those who went have given back."""
+        if child.outgoing:
+            child.cohort = self.cohort(child.generation)
+            self.tell_outgoing(child, "")
+
+    def workers(self) -> Iterator[Child]:
+        """Worker processes that are not reaped yet, whatever their phase."""
+        return (child for child in self.children.values() if child.role is Role.WORKER)
+
+    def ready_count(self) -> int:
+        """Workers that take jobs."""
+        return sum(child.phase is Phase.READY for child in self.workers())
+
+    def working_count(self, now: float) -> int:
+        """Those of them whose loop goes on."""
+        ready = [child for child in self.workers() if child.phase is Phase.READY]
+        return sum(not child.is_blocked(self.options, now) for child in ready)
+
+    def draining_count(self) -> int:
+        """Workers that were told to end and are still there."""
+        return sum(child.phase.is_ending for child in self.workers())
+
+    def all_slots(self) -> Iterator[Slot]:
+        """The workers' slots, then the helpers'."""
+        yield from self.slots
+        yield from self.helpers.values()
+
+    def slot_of(self, child: Child) -> Slot | None:
+        """The slot that this child fills or is about to fill; None when it was replaced or retired."""
+        for slot in self.all_slots():
+            if slot.child is child or slot.successor is child:
+                return slot
+        return None
+
+    def new_slot(self, role: Role, index: int, not_before_s: float = 0.0) -> Slot:
+        """A vacant slot with its own record of failures."""
+        base_s, max_s = self.options.backoff_base_s, self.options.backoff_max_s
+        if role is not Role.WORKER:
+            base_s, max_s = min(base_s, HELPER_BACKOFF_MAX_S), min(max_s, HELPER_BACKOFF_MAX_S)
+        backoff = Backoff(base_s, max_s, self.spread)
+        return Slot(role, index, backoff, not_before_s=not_before_s)

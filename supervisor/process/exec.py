@@ -1,0 +1,94 @@
+"""`--start-method exec`: a child in a fresh interpreter, where the parent can not fork safely.
+
+That is so on macOS, and wherever something (a profiler, a tracer) has started a thread in the parent: a forked child
+could inherit a lock that nobody will ever release. It costs each child a third of a second at its start, and it has
+pages of its own.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, NoReturn
+
+from ..host.interpreter import ORDERS, executable, is_frozen, options
+from ..ipc.brief import Brief
+from ..options import Options
+from ..pool.events import Role
+from .fork import Pipes, be_child
+from .signals import PARENT_SIGNALS
+
+LONGEST_BRIEF_BYTES = 64 * 1024
+# the path is the parent's, and nobody else's
+BOOT = "import sys; sys.path[:] = eval(sys.argv.pop(1)); from supervisor.process.exec import main; main()"
+
+
+def write_brief(brief: Brief) -> bytes:
+    """The orders as bytes."""
+    return json.dumps(asdict(brief)).encode()
+
+
+def read_brief(data: bytes) -> Brief:
+    """What `write_brief` wrote."""
+    body = json.loads(data)
+    options: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in body.pop("options").items()
+    }
+    return Brief(options=Options(**options), **body)
+
+
+def start_anew(role: Role, brief: Brief, pipes: Pipes) -> int:
+    """Start a child with these orders in a new interpreter; return its pid.
+
+    Signals are blocked until it has handlers of its own.
+
+    Raises:
+        OSError: the system refuses (too many processes, no memory, no descriptor).
+    """
+    read_fd, write_fd = os.pipe()
+    kept = [fd for fd in (read_fd, pipes.beat_fd, pipes.life_fd, pipes.orders_fd) if fd >= 0]
+    try:
+        os.set_blocking(write_fd, False)
+        os.write(write_fd, write_brief(brief))
+        for fd in kept:
+            os.set_inheritable(fd, True)
+        numbers = [str(fd) for fd in (read_fd, pipes.beat_fd, pipes.life_fd, pipes.orders_fd)]
+        return _spawn([role.value, *numbers])
+    finally:
+        for fd in kept:
+            os.set_inheritable(fd, False)
+        os.close(read_fd)
+        os.close(write_fd)
+
+
+def _spawn(orders: list[str]) -> int:
+    program, environ = executable(), dict(os.environ)
+    if is_frozen():  # it can be started in one way only, which leads to `resume`
+        environ[ORDERS] = " ".join(orders)
+        words = [program, *sys.orig_argv[1:]]
+    else:
+        words = [program, *options(), "-c", BOOT, repr(sys.path), *orders]
+    return os.posix_spawn(program, words, environ, setsigmask=PARENT_SIGNALS)
+
+
+def resume() -> NoReturn:
+    """In a frozen program that was started again: be the child that its orders make it."""
+    main(os.environ.pop(ORDERS).split())
+
+
+def main(orders: Sequence[str] = ()) -> NoReturn:
+    """In the new interpreter, which has its orders in its arguments if not from `resume`."""
+    from ..children.roles import BODIES
+
+    role_name, *numbers = orders or sys.argv[1:]
+    role = Role(role_name)
+    brief_fd, *fds = map(int, numbers)
+    brief = read_brief(os.read(brief_fd, LONGEST_BRIEF_BYTES))
+    os.close(brief_fd)
+    for fd in fds:  # they came through one exec, and go through no other
+        if fd >= 0:
+            os.set_inheritable(fd, False)
+    pipes = Pipes(*fds)
+    be_child(lambda: BODIES[role](brief, pipes), pipes, brief.supervisor_pid)

@@ -1,0 +1,258 @@
+"""How many jobs a worker takes, and which; bursts and aborts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+
+import pytest
+import redis
+
+from arq.connections import ArqRedis, JobCall
+from arq.jobs import Job
+from arq.worker import func
+from tests.arq.redis.harness import (
+    QUEUE,
+    Ctx,
+    ask_as_upstream,
+    broken,
+    enqueued,
+    for_ever,
+    hold_as_upstream,
+    info,
+    keys,
+    old_enqueue,
+    quick,
+    running,
+    until_stopped,
+)
+from tests.conftest import WorkerFactory
+from tests.support.eventually import wait_until_async
+
+# ---------------------------------------------------------------- how many, which
+
+
+async def test_no_more_than_max_jobs(arq_redis: ArqRedis, worker: WorkerFactory, gate: asyncio.Event) -> None:
+    running_now = most = 0
+
+    async def work(ctx: Ctx) -> None:
+        nonlocal running_now, most
+        running_now += 1
+        most = max(most, running_now)
+        await gate.wait()
+        running_now -= 1
+
+    await arq_redis.enqueue_jobs(["work"] * 12)
+    one = worker([func(work, name="work")], max_jobs=5)
+    async with until_stopped(one):  # it stops by itself
+        await wait_until_async(lambda: running_now == 5)
+        assert len(one.tasks) == one.job_counter == 5
+        assert len(await keys(arq_redis, "arq:in-progress:*")) == 5
+        gate.set()
+    assert (most, one.jobs_complete) == (5, 12)
+
+
+async def test_a_full_worker_is_quiet(
+    arq_redis: ArqRedis, worker: WorkerFactory, redis_client: redis.Redis
+) -> None:
+    """It must not wake up all the time, and not ask Redis for what it can not take."""
+    await arq_redis.enqueue_jobs(["for_ever"] * 3)
+    one = worker([for_ever], burst=False, max_jobs=1, poll_delay=60)
+    turns = 0
+    step = one._poll_iteration
+
+    async def counted() -> None:
+        nonlocal turns
+        turns += 1
+        await step()
+
+    one._poll_iteration = counted  # type: ignore[method-assign]
+    async with running(one):
+        await wait_until_async(lambda: one.job_tasks)
+        before = redis_client.info("stats")["total_commands_processed"]
+        until = one._clock() + 0.5
+        await wait_until_async(lambda: one._clock() > until)
+        assert redis_client.info("stats")["total_commands_processed"] - before < 10
+        assert turns < 20
+
+
+async def test_read_limit(arq_redis: ArqRedis, worker: WorkerFactory, gate: asyncio.Event) -> None:
+    """At most so many jobs in one claim, and all of them in the end."""
+    await arq_redis.enqueue_jobs(["quick"] * 10)
+    one = worker([quick], queue_read_limit=3)
+    await one.main()
+    assert one.jobs_complete == 10
+
+
+@pytest.mark.parametrize(("limit", "ran"), [(0, 0), (1, 1), (3, 3), (99, 5)])
+async def test_max_burst_jobs(arq_redis: ArqRedis, worker: WorkerFactory, limit: int, ran: int) -> None:
+    await arq_redis.enqueue_jobs(["quick"] * 5)
+    one = worker([quick], max_burst_jobs=limit)
+    await asyncio.wait_for(one.main(), 30)
+    assert one.jobs_complete == ran
+    assert await arq_redis.zcard(QUEUE) == 5 - ran
+
+
+async def test_a_burst_waits_for_deferred_jobs(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
+    job = await enqueued(arq_redis, "quick", _defer_by=0.2)
+    await worker([quick]).main()
+    assert await job.result(timeout=30) == "quick"
+
+
+async def test_a_worker_runs_several_times(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
+    one = worker([quick])
+    for count in (1, 2, 3):
+        await arq_redis.enqueue_job("quick")
+        await one.main()
+        assert one.jobs_complete == count
+
+
+async def test_only_its_own_queue(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
+    other = await enqueued(arq_redis, "quick", _queue_name="other")
+    await arq_redis.enqueue_job("quick")
+    one = worker([quick], queue_name="other")
+    await one.main()
+    assert one.jobs_complete == 1
+    assert (await info(other)).queue_name == "other"
+    assert await arq_redis.zcard(QUEUE) == 1
+
+
+async def test_start_jobs_starts_exactly_these(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
+    await arq_redis.enqueue_jobs([JobCall("quick", _job_id=name) for name in "abc"])
+    one = worker([quick])
+    await one.start_jobs([b"b", b"unknown"])
+    await asyncio.gather(*one.tasks.values())
+    await wait_until_async(lambda: arq_redis.exists("arq:result:b"))
+    assert await arq_redis.zrange(QUEUE, 0, -1) == [b"a", b"c"]
+
+
+async def test_a_quiet_worker_takes_nothing_until_it_may(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
+    one = worker([quick], burst=False, poll_delay=0.02)
+    one.allow_pick_jobs = False
+    job = await enqueued(arq_redis, "quick")
+    async with running(one):
+        until = one._clock() + 0.1
+        await wait_until_async(lambda: one._clock() > until)
+        assert await arq_redis.zcard(QUEUE) == 1
+        one.allow_pick_jobs = True
+        assert await job.result(timeout=30) == "quick"
+
+
+async def test_on_ready_and_running_jobs(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
+    ready: list[bool] = []
+    started: list[bool] = []
+
+    async def on_startup(ctx: Ctx) -> None:
+        started.append(not ready)
+
+    await arq_redis.enqueue_job("for_ever", _job_id="a")
+    one = worker([for_ever], burst=False, poll_delay=0.02, on_startup=on_startup)
+    one.on_ready = lambda: ready.append(True)
+    async with running(one):
+        await wait_until_async(one.running_jobs)
+        assert one.running_jobs() == [("a", "for_ever")]
+        assert (ready, started) == ([True], [True])
+
+
+async def test_an_old_job_is_not_forgotten_behind_a_lasting_backlog(
+    arq_redis: ArqRedis, worker: WorkerFactory
+) -> None:
+    """Where many jobs at the head of the queue are held by others, claims begin behind them, but not for ever."""
+    found = asyncio.Event()
+
+    async def chain(ctx: Ctx) -> None:
+        if not found.is_set():
+            await ctx["redis"].enqueue_job("chain")
+
+    async def older(ctx: Ctx) -> None:
+        found.set()
+
+    for number in range(30):
+        await old_enqueue(arq_redis, f"held{number}", score=1000 + number)
+        await hold_as_upstream(arq_redis, f"held{number}")
+    await arq_redis.enqueue_jobs(["chain"] * 30)
+    one = worker(
+        [func(chain, name="chain"), func(older, name="older")], burst=False, max_jobs=2, poll_delay=30
+    )
+    async with running(one):
+        await wait_until_async(lambda: one.jobs_complete > 50)
+        await old_enqueue(arq_redis, "older", "older", score=1)
+        await asyncio.wait_for(found.wait(), 30)
+
+
+# ---------------------------------------------------------------- abort
+
+
+@pytest.mark.parametrize("defer_by", [0, 60])
+async def test_abort_before_the_start(
+    arq_redis: ArqRedis, worker: WorkerFactory, caplog: pytest.LogCaptureFixture, defer_by: float
+) -> None:
+    caplog.set_level(logging.INFO)
+    job = await enqueued(arq_redis, "quick", _defer_by=defer_by)
+    await ask_as_upstream(arq_redis, job.job_id)
+    one = worker([quick], allow_abort_jobs=True)
+    await one.main()
+    assert isinstance((await info(job)).result, asyncio.CancelledError)
+    assert re.search(rf"⊘ {job.job_id}:quick aborted before start", caplog.text)
+    assert one.jobs_complete == 0
+
+
+async def test_a_deferred_job_that_a_plain_producer_aborts_is_not_run_early(
+    arq_redis: ArqRedis, worker: WorkerFactory
+) -> None:
+    """It has made the job due at once, so that workers see it: also one that is to obey no aborts must not run it."""
+    ran: list[str] = []
+
+    async def pay(ctx: Ctx) -> None:
+        ran.append(ctx["job_id"])
+
+    job = await enqueued(arq_redis, "pay", _defer_by=3600)
+    due = await enqueued(arq_redis, "pay")
+    for one_job in (job, due):
+        await ask_as_upstream(arq_redis, one_job.job_id)
+    one = worker([func(pay, name="pay")])
+    await one.main()
+    assert ran == [due.job_id]
+    assert isinstance((await info(job)).result, asyncio.CancelledError)
+    assert not await arq_redis.exists("arq:abort")
+
+
+async def test_abort_while_running(
+    arq_redis: ArqRedis, worker: WorkerFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    job = await enqueued(arq_redis, "for_ever")
+    one = worker([for_ever], burst=False, poll_delay=0.02, allow_abort_jobs=True)
+    async with running(one):
+        await wait_until_async(lambda: one.job_tasks)
+        assert await job.abort(timeout=30)
+    assert re.search(rf"⊘ {job.job_id}:for_ever aborted", caplog.text)
+    assert isinstance((await info(job)).result, asyncio.CancelledError)
+    assert one.aborting_tasks == set()
+    with pytest.raises(asyncio.CancelledError):
+        await job.result()
+
+
+async def test_abort_is_not_obeyed_where_it_is_not_allowed(
+    arq_redis: ArqRedis, worker: WorkerFactory
+) -> None:
+    job = await enqueued(arq_redis, "for_ever")
+    one = worker([for_ever], burst=False, poll_delay=0.02)
+    async with running(one):
+        await wait_until_async(lambda: one.job_tasks)
+        with pytest.raises(TimeoutError):
+            await job.abort(timeout=0.2)
+        assert one.job_tasks
+    await arq_redis.delete("arq:abort")
+
+
+async def test_abort_of_what_is_not_there_or_over(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
+    assert not await Job("unknown", arq_redis).abort()
+    job = await enqueued(arq_redis, "quick")
+    failed = await enqueued(arq_redis, "broken")
+    await worker([quick, broken]).main()
+    assert not await job.abort()
+    with pytest.raises(ValueError, match="boom"):
+        await failed.abort()
+    assert not await arq_redis.exists("arq:abort")

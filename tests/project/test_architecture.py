@@ -1,0 +1,293 @@
+"""The shape of the source, checked: who may import whom, what stays free of I/O, how long things may get."""
+
+import ast
+import subprocess
+import sys
+from graphlib import CycleError, TopologicalSorter
+
+import pytest
+
+from tests.support.programs import ROOT
+from tests.support.source import FunctionNode, Module, body_lines, modules
+
+PRODUCT = modules("arq", "supervisor")
+BY_NAME = {module.name: module for module in PRODUCT}
+
+# These decide and compute. Time reaches them as an argument, the world not at all.
+PURE = (
+    "arq._calendar",
+    "arq._errors",
+    "arq._function",
+    "arq._health",
+    "arq._keys",
+    "arq._portable",
+    "arq._records",
+    "arq._salvage",
+    "arq._sizes",
+    "arq._text",
+    "arq._unreadable",
+    "arq._wire",
+    "arq._worker.clock",
+    "arq._worker.limits",
+    "arq._worker.registry",
+    "arq._worker.schedule",
+    "arq._worker.settings",
+    "arq._worker.zones",
+    "arq.constants",
+    "arq.cron",
+    "arq.version",
+    "supervisor.pool.backoff",
+    "supervisor.exit_codes",
+    "supervisor.pool.events",
+    "supervisor.pool.status_line",
+    "supervisor.pool.job_counts",
+    "supervisor.pool.lifecycle",
+    "supervisor.pool.escalation",
+    "supervisor.pool.machine",
+    "supervisor.ipc.messages",
+    "supervisor.pool.state",
+    "supervisor.options",
+    "supervisor.pool.recent_maximum",
+    "supervisor.pool.rollout",
+    "supervisor.printable_text",
+    "supervisor.pool.shutdown",
+    "supervisor.pool.job_kills",
+    "supervisor.pool.exits",
+    "supervisor.worker_id",
+)
+# conversions, beside `poll()` which is arq's and needs asyncio; aliases
+HARMLESS = {"arq.utils", "arq.typing"}
+IMPURE_MODULES = {
+    "asyncio",
+    "os",
+    "redis",
+    "selectors",
+    "signal",
+    "socket",
+    "subprocess",
+    "threading",
+    "time",
+    "uvloop",
+}
+
+MODULE_LINES = 300
+TEST_LINES = 500
+FUNCTION_LINES = 40
+# Each exemption with its reason. One that is no longer needed fails, too.
+LONGER_MODULES = {
+    "arq.connections": 390,  # the same: RedisSettings, ArqRedis and create_pool belong to this path
+}
+LONGER_FUNCTIONS = {
+    "arq._worker.options.WorkerOptions.__init__": 55,  # 29 parameters, one line each
+}
+KEY_PREFIXES = (
+    "abort",
+    "claims",
+    "crashes",
+    "cron",
+    "epoch",
+    "in-progress",
+    "interrupted",
+    "job",
+    "leases",
+    "left",
+    "lookers",
+    "quarantine",
+    "queue",
+    "result",
+    "retry",
+    "ticks",
+    "wake",
+    "workers",
+)
+
+
+def imported(module: Module, *, lazy: bool = True) -> set[str]:
+    """Modules of this project that `module` imports when it runs."""
+    found = {
+        one.module
+        for one in module.imports()
+        if one.module in BY_NAME and not one.typing and (lazy or not one.lazy)
+    }
+    return found - {module.name}
+
+
+def packages_of(name: str) -> set[str]:
+    """The packages that `name` lies in: their `__init__` runs first, that is no dependency."""
+    parts = name.split(".")
+    return {".".join(parts[:length]) for length in range(1, len(parts))}
+
+
+def test_no_import_cycles() -> None:
+    graph = {module.name: imported(module, lazy=False) for module in PRODUCT}
+    # a package's __init__ gathers what its modules define: importing the package is not depending on it
+    for name, found in graph.items():
+        graph[name] = {other for other in found if not name.startswith(f"{other}.")}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"import cycle: {' -> '.join(error.args[1])}")
+
+
+def test_the_queue_does_not_know_the_supervisor() -> None:
+    knowing = {
+        module.name
+        for module in PRODUCT
+        if module.name.startswith("arq") and any(name.startswith("supervisor") for name in imported(module))
+    }
+    assert not knowing
+
+
+def test_only_the_worker_knows_its_parts() -> None:
+    knowing = {
+        module.name
+        for module in PRODUCT
+        if any(name.startswith("arq._worker") for name in imported(module))
+        and not module.name.startswith("arq._worker")
+    }
+    assert knowing <= {"arq.worker", "arq.cli"}
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_modules_touch_nothing(name: str) -> None:
+    roots = {one.module.split(".")[0] for one in BY_NAME[name].imports() if not one.typing}
+    assert not roots & IMPURE_MODULES
+    impure_neighbours = imported(BY_NAME[name]) - {*PURE, *HARMLESS, *packages_of(name)}
+    assert not impure_neighbours
+
+
+def test_decisions_load_neither_arq_nor_redis_nor_asyncio() -> None:
+    """Also not by way of a package's `__init__`."""
+    names = [name for name in PURE if name.startswith("supervisor.")]
+    blocked = ("arq", "redis", "asyncio", "click")
+    code = (
+        f"import sys\nsys.modules.update(dict.fromkeys({blocked!r}))\nfor name in {names!r}: __import__(name)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_submodules_are_imported_from_where_they_are() -> None:
+    """Never through the package root: that is how import cycles begin."""
+    through_root = {
+        f"{module.name} line {node.lineno}"
+        for module in PRODUCT
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ImportFrom) and node.module == module.name.split(".")[0] and node.level == 0
+    }
+    assert not through_root
+
+
+def test_key_names_have_one_home() -> None:
+    """No other module spells a key of arq's: a prefix for all keys must stay a change in one place."""
+    homes = {"arq._keys", "arq.constants"}
+    names = tuple(f"arq:{prefix}" for prefix in KEY_PREFIXES)
+    spelled = {
+        f"{module.name} line {node.lineno}"
+        for module in PRODUCT
+        if module.name not in homes
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith(names)
+    }
+    assert not spelled
+
+
+def test_scripts_name_no_key() -> None:
+    """A script gets its keys or its prefix as arguments."""
+    folder = BY_NAME["arq._keys"].path.parent / "lua"
+    scripts = sorted(folder.rglob("*.lua"))
+    assert scripts
+    for path in scripts:
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            code = line.partition("--")[0]
+            assert "arq:" not in code, f"{path.name} line {number}"
+
+
+@pytest.mark.parametrize("module", PRODUCT, ids=lambda module: module.name)
+def test_sizes(module: Module) -> None:
+    limit = LONGER_MODULES.get(module.name, MODULE_LINES)
+    assert module.code_lines() <= limit, f"{module.code_lines()} lines of code"
+    for name, function in module.functions():
+        limit = LONGER_FUNCTIONS.get(f"{module.name}.{name}", FUNCTION_LINES)
+        assert body_lines(function) <= limit, f"{name}: {body_lines(function)} lines"
+
+
+def test_every_exemption_is_needed() -> None:
+    sizes = {f"{m.name}.{name}": body_lines(function) for m in PRODUCT for name, function in m.functions()}
+    assert all(sizes[name] > FUNCTION_LINES for name in LONGER_FUNCTIONS)
+    assert all(BY_NAME[name].code_lines() > MODULE_LINES for name in LONGER_MODULES)
+
+
+@pytest.mark.parametrize("module", modules("tests"), ids=lambda module: module.name)
+def test_tests_are_short_and_do_not_sleep(module: Module) -> None:
+    assert module.code_lines() <= TEST_LINES
+    if module.name == "tests.support.eventually" or is_user_code(module):
+        return
+    assert not [f"line {line}" for line in sleeps(module.tree)]
+
+
+def is_user_code(module: Module) -> bool:
+    """A program or settings module that tests start in a process of its own: slow code is what it plays."""
+    name = module.name.rpartition(".")[2]
+    return not name.startswith(("test_", "conftest")) and ".support." not in module.name
+
+
+def sleeps(node: ast.AST) -> list[int]:
+    """Lines that wait for time to pass. A job (first parameter `ctx`) may do so; sleep(0) only yields."""
+    found = []
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, FunctionNode) and is_job(child):
+            continue
+        if isinstance(child, ast.Call) and is_sleep(child):
+            found.append(child.lineno)
+        found += sleeps(child)
+    return found
+
+
+def is_job(function: FunctionNode) -> bool:
+    parameters = [*function.args.posonlyargs, *function.args.args]
+    return bool(parameters) and parameters[0].arg in ("ctx", "_ctx")
+
+
+def is_sleep(call: ast.Call) -> bool:
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    zero = len(call.args) == 1 and isinstance(call.args[0], ast.Constant) and call.args[0].value == 0
+    return name == "sleep" and not zero
+
+
+def test_a_sleep_would_be_found() -> None:
+    code = """
+async def job(ctx):
+    await asyncio.sleep(5)
+
+async def test_something():
+    await asyncio.sleep(0)
+    time.sleep(1)
+"""
+    assert sleeps(ast.parse(code)) == [7]
+
+
+def _opens_text(call: ast.Call) -> bool:
+    """Does this call read or write text in whatever encoding the locale says?"""
+    if any(keyword.arg == "encoding" for keyword in call.keywords):
+        return False
+    match call.func:
+        case ast.Name(id="open"):
+            modes = [*call.args[1:2], *(one.value for one in call.keywords if one.arg == "mode")]
+            return not any(isinstance(mode, ast.Constant) and "b" in str(mode.value) for mode in modes)
+        case ast.Attribute(attr="read_text"):
+            return not call.args
+        case ast.Attribute(attr="write_text"):
+            return len(call.args) < 2
+    return False
+
+
+def test_text_has_an_encoding() -> None:
+    """With PYTHONWARNDEFAULTENCODING and -W error, anything else ends a command."""
+    calls = [
+        f"{module.name}:{node.lineno}"
+        for module in PRODUCT
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call) and _opens_text(node)
+    ]
+    assert not calls
