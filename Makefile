@@ -5,7 +5,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 TOOLS := $(VENV)/installed-dev
 EMBEDDED := $(VENV)/installed-embedded
-CHECKED := arq supervisor tests examples benchmarks
+CHECKED := _arq_supervise arq supervisor tests examples benchmarks
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
 SUITABLE := import sys; sys.version_info >= (3, 11) or sys.exit(1); import ensurepip, venv
 

@@ -188,7 +188,7 @@ def ours(folder: Path) -> Path:
     """A folder with this tree's packages and nothing else: the suites have a package `tests` of their own."""
     place = folder / "ours"
     place.mkdir()
-    for name in ("arq", "supervisor", "_arq_supervise.py"):
+    for name in ("arq", "supervisor", "_arq_supervise"):
         (place / name).symlink_to(ROOT / name)
     return place
 

@@ -19,8 +19,7 @@ from tests.support.programs import ROOT
 
 pytestmark = pytest.mark.slow
 
-PACKAGES = ("arq", "supervisor")
-ENTRY = "_arq_supervise.py"  # belongs to no package, see there
+PACKAGES = ("_arq_supervise", "arq", "supervisor")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     source = tmp_path_factory.mktemp("source")
     for package in PACKAGES:
         shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
-    for path in (ROOT / name for name in (ENTRY, "pyproject.toml", "LICENSE", "README.md")):
+    for path in (ROOT / name for name in ("pyproject.toml", "LICENSE", "README.md")):
         if path.exists():
             shutil.copy(path, source)
     built = tmp_path_factory.mktemp("built")
@@ -74,7 +73,7 @@ def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel: zipf
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
-    } | {ENTRY}
+    }
     assert {"arq/py.typed", "supervisor/py.typed", "arq/lua/claim.lua"} <= expected
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == expected
 

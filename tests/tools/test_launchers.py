@@ -18,9 +18,9 @@ PROGRAM = "import app\nfrom _arq_supervise import main\n\nmain()\n"
 def sources(folder: Path) -> Path:
     """A copy of this tree that can be installed: a build leaves its traces beside the sources."""
     place = folder / "sources"
-    for name in ("arq", "supervisor"):
+    for name in ("_arq_supervise", "arq", "supervisor"):
         shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("_arq_supervise.py", "pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, place)
     return place
 

@@ -1,5 +1,5 @@
-"""The console scripts. Belongs to no package: it finds out whether `arq` and `supervisor` are the ones that it came
-with, and what comes first in `main` must not wait for an import.
+"""The console scripts. Imports nothing of `arq` and `supervisor` before it knows that they are those it came with,
+and nothing that takes time before `main` is ready for a stop.
 """
 
 import os
@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import NoReturn
 
 USAGE = 2
-HERE = os.path.dirname(os.path.abspath(__file__))
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # package -> a file or folder that only ours has
 MARKS = {"supervisor": "commands/arq-supervise.service.in", "arq": "lua"}
 ANOTHER_SUPERVISOR = (
