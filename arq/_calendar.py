@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 
-from .typing import WEEKDAYS
+from ._types import WEEKDAYS
 
 #: The lowest and highest value of each field of a schedule.
 _RANGES = {

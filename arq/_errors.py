@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .typing import SecondsTimedelta
+from ._types import SecondsTimedelta
 from .utils import safe_repr, to_ms
 
 if TYPE_CHECKING:

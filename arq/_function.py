@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar, cast
 
-from .typing import SecondsTimedelta, WorkerCoroutine
+from ._types import SecondsTimedelta, WorkerCoroutine
 from .utils import import_string, to_seconds
 
 _P = ParamSpec("_P")

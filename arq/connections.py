@@ -39,6 +39,7 @@ from ._salvage import read_job, read_result, unread_job, unread_result
 from ._servers import is_refusal
 from ._sizes import ALWAYS_TAKEN, MOST_ITEMS, Pages, SizeLimit, fitting, too_large
 from ._text import printable
+from ._types import SecondsTimedelta
 from .constants import default_queue_name, expires_extra_ms, result_key_prefix
 from .jobs import (
     DeserializationError,
@@ -50,7 +51,6 @@ from .jobs import (
     Serializer,
     serialize_job,
 )
-from .typing import SecondsTimedelta
 from .utils import LONGEST_MS, LONGEST_S, args_to_string, timestamp_ms, to_ms, to_seconds, to_unix_ms
 
 __all__ = ["ArqRedis", "JobCall", "RedisSettings", "WatchError", "create_pool", "log_redis_info"]

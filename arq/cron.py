@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, tzinfo
 
 from ._calendar import Calendar, calendar, next_instant
 from ._function import none_is_no_limit, resolve_coroutine
-from .typing import OptionType, SecondsTimedelta, WeekdayOptionType, WorkerCoroutine
+from ._types import OptionType, SecondsTimedelta, WeekdayOptionType, WorkerCoroutine
 from .utils import to_seconds
 
 

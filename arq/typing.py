@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ._types import (
+    WEEKDAYS,
+    OptionType,
+    SecondsTimedelta,
+    StartupShutdown,
+    WeekdayOptionType,
+    WorkerCoroutine,
+)
 
 if TYPE_CHECKING:
+    from ._function import Function
     from .cron import CronJob
-    from .worker import Function
 
 __all__ = (
     "WEEKDAYS",
@@ -19,33 +27,6 @@ __all__ = (
     "WorkerCoroutine",
     "WorkerSettingsType",
 )
-
-WeekdayName = Literal["mon", "tues", "wed", "thurs", "fri", "sat", "sun"]
-
-#: One value or several of a cron field; None matches always.
-OptionType = None | int | Collection[int]
-#: Day(s) of the week: 0 (Monday) to 6, or names.
-WeekdayOptionType = None | int | WeekdayName | Collection[int | WeekdayName]
-#: The names that stand for weekdays, Monday first.
-WEEKDAYS: tuple[WeekdayName, ...] = ("mon", "tues", "wed", "thurs", "fri", "sat", "sun")
-#: A duration: seconds, or a timedelta.
-SecondsTimedelta = int | float | timedelta
-
-
-class WorkerCoroutine(Protocol):
-    """An async function that can be run as a job: the context comes first, the job's arguments follow."""
-
-    __qualname__: str
-
-    async def __call__(self, ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> Any: ...
-
-
-class StartupShutdown(Protocol):
-    """An async hook: it gets the worker's context (start, shutdown) or the job's (the job hooks)."""
-
-    __qualname__: str
-
-    async def __call__(self, ctx: dict[Any, Any]) -> Any: ...
 
 
 class WorkerSettingsBase(Protocol):

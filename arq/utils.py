@@ -14,8 +14,8 @@ from time import time
 from typing import Any, overload
 
 from ._text import escaped
+from ._types import SecondsTimedelta
 from .constants import timezone_env_vars
-from .typing import SecondsTimedelta
 
 logger = logging.getLogger("arq.utils")
 
@@ -118,7 +118,7 @@ def safe_repr(value: object) -> str:
     try:
         return repr(value)
     except BaseException as exc:
-        from ._exits import asks_to_stop
+        from ._interrupts import asks_to_stop
 
         if asks_to_stop(exc):
             raise

@@ -12,7 +12,8 @@ from typing import Any
 
 from .. import _exits
 from .._ask import ask
-from .._exits import as_failure, asks_to_stop, end_copy
+from .._exits import as_failure, end_copy
+from .._interrupts import asks_to_stop
 from .._keys import in_progress_key
 from .._scripts import ClaimAnswer, ClaimedJob, Unbegun
 from .._text import printable

@@ -17,11 +17,11 @@ from .._function import Function
 from .._keys import check_health_key, check_queue_name, health_key
 from .._pools import pool_of
 from .._redis_settings import settings_or_default
+from .._types import SecondsTimedelta, StartupShutdown, WorkerCoroutine
 from ..connections import ArqRedis, RedisSettings
 from ..constants import default_queue_name, expires_extra_ms
 from ..cron import CronJob
 from ..jobs import Deserializer, Serializer
-from ..typing import SecondsTimedelta, StartupShutdown, WorkerCoroutine
 from . import limits
 from .registry import registry
 from .zones import SystemZone, now_in_system_zone

@@ -8,8 +8,8 @@ from types import FunctionType
 from typing import Any
 
 from .._function import Function, func
+from .._types import WorkerCoroutine
 from ..cron import CronJob
-from ..typing import WorkerCoroutine
 
 #: What a worker asks of what stands under a name, so that two of one name must agree in it.
 _RUN_OPTIONS = {

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from .._exits import as_failure, asks_to_stop
+from .._exits import as_failure
+from .._interrupts import asks_to_stop
 from .attempt import Cause, Ended
 from .timelimit import TimeLimit
 

@@ -25,6 +25,7 @@ PURE = (
     "arq._salvage",
     "arq._sizes",
     "arq._text",
+    "arq._types",
     "arq._unreadable",
     "arq._wire",
     "arq._worker.clock",
@@ -55,8 +56,8 @@ PURE = (
     "supervisor.pool.exits",
     "supervisor.worker_id",
 )
-# conversions, beside `poll()` which is arq's and needs asyncio; aliases
-HARMLESS = {"arq.utils", "arq.typing"}
+# conversions, beside `poll()` which is arq's and needs asyncio
+HARMLESS = {"arq.utils"}
 IMPURE_MODULES = {
     "asyncio",
     "os",
@@ -102,14 +103,63 @@ KEY_PREFIXES = (
 )
 
 
-def imported(module: Module, *, lazy: bool = True) -> set[str]:
-    """Modules of this project that `module` imports when it runs."""
+# The modules of `arq`, the ground first: one may import those of its own layer and of the layers before it, also lazily
+# and for the type checker only.
+ARQ_LAYERS = {
+    "ground": (
+        "_crashes _errors _function _health _hints _interrupts _keys _lua _lua.machine _lua.syntax _lua.tree _names "
+        "_patience _pyinstaller _pyinstaller.hook-arq _pyinstaller.hook-supervisor _records _sizes _text _types "
+        "constants logs utils version"
+    ),
+    "schedules": "_calendar cron typing",
+    "bytes of jobs": "_abort _portable _salvage _unreadable _wire",
+    "server and scripts": "_ask _plain _pools _refusals _script_loader _script_runner _scripts _servers",
+    "connections": "_batch _blocking _exits _lane _leases _link _probe _redis_settings _spans",
+    "producer": "_looks connections jobs",
+    "parts of a worker": (
+        "_worker _worker.attempt _worker.careful _worker.clock _worker.complaints _worker.decide _worker.duties "
+        "_worker.jobs _worker.limits _worker.main_task _worker.options _worker.outbox _worker.overridable "
+        "_worker.places _worker.pump _worker.quarantine _worker.quick_log _worker.registry _worker.report _worker.run "
+        "_worker.schedule _worker.settings _worker.signals _worker.standstill _worker.state _worker.stopping "
+        "_worker.suspects _worker.threads _worker.timelimit _worker.trouble _worker.unread _worker.waiting "
+        "_worker.wake _worker.writing _worker.zones"
+    ),
+    "worker": "worker",
+    "command": "__init__ __main__ cli",
+}
+
+
+def imported(module: Module, *, lazy: bool = True, typing: bool = False) -> set[str]:
+    """Modules of this project that `module` imports when it runs, or also when types are checked."""
     found = {
         one.module
         for one in module.imports()
-        if one.module in BY_NAME and not one.typing and (lazy or not one.lazy)
+        if one.module in BY_NAME and (typing or not one.typing) and (lazy or not one.lazy)
     }
     return found - {module.name}
+
+
+def import_graph(package: str, *, lazy: bool = True, typing: bool = True) -> dict[str, set[str]]:
+    """Module -> what it imports. A package's `__init__` gathers what its modules define: they do not depend on it."""
+    return {
+        module.name: {
+            other
+            for other in imported(module, lazy=lazy, typing=typing)
+            if not module.name.startswith(f"{other}.")
+        }
+        for module in PRODUCT
+        if module.name.split(".")[0] == package
+    }
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Modules that import one another in a ring; none: []."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        found: list[str] = error.args[1]
+        return found
+    return []
 
 
 def packages_of(name: str) -> set[str]:
@@ -119,14 +169,32 @@ def packages_of(name: str) -> set[str]:
 
 
 def test_no_import_cycles() -> None:
-    graph = {module.name: imported(module, lazy=False) for module in PRODUCT}
-    # a package's __init__ gathers what its modules define: importing the package is not depending on it
-    for name, found in graph.items():
-        graph[name] = {other for other in found if not name.startswith(f"{other}.")}
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        pytest.fail(f"import cycle: {' -> '.join(error.args[1])}")
+    assert not circle(import_graph("arq"))
+    assert not circle(import_graph("supervisor", lazy=False, typing=False))
+
+
+def test_a_circle_would_be_found() -> None:
+    """Also one that is closed for the type checker only."""
+    graph = import_graph("arq")
+    graph["arq._types"] |= {"arq.worker"}
+    assert circle(graph)
+
+
+def test_all_imports_of_arq_go_down() -> None:
+    """Each module stands in one layer."""
+    names = [name for layer in ARQ_LAYERS.values() for name in layer.split()]
+    full_names = ["arq" if name == "__init__" else f"arq.{name}" for name in names]
+    layers = [layer for layer, row in enumerate(ARQ_LAYERS.values()) for _ in row.split()]
+    layer_of = dict(zip(full_names, layers, strict=True))
+    graph = import_graph("arq")
+    assert sorted(full_names) == sorted(graph)
+    upwards = [
+        f"{name} -> {other}"
+        for name, found in graph.items()
+        for other in found
+        if other in layer_of and layer_of[other] > layer_of[name]
+    ]
+    assert not upwards
 
 
 def test_the_queue_does_not_know_the_supervisor() -> None:
