@@ -100,7 +100,7 @@ async def demonstrate(pool: Pool, procs: int, files: list[str]) -> None:
 
 def redis_address(pool: Pool) -> str:
     """Where the embedded server listens, as the supervisor's log says. Raises DemoError."""
-    found = re.search(r"redis://[^\s\"',}]+", str(pool.events))
+    found = re.search(r"unix://[^\s\"',}]+", str(pool.events))
     if not found:
         raise DemoError("arq-supervise did not say where its embedded Redis listens")
     return found.group()

@@ -71,11 +71,12 @@ def survived(hook: Callable[[Any], Awaitable[Any]] | None) -> Callable[[Any], Aw
 
 def warn_of_another_redis(embedded: RedisSettings, theirs: object, path: str) -> None:
     """Settings that name a Redis of their own do not use the embedded server: say so, else nothing seems to happen."""
-    named = getattr(theirs, "host", None), getattr(theirs, "port", None)
-    if named != (embedded.host, embedded.port):
+    socket_path = getattr(theirs, "unix_socket_path", None)
+    if socket_path != embedded.unix_socket_path:
+        named = socket_path or f"{getattr(theirs, 'host', None)}:{getattr(theirs, 'port', None)}"
         logger.warning(
-            "--embedded-redis is not used: redis_settings of %s name %s:%s; "
+            "--embedded-redis is not used: redis_settings of %s name %s; "
             'use RedisSettings.from_dsn(os.environ["REDIS_DSN"])',
             path,
-            *named,
+            named,
         )

@@ -33,6 +33,10 @@ class LockFile:
         self._path = path
         self._fd = _take(path)
 
+    def fileno(self) -> int:
+        """Who has this descriptor holds the lock."""
+        return self._fd
+
     def look(self) -> bool:
         """See that the file is still there, and make it anew if somebody has removed it; returns whether it was there.
 
@@ -73,7 +77,7 @@ def freshen(path: Path) -> None:
 
 def _take(path: Path) -> int:
     while True:
-        fd = descriptors.own(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600))
+        fd = descriptors.own(_open(path))
         try:
             _lock(fd, path)
         except BaseException:
@@ -84,6 +88,15 @@ def _take(path: Path) -> int:
             os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
             return fd
         descriptors.close(fd)  # its last holder has removed it before letting go: what is locked is nowhere
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP and path.is_symlink():
+            raise OSError(errno.ELOOP, f"{path} is a symbolic link: remove it") from error
+        raise
 
 
 def _lock(fd: int, path: Path) -> None:

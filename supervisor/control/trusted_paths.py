@@ -1,6 +1,8 @@
 """Whose a directory or a socket is: what another user can replace is neither listened at nor asked."""
 
+import grp
 import os
+import pwd
 import re
 import socket
 import stat
@@ -9,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 ROOT = 0
-OTHERS_WRITE = 0o022
+OTHERS_WRITE, GROUP_WRITES, OTHERS_ANYTHING = 0o022, 0o020, 0o077
 REMEDY = "name another place with --control PATH"
 # places that belong to the user with this number
 OF_A_USER = re.compile(r"/(?:tmp/arq-supervise-|run/user/)(\d+)(?:/|$)")
@@ -41,6 +43,53 @@ def require_safe(directory: Path, owners: AbstractSet[int]) -> None:
         raise UnsafeDirectoryError(text)
     if about.st_mode & OTHERS_WRITE and not about.st_mode & stat.S_ISVTX:
         raise UnsafeDirectoryError(f"{directory}: others may write to it: `chmod go-w` it, or {REMEDY}")
+
+
+def prepare_data(directory: Path, option: str) -> None:
+    """Make a directory for data that `option` names, if need be, for us alone: what another user puts there is loaded.
+
+    Raises:
+        OSError: it can not be made, or others can write to it (UnsafeDirectoryError).
+    """
+    if directory.exists() and not directory.is_dir():
+        raise UnsafeDirectoryError(f"{directory} is no directory: name another {option}")
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    link, about = os.lstat(directory), os.stat(directory)
+    if stat.S_ISLNK(link.st_mode) and (link.st_uid not in own() or _is_for_all(directory.parent)):
+        raise UnsafeDirectoryError(
+            f"{directory} is a symbolic link that others can replace: name what it points to"
+        )
+    if about.st_uid not in own():
+        raise UnsafeDirectoryError(
+            f"{directory} belongs to another user (uid {about.st_uid}): name another {option}"
+        )
+    ours_only = OTHERS_WRITE ^ GROUP_WRITES if _is_group_of_one(about.st_gid) else OTHERS_WRITE
+    if about.st_mode & ours_only:
+        raise UnsafeDirectoryError(
+            f"{directory}: others may write to it: `chmod go-w` it, or name another {option}"
+        )
+
+
+def _is_group_of_one(gid: int) -> bool:
+    """The group that many systems make for each user: that it may write, as they like it, means nobody else."""
+    try:
+        user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(gid)
+    except KeyError:
+        return False
+    return gid == user.pw_gid and group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}
+
+
+def prepare_private(directory: Path) -> None:
+    """Make a directory that only we can enter, unless it is there.
+
+    Raises:
+        OSError: it can not be made, or what is there is something else (UnsafeDirectoryError).
+    """
+    directory.mkdir(mode=0o700, exist_ok=True)
+    about = os.lstat(directory)
+    is_ours = stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid()
+    if not is_ours or about.st_mode & OTHERS_ANYTHING:
+        raise UnsafeDirectoryError(f"{directory} is not only ours: remove it")
 
 
 def _is_for_all(directory: Path) -> bool:

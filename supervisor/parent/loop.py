@@ -109,25 +109,21 @@ class Parent:
         try:
             with self._signals:
                 self._claim_pool()
-                if self._options.embedded_redis:
-                    self._redis = (
-                        redis_server.choose_dsn(),
-                        redis_server.choose_directory(self._options.embedded_redis_dir),
-                    )
+                self._redis = redis_server.choose_place(self._options)
                 self._starter.prepare()
                 return self._run()
         except TakenError as error:
             self._journal.raw(f"arq-supervise: {error}")
             return ExitCode.TAKEN
-        except CannotStartError as error:
+        except (CannotStartError, redis_server.NoPlaceError) as error:
             self._journal.raw(f"arq-supervise: {error}")
             return ExitCode.USAGE
         finally:
             self._close()
 
     def _close(self) -> None:
-        if self._redis[1] and not self._options.embedded_redis_dir:
-            redis_server.remove(self._redis[1])
+        if self._redis[0]:
+            redis_server.remove(self._redis[0])
         self._ownership.close()
         self._selector.close()
         self._outlet.finish(LAST_LINES_S)

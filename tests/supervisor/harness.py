@@ -256,8 +256,11 @@ def pool_in(directory: Path, port: int) -> Iterator[Pool]:
 class Queue:
     """The producer's side, without a loop of one's own in each test."""
 
-    def __init__(self, port: int) -> None:
-        self._settings = RedisSettings(port=port, conn_timeout=10, conn_retries=0)
+    def __init__(self, where: int | RedisSettings) -> None:
+        """`where` is a port of this host, or the whole address."""
+        self._settings = (
+            RedisSettings(port=where, conn_timeout=10, conn_retries=0) if isinstance(where, int) else where
+        )
 
     async def _with(self, use: Any) -> Any:
         redis = await create_pool(self._settings)

@@ -217,12 +217,13 @@ from supervisor.ipc.child_end import BeatLine
 from supervisor.children.redis_server import Guardian, choose_dsn
 
 class Unlucky(Guardian):
-    def _start(self, lock_fd):
+    def _start(self, *arguments):
         os.kill(os.getpid(), signal.SIGTERM)
-        return super()._start(lock_fd)
+        return super()._start(*arguments)
 
-print(Unlucky(BeatLine(os.pipe()[1]), Path("data"), False, choose_dsn()).run())
+print(Unlucky(BeatLine(os.pipe()[1]), Path("data"), True, choose_dsn()).run())
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path,
+                          env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
                           capture_output=True, text=True, check=False, timeout=30)  # fmt: skip
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "0", "")

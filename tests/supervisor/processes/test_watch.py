@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from arq.connections import RedisSettings
 from tests.supervisor.faults.test_killed import owner_of
 from tests.supervisor.harness import APP, Pool, Queue
 from tests.supervisor.processes.test_reload import change_code
@@ -249,7 +250,7 @@ def test_development_mode_as_the_readme_shows_it(pool: Pool) -> None:
     (pool.directory / "dev.py").write_text(DEVELOPED)
     pool.start("--procs", "2", *WATCH, "--embedded-redis", settings="dev.Settings").ready()
     pool.wait_event("child.ready", role="watcher")
-    queue = Queue(int(pool.events("supervisor.start")[-1]["redis"].rpartition(":")[2]))
+    queue = Queue(RedisSettings.from_dsn(pool.events("supervisor.start")[-1]["redis"]))
     job_id = queue.put("until_told")
     pool.wait_started(job_id)
     (pool.directory / "dev.py").write_text(DEVELOPED.replace("'old'", "'new'"))
