@@ -1,4 +1,4 @@
-"""What a process says by the way it ends: our own exit codes, a child's, and what a child's end means."""
+"""Exit codes: the supervisor's, those of probes, a child's; and what the end of a child means."""
 
 from enum import IntEnum, StrEnum
 
@@ -15,6 +15,15 @@ class ExitCode(IntEnum):
     INTERRUPTED = 6
     TAKEN = 7
     UNAVAILABLE = 69
+
+
+class ProbeCode(IntEnum):
+    """How `--check` and `--ctl` end; wrong options end them as ExitCode says."""
+
+    HEALTHY = 0
+    FAILED = 1
+    UNKNOWN = 3
+    SETTINGS = 4
 
 
 class ChildCode(IntEnum):

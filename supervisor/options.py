@@ -1,23 +1,42 @@
-"""What the pool was asked to be: every option of the command line, checked once."""
+"""Every option of arq-supervise. A field is one option: name, type, default, and the row that says all the rest.
+
+The command line, its environment variables, `--help`, the checks, the units of `--print-unit`, the docstrings and
+docs/options.md are made of these rows: a new option is a new field here, and nothing else.
+"""
 
 import math
 import re
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .option_rows import (
+    Kind,
+    OptionError,
+    Row,
+    Subject,
+    count,
+    documented,
+    flag,
+    number,
+    required,
+    rows_of,
+    seconds,
+    word,
+)
+
+__all__ = ["OptionError", "Options", "Question"]
 
 MOST_PROCS = 1024
 # a forked process may not use much of what macOS offers
 START_METHODS = ("fork", "exec")
 DEFAULT_START_METHOD = "exec" if sys.platform == "darwin" else "fork"
+# what a supervisor can be asked at its control socket; `top` asks for the status, again and again
+COMMANDS = ("status", "reload", "stop", "quiet", "resume", "scale", "dump")
+CTL = ("status", "top", *COMMANDS[1:])
 NAMELESS = "pool"
 POOL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-
-
-class OptionError(ValueError):
-    """An option is out of its range; the text names the option, the value and the range."""
-
-    def __init__(self, option: str, value: object, allowed: str) -> None:
-        super().__init__(f"{option} {value}: must be {allowed}")
 
 
 def pool_name(settings: str) -> str:
@@ -35,111 +54,190 @@ def require_pool_name(name: str) -> None:
         raise OptionError("--name", repr(name), "1 to 64 letters, digits, dots, dashes or underscores")
 
 
+# fmt: off
+@documented
 @dataclass(frozen=True, slots=True)
 class Options:
-    """One pool. Durations are in seconds; 0 switches off what can be switched off.
+    """What a pool is asked to be.
 
-    `settings` is the dotted path that `arq` takes. `None` means: decided later, from what the children report
-    (`graceful_timeout_s`: job_completion_wait + 10; `hang_timeout_s`: longest job timeout + 10; `start_method`: what is
-    safe), or derived from other options (`min_ready`: procs; `max_restarts`: 5 x procs). `stop_hint_s` is how long a
-    service manager waits for the end of a stop before it kills everybody. Raises OptionError.
+    Where an option is None, what applies is decided later, from what the workers report or from other options.
     """
 
-    settings: str
-    procs: int = 1
-    name: str = ""
-    burst: bool = False
-    boot_timeout_s: float = 60.0
-    boot_retries: int = 1
-    min_ready: int | None = None
-    graceful_timeout_s: float | None = None
-    kill_timeout_s: float = 5.0
-    heartbeat_s: float = 1.0
-    hang_timeout_s: float | None = None
-    max_restarts: int | None = None
-    restart_window_s: float = 60.0
-    backoff_base_s: float = 0.5
-    backoff_max_s: float = 30.0
-    stable_after_s: float = 30.0
-    exit_on_tempfail_s: float = 0.0
-    max_jobs_per_child: int = 0
-    max_rss_mb: float = 0.0
-    max_lifetime_s: float = 0.0
-    recycle_jitter: float = 0.1
-    reload_surge: int = 1
-    watch: tuple[str, ...] = ()
-    watch_grace_s: float = 5.0
-    watch_debounce_s: float = 0.3
-    watch_poll: bool = False
-    watch_ignore: tuple[str, ...] = ()
-    start_method: str | None = None
-    cpu_affinity: bool = False
-    child_oom_score_adj: int | None = None
-    release_lost_jobs: bool = True
-    kill_group_on_exit: bool = True
-    cron_leader: bool = True
-    health_interval_s: float = 5.0
-    control: str = ""
-    pidfile: str = ""
-    log_format: str = "text"
-    log_level: str = "info"
-    custom_log_dict: str = ""
-    uvloop: bool = True
-    embedded_redis: bool = False
-    embedded_redis_dir: str = ""
-    metrics: str = ""
-    stop_hint_s: float | None = None
+    settings: str = field(metadata=required(
+        "--settings", Subject.RUNNING, "Dotted path of a worker settings class, as for `arq`.",
+        unit="SETTINGS", is_carried=False,
+    ))
+    procs: int = count(
+        1, "-p --procs", Subject.RUNNING, "Worker processes.", 1, most=MOST_PROCS,
+        cli_default="auto", usual="auto",
+    )
+    name: str = word(
+        "", "--name", Subject.RUNNING, "Name of the pool.", "NAME", applies="from SETTINGS", is_carried=False,
+    )
+    burst: bool = flag(False, "--burst", Subject.RUNNING, "End when the queue is empty.")
+    boot_timeout_s: float = seconds(
+        60.0, "--boot-timeout", Subject.STARTING, "Seconds from the fork to READY.", 0.1, sets="TimeoutStartSec",
+    )
+    boot_retries: int = count(
+        1, "--boot-retries", Subject.STARTING,
+        "Failing start hooks that are tolerated before the pool was ever ready.",
+        0, most=1000, sets="TimeoutStartSec",
+    )
+    min_ready: int | None = count(
+        None, "--min-ready", Subject.STARTING, "Workers that must be READY before the pool is.", -math.inf,
+        applies="procs", allowed="between 1 and procs",
+    )
+    graceful_timeout_s: float | None = seconds(
+        None, "--graceful-timeout", Subject.STOPPING, "Seconds from TERM to QUIT.",
+        applies="job_completion_wait + 10",
+        sets="TimeoutStopSec",
+    )
+    kill_timeout_s: float = seconds(
+        5.0, "--kill-timeout", Subject.STOPPING, "Seconds from QUIT to ABRT, and from ABRT to KILL.", 0.1,
+        sets="TimeoutStopSec",
+    )
+    heartbeat_s: float = seconds(1.0, "--heartbeat", Subject.RESTARTING, "Seconds between two beats of a worker.",
+        0.05)
+    hang_timeout_s: float | None = seconds(
+        None, "--hang-timeout", Subject.RESTARTING, "Seconds of silence that end a worker; 0: never.",
+        applies="job timeout + 10",
+        allowed="0, or at least two heartbeats",
+    )
+    max_restarts: int | None = count(
+        None, "--max-restarts", Subject.RESTARTING, "Failures tolerated within the window.", 0, most=1_000_000,
+        applies="5 x procs",
+    )
+    restart_window_s: float = seconds(60.0, "--restart-window", Subject.RESTARTING, "Seconds of that window.", 1.0)
+    backoff_base_s: float = seconds(
+        0.5, "--backoff-base", Subject.RESTARTING, "Pause before the first restart; doubled each time.", 0.01,
+    )
+    backoff_max_s: float = seconds(
+        30.0, "--backoff-max", Subject.RESTARTING, "Longest pause before a restart.", 0.01,
+        allowed="at least 0.01 and backoff_base_s",
+    )
+    stable_after_s: float = seconds(
+        30.0, "--stable-after", Subject.RESTARTING, "Seconds of work after which earlier failures are forgiven.",
+    )
+    exit_on_tempfail_s: float = seconds(
+        0.0, "--exit-on-tempfail", Subject.REDIS, "Give up after so many seconds without Redis; 0: never.",
+    )
+    max_jobs_per_child: int = count(
+        0, "--max-jobs-per-child", Subject.RESTARTING, "Replace a worker after so many jobs; 0: never.", 0,
+    )
+    max_rss_mb: float = number(
+        0.0, "--max-rss", Subject.RESTARTING, "Replace a worker that uses more MB; 0: never.", "MB",
+    )
+    max_lifetime_s: float = seconds(
+        0.0, "--max-lifetime", Subject.RESTARTING, "Replace a worker after so many seconds; 0: never.",
+    )
+    recycle_jitter: float = number(
+        0.1, "--recycle-jitter", Subject.RESTARTING, "Spread of the limits of jobs and seconds, as a fraction.",
+        "FRACTION", most=1.0,
+    )
+    reload_surge: int = count(
+        1, "--reload-surge", Subject.RELOADING, "Additional processes while workers are replaced.", 1,
+        most=MOST_PROCS,
+    )
+    watch: tuple[str, ...] = word(
+        (), "--watch", Subject.DEVELOPMENT, "Development: restart when Python files change.", "PATH",
+    )
+    watch_grace_s: float = seconds(
+        5.0, "--watch-grace", Subject.DEVELOPMENT, "Seconds that running jobs get when a watched file changes.",
+    )
+    watch_debounce_s: float = seconds(
+        0.3, "--watch-debounce", Subject.DEVELOPMENT, "Seconds without a further change before the restart.",
+    )
+    watch_poll: bool = flag(
+        False, "--watch-poll", Subject.DEVELOPMENT, "Look at the files instead of waiting for the kernel's word.",
+    )
+    watch_ignore: tuple[str, ...] = word(
+        (), "--watch-ignore", Subject.DEVELOPMENT, "Files whose changes do not matter.", "GLOB",
+    )
+    start_method: str | None = word(
+        None, "--start-method", Subject.STARTING, "How children start.", choices=START_METHODS,
+        applies="fork; exec on macOS, or if the parent has threads",
+    )
+    cpu_affinity: bool = flag(
+        False, "--cpu-affinity", Subject.RUNNING, "Give each worker a CPU of its own.", choices=("off", "spread"),
+        sets="SystemCallFilter",
+    )
+    child_oom_score_adj: int | None = count(
+        None, "--child-oom-score-adj", Subject.RUNNING,
+        "Make workers likelier victims of the kernel than the parent (0-1000).", 0, most=1000,
+        applies="as the parent",
+        usual="200",
+    )
+    release_lost_jobs: bool = flag(
+        True, "--release-lost-jobs/--no-release-lost-jobs", Subject.RESTARTING, "Give a dead worker's jobs back.",
+    )
+    kill_group_on_exit: bool = flag(
+        True, "--kill-group-on-exit/--no-kill-group-on-exit", Subject.RESTARTING,
+        "Kill what a crashed worker left.",
+    )
+    cron_leader: bool = flag(
+        True, "--cron-leader/--no-cron-leader", Subject.RUNNING, "Only slot 0 runs what would run N times.",
+    )
+    health_interval_s: float = seconds(
+        5.0, "--health-interval", Subject.PROBES, "Seconds between two writes of the health keys.", 0.2,
+    )
+    control: str = word(
+        "", "--control", Subject.CONTROL, "Control socket.", "PATH|off",
+        applies="NAME.sock in the runtime directory",
+        sets="ExecReload",
+    )
+    pidfile: str = word(
+        "", "--pidfile", Subject.CONTROL, "Locked file with the supervisor's pid.", "PATH", applies="none",
+    )
+    log_format: str = word(
+        "text", "--log-format", Subject.LOGS, "One line a record, or one JSON object.", choices=("text", "json"),
+        usual="json",
+    )
+    log_level: str = word(
+        "info", "--log-level", Subject.LOGS, "What is logged, at least.", choices=("debug", "info", "warning",
+        "error"),
+    )
+    custom_log_dict: str = word(
+        "", "--custom-log-dict", Subject.LOGS, "Dotted path of the workers' logging config.", "PATH",
+        applies="the pool's log",
+    )
+    uvloop: bool = flag(True, "--uvloop/--no-uvloop", Subject.RUNNING, "Run workers on uvloop.")
+    embedded_redis: bool = flag(
+        False, "--embedded-redis", Subject.REDIS, "Start a private Valkey; its address is REDIS_DSN.",
+    )
+    embedded_redis_dir: str = word(
+        "", "--embedded-redis-dir", Subject.REDIS, "Keep its data here.", "DIR", applies="a temporary directory",
+    )
+    metrics: str = word(
+        "", "--metrics", Subject.PROBES, "Serve Prometheus metrics, /livez and /readyz here.", "HOST:PORT",
+        applies="off",
+    )
+    stop_hint_s: float | None = seconds(
+        None, "", Subject.STOPPING, "Seconds that a service manager waits at a stop before it kills everybody;"
+        " a warning tells when that is less than the stop may take.", -math.inf, named_env="TIMEOUT_STOP_HINT",
+        is_carried=False,
+    )
+    # fmt: on
 
     def __post_init__(self) -> None:
+        for row in POOL:
+            row.check(getattr(self, row.name))
         if not self.name:
             object.__setattr__(self, "name", pool_name(self.settings))
         require_pool_name(self.name)
-        if self.start_method not in (None, *START_METHODS):
-            raise OptionError("--start-method", repr(self.start_method), "'fork' or 'exec'")
-        self._check_counts()
-        self._check_durations()
-        self._check_metrics()
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """What depends on another option, or is more than a range."""
         if self.min_ready is not None and not 1 <= self.min_ready <= self.procs:
             raise OptionError("--min-ready", self.min_ready, f"between 1 and --procs ({self.procs})")
+        if self.hang_timeout_s and self.hang_timeout_s < 2 * self.heartbeat_s:
+            raise OptionError("--hang-timeout", self.hang_timeout_s, "0 or at least two --heartbeat periods")
         if self.backoff_max_s < self.backoff_base_s:
             raise OptionError("--backoff-max", self.backoff_max_s, "at least --backoff-base")
         if self.embedded_redis_dir and not self.embedded_redis:
             raise OptionError(
                 "--embedded-redis-dir", self.embedded_redis_dir, "given together with --embedded-redis"
             )
-
-    def _check_counts(self) -> None:
-        _within("--procs", self.procs, 1, MOST_PROCS)
-        _within("--boot-retries", self.boot_retries, 0, 1000)
-        _within("--max-restarts", self.max_restarts, 0, 1_000_000)
-        _within("--max-jobs-per-child", self.max_jobs_per_child, 0, math.inf)
-        _within("--reload-surge", self.reload_surge, 1, MOST_PROCS)
-        _within("--child-oom-score-adj", self.child_oom_score_adj, 0, 1000)
-        _within("--recycle-jitter", self.recycle_jitter, 0, 1)
-
-    def _check_durations(self) -> None:
-        for option, value, least in (
-            ("--boot-timeout", self.boot_timeout_s, 0.1),
-            ("--graceful-timeout", self.graceful_timeout_s, 0.0),
-            ("--kill-timeout", self.kill_timeout_s, 0.1),
-            ("--heartbeat", self.heartbeat_s, 0.05),
-            ("--hang-timeout", self.hang_timeout_s, 0.0),
-            ("--restart-window", self.restart_window_s, 1.0),
-            ("--backoff-base", self.backoff_base_s, 0.01),
-            ("--backoff-max", self.backoff_max_s, 0.01),
-            ("--stable-after", self.stable_after_s, 0.0),
-            ("--exit-on-tempfail", self.exit_on_tempfail_s, 0.0),
-            ("--max-rss", self.max_rss_mb, 0.0),
-            ("--max-lifetime", self.max_lifetime_s, 0.0),
-            ("--watch-grace", self.watch_grace_s, 0.0),
-            ("--watch-debounce", self.watch_debounce_s, 0.0),
-            ("--health-interval", self.health_interval_s, 0.2),
-        ):
-            _within(option, value, least, 1e9)
-        if self.hang_timeout_s and self.hang_timeout_s < 2 * self.heartbeat_s:
-            raise OptionError("--hang-timeout", self.hang_timeout_s, "0 or at least two --heartbeat periods")
-
-    def _check_metrics(self) -> None:
         try:
             split_address(self.metrics or "localhost:0")
         except ValueError as error:
@@ -156,6 +254,73 @@ class Options:
         return self.max_restarts if self.max_restarts is not None else 5 * self.procs
 
 
+# fmt: off
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the command is asked for instead of running a pool, and how the answer is wanted."""
+
+    check: bool = flag(
+        False, "--check", Subject.PROBES, "Report the health of the pool and leave: 0 healthy, 1 not, 3 unknown.",
+        is_question=True,
+    )
+    local: bool = flag(
+        False, "--local", Subject.PROBES, "With --check: ask the supervisor only, not Redis.",
+        goes_with=("--check",),
+    )
+    strict: bool = flag(
+        False, "--strict", Subject.PROBES, "With --check: every worker must be healthy.", goes_with=("--check",),
+    )
+    min_healthy: int = count(1, "--min-healthy", Subject.PROBES, "With --check: workers that must be.", 1)
+    redis_url: str = word(
+        "", "--redis-url", Subject.PROBES, "With --check: Redis, instead of importing SETTINGS.", "DSN",
+        applies="from SETTINGS", goes_with=("--check",),
+    )
+    fleet: bool = flag(
+        False, "--fleet", Subject.PROBES, "With --check: all pools of the queue on all hosts, from Redis.",
+        goes_with=("--check",),
+    )
+    ctl: str | None = word(
+        None, "--ctl", Subject.CONTROL, "Tell a running pool what to do; `scale` and `dump` take a number.",
+        choices=CTL,
+        is_question=True,
+    )
+    wait: bool = flag(
+        False, "--wait", Subject.CONTROL, "With --ctl reload and stop: wait for the result.", goes_with=("--ctl",),
+    )
+    as_json: bool = flag(
+        False, "--json", Subject.CONTROL, "With --check and --ctl: as JSON.", goes_with=("--check", "--ctl"),
+    )
+    check_settings: bool = flag(
+        False, "--check-settings", Subject.HELP, "Import SETTINGS, say what is in them, and leave.",
+        is_question=True,
+    )
+    print_unit: bool = flag(
+        False, "--print-unit", Subject.HELP, "Print a systemd unit for this pool and leave.",
+        is_question=True,
+    )
+    template: bool = flag(
+        False, "--template", Subject.HELP, "With --print-unit: the unit for several pools.",
+    )
+    # fmt: on
+
+    def __post_init__(self) -> None:
+        for row in QUESTION:
+            row.check(getattr(self, row.name))
+
+
+POOL: tuple[Row, ...] = tuple(rows_of(Options))
+QUESTION: tuple[Row, ...] = tuple(rows_of(Question))
+ROWS = {row.name: row for row in (*POOL, *QUESTION)}
+
+
+def values_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the command line says, as `Options` takes it: of two words, which stand for off and on, True or False."""
+    return {
+        name: value == row.choices[True] if (row := ROWS[name]).kind is Kind.FLAG and row.choices else value
+        for name, value in given.items()
+    }
+
+
 def split_address(address: str) -> tuple[str, int]:
     """Host and port of `HOST:PORT` or `[IPV6]:PORT`.
 
@@ -166,11 +331,3 @@ def split_address(address: str) -> tuple[str, int]:
     if not colon or not host or not port.isdigit() or int(port) > 65535:
         raise ValueError(address)
     return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def _within(option: str, value: float | None, least: float, most: float) -> None:
-    if value is None:
-        return
-    if math.isnan(value) or not least <= value <= most:
-        allowed = f"between {least:g} and {most:g}" if most < 1e9 else f"at least {least:g}"
-        raise OptionError(option, f"{value:g}", allowed)

@@ -13,14 +13,13 @@ from typing import Any, TypeVar
 from ..console import complain, tell
 from ..control.client import UnreachableError, ask, find_socket
 from ..control.paths import host_name
-from ..exit_codes import ExitCode
+from ..exit_codes import ExitCode, ProbeCode
 from ..printable_text import all_printable
 from .check_fleet import fleet_text
 from .check_report import Facts, judge_check
 
 LIMIT_S = 5.0
 ASK_S = 2.0
-UNKNOWN = 3
 
 T = TypeVar("T")
 
@@ -58,7 +57,7 @@ def run_fleet_check(wanted: Wanted) -> int:
         return _no_address(wanted, error)
     except Exception as error:  # noqa: BLE001  # whatever hinders, the state of the fleet is unknown
         complain(f"--check --fleet: {short(error)}")
-        return UNKNOWN
+        return ProbeCode.UNKNOWN
     tell(json.dumps(report) + "\n" if wanted.as_json else fleet_text(report))
     return int(report["exit_code"])
 
@@ -110,7 +109,7 @@ def _within_limit(question: Coroutine[Any, Any, T]) -> T:
 
 def _no_settings(wanted: Wanted, error: Exception) -> int:
     complain(f"cannot import {wanted.settings!r} ({error})")
-    return ExitCode.SETTINGS
+    return ProbeCode.SETTINGS
 
 
 def _no_address(wanted: Wanted, error: Exception) -> int:

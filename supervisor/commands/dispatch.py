@@ -11,19 +11,8 @@ from importlib.util import find_spec
 from typing import Any, NoReturn
 
 from ..console import complain, tell
-from ..exit_codes import ExitCode
-from ..options import OptionError, pool_name, require_pool_name
-
-UNREACHABLE = 3
-# options that mean something with one of these questions only
-BELONGS_TO = {
-    "as_json": ("--json", ("--check", "--ctl")),
-    "wait": ("--wait", ("--ctl",)),
-    "local": ("--local", ("--check",)),
-    "strict": ("--strict", ("--check",)),
-    "fleet": ("--fleet", ("--check",)),
-    "redis_url": ("--redis-url", ("--check",)),
-}
+from ..exit_codes import ExitCode, ProbeCode
+from ..options import QUESTION, OptionError, Question, pool_name, require_pool_name
 
 # what other programs call it
 ALSO_CALLED = dict.fromkeys(
@@ -31,31 +20,28 @@ ALSO_CALLED = dict.fromkeys(
 )
 
 
-def refuse_misplaced(asked: dict[str, Any], question: str, is_by_hand: Callable[[str], bool]) -> None:
+def refuse_misplaced(question: Question, is_by_hand: Callable[[str], bool]) -> None:
     """Leave when an option would be ignored: who gave it expects an answer, not a running pool."""
-    for name, (option, questions) in BELONGS_TO.items():
-        if asked[name] and question not in questions and is_by_hand(name):
-            leave(ExitCode.USAGE, f"{option} goes with {' or '.join(questions)}")
-    if asked["min_healthy"] < 1:
-        leave(ExitCode.USAGE, f"--min-healthy {asked['min_healthy']}: must be at least 1")
+    asked = "--ctl" if question.ctl is not None else "--check" if question.check else ""
+    for row in QUESTION:
+        is_misplaced = getattr(question, row.name) and row.goes_with and asked not in row.goes_with
+        if is_misplaced and is_by_hand(row.name):
+            leave(ExitCode.USAGE, f"{row.option} goes with {' or '.join(row.goes_with)}")
 
 
-def leave_after_looking(settings: str, given: dict[str, Any]) -> None:
+def leave_after_looking(question: Question, settings: str, name: str) -> None:
     """`--print-unit` and `--check-settings`."""
-    wants_unit, is_template, wants_check = (
-        given.pop(name) for name in ("print_unit", "template", "check_settings")
-    )
-    if not wants_unit and not wants_check:
+    if not question.print_unit and not question.check_settings:
         return
-    if not settings and not is_template:
+    if not settings and not question.template:
         leave(ExitCode.USAGE, "SETTINGS is missing: give the dotted path of a worker settings class")
-    if wants_check:
+    if question.check_settings:
         from .check_settings import check_settings
 
         sys.exit(check_settings(settings))
     from .print_unit import print_unit
 
-    text = print_unit(settings, _pool_meant(settings, given["name"]) or pool_name(settings), is_template)
+    text = print_unit(settings, _pool_meant(settings, name) or pool_name(settings), question.template)
     sys.exit(ExitCode.OK if tell(text) else ExitCode.INTERNAL)
 
 
@@ -70,22 +56,22 @@ def split_words(words: tuple[str, ...], ctl: str | None) -> tuple[str, str]:
     return (numbers or [""])[0], (others or [""])[0]
 
 
-def control(command: str, operand: str, settings: str, given: dict[str, Any], asked: dict[str, Any]) -> int:
-    """Talk to a running pool."""
+def control(question: Question, operand: str, settings: str, name: str, path: str) -> int:
+    """Talk to a running pool; `path` is what `--control` says."""
     from ..control.client import UnreachableError, find_socket, run_ctl
 
-    pool = _pool_meant(settings, given["name"])
+    assert question.ctl is not None
     try:
-        path = find_socket(given["control"], pool, os.environ)
+        found = find_socket(path, _pool_meant(settings, name), os.environ)
     except UnreachableError as error:
-        leave(UNREACHABLE, str(error))
-    if command == "top":
+        leave(ProbeCode.UNKNOWN, str(error))
+    if question.ctl == "top":
         if find_spec("rich") is None:
             leave(ExitCode.USAGE, '--ctl top needs the package rich: pip install "arq[top]"')
         from .top import run_top
 
-        return run_top(path)
-    return run_ctl(path, command, operand, wait=asked["wait"], as_json=asked["as_json"])
+        return run_top(found)
+    return run_ctl(found, question.ctl, operand, wait=question.wait, as_json=question.as_json)
 
 
 def _pool_meant(settings: str, name: str) -> str:
@@ -99,30 +85,37 @@ def _pool_meant(settings: str, name: str) -> str:
     return name
 
 
-def check_health(settings: str, given: dict[str, Any], asked: dict[str, Any]) -> int:
-    """Report on a pool."""
+def check_health(question: Question, settings: str, name: str, path: str, procs: int | None) -> int:
+    """Report on a pool; `path` is what `--control` says."""
     from .check import Wanted, run_check, run_fleet_check
 
-    fleet = asked.pop("fleet")
-    if fleet and not settings and not asked["redis_url"]:
-        leave(ExitCode.USAGE, "--check --fleet: say which queue, with SETTINGS or with --redis-url")
-    if not fleet and not settings and not given["name"]:
-        leave(ExitCode.USAGE, "--check: say which pool, with SETTINGS or with --name")
-    if not fleet and not settings and not asked["redis_url"] and not asked["local"]:
-        leave(ExitCode.USAGE, "--check --name: add --redis-url to ask Redis, or --local to leave it out")
-    asked.pop("wait")
-    if asked["redis_url"]:
+    _refuse_incomplete(question, settings, name)
+    if question.redis_url:
         from ..host.process_title import set_title
 
         set_title("arq-supervise: check")  # the address may have a password, and `ps` shows it to everybody
     wanted = Wanted(
-        pool=_pool_meant(settings, given["name"]),
-        control=given["control"],
+        pool=_pool_meant(settings, name),
+        control=path,
         settings=settings,
-        procs=given["procs"],
-        **asked,
+        redis_url=question.redis_url,
+        procs=procs,
+        local=question.local,
+        strict=question.strict,
+        min_healthy=question.min_healthy,
+        as_json=question.as_json,
     )
-    return run_fleet_check(wanted) if fleet else run_check(wanted)
+    return run_fleet_check(wanted) if question.fleet else run_check(wanted)
+
+
+def _refuse_incomplete(question: Question, settings: str, name: str) -> None:
+    """Leave when it is not said who is to be asked."""
+    if question.fleet and not settings and not question.redis_url:
+        leave(ExitCode.USAGE, "--check --fleet: say which queue, with SETTINGS or with --redis-url")
+    if not question.fleet and not settings and not name:
+        leave(ExitCode.USAGE, "--check: say which pool, with SETTINGS or with --name")
+    if not question.fleet and not settings and not question.redis_url and not question.local:
+        leave(ExitCode.USAGE, "--check --name: add --redis-url to ask Redis, or --local to leave it out")
 
 
 def about_option(error: Any, known: list[str]) -> str:

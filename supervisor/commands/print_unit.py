@@ -10,7 +10,7 @@ import sys
 import sysconfig
 from collections.abc import Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +23,7 @@ from ..exit_codes import ExitCode
 from ..host.cpus import usable_cpus
 from ..host.interpreter import is_frozen
 from ..host.working_directory import named_folder
-from ..options import OptionError, Options
+from ..options import POOL, OptionError, Options, values_of
 from ..pool.state import MARGIN_S
 
 # a unit for several pools is printed without their settings: enough for jobs that may finish for a minute
@@ -32,9 +32,6 @@ MANAGER_MARGIN_S = 10.0
 HOMES = ("/home", "/root", "/run/user")
 TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108  # nothing is put there: it is what a unit hides
 PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:@=,+%$-]+")
-# the unit says these itself, or they belong to the question and not to the pool
-NOT_CARRIED = frozenset({"words", "settings", "name", "print_unit", "template", "check", "ctl", "check_settings",
-                         "as_json", "wait", "local", "strict", "min_healthy", "redis_url", "fleet"})  # fmt: skip
 HOME_NEEDED = "# the application or its Python is in somebody's home\nProtectHome=read-only"
 TMP_NEEDED = "# the application or its Python is there\nPrivateTmp=no\nReadWritePaths=/tmp /var/tmp"
 CALLS = (
@@ -42,7 +39,11 @@ CALLS = (
     "SystemCallFilter=~@privileged @resources"
 )
 CALLS_NEEDED = "SystemCallFilter=~@privileged"
-USUAL = ("--procs", "auto", "--log-format", "json", "--child-oom-score-adj", "200")
+CARRIED = frozenset(row.name for row in POOL if row.is_carried and row.flags)
+# what decides nothing by itself comes last
+USUAL = tuple(
+    (row.option, row.usual) for row in sorted(POOL, key=lambda row: row.default is None) if row.usual
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Unit:
     command: tuple[str, ...]
     settings: str = ""
     name: str = ""
-    words: tuple[str, ...] = USUAL
+    words: tuple[str, ...] = tuple(word for pair in USUAL for word in pair)
     wait_s: float = UNKNOWN_WAIT_S
     graceful_timeout_s: float | None = None
     kill_timeout_s: float = 5.0
@@ -291,7 +292,7 @@ def carried_words(context: click.Context) -> tuple[str, ...]:
         name = parameter.name or ""
         source = context.get_parameter_source(name)
         is_given = source is click.core.ParameterSource.COMMANDLINE
-        if is_given and isinstance(parameter, click.Option) and name not in NOT_CARRIED:
+        if is_given and isinstance(parameter, click.Option) and name in CARRIED:
             words += _option_words(parameter, context.params[name])
     return tuple(words)
 
@@ -313,17 +314,13 @@ def _with_usual(words: tuple[str, ...], is_template: bool) -> tuple[str, ...]:
     """What a service should have, where the command line says nothing. A template's options are in its files."""
     if is_template:
         return words
-    pairs = zip(USUAL[::2], USUAL[1::2], strict=True)
-    return tuple(word for pair in pairs if pair[0] not in words for word in pair) + words
+    return tuple(word for pair in USUAL if pair[0] not in words for word in pair) + words
 
 
 def _checked_options(settings: str, name: str, given: Mapping[str, Any]) -> Options:
     """What the command line says about the pool, within its ranges; leaves with exit code 2 when it is not."""
-    from ..cli import RENAMED
-
-    known = {one.name for one in fields(Options)} - {"settings", "name", "cpu_affinity"}
-    renamed = {RENAMED.get(key, key): value for key, value in given.items()}
-    wanted = {key: value for key, value in renamed.items() if key in known and value is not None}
+    known = {row.name for row in POOL} - {"settings", "name"}
+    wanted = values_of({key: value for key, value in given.items() if key in known and value is not None})
     try:
         return Options(settings or "pool", name=name, **wanted)
     except OptionError as error:

@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..console import complain
-from ..control.client import UNREACHABLE, UnreachableError, ask
+from ..control.client import UnreachableError, ask
+from ..exit_codes import ProbeCode
 from ..printable_text import all_printable
 from .status_table import span
 from .terminal_keys import Keyboard
@@ -210,7 +211,7 @@ def run_top(path: Path, period_s: float = PERIOD_S) -> int:
                 live.update(render(_ask(path, history), history, _width()), refresh=True)
     except UnreachableError as error:
         complain(str(error))
-        return UNREACHABLE
+        return ProbeCode.UNKNOWN
     except OSError:  # the terminal is gone, and with it whatever waits to be written there
         os._exit(HUNG_UP)
     return keyboard.code or 0

@@ -11,13 +11,13 @@ from typing import Any
 
 from ..commands.status_table import status_table
 from ..console import complain, tell
+from ..exit_codes import ProbeCode
 from .paths import SERVICES, SUFFIX, directories, places, places_in_use, pools_here
 from .trusted_paths import UnsafeDirectoryError, answerers, answers, is_own, is_trusted, require_peer
 
 ASK_S = 5.0
 CROWDED_S = 0.02
 STEP_S = 0.25
-UNREACHABLE = 3
 MOST_NAMED = 20
 
 
@@ -156,7 +156,7 @@ def run_ctl(path: Path, command: str, operand: str, wait: bool, as_json: bool) -
         answer = ask(path, command, wait=wait, **body)
     except UnreachableError as error:
         complain(str(error))
-        return UNREACHABLE
+        return ProbeCode.UNKNOWN
     if command == "status" and answer.get("ok"):
         status = answer["status"]
         return 0 if tell((json.dumps(status) if as_json else status_table(status)) + "\n") else 1

@@ -4,14 +4,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..options import MOST_PROCS
+from ..options import COMMANDS, MOST_PROCS
 from ..pool.events import Dump, Event, Quiet, Reload, ReloadDone, Resume, Scale, Stop
 from ..pool.shutdown import budget_s
 from ..pool.state import Pool
 from .server import Client, ControlServer, Request
 
 Feed = Callable[[Event], None]
-COMMANDS = ("status", "reload", "stop", "quiet", "resume", "scale", "dump")
 
 
 class Desk:

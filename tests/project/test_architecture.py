@@ -47,6 +47,7 @@ PURE = (
     "supervisor.pool.machine",
     "supervisor.ipc.messages",
     "supervisor.pool.state",
+    "supervisor.option_rows",
     "supervisor.options",
     "supervisor.pool.recent_maximum",
     "supervisor.pool.rollout",

@@ -1,0 +1,93 @@
+"""The table of options as click has them: parameters, their values, and `--help` in groups."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from .host.cpus import usable_cpus
+from .option_rows import Kind, Row, Subject
+from .options import ROWS
+
+LONGEST_OPTION = 27
+
+
+class Procs(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on only
+    """A number of processes, or `auto`."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """`auto` is the number of CPUs that this process may use."""
+        if value == "auto":
+            return usable_cpus()
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor 'auto'", param, ctx)
+
+
+TYPES: dict[Kind, Any] = {
+    Kind.NUMBER: float,
+    Kind.COUNT: int,
+    Kind.TEXT: str,
+    Kind.TEXTS: str,
+    Kind.FLAG: bool,
+}
+
+
+def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of the table. SETTINGS is an argument as well, and has a place of its own."""
+    for row in reversed(ROWS.values()):
+        if row.flags and row.name != "settings":
+            command = _option(row)(command)
+    return command
+
+
+def _option(row: Row) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    about: dict[str, Any] = {"default": row.default, "envvar": row.env, "help": help_text(row)}
+    if row.kind is Kind.FLAG and not row.choices:
+        about["is_flag"] = True
+    elif row.choices:
+        about["type"] = click.Choice(row.choices)
+        if row.kind is Kind.FLAG:
+            about["default"] = row.choices[row.default]
+    else:
+        about |= {"type": TYPES[row.kind], "metavar": row.unit, "multiple": row.kind is Kind.TEXTS}
+    if row.name == "procs":
+        about |= {"type": Procs(), "default": None, "metavar": Procs.name}
+    return click.option(*row.flags.split(" "), row.name, allow_from_autoenv=False, **about)
+
+
+def help_text(row: Row) -> str:
+    """The help of an option, with what holds when it is not given."""
+    return row.help + (f"  [default: {row.shown_default}]" if row.shown_default else "")
+
+
+# --- --help ---------------------------------------------------------------------------------------------------
+
+
+def shown_options(command: click.Command) -> list[str]:
+    """The long names of the options that `--help` shows."""
+    return [
+        name
+        for one in command.params
+        if isinstance(one, click.Option) and not one.hidden
+        for name in one.opts
+    ]
+
+
+def write_groups(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    """The options by subject, all with their texts in one column."""
+    found: dict[str, list[tuple[str, str]]] = {subject: [] for subject in Subject}
+    for parameter in command.get_params(ctx):
+        row = ROWS.get(parameter.name or "")
+        record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
+        if record:
+            found[row.subject if row else Subject.HELP].append(record)
+    for subject, records in found.items():
+        if records:
+            with formatter.section(subject):
+                formatter.write_dl(
+                    [(option.ljust(LONGEST_OPTION), text) for option, text in records], LONGEST_OPTION
+                )
