@@ -295,6 +295,19 @@ def test_tests_are_short_and_do_not_sleep(module: Module) -> None:
     assert not [f"line {line}" for line in sleeps(module.tree)]
 
 
+def test_no_test_imports_from_a_test() -> None:
+    """What several tests need has a home without tests: a harness, `tests/support`, or a module beside them."""
+    borrowing = {
+        f"{module.name} from {one.module}"
+        for module in modules("tests")
+        for one in module.imports()
+        if one.module.startswith("tests.")
+        and one.module.rpartition(".")[2].startswith("test_")
+        and one.module != module.name
+    }
+    assert not borrowing
+
+
 def is_user_code(module: Module) -> bool:
     """A program or settings module that tests start in a process of its own: slow code is what it plays."""
     name = module.name.rpartition(".")[2]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import redis
 
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.jobs import Job
@@ -325,3 +326,18 @@ class Queue:
             return info.job_try or 0
 
         return int(asyncio.run(self._with(use)))
+
+
+def change_code(pool: Pool, old: str, new: str) -> None:
+    """Edit the application as a deployment does."""
+    path = pool.directory / "app.py"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def owner_of(redis_client: redis.Redis, job_id: str) -> str:
+    """Wait until the job is running; the id of its worker."""
+    value = wait_until(lambda: redis_client.get(f"arq:in-progress:{job_id}"), what="the job is running")
+    assert isinstance(value, bytes)
+    return value.decode()

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tests.support.eventually import PATIENCE_S, wait_until
 
@@ -197,3 +198,13 @@ def free_port() -> int:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))
             return port
+
+
+def read_only(client: Any, is_on: bool) -> None:
+    """A failover has made it somebody's replica."""
+    client.execute_command("REPLICAOF", *(("127.0.0.1", 1) if is_on else ("NO", "ONE")))
+
+
+def without_replicas(client: Any, is_on: bool) -> None:
+    """Every write is refused: NOREPLICAS not enough good replicas to write."""
+    client.config_set("min-replicas-to-write", 1 if is_on else 0)

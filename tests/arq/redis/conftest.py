@@ -12,6 +12,7 @@ from arq import _script_loader
 from arq._link import REPLY_TIMEOUT_S, Link
 from arq._worker import duties, trouble, wake
 from arq.connections import ArqRedis, RedisSettings
+from tests.arq.redis.engines import interpret
 from tests.arq.redis.harness import CONNECT_S
 from tests.arq.redis.programs import SETTINGS
 from tests.support.flaky import FlakyProxy, flaky_proxy
@@ -112,3 +113,10 @@ def write(tmp_path: Path) -> Callable[..., None]:
 @pytest.fixture
 def app(write: Callable[..., None]) -> None:
     write(SETTINGS)
+
+
+@pytest.fixture(params=["scripts", "single_commands"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of scripts: the test runs twice, by the server and by arq's interpreter."""
+    if request.param == "single_commands":
+        interpret(monkeypatch)

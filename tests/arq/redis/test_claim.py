@@ -12,6 +12,8 @@ from arq.connections import ArqRedis, JobCall
 from arq.utils import timestamp_ms
 from tests.arq.redis.harness import QUEUE, claim, hold_as_upstream, ids, job, keys, old_enqueue
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 LOCK_MS = 60_000
 
 

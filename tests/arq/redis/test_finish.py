@@ -13,6 +13,8 @@ from arq.utils import timestamp_ms
 from tests.arq.redis.harness import QUEUE, claim, hold_as_upstream, ids, job, keys, old_enqueue
 from tests.support.eventually import wait_until_async
 
+pytestmark = pytest.mark.usefixtures("engine")
+
 OLD_SCORE = 1000
 
 

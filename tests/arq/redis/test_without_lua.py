@@ -1,42 +1,30 @@
 """A server without scripts. One that only tests have gets arq's scripts command by command, any other a clear line.
 
-What scripts do is tested elsewhere, and again here with the interpreter in their place.
+What scripts do is tested elsewhere, with the interpreter in their place, too: see the fixture `engine`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from redis.exceptions import ResponseError
 
-from arq import Retry, _lane, _link, _plain, _script_runner
-from arq._lua import machine
-from arq._scripts import Call
+from arq import Retry, _plain
 from arq.connections import ArqRedis, JobCall, RedisSettings, create_pool
 from arq.jobs import Job, JobStatus
 from arq.worker import Worker, func
+from tests.arq.redis.engines import interpret
 from tests.arq.redis.harness import QUEUE, Ctx, broken, enqueued, nothing_held, quick, running
-from tests.arq.redis.test_claim import *  # noqa: F403
-from tests.arq.redis.test_finish import *  # noqa: F403
 from tests.support.eventually import PATIENCE_S, wait_until_async
 from tests.support.servers import HOST, RedisServer, running_server
 
 
-async def by_single_commands(send: Any, calls: Sequence[Call]) -> list[Any]:
-    """In the place of `run_all`."""
-    return [await machine.run(send, call.script.text, call.keys, call.args) for call in calls]
-
-
 @pytest.fixture(autouse=True)
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also for the tests that are imported above."""
-    for module in (_script_runner, _lane, _link):
-        monkeypatch.setattr(module, "run_all", by_single_commands)
-    _plain._warn.cache_clear()
+    interpret(monkeypatch)
 
 
 @pytest.fixture(scope="module")

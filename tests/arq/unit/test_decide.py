@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -13,61 +12,11 @@ import pytest
 
 from arq._crashes import Crashes
 from arq._errors import DeserializationError, JobExecutionFailed, Retry, RetryJob
-from arq._function import Function, func
-from arq._scripts import Again, ClaimedJob, Done, Ending
+from arq._scripts import Again, Done, Ending
 from arq._worker import decide
 from arq._worker.attempt import Attempt, Cause, Ended, Outcome, Verdict
-from arq.cron import CronJob, cron
-from arq.jobs import deserialize_result, serialize_job
-
-NOW_MS = 1_800_000_000_000
-
-
-@dataclass
-class Defaults:
-    """What `decide` looks at of a worker."""
-
-    max_tries: int
-    keep_result_s: float
-    keep_result_forever: bool
-
-
-DEFAULTS = Defaults(max_tries=5, keep_result_s=3600, keep_result_forever=False)
-
-
-async def work(ctx: dict[Any, Any], *args: Any) -> None: ...
-
-
-Registry = dict[str, Function | CronJob]
-FUNCTIONS: Registry = {
-    "work": func(work),
-    "stubborn": func(work, name="stubborn", max_tries=1),
-    "no_result": func(work, name="no_result", keep_result=0),
-    "for_ever": func(work, name="for_ever", keep_result_forever=True),
-    "tick": cron(work, name="tick"),
-    "own_id": cron(work, name="own_id", job_id="own"),
-}
-
-
-def payload(function: Any = "work", *, job_try: Any = None) -> bytes:
-    return serialize_job(function, (1, 2), {"k": 3}, job_try, NOW_MS - 500)
-
-
-def claimed(
-    data: bytes | None = None,
-    *,
-    job_id: str = "id",
-    job_try: int = 1,
-    interrupted: int = 0,
-    aborted: bool = False,
-) -> ClaimedJob:
-    return ClaimedJob(job_id, NOW_MS - 100, data, job_try, interrupted, aborted, b"stamp")
-
-
-def attempt(function: str = "work", **kwargs: Any) -> Attempt:
-    asked_try = kwargs.pop("asked_try", None)
-    return decide.read(claimed(payload(function, job_try=asked_try), **kwargs), FUNCTIONS, None)
-
+from arq.jobs import deserialize_result
+from tests.arq.unit.attempts import DEFAULTS, FUNCTIONS, NOW_MS, Defaults, attempt, claimed, payload
 
 # ---------------------------------------------------------------- read
 

@@ -10,7 +10,7 @@ from arq._wire import serialize_job, serialize_result
 from arq._worker import decide
 from arq.connections import ArqRedis
 from arq.jobs import SerializationError
-from tests.arq.unit.test_decide import attempt
+from tests.arq.unit.attempts import attempt
 
 
 @pytest.mark.parametrize("option", ["_job_id", "_queue_name"])

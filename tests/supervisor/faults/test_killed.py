@@ -8,17 +8,10 @@ import pytest
 import redis
 
 from supervisor.children.steward import LEASE_MS
-from tests.supervisor.harness import Pool, Queue
+from tests.supervisor.harness import Pool, Queue, owner_of
 from tests.support.eventually import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.processes
-
-
-def owner_of(redis_client: redis.Redis, job_id: str) -> str:
-    """Wait until the job is running; the id of its worker."""
-    value = wait_until(lambda: redis_client.get(f"arq:in-progress:{job_id}"), what="the job is running")
-    assert isinstance(value, bytes)
-    return value.decode()
 
 
 def test_f01_an_idle_worker(pool: Pool) -> None:

@@ -8,8 +8,7 @@ import pytest
 import redis
 
 from supervisor.host.cgroups import CGROUP
-from tests.supervisor.faults.test_killed import owner_of
-from tests.supervisor.harness import Pool, Queue
+from tests.supervisor.harness import Pool, Queue, owner_of
 from tests.support.eventually import wait_until
 
 pytestmark = pytest.mark.processes

@@ -12,10 +12,9 @@ import psutil
 import pytest
 import redis
 
-from tests.supervisor.faults.test_redis_away import read_only, without_replicas
 from tests.supervisor.harness import Pool, Queue, pool_in
 from tests.support.eventually import PATIENCE_S, wait_until
-from tests.support.servers import running_server
+from tests.support.servers import read_only, running_server, without_replicas
 
 pytestmark = pytest.mark.processes
 

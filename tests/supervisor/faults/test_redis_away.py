@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 import redis
 
-from tests.supervisor.faults.test_killed import owner_of
-from tests.supervisor.harness import Pool, Queue, pool_in
+from tests.supervisor.harness import Pool, Queue, owner_of, pool_in
 from tests.support.eventually import wait_until
-from tests.support.servers import RedisServer, running_server
+from tests.support.servers import RedisServer, read_only, running_server, without_replicas
 
 pytestmark = pytest.mark.processes
 
@@ -78,16 +77,6 @@ def test_f19_redis_answers_nothing_for_a_while(away: Pool, server: RedisServer) 
     assert queue.result(queue.put("echo", 1)) == 1
     assert away.workers() == before
     assert away.stop() == 0
-
-
-def read_only(client: Any, is_on: bool) -> None:
-    """A failover has made it somebody's replica."""
-    client.execute_command("REPLICAOF", *(("127.0.0.1", 1) if is_on else ("NO", "ONE")))
-
-
-def without_replicas(client: Any, is_on: bool) -> None:
-    """Every write is refused: NOREPLICAS not enough good replicas to write."""
-    client.config_set("min-replicas-to-write", 1 if is_on else 0)
 
 
 @pytest.mark.parametrize("refuse", [read_only, without_replicas])

@@ -9,8 +9,7 @@ from contextlib import contextmanager, suppress
 import pytest
 import redis
 
-from tests.supervisor.faults.test_killed import owner_of
-from tests.supervisor.harness import Pool, Queue
+from tests.supervisor.harness import Pool, Queue, owner_of
 from tests.support.eventually import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.processes

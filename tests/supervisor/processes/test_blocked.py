@@ -1,25 +1,16 @@
 """A worker whose event loop does not go on looks like that, wherever somebody looks, for as long as it lasts."""
 
-from typing import Any
-
 import pytest
 
 from supervisor.commands.status_table import status_table
-from supervisor.control.client import ask
+from tests.supervisor.commands import ON, check, run, status
+from tests.supervisor.endpoints import get, scrape, value
 from tests.supervisor.harness import Pool, Queue
-from tests.supervisor.processes.test_check import check, run
-from tests.supervisor.processes.test_metrics import get, scrape, value
 from tests.support.eventually import wait_until
 
 pytestmark = pytest.mark.processes
 
-ON = ("--control", "control/c.sock")
 LAG = "arq_worker_loop_lag_seconds"
-
-
-def status(pool: Pool) -> dict[str, Any]:
-    found: dict[str, Any] = ask(pool.directory / "control" / "c.sock", "status")["status"]
-    return found
 
 
 @pytest.fixture

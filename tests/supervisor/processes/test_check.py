@@ -17,42 +17,15 @@ import pytest
 import redis
 
 from supervisor.control.client import ask
+from tests.supervisor.commands import ON, check, run, workers
 from tests.supervisor.harness import ROOT, Pool, Queue, pool_in
 from tests.support.eventually import PATIENCE_S, wait_until
 from tests.support.servers import running_server
 
 pytestmark = pytest.mark.processes
 
-ON = ("--control", "control/c.sock")
 # keys live for three times as long: until somebody has looked at them
 LASTING = ("--health-interval", "2")
-
-
-def run(pool: Pool, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """`arq-supervise` with these words, in the pool's directory; `environ` is added to the environment."""
-    command = [sys.executable, "-m", "supervisor", *words]
-    return subprocess.run(
-        command,
-        env={**pool.environ, **environ},
-        cwd=pool.directory,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def check(pool: Pool, *words: str) -> tuple[int, dict[str, Any]]:
-    done = run(pool, "app.Settings", *ON, "--check", "--json", *words)
-    assert done.stdout, done.stderr
-    report: dict[str, Any] = json.loads(done.stdout)
-    assert report["exit_code"] == done.returncode
-    return done.returncode, report
-
-
-def workers(pool: Pool) -> list[dict[str, Any]]:
-    """The workers, as the supervisor's own socket tells."""
-    found: list[dict[str, Any]] = ask(pool.directory / "control" / "c.sock", "status")["status"]["workers"]
-    return found
 
 
 def test_a_healthy_pool_and_one_with_a_dead_worker(pool: Pool, queue: Queue) -> None:

@@ -7,8 +7,8 @@ import pytest
 import redis
 
 from arq._health import Tally, format_line
+from tests.supervisor.commands import run
 from tests.supervisor.harness import Pool, Queue
-from tests.supervisor.processes.test_check import run
 from tests.support.eventually import wait_until
 
 HEALTH = "arq:queue:health-check"

@@ -9,9 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from supervisor.cli import cli
+from tests.supervisor.commands import ON, ctl, run
 from tests.supervisor.harness import Pool, Queue
-from tests.supervisor.processes.test_check import run
-from tests.supervisor.processes.test_reload import ON, ctl
 
 SETTINGS = "app.Settings"
 OUT_OF_RANGE = [

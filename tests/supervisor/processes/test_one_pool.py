@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.exit_codes import ExitCode
+from tests.supervisor.commands import run
 from tests.supervisor.harness import Pool, Queue
-from tests.supervisor.processes.test_check import run
 from tests.support.eventually import wait_until
 
 pytestmark = pytest.mark.processes

@@ -2,41 +2,16 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
 
-from supervisor.control.client import ask
-from tests.supervisor.harness import Pool, Queue
+from tests.supervisor.commands import ON, ctl, status
+from tests.supervisor.harness import Pool, Queue, change_code
 from tests.support.eventually import wait_until
 
 pytestmark = pytest.mark.processes
-
-ON = ("--control", "control/c.sock")
-
-
-def ctl(pool: Pool, *words: str) -> subprocess.CompletedProcess[str]:
-    """`arq-supervise --ctl ...` against this pool."""
-    command = [sys.executable, "-m", "supervisor", *ON, "--ctl", *words]
-    return subprocess.run(
-        command, env=pool.environ, cwd=pool.directory, capture_output=True, text=True, check=False
-    )
-
-
-def status(pool: Pool) -> dict[str, Any]:
-    found: dict[str, Any] = ask(pool.directory / "control" / "c.sock", "status")["status"]
-    return found
-
-
-def change_code(pool: Pool, old: str, new: str) -> None:
-    path = pool.directory / "app.py"
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
 
 
 def test_f39_reload_under_load_new_code_and_no_job_lost(

@@ -11,9 +11,7 @@ from supervisor.ipc.brief import make_brief
 from supervisor.options import Options
 from supervisor.pool.events import Fork, Role
 from supervisor.process.exec import read_brief, write_brief
-from tests.supervisor.faults.test_killed import owner_of
-from tests.supervisor.harness import Pool, Queue
-from tests.supervisor.processes.test_reload import change_code
+from tests.supervisor.harness import Pool, Queue, change_code, owner_of
 from tests.support.eventually import wait_until
 
 pytestmark = pytest.mark.processes

@@ -4,10 +4,9 @@ import re
 
 import pytest
 
+from tests.supervisor.commands import ON, check, run, status
+from tests.supervisor.endpoints import get, scrape, value
 from tests.supervisor.harness import Pool, Queue
-from tests.supervisor.processes.test_blocked import ON, status
-from tests.supervisor.processes.test_check import check, run
-from tests.supervisor.processes.test_metrics import get, scrape, value
 from tests.support.eventually import wait_until
 
 pytestmark = pytest.mark.processes

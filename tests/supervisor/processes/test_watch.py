@@ -14,9 +14,7 @@ import pytest
 import redis
 
 from arq.connections import RedisSettings
-from tests.supervisor.faults.test_killed import owner_of
-from tests.supervisor.harness import APP, Pool, Queue
-from tests.supervisor.processes.test_reload import change_code
+from tests.supervisor.harness import APP, Pool, Queue, change_code, owner_of
 from tests.support.eventually import wait_until
 
 pytestmark = pytest.mark.processes

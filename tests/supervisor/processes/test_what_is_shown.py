@@ -8,9 +8,8 @@ import sys
 
 import pytest
 
+from tests.supervisor.commands import ON, ctl, run
 from tests.supervisor.harness import Pool, Queue
-from tests.supervisor.processes.test_check import run
-from tests.supervisor.processes.test_reload import ON, ctl
 from tests.support.eventually import wait_until
 
 pytestmark = pytest.mark.processes
