@@ -19,7 +19,7 @@ from supervisor.commands.options_page import page
 from supervisor.commands.print_unit import carried_words
 from supervisor.early_stop import QUESTIONS
 from supervisor.option_rows import ROW, Kind, Row, Subject, shown
-from supervisor.options import POOL, QUESTION, OptionError, Options, Question
+from supervisor.options import POOL, QUESTION, OptionError, Options, Question, pool_name
 from tests.support.programs import ROOT
 
 ROWS = (*POOL, *QUESTION)
@@ -45,9 +45,6 @@ def allowed_value(row: Row) -> str:
 def make_options(values: dict[str, Any]) -> Options:
     """A pool with these options."""
     return Options(**{"settings": "app.Settings", **values})
-
-
-# --- the table ------------------------------------------------------------------------------------------------
 
 
 def test_every_field_has_its_own_row_and_every_row_its_field() -> None:
@@ -115,9 +112,6 @@ def test_a_value_of_another_kind_is_named(row: Row) -> None:
         make_options({row.name: object()})
 
 
-# --- what people read -----------------------------------------------------------------------------------------
-
-
 def help_text() -> str:
     done = subprocess.run(
         [sys.executable, "-m", "supervisor", "--help"], capture_output=True, text=True, check=True, cwd=ROOT
@@ -158,9 +152,6 @@ def test_the_docstring_has_every_argument() -> None:
     assert "OptionError" in text.partition("Raises:")[2]
 
 
-# --- the unit -------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("row", ON_COMMAND_LINE, ids=ids)
 def test_what_belongs_to_the_pool_is_carried_into_its_unit(row: Row) -> None:
     words = [row.option, *filter(None, [allowed_value(row)])]
@@ -171,15 +162,10 @@ def test_what_belongs_to_the_pool_is_carried_into_its_unit(row: Row) -> None:
     assert carried == (tuple(words) if is_carried else ())
 
 
-# --- questions ------------------------------------------------------------------------------------------------
-
-
 def test_an_interrupted_question_is_known_before_the_table_is() -> None:
     asking = {row.option for row in QUESTION if row.is_question}
     assert {"--help", *asking} == QUESTIONS
 
-
-# --- one file -------------------------------------------------------------------------------------------------
 
 FIELD = (
     '    sparkle: int = count(3, "--sparkle", Subject.REDIS, "Sparks in a second.", 1, most=9, usual="4")\n'
@@ -237,3 +223,32 @@ def test_a_new_option_is_in_the_manual_and_in_the_docstring(grown: Path) -> None
         "| `--sparkle` | Sparks in a second. | number | between 1 and 9 | 3 | `ARQ_SUPERVISE_SPARKLE` |"
         " `4` if not given | `sparkle` |\n" in done.stdout
     )
+
+
+@pytest.mark.parametrize(
+    ("option", "wrong"),
+    [
+        ("--procs", {"procs": 0}),
+        ("--procs", {"procs": 5000}),
+        ("--name", {"name": "a/b"}),
+        ("--min-ready", {"procs": 2, "min_ready": 3}),
+        ("--boot-timeout", {"boot_timeout_s": 0.0}),
+        ("--boot-timeout", {"boot_timeout_s": float("nan")}),
+        ("--kill-timeout", {"kill_timeout_s": -1.0}),
+        ("--hang-timeout", {"hang_timeout_s": 0.5}),
+        ("--backoff-max", {"backoff_base_s": 5.0, "backoff_max_s": 1.0}),
+        ("--max-restarts", {"max_restarts": -1}),
+        ("--reload-surge", {"reload_surge": 0}),
+        ("--embedded-redis-dir", {"embedded_redis_dir": "d"}),
+        ("--child-oom-score-adj", {"child_oom_score_adj": -5}),
+    ],
+)
+def test_an_option_out_of_range_is_named(option: str, wrong: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match=f"^{option} .*: must be "):
+        Options("app.Settings", **wrong)
+
+
+def test_what_follows_from_other_options() -> None:
+    options = Options("shop.jobs:Settings", procs=3)
+    assert (options.name, options.ready_needed, options.restarts_allowed) == ("shop.jobs.Settings", 3, 15)
+    assert pool_name("a" * 100) == "a" * 64
