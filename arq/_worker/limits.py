@@ -9,10 +9,6 @@ from typing import Any, TypeVar
 
 from ..utils import is_no_limit, to_seconds
 
-#: Lock time in s of jobs without a time limit; the worker keeps extending it while they run.
-_LOCK_WITHOUT_LIMIT_S = 300.0
-
-
 _Functions = TypeVar("_Functions", bound=Mapping[str, Any])
 
 #: Why these options can't be without a limit.
@@ -105,8 +101,3 @@ def with_good_ones(functions: _Functions) -> _Functions:
 
 def _number(given: Any) -> float:
     return given if isinstance(given, (int, float)) else math.nan
-
-
-def lock_s(limits_s: list[float | None]) -> float:
-    """How long the lock of a job is taken for at a time: as long as the longest of these limits."""
-    return max(_LOCK_WITHOUT_LIMIT_S if is_no_limit(limit_s) else limit_s or 0.0 for limit_s in limits_s)

@@ -15,6 +15,7 @@ from uuid import uuid4
 from .. import _exits
 from .._function import Function
 from .._keys import check_health_key, check_queue_name, health_key
+from .._lock_time import lock_s, longest_job_s
 from .._pools import pool_of
 from .._redis_settings import settings_or_default
 from .._types import SecondsTimedelta, StartupShutdown, WorkerCoroutine
@@ -159,7 +160,7 @@ class WorkerOptions:
         self.timezone, self._system_zone = timezone, SystemZone()
         self.log_results = log_results
         self.unreadable = one_of("unreadable", unreadable, ("fail", "retry"))
-        self.in_progress_timeout_s = limits.lock_s(self.time_limits_s()) + 10
+        self.in_progress_timeout_s = lock_s(self.longest_job_s)
         self._worker_id, self._named_in_pid, self._forks = "", 0, _exits.forks
         self.jobs_complete = self.jobs_failed = self.jobs_retried = self.queued = 0
         self.tasks: dict[str, asyncio.Task[Any]] = {}
@@ -221,6 +222,11 @@ class WorkerOptions:
     def time_limits_s(self) -> list[float | None]:
         """The time limits of all functions; None for those that have none."""
         return [function.timeout_s or self.job_timeout_s for function in self.functions.values()]
+
+    @property
+    def longest_job_s(self) -> float:
+        """The longest of them, in seconds, as locks are made for it."""
+        return longest_job_s(self.time_limits_s())
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -8,11 +8,12 @@ from time import monotonic
 from typing import Any, cast
 
 from .._link import Link
+from .._lock_time import lease_ms, lock_ms
 from .._pools import forget_dead
 from .._scripts import ClaimedJob, Ending
 from ..connections import ArqRedis
 from ..constants import keep_cronjob_progress
-from ..utils import timestamp_ms, to_ms
+from ..utils import timestamp_ms
 from . import report
 from .options import WorkerOptions
 from .places import Places
@@ -26,10 +27,6 @@ from .wake import Listener
 CANCEL_AGAIN_S = 5.0
 #: A job that holds up the event loop for so many seconds is told of, and its function again after so many more.
 _WORTH_TELLING_S, _TELL_AGAIN_S = 0.5, 60.0
-#: Seconds for which a supervised worker announces itself; its supervisor keeps it alive from then on.
-_SUPERVISED_LEASE_S = 30
-#: A worker's lease ends so many seconds before the locks of its jobs that were extended last.
-_EARLIER_S = 1.0
 #: Seconds between two looks at the queue of a worker that waits for no tokens, because it is about to go.
 _OUTGOING_POLL_S = 0.5
 
@@ -190,7 +187,7 @@ class WorkerState(WorkerOptions):
                 link,
                 self.queue_name,
                 self.worker_id,
-                self._lock_ms(),
+                lock_ms(self.in_progress_timeout_s, self.supervised),
                 self._lease_ms(),
                 self.allow_abort_jobs,
             )
@@ -199,15 +196,8 @@ class WorkerState(WorkerOptions):
             self._pump.caution = self._suspects.settle(self.max_jobs, self._clock())
         return self._pump
 
-    def _lock_ms(self) -> int:
-        least_s = _SUPERVISED_LEASE_S + _EARLIER_S if self.supervised else 0.0
-        return to_ms(max(self.in_progress_timeout_s, least_s))
-
     def _lease_ms(self) -> int:
-        """Whoever takes a job whose lock has lapsed shall see that its worker is overdue."""
-        if self.supervised:
-            return to_ms(_SUPERVISED_LEASE_S)
-        return self._lock_ms() - to_ms(min(_EARLIER_S, self.in_progress_timeout_s / 10))
+        return lease_ms(self.in_progress_timeout_s, self.supervised)
 
     def _forget_dead_loop(self) -> None:
         """Let go of what belongs to an event loop that was closed under the worker: nothing there goes on or ends."""

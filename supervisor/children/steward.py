@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from arq import _leases
 from arq._health import Tally, format_line
 from arq._keys import worker_health_key
+from arq._lock_time import SUPERVISED_LEASE_S
 from arq.connections import ArqRedis, create_pool
 
 from ..host.process_title import present_as
@@ -34,7 +35,6 @@ from ..time_limits import within
 if TYPE_CHECKING:
     from .metrics_server import MetricsServer
 
-LEASE_MS = 30_000
 RENEW_EVERY_S = 5.0
 RETRY_FIRST_S = 0.25
 RETRY_MAX_S = 5.0
@@ -185,7 +185,9 @@ class Steward:
         """Leases of ours, then a look for workers, on any host, that nobody has renewed."""
         for name, entries in self._roster.by_redis().items():
             pool = await self._pool(name)
-            await _leases.renew(pool, [entry.worker_id for entry in entries], LEASE_MS)
+            await _leases.renew(
+                pool, [entry.worker_id for entry in entries], round(SUPERVISED_LEASE_S * 1000)
+            )
             for worker_id, released in (await _leases.sweep(pool)).items():
                 self._line.send("released", **_telling(worker_id, released))
 

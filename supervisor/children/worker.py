@@ -17,6 +17,7 @@ from typing import Any
 import arq.utils
 import arq.worker
 from arq._exits import run_to_end
+from arq._lock_time import lock_ms
 from arq.connections import RedisSettings
 
 from ..exit_codes import ChildCode
@@ -212,7 +213,8 @@ class Session:
         self._line.send_surely(
             "ready",
             completion_wait_s=min(float(worker.job_completion_wait or 0), NO_LIMIT_S),
-            longest_job_s=float(worker.in_progress_timeout_s) - 10.0,
+            longest_job_s=worker.longest_job_s,
+            lock_s=lock_ms(worker.in_progress_timeout_s, supervised=True) / 1000,
             queue=worker.queue_name,
             health_key=worker.health_check_key,
             functions=len(worker.functions),

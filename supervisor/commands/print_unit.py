@@ -24,11 +24,10 @@ from ..host.cpus import usable_cpus
 from ..host.interpreter import is_frozen
 from ..host.working_directory import named_folder
 from ..options import POOL, OptionError, Options, values_of
-from ..pool.state import MARGIN_S
+from ..pool.stop_budget import MANAGER_MARGIN_S, grace_s, stop_budget_s
 
 # a unit for several pools is printed without their settings: enough for jobs that may finish for a minute
 UNKNOWN_WAIT_S = 60.0
-MANAGER_MARGIN_S = 10.0
 HOMES = ("/home", "/root", "/run/user")
 TEMPORARY = ("/tmp", "/var/tmp")  # noqa: S108  # nothing is put there: it is what a unit hides
 PLAIN_WORD = re.compile(r"[A-Za-z0-9_./:@=,+%$-]+")
@@ -72,8 +71,7 @@ class Unit:
     @property
     def budget_s(self) -> float:
         """The longest that a stop takes."""
-        graceful_s = self.wait_s + MARGIN_S if self.graceful_timeout_s is None else self.graceful_timeout_s
-        return graceful_s + 2 * self.kill_timeout_s
+        return stop_budget_s(grace_s(self.wait_s, self.graceful_timeout_s), self.kill_timeout_s)
 
     @property
     def start_s(self) -> float:

@@ -31,6 +31,8 @@ from .messages import Decoder, Message, encode
 
 READ_BYTES = 65536
 MOST_READS = 16
+# what holds for a worker that leaves it out
+SILENT = Report()
 
 
 class Link:
@@ -155,7 +157,8 @@ class Link:
             queue=message.text("queue"),
             health_key=message.text("health_key"),
             completion_wait_s=max(0.0, message.number("completion_wait_s")),
-            longest_job_s=max(0.0, message.number("longest_job_s", 300.0)),
+            longest_job_s=max(0.0, message.number("longest_job_s", SILENT.longest_job_s)),
+            lock_s=max(0.0, message.number("lock_s", SILENT.lock_s)),
             max_jobs=int(message.number("max_jobs")),
             functions=int(message.number("functions")),
             redis=name,

@@ -18,12 +18,16 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a worker tells when it is ready. `redis` is the name of its Redis settings, "" when not handed over."""
+    """What a worker tells when it is ready.
+
+    `lock_s` is how long the locks of its jobs hold, `redis` the name of its Redis settings, "" when not handed over.
+    """
 
     queue: str = ""
     health_key: str = ""
     completion_wait_s: float = 0.0
     longest_job_s: float = 300.0
+    lock_s: float = 310.0
     max_jobs: int = 0
     functions: int = 0
     redis: str = ""

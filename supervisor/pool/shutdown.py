@@ -5,7 +5,8 @@ import math
 from ..exit_codes import ExitCode
 from .escalation import climb
 from .events import Notify, Role, Trace
-from .state import MARGIN_S, Child, Phase, Pool, Stopping
+from .state import Child, Phase, Pool, Stopping
+from .stop_budget import grace_s, stop_budget_s
 
 SAME_REQUEST_S = 0.5
 EXTEND_EVERY_S = 5.0
@@ -69,10 +70,9 @@ def advance_stop(pool: Pool, now: float) -> None:
 def budget_s(pool: Pool) -> float:
     """The longest that a stop takes from now."""
     options = pool.options
-    grace_s = max((child.grace_s(options) for child in pool.workers()), default=MARGIN_S)
-    if options.graceful_timeout_s is not None:
-        grace_s = options.graceful_timeout_s
-    return round(grace_s + 2 * options.kill_timeout_s, 1)
+    of_none_s = grace_s(0.0, options.graceful_timeout_s)
+    longest_s = max((child.grace_s(options) for child in pool.workers()), default=of_none_s)
+    return round(stop_budget_s(longest_s, options.kill_timeout_s), 1)
 
 
 def warn_about_limits(pool: Pool) -> None:
@@ -82,11 +82,9 @@ def warn_about_limits(pool: Pool) -> None:
     if options.stop_hint_s is not None and options.stop_hint_s < budget:
         pool.say("stop.too_short", "warning", hint_s=options.stop_hint_s, stop_budget_s=budget,
                  why="the service manager would kill workers that still drain: raise TimeoutStopSec")  # fmt: skip
-    longest_s = max(
-        (child.report.longest_job_s for child in pool.workers() if child.report), default=math.inf
-    )
-    if options.hang_timeout_s is not None and options.hang_timeout_s > longest_s + MARGIN_S:
-        pool.say("hang.too_late", "warning", hang_timeout_s=options.hang_timeout_s, lock_s=longest_s + MARGIN_S,
+    lock_s = max((child.report.lock_s for child in pool.workers() if child.report), default=math.inf)
+    if options.hang_timeout_s is not None and options.hang_timeout_s > lock_s:
+        pool.say("hang.too_late", "warning", hang_timeout_s=options.hang_timeout_s, lock_s=lock_s,
                  why="the locks of a hung worker's jobs lapse before it is ended: lower --hang-timeout")  # fmt: skip
 
 

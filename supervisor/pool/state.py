@@ -11,8 +11,10 @@ from .backoff import Backoff, RestartLimit
 from .events import Command, Fatal, Outgoing, QueueState, Report, Role, Say
 from .job_counts import JobCounts
 from .recent_maximum import RecentMaximum
+from .stop_budget import grace_s
 
-MARGIN_S = 10.0
+# a worker that has said nothing for the time of its longest job, and so much more, hangs
+HANG_MARGIN_S = 10.0
 STALL_S = 30.0
 # well within the 30 s for which leases hold: a new steward has to renew them in time
 STEWARD_HANG_S = 12.0
@@ -83,7 +85,7 @@ class Child:
             return STEWARD_HANG_S
         if options.hang_timeout_s is not None:
             return options.hang_timeout_s
-        return (self.report.longest_job_s if self.report else 300.0) + MARGIN_S
+        return (self.report or Report()).longest_job_s + HANG_MARGIN_S
 
     def stall_limit_s(self, options: Options) -> float:
         """Silence after which its stacks are wanted."""
@@ -94,9 +96,7 @@ class Child:
         """Time between TERM and QUIT."""
         if self.role is not Role.WORKER:
             return HELPER_GRACE_S
-        if options.graceful_timeout_s is not None:
-            return options.graceful_timeout_s
-        return (self.report.completion_wait_s if self.report else 0.0) + MARGIN_S
+        return grace_s((self.report or Report()).completion_wait_s, options.graceful_timeout_s)
 
     def has_proved_itself(self, options: Options, now: float) -> bool:
         """Was it up long enough, and of use, so that its past is forgiven?"""

@@ -5,16 +5,17 @@ from typing import Any
 import yaml
 
 from supervisor.cli import cli, make_options
-from supervisor.options import Options
+from supervisor.options import QUESTION, Options
 from supervisor.pool.events import Forked, Ready, Report
 from supervisor.pool.machine import Machine
 from supervisor.pool.shutdown import budget_s
+from supervisor.pool.stop_budget import MANAGER_MARGIN_S
 from tests.deploy.dockerfile import ROOT, Instruction, read
 
 FOLDER = ROOT / "examples" / "deploy"
 DOCKERFILE = FOLDER / "Dockerfile"
 # what a manager of any kind gives to a stop beyond the supervisor's own budget
-SPARE_S = 10
+SPARE_S = MANAGER_MARGIN_S
 
 
 def documents(name: str) -> list[Any]:
@@ -45,10 +46,8 @@ def options_of(arguments: list[str]) -> Options:
     """What `arq-supervise` makes of these arguments; leaves with its own message when it refuses them."""
     given = dict(cli.make_context("arq-supervise", list(arguments)).params)
     (settings,) = given.pop("words")
-    others = ("check", "ctl", "as_json", "wait", "local", "strict", "min_healthy", "redis_url", "fleet",
-              "check_settings", "print_unit", "template")  # fmt: skip
-    for name in others:
-        given.pop(name)
+    for row in QUESTION:
+        given.pop(row.name)
     return make_options(settings, given)
 
 

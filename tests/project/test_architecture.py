@@ -20,6 +20,7 @@ PURE = (
     "arq._function",
     "arq._health",
     "arq._keys",
+    "arq._lock_time",
     "arq._portable",
     "arq._records",
     "arq._salvage",
@@ -50,6 +51,7 @@ PURE = (
     "supervisor.option_rows",
     "supervisor.options",
     "supervisor.pool.recent_maximum",
+    "supervisor.pool.stop_budget",
     "supervisor.pool.rollout",
     "supervisor.printable_text",
     "supervisor.pool.shutdown",
@@ -108,9 +110,9 @@ KEY_PREFIXES = (
 # and for the type checker only.
 ARQ_LAYERS = {
     "ground": (
-        "_crashes _errors _function _health _hints _interrupts _keys _lua _lua.machine _lua.syntax _lua.tree _names "
-        "_patience _pyinstaller _pyinstaller.hook-arq _pyinstaller.hook-supervisor _records _sizes _text _types "
-        "constants logs utils version"
+        "_crashes _errors _function _health _hints _interrupts _keys _lock_time _lua _lua.machine _lua.syntax "
+        "_lua.tree _names _patience _pyinstaller _pyinstaller.hook-arq _pyinstaller.hook-supervisor _records _sizes "
+        "_text _types constants logs utils version"
     ),
     "schedules": "_calendar cron typing",
     "bytes of jobs": "_abort _portable _salvage _unreadable _wire",

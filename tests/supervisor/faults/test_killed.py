@@ -7,7 +7,7 @@ import psutil
 import pytest
 import redis
 
-from supervisor.children.steward import LEASE_MS
+from arq._lock_time import SUPERVISED_LEASE_S
 from tests.supervisor.harness import Pool, Queue, owner_of
 from tests.support.eventually import PATIENCE_S, wait_until
 
@@ -43,7 +43,9 @@ def test_a_killed_workers_job_runs_again_at_once(pool: Pool, queue: Queue, redis
     owner = owner_of(redis_client, job_id)
     pool.kill(pool.worker_of(owner))
     # half of the time after which a lease that nobody renews would bring it back
-    wait_until(lambda: owner_of(redis_client, job_id) != owner, LEASE_MS / 2000, "another worker has it")
+    wait_until(
+        lambda: owner_of(redis_client, job_id) != owner, SUPERVISED_LEASE_S / 2, "another worker has it"
+    )
     pool.open_gate()
     queue.result(job_id)
     assert pool.stop() == 0
