@@ -11,7 +11,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
-from tests.support import leaks
+from tests.support import leaks, sweeper
 from tests.support.servers import HOST, RedisServer, running_server
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class WorkerFactory(Protocol):
 def pytest_configure(config: pytest.Config) -> None:
     # examples and children read it: a developer's own address must not reach them
     os.environ.pop("REDIS_DSN", None)
+    if not config.pluginmanager.has_plugin(sweeper.__name__):
+        config.pluginmanager.register(sweeper, sweeper.__name__)
     if len(tempfile.gettempdir()) > LONGEST_TEMPORARY and os.access(SHORT_TEMPORARY, os.W_OK):
         os.environ["TMPDIR"] = tempfile.tempdir = SHORT_TEMPORARY
 

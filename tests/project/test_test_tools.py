@@ -1,17 +1,19 @@
 """The test tools themselves: a check that can not fail is worse than none."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.support import leaks
-from tests.support.eventually import NeverHappenedError, wait_until, wait_until_async
+from tests.support.eventually import PATIENCE_S, NeverHappenedError, wait_until, wait_until_async
 from tests.support.servers import HOST, NoServerError, RedisServer, find_binary, running_server
 
 
@@ -130,3 +132,40 @@ def test_a_server_dies_with_whoever_started_it(tmp_path: Path) -> None:
                 return True
 
         wait_until(refused)
+
+
+LEAVES_SOMETHING = """
+import os, pathlib, subprocess, sys, time
+
+def test_that_is_broken_off():
+    code = "import os, time; os.fork() and os._exit(0); os.setsid(); print(os.getpid(), flush=True); time.sleep(600)"
+    other = subprocess.Popen(["sleep", "600"])
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as daemon:
+        left = daemon.stdout.readline().decode()
+        pathlib.Path("pids.new").write_text(f"{other.pid} {left}")
+        os.rename("pids.new", "pids")
+        time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/environ"), reason="this system tells no environments")
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_broken_off_leaves_no_process(tmp_path: Path, signum: signal.Signals) -> None:
+    (tmp_path / "test_it.py").write_text(LEAVES_SOMETHING)
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "tests.support.sweeper", "--rootdir=.", "test_it.py"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(words, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL) as run:
+        wait_until((tmp_path / "pids").exists, what="processes to leave")
+        pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+        assert all(psutil.pid_exists(pid) for pid in pids)
+        run.send_signal(signum)
+        run.wait(PATIENCE_S)
+        wait_until(lambda: not any(map(is_alive, pids)), what="no process")
+
+
+def is_alive(pid: int) -> bool:
+    """Zombies do not count."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
