@@ -1,0 +1,77 @@
+"""Pages for readers name what is there: files, headings, tests, and the names that no queue may have."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from arq._keys import check_queue_name
+from tests.support.programs import ROOT
+
+TRACKED = subprocess.run(
+    ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+    cwd=ROOT, check=True, capture_output=True, text=True,
+).stdout.splitlines()  # fmt: skip
+PAGES = [name for name in TRACKED if name.endswith(".md") and not name.startswith("benchmarks/results/")]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+CODE = re.compile(r"`([^`\n]+)`")
+SOURCE = re.compile(r"[\w./-]*\w\.(?:py|lua)")
+NOT_OURS = {"app.py", "arq.py", "supervisor.py"}  # a reader's own
+
+
+def anchors(page: str) -> set[str]:
+    """What a link may name behind `#`."""
+    titles = re.findall(r"^#+ (.*)$", (ROOT / page).read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    broken = []
+    for link in LINK.findall((ROOT / page).read_text()):
+        if "://" in link:
+            continue
+        name, _, anchor = link.partition("#")
+        target = ((ROOT / page).parent / name).resolve() if name else ROOT / page
+        if not target.exists() or (anchor and anchor not in anchors(str(target.relative_to(ROOT)))):
+            broken.append(link)
+    assert not broken
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_source_files_that_are_named_are_there(page: str) -> None:
+    named = {code for code in CODE.findall((ROOT / page).read_text()) if SOURCE.fullmatch(code)}
+    here = {str(path) for name in TRACKED for path in (Path(name), *Path(name).parents)}
+    ends = {"/".join(Path(name).parts[start:]) for name in here for start in range(len(Path(name).parts))}
+    assert not {code for code in named - NOT_OURS if code.removeprefix("./") not in ends}
+
+
+def test_tests_that_the_list_of_known_bugs_names_are_there() -> None:
+    page = (ROOT / "docs" / "compatibility.md").read_text()
+    (home,) = re.findall(r"Each has a test in `([^`]+)`", page)
+    tests = set(re.findall(r"^(?:async )?def (test_\w+)", (ROOT / home).read_text(), re.MULTILINE))
+    named = re.findall(r"`(test_B\d+_[\w.]*)`", page)
+    assert len(named) >= 21
+    assert not [name for name in named if not any(test.startswith(name.rstrip(".")) for test in tests)]
+
+
+SAMPLES = {"hash": "0123456789ab", "schedule": "0123456789ab"}
+
+
+def keys_of_ours() -> list[str]:
+    """What the page lists as new keys, with something in the blanks."""
+    page = (ROOT / "docs" / "compatibility.md").read_text()
+    names = re.findall(r"^\| `(arq:[^`]+)` \|", page.partition("## New keys")[2], re.MULTILINE)
+    assert len(names) >= 12
+    return [re.sub(r"<([^>]+)>", lambda blank: SAMPLES.get(blank[1], "x"), name) for name in names]
+
+
+@pytest.mark.parametrize("key", keys_of_ours())
+def test_keys_of_ours_are_refused_as_queues_and_the_page_says_so(key: str) -> None:
+    with pytest.raises(ValueError, match="can't be the name of a queue"):
+        check_queue_name(key)
+    page = (ROOT / "docs" / "compatibility.md").read_text()
+    (row,) = [line for line in page.splitlines() if line.startswith("| queue names that are keys of arq's")]
+    said = CODE.findall(row.partition("; a `health_check_key`")[0])
+    assert any(key.startswith(name.partition("<")[0]) for name in said)
