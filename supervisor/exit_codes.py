@@ -18,9 +18,9 @@ class ExitCode(IntEnum):
 
 
 class ProbeCode(IntEnum):
-    """How `--check` and `--ctl` end; wrong options end them as ExitCode says."""
+    """How `--check` and `--ctl` end: UNKNOWN = nobody could be asked. Wrong options end them as ExitCode says."""
 
-    HEALTHY = 0
+    OK = 0
     FAILED = 1
     UNKNOWN = 3
     SETTINGS = 4
@@ -34,6 +34,11 @@ class ChildCode(IntEnum):
     BOOT = 3
     IMPORT = 4
     TEMPFAIL = 75
+
+
+def by_signal(number: int) -> int:
+    """The exit code of a program that a signal has ended, as shells count."""
+    return 128 + number
 
 
 class Outcome(StrEnum):

@@ -20,6 +20,7 @@ from arq._keys import worker_health_key
 from arq._lock_time import SUPERVISED_LEASE_S
 from arq.connections import ArqRedis, create_pool
 
+from ..exit_codes import ChildCode
 from ..host.process_title import present_as
 from ..ipc.brief import Brief
 from ..ipc.child_end import BeatLine, beat, new_loop
@@ -118,7 +119,7 @@ class Steward:
         with suppress(TimeoutError):
             await within(FAREWELL_S, self._farewell())
         self._line.send_surely("bye", reason="stop")
-        return 0
+        return ChildCode.CLEAN
 
     def _on_stop(self, *_: object) -> None:
         asyncio.get_event_loop().call_soon_threadsafe(self._ending.set)

@@ -27,8 +27,8 @@ def main(brief: Brief, pipes: Pipes) -> int:
     options = brief.options
     present_as(brief, "watcher", "wa")
     line = BeatLine(pipes.beat_fd)
-    line.on_broken = lambda: os._exit(0)
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    line.on_broken = lambda: os._exit(ChildCode.CLEAN)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(ChildCode.CLEAN))
     if not options.watch_poll:
         try:
             follow(line, options, is_polling=False)

@@ -282,14 +282,14 @@ class Session:
 
     def _on_term(self, *_: object) -> None:
         if not self._is_started:
-            os._exit(0)
+            os._exit(ChildCode.CLEAN)
         if os.getppid() != self._brief.supervisor_pid:
             self._orphaned()
         self._loop.call_soon_threadsafe(self._drain)
 
     def _on_quit(self, *_: object) -> None:
         if not self._is_started:
-            os._exit(0)
+            os._exit(ChildCode.CLEAN)
         self._loop.call_soon_threadsafe(self._cancel)
 
     def _on_quiet(self, *_: object) -> None:
@@ -333,7 +333,7 @@ class Session:
         """The parent is gone. Nobody else will end this process, so it has to be sure that it ends."""
         self._line.on_broken = lambda: None
         if not self._is_started:
-            os._exit(0)
+            os._exit(ChildCode.CLEAN)
         with suppress(Exception):
             self._loop.remove_reader(self._pipes.life_fd)
         self._worker.supervised = False  # the steward ends too: the worker keeps its own lease again

@@ -13,8 +13,14 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from ..exit_codes import ProbeCode, by_signal
+
 # the signals that end the view, and the exit code of each
-ENDING = {signal.SIGINT: 0, signal.SIGTERM: 128 + signal.SIGTERM, signal.SIGHUP: 128 + signal.SIGHUP}
+ENDING = {
+    signal.SIGINT: int(ProbeCode.OK),
+    signal.SIGTERM: by_signal(signal.SIGTERM),
+    signal.SIGHUP: by_signal(signal.SIGHUP),
+}
 
 
 class Keyboard:

@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
+from ..exit_codes import ChildCode
 from ..host import descriptors
 from .signals import PARENT_SIGNALS
 
@@ -97,7 +98,7 @@ def _plain_fork() -> int:
 
 def be_child(body: Callable[[], int], pipes: Pipes, parent_pid: int) -> NoReturn:
     """Cut this process off from its parent's affairs, run `body`, and exit with what it returns."""
-    code = 1
+    code = int(ChildCode.UNFINISHED)
     try:
         descriptors.leave_to_parent((pipes.beat_fd, pipes.life_fd, pipes.orders_fd))
         _read_nothing()
@@ -150,7 +151,7 @@ def _boot_signals() -> None:
 
 
 def _exit_now(*_: object) -> None:
-    os._exit(0)
+    os._exit(ChildCode.CLEAN)
 
 
 def _do_nothing(*_: object) -> None:
@@ -162,7 +163,7 @@ def die_with_parent(parent_pid: int, number: int = signal.SIGTERM) -> None:
     if sys.platform == "linux":
         _libc().prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != parent_pid:
-        os._exit(0)
+        os._exit(ChildCode.CLEAN)
 
 
 def _libc() -> ctypes.CDLL:

@@ -45,7 +45,11 @@ class SignalPipe:
         return self._read_fd
 
     def __enter__(self) -> Self:
-        signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
+        try:
+            signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
+        except ValueError:  # not the main thread
+            self._close()
+            raise
         for number in PARENT_SIGNALS:
             if number != signal.SIGHUP or not self.ignores_hup:
                 self._before[number] = signal.signal(number, self._note)
@@ -59,6 +63,9 @@ class SignalPipe:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
         signal.set_wakeup_fd(-1)
+        self._close()
+
+    def _close(self) -> None:
         descriptors.close(self._read_fd)
         descriptors.close(self._write_fd)
 

