@@ -21,7 +21,7 @@ from benchmarks.noise import Noise
 from benchmarks.peers import PEERS, Peer
 from benchmarks.plots import draw
 from benchmarks.report import Numbers, Results, row, table
-from benchmarks.scenarios import SCENARIOS, Scenario
+from benchmarks.scenarios import SCALE, SCENARIOS, Scenario
 from benchmarks.server import Server
 from benchmarks.targets import judge
 
@@ -36,7 +36,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         prog="python -m benchmarks", description="Measure arq and its peers side by side."
     )
     parser.add_argument(
-        "scenarios", nargs="*", metavar="SCENARIO", help=f"noop100 if none: {' '.join(SCENARIOS)}"
+        "scenarios",
+        nargs="*",
+        metavar="SCENARIO",
+        help=f"noop100 if none; scale: all scale-*; {' '.join(SCENARIOS)}",
     )
     parser.add_argument("--all", action="store_true", help="all scenarios, all peers: under half an hour")
     parser.add_argument(
@@ -55,7 +58,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     if options.rounds < 1:
         parser.error(f"--rounds must be at least 1, not {options.rounds}")
     if options.all:
-        options.scenarios = list(SCENARIOS)
+        options.scenarios = [name for name, one in SCENARIOS.items() if not one.only_by_name]
+    if SCALE in options.scenarios:
+        options.scenarios = [name for name in options.scenarios if name != SCALE] + _scale()
+        options.peers = options.peers or ",".join(name for name, peer in PEERS.items() if SCALE in peer.can)
     options.scenarios = options.scenarios or ["noop100"]
     usual = PEERS if options.all else USUAL_PEERS
     options.peers = options.peers.split(",") if options.peers else list(usual)
@@ -67,6 +73,21 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         for name in set(wanted) - set(names):
             parser.error(f"unknown {kind} {name!r}: use {' '.join(names)}")
     return options  # fmt: skip
+
+
+def _scale() -> list[str]:
+    """The scenarios of scaling that say something on this machine."""
+    cores = os.cpu_count() or 1
+    scales = [one for one in SCENARIOS.values() if one.group.startswith(SCALE)]
+    fit = [one.name for one in scales if one.processes <= max(2 * cores, 2)]
+    left_out = sorted({one.processes for one in scales if one.name not in fit})
+    print(f"benchmarks: {cores} cores", file=sys.stderr)
+    if left_out:
+        counts = ", ".join(map(str, left_out))
+        print(
+            f"benchmarks: too few cores for {counts} processes; name scenarios to run them", file=sys.stderr
+        )
+    return fit
 
 
 class Session:

@@ -105,7 +105,7 @@ PEERS = {
             "ours-supervised", _OURS,
             ("-m", "supervisor", "arq_peer.WorkerSettings", "--procs", "{procs}", "--name", "bench-{host}"),
             "arq_peer.py", "none: as it comes, INFO log on", "processors", environment="ours", many_processes=True,
-            expected_per_s=26000, can=(*_OURS_CAN, "supervised"), wire="arq", main=True,
+            expected_per_s=26000, can=(*_OURS_CAN, "supervised", "scale"), wire="arq", main=True,
         ),
         Peer(
             "arq", _ARQ, ("-m", "arq", "arq_peer.WorkerSettings"), "arq_peer.py", "none: as it comes",
@@ -115,20 +115,21 @@ PEERS = {
         Peer(
             "arq-tuned", _ARQ, ("arq_tuned.py",), "arq_tuned.py",
             "`poll_delay` 1 ms, uvloop, log at WARNING", "6 round trips and 17 commands a job",
-            environment="arq", extra={"poll_delay": 0.001}, expected_per_s=1800, can=_ARQ_CAN, wire="arq", main=True,
+            environment="arq", extra={"poll_delay": 0.001}, expected_per_s=1800, can=(*_ARQ_CAN, "scale"),
+            wire="arq", main=True,
         ),
         Peer(
             "dramatiq", ("dramatiq[redis]==2.2.1", "hiredis"),
             ("-m", "dramatiq", "dramatiq_peer", "--processes", "{procs}", "--threads", "{jobs}"), "dramatiq_peer.py",
             "`--threads` = max_jobs; keeps no results (its default)", "threads that wait for the interpreter's lock",
-            many_processes=True, expected_per_s=2500, can=(*_SYNC, "lateness"), main=True,
+            many_processes=True, expected_per_s=2500, can=(*_SYNC, "lateness", "scale"), main=True,
         ),
         Peer(
             # saq imports typing_extensions without asking for it
             "saq", ("saq[redis,hiredis]==0.26.4", "typing_extensions", "uvloop"),
             ("-m", "saq", "saq_peer.settings", "--workers", "{procs}", "--quiet"), "saq_peer.py",
             "`concurrency` = max_jobs, uvloop, hiredis, no log", "6 round trips a job", many_processes=True,
-            expected_per_s=2200, can=(*_ASYNC, "few", "lateness"), main=True,
+            expected_per_s=2200, can=(*_ASYNC, "few", "lateness", "scale"), main=True,
         ),
         Peer(
             "streaq", ("streaq==7.2.0", "redis", "hiredis"),
@@ -142,7 +143,7 @@ PEERS = {
              "--ack-type", "when_executed", "--log-level", "WARNING"),
             "taskiq_peer.py", "stream broker, `--max-async-tasks` = max_jobs, uvloop, hiredis, log at WARNING",
             "2 round trips and several tasks a job", many_processes=True, expected_per_s=1500,
-            can=(*_ASYNC, "few"), main=True,
+            can=(*_ASYNC, "few", "scale"), main=True,
         ),
         Peer(
             "docket", ("pydocket==0.27.0", "hiredis"),

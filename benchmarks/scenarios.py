@@ -17,7 +17,7 @@ from benchmarks.signs import (
     latency,
     mixed_pickup,
 )
-from benchmarks.work import depth, enqueue, held, noop, sleeping
+from benchmarks.work import depth, enqueue, held, noop, scaling, sleeping
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Scenario:
         without: peers for which it says nothing new.
         together: it is mostly waiting: all peers at the same time, each on a server of its own.
         less_is_better: whether a smaller headline is the better one.
+        processes: worker processes; where there are fewer cores, the numbers say little.
+        only_by_name: no part of `--all`.
     """
 
     name: str
@@ -46,6 +48,8 @@ class Scenario:
     without: tuple[str, ...] = ()
     together: bool = False
     less_is_better: bool = False
+    processes: int = 1
+    only_by_name: bool = False
 
 
 _ONE = ("ours-supervised",)  # one process: supervised or not is the same worker
@@ -53,6 +57,18 @@ _MANY = ("ours", "ours-quiet")  # several: under the supervisor
 _SAME = (*_ONE, "ours-quiet")  # the log does not matter
 _TUNED = (*_ONE, "ours-quiet", "arq")  # the original as it comes is limited by its poll, not by this
 _BY_ITSELF = ("ours", "ours-quiet", "arq-tuned")
+
+#: How one server's one thread is shared by many workers.
+SCALE = "scale"
+_SCALING = (("noop", 30_000, 100), ("cpu1ms", 1000, 10), ("sleep10", 10_000, 100))
+_SCALES = tuple(
+    Scenario(
+        f"{SCALE}-{function}-{processes}", SCALE, "jobs/s", scaling(function, limit_per_s, max_jobs, processes),
+        f"{SCALE} {function}", processes=processes, only_by_name=True,
+    )
+    for function, limit_per_s, max_jobs in _SCALING
+    for processes in (1, 2, 4, 8, 12, 15)
+)  # fmt: skip
 
 SCENARIOS = {
     one.name: one
@@ -120,5 +136,6 @@ SCENARIOS = {
             "host-death", "recovery", "s", killed_host, "death", 1, without=_BY_ITSELF, together=True,
             less_is_better=True,
         ),
+        *_SCALES,
     )
 }  # fmt: skip

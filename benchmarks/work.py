@@ -15,6 +15,8 @@ from benchmarks.server import Server
 Measure = Callable[[Peer, Server], Numbers]
 #: Seconds after which a run counts with what was done until then.
 GIVE_UP_S = 15
+#: Jobs in one run at most: a server holds them all.
+MOST_JOBS = 120_000
 
 Sample = tuple[float, int, int]  # time, jobs so far, processes at work
 
@@ -98,6 +100,20 @@ def sleeping(limit_per_s: int, max_jobs: int) -> Measure:
         count = min(peer.expected_per_s, 2 * limit_per_s)
         with running(peer, server, max_jobs) as run:
             run.fill("sleep10", count)
+            return drain(run, count)
+
+    return measure
+
+
+def scaling(function: str, limit_per_s: int, max_jobs: int, processes: int) -> Measure:
+    """Jobs from a full queue by so many processes, each of which can do `limit_per_s` at best."""
+
+    def measure(peer: Peer, server: Server) -> Numbers:
+        # what one process does in 1.5 s, for each of them: all are at work for most of the run
+        each = 1.5 * min(limit_per_s, peer.expected_per_s)
+        count = int(min(each * processes, MOST_JOBS))
+        with running(peer, server, max_jobs, processes) as run:
+            run.fill(function, count)
             return drain(run, count)
 
     return measure

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from counter import counter  # type: ignore[import-not-found,unused-ignore]
+from counter import burn, counter  # type: ignore[import-not-found,unused-ignore]
 
 from arq import create_pool, func
 from arq.connections import ArqRedis, RedisSettings
@@ -30,6 +30,12 @@ async def noop(ctx: dict[Any, Any]) -> None:
 async def sleep10(ctx: dict[Any, Any]) -> None:
     """A job that waits for 10 ms of something."""
     await asyncio.sleep(0.01)
+    counter.hit()
+
+
+async def cpu1ms(ctx: dict[Any, Any]) -> None:
+    """A job that needs a core for 1 ms."""
+    burn()
     counter.hit()
 
 
@@ -55,6 +61,7 @@ def _settings() -> dict[str, Any]:
         "functions": [
             noop,
             sleep10,
+            cpu1ms,
             started,
             victim,
             func(hold, timeout=int(os.environ.get("BENCH_HOLD_TIMEOUT", "300"))),

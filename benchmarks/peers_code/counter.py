@@ -48,6 +48,13 @@ class Counter:
 counter = Counter()
 
 
+def burn(seconds: float = 0.001) -> None:
+    """Work that needs a core: until this thread has used so much CPU time."""
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+
+
 def create(path: str) -> None:
     """Make an empty file for `read`."""
     with open(path, "wb") as file:

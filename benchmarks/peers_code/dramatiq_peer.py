@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import dramatiq
+from counter import burn
 from dramatiq.brokers.redis import RedisBroker
 from producer import DSN, VICTIM_S, Producer, answer, hit, main, tell_start
 
@@ -26,6 +27,13 @@ def sleep10() -> None:
 
 
 @dramatiq.actor
+def cpu1ms() -> None:
+    """A job that needs a core for 1 ms."""
+    burn()
+    hit()
+
+
+@dramatiq.actor
 def started(due_ns: int) -> None:
     """Tell the producer how late this began."""
     answer(due_ns)
@@ -38,7 +46,13 @@ def victim() -> None:
     time.sleep(VICTIM_S)
 
 
-JOBS: dict[str, Any] = {"noop": noop, "sleep10": sleep10, "started": started, "victim": victim}
+JOBS: dict[str, Any] = {
+    "noop": noop,
+    "sleep10": sleep10,
+    "cpu1ms": cpu1ms,
+    "started": started,
+    "victim": victim,
+}
 
 
 class Dramatiq(Producer):

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import uvloop
-from counter import counter
+from counter import burn, counter
 from producer import DSN, MAX_JOBS, VICTIM_S, Producer, answer, main, tell_start
 from saq import Queue
 
@@ -26,6 +26,12 @@ async def sleep10(ctx: Any) -> None:
     counter.hit()
 
 
+async def cpu1ms(ctx: Any) -> None:
+    """A job that needs a core for 1 ms."""
+    burn()
+    counter.hit()
+
+
 async def started(ctx: Any, *, due_ns: int) -> None:
     """Tell the producer how late this began."""
     answer(due_ns)
@@ -39,7 +45,7 @@ async def victim(ctx: Any) -> None:
 
 settings: dict[str, Any] = {
     "queue": queue,
-    "functions": [noop, sleep10, started, victim],
+    "functions": [noop, sleep10, cpu1ms, started, victim],
     "concurrency": MAX_JOBS,
 }
 

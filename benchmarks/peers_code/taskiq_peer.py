@@ -4,7 +4,7 @@
 import asyncio
 from typing import Any
 
-from counter import counter
+from counter import burn, counter
 from producer import DSN, VICTIM_S, Producer, answer, main, tell_start
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 
@@ -26,6 +26,13 @@ async def sleep10() -> None:
     counter.hit()
 
 
+@broker.task(task_name="cpu1ms")
+async def cpu1ms() -> None:
+    """A job that needs a core for 1 ms."""
+    burn()
+    counter.hit()
+
+
 @broker.task(task_name="started")
 async def started(due_ns: int) -> None:
     """Tell the producer how late this began."""
@@ -39,7 +46,13 @@ async def victim() -> None:
     await asyncio.sleep(VICTIM_S)
 
 
-JOBS: dict[str, Any] = {"noop": noop, "sleep10": sleep10, "started": started, "victim": victim}
+JOBS: dict[str, Any] = {
+    "noop": noop,
+    "sleep10": sleep10,
+    "cpu1ms": cpu1ms,
+    "started": started,
+    "victim": victim,
+}
 
 
 class Taskiq(Producer):
