@@ -47,6 +47,19 @@ def test_source_files_that_are_named_are_there(page: str) -> None:
     assert not {code for code in named - NOT_OURS if code.removeprefix("./") not in ends}
 
 
+DOTTED = re.compile(r"_?\w+(?:\.\w+)*\._?\w+")
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "docs/journeys.md"])
+def test_functions_and_methods_that_are_named_are_there(page: str) -> None:
+    sources = "\n".join((ROOT / name).read_text() for name in TRACKED if name.endswith(".py") and "/" in name)
+    defined = set(re.findall(r"\b(?:def|class) (\w+)", sources))
+    codes = {code for code in CODE.findall((ROOT / page).read_text()) if DOTTED.fullmatch(code)}
+    functions = {code for code in codes if code.rpartition(".")[2] not in ("py", "lua", "md")}
+    assert functions
+    assert not {code for code in functions if code.rpartition(".")[2] not in defined}
+
+
 def test_tests_that_the_list_of_known_bugs_names_are_there() -> None:
     page = (ROOT / "docs" / "compatibility.md").read_text()
     (home,) = re.findall(r"Each has a test in `([^`]+)`", page)
