@@ -26,12 +26,21 @@ from .version import VERSION
 
 logger = logging.getLogger("arq.worker")
 
-_BURST_HELP = "Batch mode: exit once no jobs are found in the queue."
+_BURST_HELP = "Batch mode: exit once no jobs are found in the queue.  [default: as the settings say]"
 _CHECK_HELP = "Health check: see if a worker has written its health line; exit 0 if so, else 1."
-_WATCH_HELP = "Run the worker in a fresh process each time a file in this directory changes."
+_WATCH_HELP = "Run the worker in a fresh process each time a file in this directory changes.  [default: off]"
 #: Names the process that watches to the one that it has started.
 _WATCHED = "ARQ_WATCHED"
-_LOG_HELP = "Dotted path of a dict for logging.config.dictConfig."
+_LOG_HELP = "Dotted path of a dict for logging.config.dictConfig.  [default: arq's own]"
+#: The groups of `--help`; what is in none of them is in the one that follows.
+_SUBJECTS = {
+    "Running": ("burst", "watch"),
+    "Probes": ("check",),
+    "Logs": ("verbose", "custom_log_dict"),
+}
+_OTHERS = "Help"
+#: Columns of `--help` for an option and its value.
+_OPTION_WIDTH = 24
 
 
 class _Command(click.Command):
@@ -47,6 +56,18 @@ class _Command(click.Command):
                 raise
             raise click.UsageError(told, error.ctx) from None
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options of `--help` by subject, all with their texts in one column."""
+        found: dict[str, list[tuple[str, str]]] = {subject: [] for subject in (*_SUBJECTS, _OTHERS)}
+        for one in self.get_params(ctx):
+            record = one.get_help_record(ctx) if isinstance(one, click.Option) else None
+            if record:
+                subject = next((key for key, names in _SUBJECTS.items() if one.name in names), _OTHERS)
+                found[subject].append((record[0].ljust(_OPTION_WIDTH), record[1]))
+        for subject, records in found.items():
+            with formatter.section(subject):
+                formatter.write_dl(records, _OPTION_WIDTH)
+
 
 @click.command("arq", cls=_Command)
 @click.version_option(VERSION, "-V", "--version", prog_name="arq")
@@ -54,7 +75,7 @@ class _Command(click.Command):
 @click.option("--burst/--no-burst", default=None, help=_BURST_HELP)
 @click.option("--check", is_flag=True, help=_CHECK_HELP)
 @click.option("--watch", type=click.Path(exists=True, dir_okay=True, file_okay=False), help=_WATCH_HELP)
-@click.option("-v", "--verbose", is_flag=True, help="Log at DEBUG.")
+@click.option("-v", "--verbose", is_flag=True, help="Log at DEBUG.  [default: INFO]")
 @click.option("--custom-log-dict", type=str, help=_LOG_HELP)
 def cli(
     *,

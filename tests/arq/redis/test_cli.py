@@ -94,6 +94,8 @@ def test_help(arq: Arq) -> None:
         "--version",
     ):
         assert option in program.stdout
+    assert max(map(len, program.stdout.splitlines())) <= 80
+    assert re.findall(r"^(\w+):$", program.stdout, re.MULTILINE) == ["Running", "Probes", "Logs", "Help"]
 
 
 @pytest.mark.parametrize("path", ["app.Settings", "app:Settings", "app.as_dict"])
