@@ -27,6 +27,7 @@ class Attempt:
         problem: why the payload could not be read.
         unread: the payload could not be read here; another worker, of another version, may be able to.
         function: what is registered under the name; None if nothing is.
+        hint: then, what may have been meant.
         start_ms: unix ms.
         ref: how log lines call the job.
     """
@@ -41,6 +42,7 @@ class Attempt:
     function: Function | CronJob | None = None
     start_ms: int = 0
     unread: bool = False
+    hint: str = ""
     ref: str = field(init=False)
 
     def __post_init__(self) -> None:

@@ -24,6 +24,7 @@ from .._wire import (
 from ..cron import CronJob
 from ..utils import LONGEST_S, safe_repr, to_ms, truncate
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
+from .unknown_function import hint
 
 #: The year 9999 in unix ms: the end of what a datetime can say.
 _LAST_MS = 253_000_000_000_000
@@ -70,7 +71,10 @@ def read(
     except DeserializationError as exc:
         return Attempt(job, job_try=job.job_try, problem=exc)
     job_try = first_try if first_try and first_try > job.job_try else job.job_try
-    return Attempt(job, name, args, kwargs, enqueue_ms, job_try, None, functions.get(name))
+    attempt = Attempt(job, name, args, kwargs, enqueue_ms, job_try, None, functions.get(name))
+    if attempt.function is None:
+        attempt.hint = hint(name, functions)
+    return attempt
 
 
 def _unread(
@@ -120,7 +124,9 @@ def refuse(attempt: Attempt, defaults: Defaults, now_ms: int) -> Outcome | None:
         outcome.verdict = Verdict.ABORTED
         return outcome
     if attempt.function is None:
-        return _refused(attempt, JobExecutionFailed(f"function {attempt.function_name!r} not found"), now_ms)
+        failure = JobExecutionFailed(f"function {attempt.function_name!r} not found")
+        failure.add_note(attempt.hint)  # the text is arq's, and others compare it
+        return _refused(attempt, failure, now_ms)
     max_tries = tries_allowed(attempt, defaults)
     if attempt.job_try - attempt.job.interrupted > max_tries:
         return _refused(

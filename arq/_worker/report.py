@@ -128,7 +128,8 @@ def refused(outcome: Outcome) -> None:
     elif attempt.problem is not None:
         logger.warning("job %s expired", job_id, extra=extra)
     elif attempt.function is None:
-        logger.warning("job %s, function %r not found", job_id, attempt.function_name, extra=extra)
+        told = (job_id, attempt.function_name, attempt.hint)
+        logger.warning("job %s, function %r not found; %s", *told, extra=extra)
     else:
         words, _, why = str(outcome.value).partition(": ")  # "max N retries exceeded: why"
         why = why and f": {why}"

@@ -34,6 +34,7 @@ PURE = (
     "arq._worker.registry",
     "arq._worker.schedule",
     "arq._worker.settings",
+    "arq._worker.unknown_function",
     "arq._worker.zones",
     "arq.constants",
     "arq.cron",
@@ -124,8 +125,8 @@ ARQ_LAYERS = {
         "_worker.jobs _worker.limits _worker.main_task _worker.options _worker.outbox _worker.overridable "
         "_worker.places _worker.pump _worker.quarantine _worker.quick_log _worker.registry _worker.report _worker.run "
         "_worker.schedule _worker.settings _worker.signals _worker.standstill _worker.state _worker.stopping "
-        "_worker.suspects _worker.threads _worker.timelimit _worker.trouble _worker.unread _worker.waiting "
-        "_worker.wake _worker.writing _worker.zones"
+        "_worker.suspects _worker.threads _worker.timelimit _worker.trouble _worker.unknown_function _worker.unread "
+        "_worker.waiting _worker.wake _worker.writing _worker.zones"
     ),
     "worker": "worker",
     "command": "__init__ __main__ cli",

@@ -34,7 +34,7 @@ async def test_the_life_of_a_job_in_the_log(
         seconds + r" → b:broken\(\)( delayed=\d+\.\d\ds)?",
         seconds + r" ! b:broken failed, ValueError: boom",
         seconds + r" ← c:quick ● ",
-        "job d, function 'unknown' not found",
+        "job d, function 'unknown' not found; this worker has quick, broken",
     ):
         assert re.search(f"^{line}$", text, re.MULTILINE), f"{line}\n{text}"
     (failure,) = [record for record in caplog.records if "boom" in record.getMessage()]

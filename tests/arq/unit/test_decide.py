@@ -133,7 +133,14 @@ def test_why_a_job_is_unreadable_is_said() -> None:
 
 
 def test_an_unknown_function_is_failed() -> None:
-    assert refused(attempt("other")).value == JobExecutionFailed("function 'other' not found")
+    """With arq's text; what may have been meant is a note."""
+    failure = refused(attempt("stuborn")).value
+    assert failure == JobExecutionFailed("function 'stuborn' not found")
+    assert str(failure) == "function 'stuborn' not found"
+    (note,) = failure.__notes__
+    assert note.startswith("did you mean stubborn? this worker has work, stubborn, ")
+    (kept,) = pickle.loads(pickle.dumps(failure)).__notes__
+    assert kept == note
 
 
 def test_an_aborted_job_does_not_start() -> None:
