@@ -172,7 +172,7 @@ class Options:
     )
     kill_group_on_exit: bool = flag(
         True, "--kill-group-on-exit/--no-kill-group-on-exit", Subject.RESTARTING,
-        "Kill what a crashed worker left.",
+        "End what jobs have started with their worker.",
     )
     cron_leader: bool = flag(
         True, "--cron-leader/--no-cron-leader", Subject.RUNNING, "Only slot 0 runs what would run N times.",

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -29,14 +30,15 @@ def forget_inherited() -> None:
         atexit.register(util._exit_function)
 
 
-def run(limit_s: float, code: int) -> None:
-    """Run what was registered since; when that takes longer than `limit_s` seconds, leave with `code` at once."""
+def run(limit_s: float, code: int, before_giving_up: Callable[[], None]) -> None:
+    """Run what was registered since; when that takes longer than `limit_s` seconds, leave with `code`."""
 
     def give_up(*_: object) -> None:
         with suppress(OSError):
             write_now(
                 2, b"arq-supervise: exit handlers (atexit) of a worker took too long, and were broken off\n"
             )
+        before_giving_up()
         os._exit(code)
 
     signal.signal(signal.SIGALRM, give_up)

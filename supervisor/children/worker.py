@@ -8,7 +8,6 @@ import faulthandler
 import logging.config
 import os
 import signal
-import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import FrameType
@@ -28,7 +27,6 @@ from ..ipc.child_end import BeatLine, beat, new_loop
 from ..ipc.job_stats import UNKNOWN, JobStats
 from ..ipc.messages import Decoder, brief_jobs, encode
 from ..ipc.redis_settings import pack
-from ..process.descendants import descendants_of, end_all, name_of
 from ..process.fork import Pipes
 from ..redis_errors import is_redis_away, is_redis_wrong, redis_refusal, refusal_hint, short
 from ..settings import IF_SILENT, load_settings, where_looked
@@ -38,11 +36,11 @@ from .bytecode_cache import distrust_young_sources
 from .process_setup import configure_logging, look_at, settle, survived, warn_of_another_redis
 from .task_dump import dump_tasks
 from .tracebacks import trace_of, whole_trace_of
-from .worker_exit import PROGRAMS_S, take_leave
+from .worker_exit import take_leave
+from .worker_programs import end_cut_off_programs, end_in_any_case, give_up_boot
 
 logger = logging.getLogger("arq.worker")
 
-ORPHAN_MARGIN_S = 4.5
 CLOSE_S = 5.0
 SEND_STATS_S = 0.1
 #: What `job_completion_wait = math.inf` is told as: a message holds finite numbers only. Thirty years.
@@ -51,7 +49,7 @@ NO_LIMIT_S = 1e9
 
 def main(brief: Brief, pipes: Pipes) -> int:
     """Run one worker to its end; returns the exit code (ChildCode)."""
-    return take_leave(run(brief, pipes), pipes.beat_fd)
+    return take_leave(brief, run(brief, pipes), pipes.beat_fd)
 
 
 def run(brief: Brief, pipes: Pipes) -> int:
@@ -95,6 +93,7 @@ class Session:
         self._worker: Any = None
         self._is_started = False
         self._is_stopping = False
+        self._is_orphan = False
         self._hook_failed = False
         self._has_own_pool = False
         self._stats = JobStats()
@@ -155,7 +154,7 @@ class Session:
         worker.supervised = bool(self._redis_name)
         worker.on_startup = self._watched(worker.on_startup)
         worker.on_shutdown = survived(worker.on_shutdown)  # type: ignore[assignment]
-        worker.before_giving_back = self._end_programs
+        worker.before_giving_back = lambda: end_cut_off_programs(self._brief)
         worker.names_no_signal = True
         worker.on_held_up = self._tell_held_up
         self._lead_cron(worker)
@@ -282,14 +281,14 @@ class Session:
 
     def _on_term(self, *_: object) -> None:
         if not self._is_started:
-            os._exit(ChildCode.CLEAN)
+            give_up_boot(self._brief)
         if os.getppid() != self._brief.supervisor_pid:
             self._orphaned()
         self._loop.call_soon_threadsafe(self._drain)
 
     def _on_quit(self, *_: object) -> None:
         if not self._is_started:
-            os._exit(ChildCode.CLEAN)
+            give_up_boot(self._brief)
         self._loop.call_soon_threadsafe(self._cancel)
 
     def _on_quiet(self, *_: object) -> None:
@@ -333,21 +332,15 @@ class Session:
         """The parent is gone. Nobody else will end this process, so it has to be sure that it ends."""
         self._line.on_broken = lambda: None
         if not self._is_started:
-            os._exit(ChildCode.CLEAN)
+            give_up_boot(self._brief)
+        if self._is_orphan:  # the signal and the end of the pipe say the same
+            return
+        self._is_orphan = True
         with suppress(Exception):
             self._loop.remove_reader(self._pipes.life_fd)
         self._worker.supervised = False  # the steward ends too: the worker keeps its own lease again
         self._loop.call_soon_threadsafe(self._drain)
-        limit_s = float(self._worker.job_completion_wait or 0) + ORPHAN_MARGIN_S
-        faulthandler.dump_traceback_later(min(limit_s, threading.TIMEOUT_MAX), exit=True)
-
-    async def _end_programs(self) -> None:
-        """What the jobs that were cut off have started must not go on while somebody else runs them."""
-        pids = descendants_of(os.getpid())
-        if pids:
-            names = ", ".join(name_of(pid) for pid in sorted(pids))
-            logger.warning("jobs were cut off: what they have started is ended: %s", names)
-            await end_all(pids, PROGRAMS_S)
+        end_in_any_case(self._brief, float(self._worker.job_completion_wait or 0))
 
     async def _work(self) -> None:
         try:

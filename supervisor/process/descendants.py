@@ -101,6 +101,22 @@ def running(pids: Iterable[int]) -> Iterator[int]:
                 yield pid
 
 
+def belongings_of(worker_id: str, supervisor_pid: int) -> set[int]:
+    """What this process, a worker, has started: its descendants, and what has left the family.
+
+    A daemon is the supervisor's child now; where that has gone, somebody else's, and only a program shows whose it was.
+    """
+    adopted = children_of(supervisor_pid) if os.getppid() == supervisor_pid else _everybody()
+    strays = [pid for pid in adopted - {os.getpid()} if is_tagged(pid, worker_id)]
+    return descendants_of(os.getpid()) | families(strays)
+
+
+def _everybody() -> set[int]:
+    with suppress(OSError):
+        return {int(name) for name in os.listdir("/proc") if name.isdecimal()}
+    return set()
+
+
 def is_python_helper(pid: int) -> bool:
     """Whether it is multiprocessing's resource tracker: it ends by itself when its owner has, and cleans up then."""
     with suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
@@ -108,9 +124,9 @@ def is_python_helper(pid: int) -> bool:
     return False
 
 
-def end_family(grace_s: float) -> None:
-    """End the descendants of this process, without a loop."""
-    left = set(running(pid for pid in descendants_of(os.getpid()) if not is_python_helper(pid)))
+def end_now(pids: Iterable[int], grace_s: float) -> None:
+    """As `end_all`, without a loop; does not wait for those that it has killed."""
+    left = set(running(pid for pid in pids if not is_python_helper(pid)))
     send(left, signal.SIGTERM)
     until_s = time.monotonic() + grace_s
     while left and time.monotonic() < until_s:

@@ -1,6 +1,7 @@
 """What jobs have started does not outlive their worker, and what they fork is no worker."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -27,6 +28,15 @@ async def daemon(ctx):
     '''Its father ends at once, and it is in a session of its own: nobody's child.'''
     command = [sys.executable, "-c", DAEMON]
     return int(subprocess.check_output(command))
+
+async def daemon_and_wait(ctx):
+    print("daemon", await daemon(ctx), file=sys.stderr, flush=True)
+    await asyncio.sleep(600)
+
+async def daemon_and_block(ctx):
+    print("daemon", await daemon(ctx), file=sys.stderr, flush=True)
+    while True:
+        time.sleep(0.1)
 
 DAEMON = '''
 import os, subprocess, sys
@@ -81,6 +91,10 @@ async def terminal(ctx):
 
 class Settings(app.Settings):
     functions = [program, own_session, daemon, fork, terminate, ask_copy, leave_as_copy, terminal, app.who, app.until]
+
+class Hasty(Settings):
+    functions = [daemon_and_wait, daemon_and_block]
+    job_completion_wait = 1
 """
 KINDS = ["program", "own_session", "daemon", "fork"]
 
@@ -89,9 +103,10 @@ KINDS = ["program", "own_session", "daemon", "fork"]
 def lively(pool: Pool) -> Callable[..., Pool]:
     """Starts a pool whose jobs start processes."""
 
-    def start(*arguments: str, **options: object) -> Pool:
+    def start(*arguments: str, settings_class: str = "Settings", **options: object) -> Pool:
         (pool.directory / "lively.py").write_text(MODULE)
-        pool.start("--procs", "1", *arguments, settings="lively.Settings", **options).ready()  # type: ignore[arg-type]
+        settings = f"lively.{settings_class}"
+        pool.start("--procs", "1", *arguments, settings=settings, **options).ready()  # type: ignore[arg-type]
         return pool
 
     return start
@@ -102,6 +117,13 @@ def is_running(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def daemon_of(pool: Pool) -> int:
+    """The daemon that a job of `Hasty` says it has started."""
+    found = wait_until(lambda: re.search(r"^daemon (\d+)$", pool.text(), re.MULTILINE), what="a daemon")
+    assert found
+    return int(found[1])
 
 
 def kill_worker(pool: Pool) -> None:
@@ -117,7 +139,12 @@ def stop(pool: Pool) -> None:
     assert pool.stop() == 0
 
 
-@pytest.mark.parametrize("end", [kill_worker, reload, stop])
+def kill_supervisor(pool: Pool) -> None:
+    pool.kill(pool.pid)
+    assert pool.wait() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("end", [kill_worker, reload, stop, kill_supervisor])
 @pytest.mark.parametrize("kind", KINDS)
 def test_whatever_a_job_has_started_ends_with_its_worker(
     lively: Callable[..., Pool], queue: Queue, kind: str, end: Callable[[Pool], None]
@@ -130,8 +157,51 @@ def test_whatever_a_job_has_started_ends_with_its_worker(
     if end is kill_worker:  # else the worker itself has ended what it could see
         record = pool.wait_event("child.leftovers")
         assert any(str(pid) in name.split() for name in record["killed"])
-    if end is not stop:
+    if end in (kill_worker, reload):
         assert pool.stop() == 0
+
+
+def test_what_a_job_has_started_ends_before_others_get_the_job(
+    lively: Callable[..., Pool], queue: Queue
+) -> None:
+    """Also a daemon, which is nobody's child."""
+    pool = lively(settings_class="Hasty")
+    queue.put("daemon_and_wait")
+    pid = daemon_of(pool)
+    assert pool.stop() == 0
+    assert not is_running(pid)
+    (line,) = [
+        str(record["message"]) for record in pool.events("log") if "what they have started" in str(record)
+    ]
+    assert f"{pid} sleep" in line
+
+
+def test_a_job_that_does_not_let_go_ends_with_a_killed_supervisor_with_all_that_it_has_started(
+    lively: Callable[..., Pool], queue: Queue
+) -> None:
+    pool = lively(settings_class="Hasty")
+    queue.put("daemon_and_block")
+    pid = daemon_of(pool)
+    kill_supervisor(pool)
+    wait_until(lambda: not is_running(pid), what="it has ended, too")
+    pool.wait_gone()
+
+
+@pytest.mark.parametrize("end", [kill_worker, stop])
+def test_what_jobs_have_started_stays_if_the_user_says_so(
+    lively: Callable[..., Pool], queue: Queue, end: Callable[[Pool], None]
+) -> None:
+    pool = lively("--no-kill-group-on-exit")
+    pids = [int(queue.result(queue.put(kind))) for kind in ("own_session", "daemon")]
+    try:
+        end(pool)
+        if end is kill_worker:
+            pool.wait_event("child.ready", n=2, role="worker")
+            assert pool.stop() == 0
+        assert all(map(is_running, pids))
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_what_was_there_before_us_is_left_alone(pool: Pool, queue: Queue) -> None:
@@ -198,3 +268,24 @@ os.execv(sys.argv[1], sys.argv[1:])"""
     assert pool.process is not None
     pool.process.send_signal(signal.SIGTERM)
     assert pool.process.wait(PATIENCE_S) == 0
+
+
+def test_what_a_start_hook_has_started_ends_when_the_supervisor_is_killed_meanwhile(pool: Pool) -> None:
+    (pool.directory / "slow.py").write_text(SLOW)
+    pool.start("--procs", "1", settings="slow.Settings")
+    pid = daemon_of(pool)
+    kill_supervisor(pool)
+    wait_until(lambda: not is_running(pid), what="it has ended, too")
+    pool.wait_gone()
+
+
+SLOW = """
+import app, asyncio, subprocess, sys
+
+async def on_startup(ctx):
+    print("daemon", subprocess.Popen(["sleep", "600"], start_new_session=True).pid, file=sys.stderr, flush=True)
+    await asyncio.sleep(600)
+
+class Settings(app.Settings):
+    on_startup = on_startup
+"""
