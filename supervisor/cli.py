@@ -13,11 +13,11 @@ from .commands.dispatch import (
     about_option,
     check_health,
     control,
-    leave,
     leave_after_looking,
     refuse_misplaced,
     split_words,
 )
+from .console import leave
 from .exit_codes import ExitCode
 from .host.cpus import usable_cpus
 from .host.interpreter import is_to_resume

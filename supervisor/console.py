@@ -3,6 +3,7 @@
 import os
 import sys
 from contextlib import suppress
+from typing import NoReturn
 
 from .printable_text import printable, printable_lines, redacted
 
@@ -32,6 +33,12 @@ def complain(text: str, before: str = "") -> None:
     with suppress(OSError, AttributeError):  # full, or closed from the start
         sys.stderr.write(f"{printable_lines(before)}arq-supervise: {printable(redacted(text))}\n")
         sys.stderr.flush()
+
+
+def leave(code: int, text: str) -> NoReturn:
+    """One line that names the mistake, and the exit code."""
+    complain(text)
+    sys.exit(int(code))
 
 
 def _forget() -> None:

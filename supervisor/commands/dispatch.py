@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable
 from difflib import get_close_matches
 from importlib.util import find_spec
-from typing import Any, NoReturn
+from typing import Any
 
-from ..console import complain, tell
+from ..console import leave, tell
 from ..exit_codes import ExitCode, ProbeCode
 from ..options import QUESTION, OptionError, Question, pool_name, require_pool_name
 
@@ -126,9 +126,3 @@ def about_option(error: Any, known: list[str]) -> str:
     close = [ALSO_CALLED[name]] if name in ALSO_CALLED else get_close_matches(name, known, 1)
     hint = f": did you mean {close[0]}?" if close else ""
     return f"No such option {name!r}{hint}"
-
-
-def leave(code: int, text: str) -> NoReturn:
-    """One line that names the mistake, and the exit code."""
-    complain(text)
-    sys.exit(int(code))

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
-from ..console import complain
+from ..console import complain, leave
 from ..exit_codes import ExitCode
 from ..host.cpus import usable_cpus
 from ..host.interpreter import is_frozen
@@ -118,7 +118,7 @@ def print_unit(settings: str, name: str, is_template: bool) -> str:
     try:
         return render(unit, is_template)
     except ValueError as error:
-        _leave(ExitCode.USAGE, f"--print-unit: {error}")
+        leave(ExitCode.USAGE, f"--print-unit: {error}")
 
 
 # --- text -----------------------------------------------------------------------------------------------------
@@ -244,9 +244,7 @@ def owner(directory: str, environ: Mapping[str, str]) -> tuple[str, str]:
         about = os.stat(directory)
         uid, gid = about.st_uid, about.st_gid
     if uid == 0:
-        sys.stderr.write(
-            "arq-supervise: --print-unit: User=root: better give the workers a user of their own\n"
-        )
+        complain("--print-unit: User=root: better give the workers a user of their own")
     return _name(pwd.getpwuid, uid), _name(grp.getgrgid, gid)
 
 
@@ -266,7 +264,7 @@ def completion_wait_s(settings: str) -> float:
         with redirect_stdout(sys.stderr):  # what a module prints is not part of the unit
             return asyncio.run(_completion_wait_s(load_settings(settings)))
     except BaseException as error:  # noqa: BLE001  # a settings module may raise anything, SystemExit too
-        _leave(ExitCode.SETTINGS, f"cannot use {settings!r} ({short(error)}{where_looked(settings, error)})")
+        leave(ExitCode.SETTINGS, f"cannot use {settings!r} ({short(error)}{where_looked(settings, error)})")
 
 
 async def _completion_wait_s(settings: Any) -> float:
@@ -322,9 +320,4 @@ def _checked_options(settings: str, name: str, given: Mapping[str, Any]) -> Opti
     try:
         return Options(settings or "pool", name=name, **wanted)
     except OptionError as error:
-        _leave(ExitCode.USAGE, str(error))
-
-
-def _leave(code: ExitCode, text: str) -> NoReturn:
-    complain(text)
-    sys.exit(int(code))
+        leave(ExitCode.USAGE, str(error))
