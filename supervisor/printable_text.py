@@ -1,6 +1,9 @@
 """Text that comes from elsewhere, made fit for a log and a terminal. Imports what that takes only when it is needed."""
 
-from typing import Any
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
 
 # without one of these there is nothing to leave out
 _MARKS = ("://", "Port could not", "netloc", "does not appear")
@@ -25,15 +28,18 @@ def printable_lines(text: str) -> str:
     return printable_lines(text)
 
 
-def all_printable(value: Any) -> Any:
-    """The same for all texts in what came out of JSON."""
+def all_printable(value: T) -> T:
+    """The same for all texts in a report: a dataclass, or lists and dictionaries."""
+    clean: Any = value
     if isinstance(value, str):
-        return printable(value)
-    if isinstance(value, dict):
-        return {all_printable(name): all_printable(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [all_printable(item) for item in value]
-    return value
+        clean = printable(value)
+    elif isinstance(value, dict):
+        clean = {all_printable(name): all_printable(item) for name, item in value.items()}
+    elif isinstance(value, list):
+        clean = [all_printable(item) for item in value]
+    elif is_dataclass(value) and not isinstance(value, type):
+        clean = replace(value, **{one.name: all_printable(getattr(value, one.name)) for one in fields(value)})
+    return cast("T", clean)
 
 
 def redacted(text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from ..host.process_title import set_name, set_title
-from ..process.fork import Pipes
+from ..ipc.pipes import Pipes
 from ..process.signals import PARENT_SIGNALS
 
 

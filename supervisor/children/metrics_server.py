@@ -11,9 +11,10 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
 
+from ..ipc.job_stats import JobRow
 from ..ipc.redis_report import QueueFacts
+from ..pool.status import Headcount, PoolStatus
 from ..redis_errors import short
 from ..time_limits import within
 from .metrics_text import CONTENT_TYPE, Snapshot
@@ -35,7 +36,7 @@ class MetricsServer:
     def __init__(self, ask_queue: Callable[[], Awaitable[QueueFacts]]) -> None:
         self._ask_queue = ask_queue
         self._snapshot: Snapshot | None = None
-        self._headcount: dict[str, Any] = {}
+        self._headcount: Headcount | None = None
         self._heard_s = 0.0
         self._looked_s = -LOOK_AGAIN_S
         self._looking = asyncio.Lock()
@@ -45,11 +46,11 @@ class MetricsServer:
         # the oldest first
         self._connections: dict[asyncio.Task[None], socket.socket] = {}
 
-    def take(self, status: dict[str, Any], jobs: list[list[Any]]) -> None:
+    def take(self, status: PoolStatus, jobs: list[JobRow]) -> None:
         """The parent's latest word: everything."""
         self._snapshot = Snapshot(status, jobs)
 
-    def take_headcount(self, headcount: dict[str, Any]) -> None:
+    def take_headcount(self, headcount: Headcount) -> None:
         """The parent's latest word: that it lives, and how many workers do."""
         self._headcount = headcount
         self._heard_s = time.monotonic()
@@ -156,10 +157,10 @@ class MetricsServer:
     def _health(self, path: str) -> tuple[bool, str]:
         """Live = the supervisor speaks to us. Ready = a worker takes jobs."""
         head = self._headcount
-        if not head or time.monotonic() - self._heard_s > SILENCE_S:
+        if head is None or time.monotonic() - self._heard_s > SILENCE_S:
             return False, "the supervisor is silent"
-        text = f"{head['state']} {head['ready']}/{head['procs']} workers ready"
-        text += f", {head['blocked']} blocked" if head.get("blocked") else ""
-        text += ", quiet: takes no jobs" if head.get("quiet") else ""
-        takes_jobs = head["ready"] > 0 and head["state"] != "stopping" and not head.get("quiet")
+        text = f"{head.state} {head.ready}/{head.procs} workers ready"
+        text += f", {head.blocked} blocked" if head.blocked else ""
+        text += ", quiet: takes no jobs" if head.quiet else ""
+        takes_jobs = head.ready > 0 and head.state != "stopping" and not head.quiet
         return path == "/livez" or takes_jobs, text

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ..ipc.job_stats import BUCKETS_S
+from ..ipc.job_stats import BUCKETS_S, JobRow
 from ..ipc.redis_report import QueueFacts
+from ..pool.status import PoolStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -18,8 +18,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Snapshot(Collector):
     """Everything that one scrape shows."""
 
-    status: dict[str, Any]
-    jobs: list[list[Any]]
+    status: PoolStatus
+    jobs: list[JobRow]
     queue: QueueFacts = field(default_factory=QueueFacts)
 
     def text(self) -> bytes:
@@ -36,7 +36,7 @@ class Snapshot(Collector):
         yield from self._pool()
 
     def _jobs(self) -> Iterator[Metric]:
-        pool = self.status["pool"]
+        pool = self.status.pool
         total = CounterMetricFamily(
             "arq_jobs", "Starts of jobs that ended.", labels=["pool", "function", "outcome"]
         )
@@ -69,7 +69,7 @@ class Snapshot(Collector):
         yield age
 
     def _workers(self) -> Iterator[Metric]:
-        pool = self.status["pool"]
+        pool = self.status.pool
         labels = ["pool", "slot"]
         gauges = {
             "ready": GaugeMetricFamily("arq_worker_ready", "1 when the worker takes jobs.", labels=labels),
@@ -84,30 +84,30 @@ class Snapshot(Collector):
         }
         cpu = CounterMetricFamily("arq_worker_cpu_seconds", "Processor time of the process.", labels=labels)
         jobs = CounterMetricFamily("arq_worker_jobs", "Jobs of the process.", labels=[*labels, "outcome"])
-        for worker in self.status["workers"]:
-            key = [pool, str(worker["slot"])]
-            gauges["ready"].add_metric(key, float(worker["state"] == "ready"))
-            if worker["pid"] is None:
+        for slot in self.status.workers:
+            key = [pool, str(slot.slot)]
+            gauges["ready"].add_metric(key, float(slot.state == "ready"))
+            if (worker := slot.worker) is None:
                 continue
-            gauges["ongoing"].add_metric(key, worker["jobs"]["ongoing"])
-            gauges["rss"].add_metric(key, worker["rss_mb"] * 2**20)
-            gauges["lag"].add_metric(key, worker["lag_max_ms"] / 1000)
-            gauges["up"].add_metric(key, worker["uptime_s"])
-            cpu.add_metric(key, worker["cpu_s"])
+            gauges["ongoing"].add_metric(key, worker.jobs.ongoing)
+            gauges["rss"].add_metric(key, worker.rss_mb * 2**20)
+            gauges["lag"].add_metric(key, worker.lag_max_ms / 1000)
+            gauges["up"].add_metric(key, worker.uptime_s)
+            cpu.add_metric(key, worker.cpu_s)
             for outcome in ("complete", "failed", "retried"):
-                jobs.add_metric([*key, outcome], worker["jobs"][outcome])
+                jobs.add_metric([*key, outcome], getattr(worker.jobs, outcome))
         yield from gauges.values()
         yield cpu
         yield jobs
 
     def _pool(self) -> Iterator[Metric]:
-        boss, pool = self.status["supervisor"], self.status["pool"]
+        boss, pool = self.status.supervisor, self.status.pool
         for name, text, value in (
-            ("arq_pool_workers_expected", "Workers there should be.", boss["procs"]),
-            ("arq_pool_workers_ready", "Workers that take jobs.", boss["ready"]),
-            ("arq_pool_quiet", "1 when the pool takes no new jobs.", float(boss["quiet"])),
-            ("arq_pool_generation", "Reloads so far, plus one.", boss["generation"]),
-            ("arq_pool_uptime_seconds", "Age of the supervisor.", boss["uptime_s"]),
+            ("arq_pool_workers_expected", "Workers there should be.", boss.procs),
+            ("arq_pool_workers_ready", "Workers that take jobs.", boss.ready),
+            ("arq_pool_quiet", "1 when the pool takes no new jobs.", float(boss.quiet)),
+            ("arq_pool_generation", "Reloads so far, plus one.", boss.generation),
+            ("arq_pool_uptime_seconds", "Age of the supervisor.", boss.uptime_s),
         ):
             gauge = GaugeMetricFamily(name, text, labels=["pool"])
             gauge.add_metric([pool], value)
@@ -115,7 +115,7 @@ class Snapshot(Collector):
         exits = CounterMetricFamily(
             "arq_pool_exits", "Processes that ended, by cause.", labels=["pool", "cause"]
         )
-        for cause, count in boss["exits"].items():
+        for cause, count in boss.exits.items():
             exits.add_metric([pool, cause], count)
         yield exits
 

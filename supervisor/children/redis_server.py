@@ -26,8 +26,10 @@ from ..exit_codes import ChildCode
 from ..host.process_title import present_as
 from ..ipc.brief import Brief
 from ..ipc.child_end import BeatLine
+from ..ipc.messages import ByeMessage, FatalMessage, ReadyMessage
+from ..ipc.pipes import Pipes
 from ..options import Options
-from ..process.fork import Pipes, die_with_parent
+from ..process.fork import die_with_parent
 from .redis_socket import RedisSocket
 
 SCHEME = "unix://"
@@ -130,10 +132,10 @@ def main(brief: Brief, pipes: Pipes) -> int:
     try:
         return Guardian(line, Path(brief.redis_dir), is_kept, brief.redis_dsn).run()
     except DirectoryTakenError as error:
-        line.send_surely("fatal", kind="taken", exc=str(error), trace="")
+        line.send_surely(FatalMessage("taken", str(error)))
         return ChildCode.BOOT
     except OSError as error:
-        line.send_surely("fatal", kind="boot", exc=f"--embedded-redis: {error}", trace="")
+        line.send_surely(FatalMessage("boot", f"--embedded-redis: {error}"))
         return ChildCode.BOOT
     finally:
         if os.getppid() != brief.supervisor_pid:  # nobody else is left to do it
@@ -147,7 +149,6 @@ class Guardian:
         self._line = line
         self._directory = directory.absolute()  # the server looks for it from inside
         self._is_kept = is_kept
-        self._dsn = dsn
         self._socket = socket_of(dsn)
         self._lock: LockFile | None = None
         self._directory_fd = -1
@@ -174,10 +175,10 @@ class Guardian:
         assert self._lock is not None
         self._lock.release()
         if self._is_ending:
-            self._line.send_surely("bye", reason="stop")
+            self._line.send_surely(ByeMessage("stop"))
             return ChildCode.CLEAN
         text = f"--embedded-redis: the server ended ({code}){why}"
-        self._line.send_surely("fatal", kind="boot", exc=text, trace="")
+        self._line.send_surely(FatalMessage("boot", text))
         return ChildCode.UNFINISHED
 
     def _prepare(self) -> None:
@@ -222,7 +223,7 @@ class Guardian:
         if not self._is_kept:
             (self._directory / DUMP).unlink(missing_ok=True)  # loaded, and soon out of date
         if not self._was_ready:
-            self._line.send_surely("ready", dsn=self._dsn)
+            self._line.send_surely(ReadyMessage())
         self._was_ready = True
 
     def _end(self, *_: object) -> None:

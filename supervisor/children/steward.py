@@ -24,12 +24,29 @@ from ..exit_codes import ChildCode
 from ..host.process_title import present_as
 from ..ipc.brief import Brief
 from ..ipc.child_end import BeatLine, beat, new_loop
-from ..ipc.messages import LONGEST_ORDER_BYTES, Decoder, Message, brief_ids
+from ..ipc.codec import Message, read_message
+from ..ipc.frames import LONGEST_ORDER_BYTES, Decoder
+from ..ipc.messages import (
+    TO_STEWARD,
+    BeatMessage,
+    ByeMessage,
+    HeadcountMessage,
+    MetricsMessage,
+    QueueMessage,
+    ReadyMessage,
+    RedisMessage,
+    RedisSettingsMessage,
+    ReleasedMessage,
+    ReleaseFailedMessage,
+    RosterMessage,
+    StatusMessage,
+    brief_ids,
+)
+from ..ipc.pipes import Pipes
 from ..ipc.redis_report import QueueFacts
 from ..ipc.redis_settings import unpack
-from ..ipc.roster import Entry, Roster, merge_by_key, read_roster
+from ..ipc.roster import Entry, Roster, merge_by_key
 from ..options import split_address
-from ..process.fork import Pipes
 from ..redis_errors import short
 from ..time_limits import within
 
@@ -55,16 +72,14 @@ async def look_at_queue(pool: ArqRedis, queue: str) -> QueueFacts:
     return QueueFacts(is_up=True, queue=queue, depth=depth, oldest_due_s=oldest_s)
 
 
-def _telling(worker_id: str, released: _leases.Released) -> dict[str, Any]:
+def _told(worker_id: str, released: _leases.Released) -> ReleasedMessage:
     """For the parent: what a worker had to give back, and which job is to blame."""
-    job_ids = released.job_ids
-    return {
-        "worker": worker_id,
-        "ids": brief_ids(job_ids),
-        "n": len(job_ids),
-        "blamed": brief_ids([released.blamed])[0],
-        "trial": released.was_suspected,
-    }
+    job_ids, (blamed,) = released.job_ids, brief_ids([released.blamed])
+    return ReleasedMessage(worker_id, brief_ids(job_ids), len(job_ids), blamed, released.was_suspected)
+
+
+def _beat(lag_ms: float) -> BeatMessage:
+    return BeatMessage(lag_ms=lag_ms)
 
 
 def main(brief: Brief, pipes: Pipes) -> int:
@@ -105,20 +120,20 @@ class Steward:
         for number in (signal.SIGTERM, signal.SIGQUIT):
             signal.signal(number, self._on_stop)
         duties = [
-            asyncio.create_task(beat(self._line, self._brief.options.heartbeat_s, dict)),
+            asyncio.create_task(beat(self._line, self._brief.options.heartbeat_s, _beat)),
             asyncio.create_task(self._keep(RENEW_EVERY_S, self._renew)),
             asyncio.create_task(self._keep(self._brief.options.health_interval_s, self._write_health)),
         ]
         if self._brief.options.metrics:
             duties.append(asyncio.create_task(self._serve_metrics(self._brief.options.metrics)))
-        self._line.send_surely("ready")
+        self._line.send_surely(ReadyMessage())
         await self._ending.wait()
         for duty in duties:
             duty.cancel()
         self._read()
         with suppress(TimeoutError):
             await within(FAREWELL_S, self._farewell())
-        self._line.send_surely("bye", reason="stop")
+        self._line.send_surely(ByeMessage("stop"))
         return ChildCode.CLEAN
 
     def _on_stop(self, *_: object) -> None:
@@ -129,23 +144,24 @@ class Steward:
     def _read(self) -> None:
         try:
             while data := os.read(self._pipes.orders_fd, 65536):
-                for message in self._decoder.feed(data):
-                    self._take(message)
+                for frame in self._decoder.feed(data):
+                    self._take(read_message(frame, TO_STEWARD))
         except BlockingIOError:
             return
 
-    def _take(self, message: Message) -> None:
-        if message.kind == "redis":
-            self._redis_texts[message.text("name")] = message.text("text")
-        elif message.kind == "alive" and self._metrics is not None:
-            self._metrics.take_headcount(message.body)
-        elif message.kind == "status" and self._metrics is not None:
-            self._metrics.take(message.body["status"], message.body["jobs"])
-        elif message.kind == "roster":
-            self._roster = read_roster(message)
-            self._heard.set()
-            for entry in self._roster.lost:
-                self._release_soon(entry)
+    def _take(self, message: Message | None) -> None:
+        match message:
+            case RedisSettingsMessage(name=name, settings=settings):
+                self._redis_texts[name] = settings
+            case HeadcountMessage(headcount=headcount) if self._metrics is not None:
+                self._metrics.take_headcount(headcount)
+            case StatusMessage(status=status, jobs=jobs) if self._metrics is not None:
+                self._metrics.take(status, jobs)
+            case RosterMessage(roster=roster):
+                self._roster = roster
+                self._heard.set()
+                for entry in roster.lost:
+                    self._release_soon(entry)
 
     # --- Redis ----------------------------------------------------------------------------------------------------
 
@@ -174,13 +190,13 @@ class Steward:
         self._lost_at_s = now_s
         if not self._is_lost:
             self._is_lost = True
-            self._line.send("redis_state", error=short(error))
+            self._line.send(RedisMessage(short(error)))
 
     def _note_reached(self, begun_s: float) -> None:
         """What was asked before Redis was lost says nothing of now."""
         if self._is_lost and begun_s > self._lost_at_s:
             self._is_lost = False
-            self._line.send("redis_state", error="")
+            self._line.send(RedisMessage(""))
 
     async def _renew(self) -> None:
         """Leases of ours, then a look for workers, on any host, that nobody has renewed."""
@@ -190,7 +206,7 @@ class Steward:
                 pool, [entry.worker_id for entry in entries], round(SUPERVISED_LEASE_S * 1000)
             )
             for worker_id, released in (await _leases.sweep(pool)).items():
-                self._line.send("released", **_telling(worker_id, released))
+                self._line.send(_told(worker_id, released))
 
     # --- metrics --------------------------------------------------------------------------------------------------
 
@@ -203,9 +219,9 @@ class Steward:
             try:
                 where = await self._metrics.listen(host, port)
             except OSError as error:
-                self._line.send("metrics", address=address, error=short(error))
+                self._line.send(MetricsMessage(address, short(error)))
             else:
-                self._line.send("metrics", address=where, error="")
+                self._line.send(MetricsMessage(where))
                 return
             await asyncio.sleep(RENEW_EVERY_S)
 
@@ -235,10 +251,10 @@ class Steward:
                 why = _leases.Why(entry.why)
                 released = await within(COMMAND_S, _leases.release(pool, entry.worker_id, why, entry.detail))
             except Exception as error:  # noqa: BLE001  # Redis is away: the lease or the lock's own end is the fallback
-                self._line.send("release_failed", worker=entry.worker_id, error=short(error))
+                self._line.send(ReleaseFailedMessage(entry.worker_id, short(error)))
             else:
                 self._releasing.discard(entry.worker_id)
-                self._line.send_surely("released", **_telling(entry.worker_id, released))
+                self._line.send_surely(_told(entry.worker_id, released))
                 return
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, RETRY_MAX_S)
@@ -261,7 +277,7 @@ class Steward:
             await _leases.write_health(pool, texts, life_ms)
         facts = await self._ask_queue()
         if facts.is_up:
-            self._line.send("queue", depth=facts.depth, oldest_due_s=facts.oldest_due_s)
+            self._line.send(QueueMessage(facts.depth, facts.oldest_due_s))
 
     def _key(self, entry: Entry) -> str:
         return worker_health_key(entry.health_key, self._brief.options.name, self._brief.host, entry.slot)

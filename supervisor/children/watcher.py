@@ -12,8 +12,9 @@ from ..host.nonblocking_writer import Outlet
 from ..host.process_title import present_as
 from ..ipc.brief import Brief
 from ..ipc.child_end import BeatLine
+from ..ipc.messages import ChangedMessage, FatalMessage, ReadyMessage
+from ..ipc.pipes import Pipes
 from ..options import Options
-from ..process.fork import Pipes
 from ..redis_errors import short
 
 LONGEST_BURST_MS = 10_000
@@ -40,7 +41,7 @@ def main(brief: Brief, pipes: Pipes) -> int:
     try:
         follow(line, options, is_polling=True)
     except (OSError, RuntimeError) as error:
-        line.send_surely("fatal", kind="boot", exc=f"--watch: {error}", trace="")
+        line.send_surely(FatalMessage("boot", f"--watch: {error}"))
     return ChildCode.BOOT
 
 
@@ -82,7 +83,7 @@ def follow(line: BeatLine, options: Options, *, is_polling: bool) -> None:
     )
     for found in changes:
         if paths := relevant((path for _, path in found), options.watch_ignore):
-            line.send_surely("changed", paths=paths[:MOST_PATHS])
+            line.send_surely(ChangedMessage(tuple(paths[:MOST_PATHS])))
 
 
 class Announcement:
@@ -106,7 +107,7 @@ class Announcement:
             self._due_s = now_s + self._after_s
         if now_s >= self._due_s:
             self._is_said = True
-            self._line.send_surely("ready")
+            self._line.send_surely(ReadyMessage())
         return False
 
 

@@ -1,11 +1,11 @@
-"""A worker process, from the fork to its exit code: settings, worker, READY, beats, drain, bye.
+"""A worker on its loop: made of the settings, READY, beats, drain, bye.
 
 User code lives here and nowhere else. The parent reads what happens from the pipe and from the exit code.
 """
 
 import asyncio
 import faulthandler
-import logging.config
+import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -20,65 +20,48 @@ from arq._lock_time import lock_ms
 from arq.connections import RedisSettings
 
 from ..exit_codes import ChildCode
-from ..host.process_title import present_as
-from ..host.working_directory import enter
 from ..ipc.brief import Brief
-from ..ipc.child_end import BeatLine, beat, new_loop
+from ..ipc.child_end import BeatLine, beat
+from ..ipc.codec import Message, read_message
+from ..ipc.frames import Decoder
 from ..ipc.job_stats import UNKNOWN, JobStats
-from ..ipc.messages import Decoder, brief_jobs, encode
+from ..ipc.messages import (
+    TO_WORKER,
+    BeatMessage,
+    ByeMessage,
+    DumpMessage,
+    FatalMessage,
+    HeldMessage,
+    JobsMessage,
+    OutgoingMessage,
+    PickMessage,
+    ReadyMessage,
+    Running,
+    brief_jobs,
+)
+from ..ipc.pipes import Pipes
 from ..ipc.redis_settings import pack
-from ..process.fork import Pipes
+from ..pool.events import Report
+from ..pool.job_counts import JobCounts
 from ..redis_errors import is_redis_away, is_redis_wrong, redis_refusal, refusal_hint, short
-from ..settings import IF_SILENT, load_settings, where_looked
+from ..settings import IF_SILENT
 from ..time_limits import is_done
-from .at_fork import be_plain_in_copies
-from .bytecode_cache import distrust_young_sources
-from .process_setup import configure_logging, look_at, settle, survived, warn_of_another_redis
+from .process_setup import look_at, survived, warn_of_another_redis
 from .task_dump import dump_tasks
 from .tracebacks import trace_of, whole_trace_of
-from .worker_exit import take_leave
 from .worker_programs import end_cut_off_programs, end_in_any_case, give_up_boot
 
 logger = logging.getLogger("arq.worker")
 
 CLOSE_S = 5.0
 SEND_STATS_S = 0.1
-#: What `job_completion_wait = math.inf` is told as: a message holds finite numbers only. Thirty years.
-NO_LIMIT_S = 1e9
-
-
-def main(brief: Brief, pipes: Pipes) -> int:
-    """Run one worker to its end; returns the exit code (ChildCode)."""
-    return take_leave(brief, run(brief, pipes), pipes.beat_fd)
-
-
-def run(brief: Brief, pipes: Pipes) -> int:
-    """Run one worker; returns the exit code (ChildCode)."""
-    brief.export(os.environ)
-    present_as(brief, "worker", str(brief.slot))
-    line = BeatLine(pipes.beat_fd)
-    title = f"arq-supervise: started by a job of worker[{brief.options.name}/{brief.slot}]"
-    be_plain_in_copies(pipes, title, line.silence)
-    loop = new_loop(brief.options.uvloop)
-    distrust_young_sources()
-    settle(brief)
-    try:
-        enter(brief.folder, brief.real_folder)
-    except OSError as error:
-        return fail(line, "import", error, ChildCode.IMPORT, hint="; the working directory is gone")
-    try:
-        configure_logging(brief, loop)
-        settings = load_settings(brief.options.settings)
-    except BaseException as error:  # noqa: BLE001  # a settings module may raise anything, SystemExit too
-        return fail(line, "import", error, ChildCode.IMPORT, hint=where_looked(brief.options.settings, error))
-    return Session(brief, pipes, line, loop).run(settings)
 
 
 def fail(line: BeatLine, kind: str, error: BaseException, code: ChildCode, hint: str = "") -> int:
     """Tell the parent why this child ends; it shows each traceback once. A wrong path or value has none."""
     traces = {"import": trace_of, "settings": trace_of, "boot": whole_trace_of}
     trace = traces[kind](error) if kind in traces else ""
-    line.send_surely("fatal", kind=kind, exc=short(error) + hint, trace=trace)
+    line.send_surely(FatalMessage(kind, short(error) + hint, trace))
     return code
 
 
@@ -134,9 +117,9 @@ class Session:
         if not is_closed:
             return ChildCode.UNFINISHED
         if self._is_stopping or self._brief.options.burst:
-            self._line.send_surely("beat", lag_ms=0.0, **self._beat())  # counts that are final
-            self._line.send_surely("jobs", rows=self._stats.take())
-            self._line.send_surely("bye", reason="stop" if self._is_stopping else "burst")
+            self._line.send_surely(self._beat(0.0))  # counts that are final
+            self._line.send_surely(JobsMessage(self._stats.take()))
+            self._line.send_surely(ByeMessage("stop" if self._is_stopping else "burst"))
             return ChildCode.CLEAN
         return ChildCode.UNFINISHED  # nobody asked it to end
 
@@ -209,9 +192,8 @@ class Session:
 
     def _ready(self) -> None:
         worker = self._worker
-        self._line.send_surely(
-            "ready",
-            completion_wait_s=min(float(worker.job_completion_wait or 0), NO_LIMIT_S),
+        report = Report(
+            completion_wait_s=float(worker.job_completion_wait or 0),
             longest_job_s=worker.longest_job_s,
             lock_s=lock_ms(worker.in_progress_timeout_s, supervised=True) / 1000,
             queue=worker.queue_name,
@@ -219,8 +201,8 @@ class Session:
             functions=len(worker.functions),
             max_jobs=worker.max_jobs,
             redis=self._redis_name,
-            redis_text=self._redis_text,
         )
+        self._line.send_surely(ReadyMessage(report, self._redis_text))
 
     def _note_outcome(self, function: str, outcome: str, seconds: float) -> None:
         """Counts do not wait for the next beat: who is killed loses a tenth of a second of them at most."""
@@ -231,25 +213,30 @@ class Session:
     def _send_stats(self) -> None:
         self._sending = None
         rows = self._stats.take()
-        if rows and not self._line.offer(encode("jobs", rows=rows)):
+        if rows and not self._line.send(JobsMessage(rows)):
             self._stats.add_rows(rows)
             self._sending = self._loop.call_later(SEND_STATS_S, self._send_stats)
 
-    def _beat(self) -> dict[str, Any]:
+    def _beat(self, lag_ms: float) -> BeatMessage:
+        return BeatMessage(self._counts(), self._running(), lag_ms)
+
+    def _counts(self) -> JobCounts:
         worker = self._worker
-        return {
-            "c": worker.jobs_complete,
-            "f": worker.jobs_failed,
-            "r": worker.jobs_retried,
-            "o": sum(not task.done() for task in worker.tasks.values()),
-            "q": worker.queued,
-            "jobs": brief_jobs(worker.running_jobs()),
-        }
+        return JobCounts(
+            worker.jobs_complete,
+            worker.jobs_failed,
+            worker.jobs_retried,
+            sum(not task.done() for task in worker.tasks.values()),
+            worker.queued,
+        )
+
+    def _running(self) -> Running:
+        return brief_jobs(self._worker.running_jobs())
 
     def _tell_held_up(self) -> None:
         """From another thread, while a job holds up the loop: no beat will tell what runs."""
         with suppress(Exception):  # the loop goes on, and what is read changes
-            self._line.send("held", **self._beat())
+            self._line.send(HeldMessage(self._counts(), self._running()))
 
     def _explain(self, error: BaseException) -> int:
         if not self._hook_failed and is_redis_away(error):
@@ -258,7 +245,7 @@ class Session:
             return fail(self._line, "server", error, ChildCode.IMPORT)
         if refusal := redis_refusal(error):
             hint = refusal_hint(error, self._brief.options.settings)
-            self._line.send_surely("fatal", kind="boot", exc=refusal + hint, trace="")
+            self._line.send_surely(FatalMessage("boot", refusal + hint))
             return ChildCode.BOOT
         return fail(self._line, "boot", error, ChildCode.BOOT)
 
@@ -297,7 +284,7 @@ class Session:
     def _on_dump(self, _: int, frame: FrameType | None) -> None:
         """Runs after the stacks were written, also while a job blocks the loop (unless it never leaves C code)."""
         dump_tasks(self._brief, self._worker, self._loop, frame)
-        self._line.send("dump", jobs=brief_jobs(self._worker.running_jobs()))
+        self._line.send(DumpMessage(self._running()))
 
     def _read_orders(self) -> None:
         """What the parent has written; before a signal is obeyed, what was written before it."""
@@ -305,12 +292,15 @@ class Session:
             data = os.read(self._pipes.orders_fd, 65536)
             if not data:  # it is gone, which the other pipe tells as well
                 self._loop.remove_reader(self._pipes.orders_fd)
-            for message in self._orders.feed(data):
-                if message.kind == "pick" and not self._is_stopping:
-                    self._worker.allow_pick_jobs = message.body.get("allowed") is True
-                elif message.kind == "outgoing":
-                    self._worker.cohort = message.text("cohort")
-                    self._worker.outgoing = message.text("outgoing")
+            for frame in self._orders.feed(data):
+                self._obey(read_message(frame, TO_WORKER))
+
+    def _obey(self, order: Message | None) -> None:
+        match order:
+            case PickMessage(is_allowed=is_allowed) if not self._is_stopping:
+                self._worker.allow_pick_jobs = is_allowed
+            case OutgoingMessage(cohort=cohort, outgoing=outgoing):
+                self._worker.cohort, self._worker.outgoing = cohort, outgoing
 
     def _drain(self) -> None:
         """Take nothing new, let what runs finish for as long as the settings allow."""

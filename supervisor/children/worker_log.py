@@ -14,6 +14,7 @@ from arq.logs import LineFormatter, LineWriter
 from ..host.event_log import json_record, lost_lines
 from ..host.nonblocking_writer import Outlet
 from ..ipc.child_end import BeatLine
+from ..ipc.messages import UnloggedMessage
 from ..printable_text import redacted
 
 FIRST_PAUSE_S = 0.01
@@ -128,4 +129,4 @@ def last_lines(limit_s: float, beat_fd: int) -> None:
     """At the end of a worker: write the rest, and have the parent count what is lost."""
     lost = sum(one.finish(limit_s) for one in _own_handlers())
     if lost:
-        BeatLine(beat_fd).send_surely("unlogged", n=lost)
+        BeatLine(beat_fd).send_surely(UnloggedMessage(lost))

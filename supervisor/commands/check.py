@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 from ..console import complain, tell
 from ..control.client import UnreachableError, ask, find_socket
 from ..control.paths import host_name
+from ..control.protocol import Request
 from ..exit_codes import ExitCode, ProbeCode
 from ..printable_text import all_printable
 from .check_fleet import fleet_text
-from .check_report import Facts, judge_check
+from .check_report import CheckedWorker, CheckReport, Facts, judge_check
 
 LIMIT_S = 5.0
 ASK_S = 2.0
@@ -58,8 +59,8 @@ def run_fleet_check(wanted: Wanted) -> int:
     except Exception as error:  # noqa: BLE001  # whatever hinders, the state of the fleet is unknown
         complain(f"--check --fleet: {short(error)}")
         return ProbeCode.UNKNOWN
-    tell(json.dumps(report) + "\n" if wanted.as_json else fleet_text(report))
-    return int(report["exit_code"])
+    tell(json.dumps(report.as_json()) + "\n" if wanted.as_json else fleet_text(report))
+    return report.exit_code
 
 
 def run_check(wanted: Wanted) -> int:
@@ -81,21 +82,10 @@ def run_check(wanted: Wanted) -> int:
         except TimeoutError:
             facts.problems.append(f"redis: no answer within {LIMIT_S - ASK_S:g} s")
     report = judge_check(facts, wanted.min_healthy, wanted.strict)
-    _add_times(report, datetime.datetime.now(datetime.UTC))
-    tell(json.dumps(report) + "\n" if wanted.as_json else for_people(report))  # the exit code is the verdict
-    return int(report["exit_code"])
-
-
-def _add_times(report: dict[str, Any], now: datetime.datetime) -> None:
-    """The supervisor counts in seconds since; a report is read later."""
-    report["time"] = _iso(now)
-    if reload := report["supervisor"]["last_reload"]:
-        at = now - datetime.timedelta(seconds=reload["age_s"])
-        report["supervisor"]["last_reload"] = {"ok": reload["ok"], "at": _iso(at), "error": reload["error"]}
-
-
-def _iso(moment: datetime.datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+    now = datetime.datetime.now(datetime.UTC)
+    # the exit code is the verdict, whether or not somebody reads the answer
+    tell(json.dumps(report.as_json(now)) + "\n" if wanted.as_json else for_people(report))
+    return report.exit_code
 
 
 def _within_limit(question: Coroutine[Any, Any, T]) -> T:
@@ -120,39 +110,37 @@ def _no_address(wanted: Wanted, error: Exception) -> int:
 def _ask_supervisor(wanted: Wanted, facts: Facts) -> None:
     try:
         path = find_socket(wanted.control, wanted.pool, os.environ)
-        facts.take_status(ask(path, "status", timeout_s=ASK_S).get("status") or {})
+        answer = ask(path, Request("status"), timeout_s=ASK_S)
     except UnreachableError as error:
         facts.problems.append(str(error))
+    else:
+        if answer.status is not None:
+            facts.take_status(answer.status)
 
 
-def for_people(report: dict[str, Any]) -> str:
+def for_people(report: CheckReport) -> str:
     """The verdict, one line for each worker, the problems."""
     report = all_printable(report)
-    boss, totals = report["supervisor"], report["totals"]
-    about = (
-        f"supervisor {boss['state'].upper()} gen {boss['generation']}"
-        if boss["reachable"]
-        else "no supervisor"
-    )
-    queued = report["redis"]["queued"]
-    queue = "" if queued is None else f", queue {report['redis']['queue']} {queued} queued"
-    health = f"{totals['fresh']}/{totals['expected']} workers healthy"
-    lines = [f"{report['status'].upper()}  pool {report['pool']}@{report['host']}: {health}{queue}, {about}"]
-    lines += [_worker_line(worker) for worker in report["workers"]]
-    lines += [f"problem: {problem}" for problem in report["problems"]]
+    boss, totals = report.supervisor, report.totals
+    about = "no supervisor" if boss is None else f"supervisor {boss.state.upper()} gen {boss.generation}"
+    queue = "" if report.queued is None else f", queue {report.queue} {report.queued} queued"
+    health = f"{totals.fresh}/{totals.expected} workers healthy"
+    lines = [f"{report.status.upper()}  pool {report.pool}@{report.host}: {health}{queue}, {about}"]
+    lines += [_worker_line(worker) for worker in report.workers]
+    lines += [f"problem: {problem}" for problem in report.problems]
     return "\n".join(lines) + "\n"
 
 
-def _worker_line(worker: dict[str, Any]) -> str:
-    head = f" {'ok  ' if worker['fresh'] else 'FAIL'} slot {worker['slot']} pid {worker['pid'] or '-'}"
-    jobs = worker["jobs"]
+def _worker_line(worker: CheckedWorker) -> str:
+    head = f" {'ok  ' if worker.fresh else 'FAIL'} slot {worker.slot} pid {worker.pid or '-'}"
+    jobs = worker.jobs
     if jobs is None:
-        wait = "" if worker["retry_in_s"] is None else f" {worker['retry_in_s']:.0f}s"
-        why = f" ({worker['last_exit']} x{worker['restarts']})" if worker["last_exit"] else ""
-        return f"{head}    {worker['state']}{wait}{why}"
-    age = "-" if worker["age_s"] is None else f"{worker['age_s']:.1f}s"
-    held = "" if worker["blocked_s"] is None else f"  blocked {worker['blocked_s']:.1f}s"
+        wait = "" if worker.retry_in_s is None else f" {worker.retry_in_s:.0f}s"
+        why = f" ({worker.last_exit} x{worker.restarts})" if worker.last_exit else ""
+        return f"{head}    {worker.state}{wait}{why}"
+    age = "-" if worker.age_s is None else f"{worker.age_s:.1f}s"
+    held = "" if worker.blocked_s is None else f"  blocked {worker.blocked_s:.1f}s"
     return (
-        f"{head}{held}  age {age}  done {jobs['complete']} failed {jobs['failed']} retried {jobs['retried']}"
-        f" ongoing {jobs['ongoing']}"
+        f"{head}{held}  age {age}  done {jobs.complete} failed {jobs.failed} retried {jobs.retried}"
+        f" ongoing {jobs.ongoing}"
     )

@@ -9,7 +9,8 @@ from ..pool.job_counts import JobCounts
 from ..printable_text import all_printable
 from ..worker_id import parse_worker_id
 
-OVERDUE = "overdue"
+VERSION = 1
+HEALTHY, SILENT, OVERDUE = "healthy", "silent", "overdue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,21 @@ class Member:
     lease_s: float
     counts: JobCounts | None = None
 
+    @property
+    def state(self) -> str:
+        """Healthy while its lease and its health key live; `silent` without the key, `overdue` without the lease."""
+        return OVERDUE if self.lease_s <= 0 else HEALTHY if self.counts is not None else SILENT
+
+    def as_json(self) -> dict[str, Any]:
+        """By name."""
+        return {
+            "slot": self.slot,
+            "worker_id": self.worker_id,
+            "state": self.state,
+            "lease_s": round(self.lease_s, 1),
+            "jobs": self.counts and self.counts.as_json(),
+        }
+
 
 def read_member(worker_id: str, lease_s: float) -> Member | None:
     """The worker of this id; None for one without a supervisor."""
@@ -30,63 +46,81 @@ def read_member(worker_id: str, lease_s: float) -> Member | None:
     return Member(found.pool, found.host, found.slot, worker_id, lease_s) if found is not None else None
 
 
-def judge_fleet(queue: str, queued: int, members: Iterable[Member], min_healthy: int) -> dict[str, Any]:
-    """The report: healthy workers by pool and host. A worker is healthy while its lease and its health key live."""
+@dataclass(frozen=True, slots=True)
+class FleetPool:
+    """The workers of one pool on one host, by slot."""
+
+    pool: str
+    host: str
+    workers: list[Member]
+
+    @property
+    def healthy(self) -> int:
+        """How many of them are."""
+        return sum(worker.state == HEALTHY for worker in self.workers)
+
+    def as_json(self) -> dict[str, Any]:
+        """By name."""
+        workers = [worker.as_json() for worker in self.workers]
+        return {"pool": self.pool, "host": self.host, "healthy": self.healthy, "workers": workers}
+
+
+@dataclass(frozen=True, slots=True)
+class FleetReport:
+    """The verdict on all pools of a queue. `queued` is the length of the queue."""
+
+    status: str
+    exit_code: int
+    queue: str
+    queued: int
+    pools: list[FleetPool]
+    problems: list[str]
+
+    @property
+    def healthy(self) -> int:
+        """Workers that are healthy, in all pools."""
+        return sum(pool.healthy for pool in self.pools)
+
+    def as_json(self) -> dict[str, Any]:
+        """By name."""
+        return {
+            "v": VERSION,
+            "status": self.status,
+            "exit_code": self.exit_code,
+            "queue": self.queue,
+            "queued": self.queued,
+            "healthy": self.healthy,
+            "pools": [pool.as_json() for pool in self.pools],
+            "problems": self.problems,
+        }
+
+
+def judge_fleet(queue: str, queued: int, members: Iterable[Member], min_healthy: int) -> FleetReport:
+    """The report: healthy workers by pool and host."""
     groups: dict[tuple[str, str], list[Member]] = defaultdict(list)
-    for member in members:
+    for member in sorted(members, key=lambda member: (member.slot, -member.lease_s)):
         groups[member.pool, member.host].append(member)
-    pools = [_pool(pool, host, found) for (pool, host), found in sorted(groups.items())]
-    healthy = sum(pool["healthy"] for pool in pools)
+    pools = [FleetPool(pool, host, found) for (pool, host), found in sorted(groups.items())]
     problems = [
-        f"{pool['pool']}@{pool['host']}: slot {worker['slot']} is {worker['state']}"
+        f"{pool.pool}@{pool.host}: slot {worker.slot} is {worker.state}"
         for pool in pools
-        for worker in pool["workers"]
-        if worker["state"] != "healthy"
+        for worker in pool.workers
+        if worker.state != HEALTHY
     ]
-    is_enough = healthy >= min_healthy
+    is_enough = sum(pool.healthy for pool in pools) >= min_healthy
     status = "fail" if not is_enough else "degraded" if problems else "ok"
-    return {
-        "v": 1,
-        "status": status,
-        "exit_code": 0 if is_enough else 1,
-        "queue": queue,
-        "queued": queued,
-        "healthy": healthy,
-        "pools": pools,
-        "problems": problems,
-    }
+    return FleetReport(status, 0 if is_enough else 1, queue, queued, pools, problems)
 
 
-def _pool(pool: str, host: str, members: list[Member]) -> dict[str, Any]:
-    workers = [
-        _worker(member) for member in sorted(members, key=lambda member: (member.slot, -member.lease_s))
-    ]
-    healthy = sum(worker["state"] == "healthy" for worker in workers)
-    return {"pool": pool, "host": host, "healthy": healthy, "workers": workers}
-
-
-def _worker(member: Member) -> dict[str, Any]:
-    state = OVERDUE if member.lease_s <= 0 else "healthy" if member.counts is not None else "silent"
-    return {
-        "slot": member.slot,
-        "worker_id": member.worker_id,
-        "state": state,
-        "lease_s": round(member.lease_s, 1),
-        "jobs": None if member.counts is None else member.counts.as_json(),
-    }
-
-
-def fleet_text(report: dict[str, Any]) -> str:
+def fleet_text(report: FleetReport) -> str:
     """For people."""
     report = all_printable(report)  # whoever can write to Redis has chosen some of it
-    pools = report["pools"]
-    head = f"{report['status'].upper()}  queue {report['queue']}: {report['queued']} queued"
-    lines = [f"{head}, {report['healthy']} healthy workers in {len(pools)} pools"]
-    for pool in pools:
-        sums = {name: sum((worker["jobs"] or {}).get(name, 0) for worker in pool["workers"])
-                for name in ("complete", "failed", "ongoing")}  # fmt: skip
+    head = f"{report.status.upper()}  queue {report.queue}: {report.queued} queued"
+    lines = [f"{head}, {report.healthy} healthy workers in {len(report.pools)} pools"]
+    for pool in report.pools:
+        jobs = sum((worker.counts for worker in pool.workers if worker.counts is not None), JobCounts())
         lines.append(
-            f" {pool['pool']}@{pool['host']}  {pool['healthy']}/{len(pool['workers'])} healthy"
-            f"  done {sums['complete']} failed {sums['failed']} ongoing {sums['ongoing']}"
+            f" {pool.pool}@{pool.host}  {pool.healthy}/{len(pool.workers)} healthy"
+            f"  done {jobs.complete} failed {jobs.failed} ongoing {jobs.ongoing}"
         )
-    return "\n".join([*lines, *(f"problem: {problem}" for problem in report["problems"])]) + "\n"
+    return "\n".join([*lines, *(f"problem: {problem}" for problem in report.problems)]) + "\n"

@@ -16,7 +16,7 @@ from arq.constants import default_queue_name
 from ..pool.job_counts import JobCounts
 from ..redis_errors import short
 from ..time_limits import STEP_S
-from .check_fleet import Member, judge_fleet, read_member
+from .check_fleet import FleetReport, Member, judge_fleet, read_member
 from .check_report import Facts, SlotFacts
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class AddressError(ValueError):
     """--redis-url is no address of a Redis."""
 
 
-async def gather_fleet(wanted: "Wanted") -> dict[str, Any]:
+async def gather_fleet(wanted: "Wanted") -> FleetReport:
     """Every pool of the queue, from the register of workers and their health keys."""
     redis_settings, queue, base = _where(wanted, Facts(wanted.pool, wanted.host))
     redis: Any = await _connect(redis_settings)

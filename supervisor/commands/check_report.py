@@ -1,14 +1,18 @@
 """From what was found out about a pool to a verdict on its health. No I/O."""
 
+import datetime
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..exit_codes import ProbeCode
 from ..pool.job_counts import JobCounts
+from ..pool.status import PoolStatus, SlotStatus, SupervisorStatus
 
-NO_SUPERVISOR: dict[str, Any] = {
-    "reachable": False, "pid": None, "state": None, "generation": None, "uptime_s": None, "procs": None,
-    "ready": None, "restarts_total": None, "restarts_window": None, "last_reload": None, "quiet": None,
-}  # fmt: skip
+VERSION = 1
+# what a report shows of the supervisor
+SHOWN = ("reachable", "pid", "state", "generation", "uptime_s", "procs", "ready", "restarts_total", "restarts_window",
+         "last_reload", "quiet")  # fmt: skip
+NO_SUPERVISOR: dict[str, Any] = {**dict.fromkeys(SHOWN), "reachable": False}
 
 
 @dataclass(slots=True)
@@ -16,7 +20,7 @@ class SlotFacts:
     """One slot: what the supervisor says about it, and what its key says."""
 
     slot: int
-    local: dict[str, Any] | None = None
+    local: SlotStatus | None = None
     key: str | None = None
     counts: JobCounts | None = None
     has_key: bool = False
@@ -28,7 +32,7 @@ class SlotFacts:
     @property
     def is_fresh(self) -> bool:
         """The supervisor knows best; without it, a key that has not expired is a sign of life."""
-        return bool(self.local["fresh"]) if self.local is not None else self.has_key
+        return self.local.is_fresh if self.local is not None else self.has_key
 
 
 @dataclass(slots=True)
@@ -37,7 +41,7 @@ class Facts:
 
     pool: str
     host: str
-    supervisor: dict[str, Any] | None = None
+    supervisor: SupervisorStatus | None = None
     slots: dict[int, SlotFacts] = field(default_factory=dict)
     queue: str | None = None
     health_key: str | None = None
@@ -47,94 +51,182 @@ class Facts:
     queued: int | None = None
     problems: list[str] = field(default_factory=list)
 
-    def take_status(self, status: dict[str, Any]) -> None:
+    def take_status(self, status: PoolStatus) -> None:
         """The supervisor's answer."""
-        if not status:
-            return
-        self.pool, self.host, self.queue = status["pool"], status["host"], status["queue"]
-        self.health_key = status["health_key"]
-        if status["supervisor"]["redis_error"]:
-            self.problems.append(f"the steward can not reach redis: {status['supervisor']['redis_error']}")
-        self.supervisor = {name: status["supervisor"][name] for name in NO_SUPERVISOR}
-        self.slots = {worker["slot"]: SlotFacts(worker["slot"], worker) for worker in status["workers"]}
+        self.pool, self.host, self.queue = status.pool, status.host, status.queue
+        self.health_key = status.health_key
+        if status.supervisor.redis_error:
+            self.problems.append(f"the steward can not reach redis: {status.supervisor.redis_error}")
+        self.supervisor = status.supervisor
+        self.slots = {slot.slot: SlotFacts(slot.slot, slot) for slot in status.workers}
 
 
-def judge_check(facts: Facts, min_healthy: int, strict: bool) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class CheckedWorker:
+    """One slot in the report; None is what nobody knows."""
+
+    slot: int
+    pid: int | None
+    state: str
+    blocked_s: float | None
+    age_s: float | None
+    generation: int | None
+    uptime_s: float | None
+    rss_mb: float | None
+    fresh: bool
+    jobs: JobCounts | None
+    key: str | None
+    last_exit: str | None
+    retry_in_s: float | None
+    restarts: int | None
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with it, "" if nothing is."""
+        if self.blocked_s is not None:
+            return f"slot {self.slot}: its event loop has been blocked for {self.blocked_s:.1f} s"
+        return "" if self.fresh else f"slot {self.slot}: no fresh heartbeat"
+
+    def as_json(self) -> dict[str, Any]:
+        """By name."""
+        body = {name: getattr(self, name) for name in self.__slots__}
+        return {**body, "jobs": self.jobs and self.jobs.as_json()}
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over all slots."""
+
+    expected: int
+    ready: int
+    fresh: int
+    jobs: JobCounts
+
+    def as_json(self) -> dict[str, int]:
+        """By name."""
+        return {"expected": self.expected, "ready": self.ready, "fresh": self.fresh, **self.jobs.as_json()}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """The verdict and what it rests on. `supervisor` is None when it did not answer."""
+
+    status: str
+    exit_code: int
+    pool: str
+    host: str
+    supervisor: SupervisorStatus | None
+    redis_checked: bool
+    redis_reachable: bool
+    latency_ms: float | None
+    queue: str | None
+    queued: int | None
+    workers: list[CheckedWorker]
+    totals: Totals
+    problems: list[str]
+
+    def as_json(self, now: datetime.datetime) -> dict[str, Any]:
+        """By name. The supervisor counts in seconds since; a report is read later, and gets times of the day."""
+        return {
+            "v": VERSION,
+            "status": self.status,
+            "exit_code": self.exit_code,
+            "pool": self.pool,
+            "host": self.host,
+            "supervisor": dict(NO_SUPERVISOR) if self.supervisor is None else _boss(self.supervisor, now),
+            "redis": {
+                "checked": self.redis_checked,
+                "reachable": self.redis_reachable if self.redis_checked else None,
+                "latency_ms": self.latency_ms,
+                "queue": self.queue,
+                "queued": self.queued,
+            },
+            "workers": [worker.as_json() for worker in self.workers],
+            "totals": self.totals.as_json(),
+            "problems": self.problems,
+            "time": _iso(now),
+        }
+
+
+def _boss(supervisor: SupervisorStatus, now: datetime.datetime) -> dict[str, Any]:
+    shown = {name: getattr(supervisor, name) for name in SHOWN}
+    if (reload := supervisor.last_reload) is not None:
+        ended = now - datetime.timedelta(seconds=reload.age_s)
+        shown["last_reload"] = {"ok": reload.ok, "at": _iso(ended), "error": reload.error}
+    return shown
+
+
+def _iso(moment: datetime.datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def judge_check(facts: Facts, min_healthy: int, strict: bool) -> CheckReport:
     """The report of `--check`, its verdict and exit code included."""
     workers = [_worker(slot) for _, slot in sorted(facts.slots.items())]
     totals = _totals(facts, workers)
-    problems = list(facts.problems)
-    problems += [text for worker in workers if (text := _problem(worker))]
-    if (facts.supervisor or {}).get("quiet"):
+    problems = [*facts.problems, *filter(None, (worker.problem for worker in workers))]
+    if facts.supervisor is not None and facts.supervisor.quiet:
         problems.append("the pool is quiet: it takes no new jobs until --ctl resume or a reload")
     code, status = _verdict(facts, totals, min_healthy, strict, bool(problems))
-    return {
-        "v": 1,
-        "status": status,
-        "exit_code": code,
-        "pool": facts.pool,
-        "host": facts.host,
-        "supervisor": facts.supervisor or dict(NO_SUPERVISOR),
-        "redis": {
-            "checked": facts.redis_checked,
-            "reachable": facts.redis_reachable if facts.redis_checked else None,
-            "latency_ms": facts.latency_ms,
-            "queue": facts.queue,
-            "queued": facts.queued,
-        },
-        "workers": workers,
-        "totals": totals,
-        "problems": problems,
-    }
-
-
-def _problem(worker: dict[str, Any]) -> str:
-    """What is wrong with a worker, "" if nothing is."""
-    if worker["blocked_s"] is not None:
-        return f"slot {worker['slot']}: its event loop has been blocked for {worker['blocked_s']:.1f} s"
-    return "" if worker["fresh"] else f"slot {worker['slot']}: no fresh heartbeat"
+    return CheckReport(
+        status=status,
+        exit_code=code,
+        pool=facts.pool,
+        host=facts.host,
+        supervisor=facts.supervisor,
+        redis_checked=facts.redis_checked,
+        redis_reachable=facts.redis_reachable,
+        latency_ms=facts.latency_ms,
+        queue=facts.queue,
+        queued=facts.queued,
+        workers=workers,
+        totals=totals,
+        problems=problems,
+    )
 
 
 def _verdict(
-    facts: Facts, totals: dict[str, int], min_healthy: int, strict: bool, has_problems: bool
+    facts: Facts, totals: Totals, min_healthy: int, strict: bool, has_problems: bool
 ) -> tuple[int, str]:
     if facts.supervisor is None and not facts.redis_reachable:
-        return 3, "unknown"
+        return ProbeCode.UNKNOWN, "unknown"
     is_redis_bad = facts.redis_checked and not facts.redis_reachable
-    needed = max(totals["expected"], 1) if strict else min_healthy
-    if totals["fresh"] < needed or is_redis_bad:
+    needed = max(totals.expected, 1) if strict else min_healthy
+    if totals.fresh < needed or is_redis_bad:
         return 1, "fail"
-    return 0, "degraded" if has_problems or totals["fresh"] < totals["expected"] else "ok"
+    return 0, "degraded" if has_problems or totals.fresh < totals.expected else "ok"
 
 
-def _worker(slot: SlotFacts) -> dict[str, Any]:
-    local = slot.local or {}
-    jobs = local.get("jobs")
+def _worker(facts: SlotFacts) -> CheckedWorker:
+    slot = facts.local
+    process = slot.worker if slot is not None else None
     # a key outlives its process for a moment: where the supervisor answers, it knows better
-    if slot.local is None and slot.counts is not None:
-        jobs = slot.counts.as_json()
-    about = {
-        name: local.get(name)
-        for name in ("pid", "state", "blocked_s", "age_s", "generation", "uptime_s", "rss_mb")
-    }
-    if about["state"] is None:
-        about["state"] = "alive" if slot.has_key else "missing"
-    return {
-        "slot": slot.slot,
-        **about,
-        "fresh": slot.is_fresh,
-        "jobs": jobs,
-        "key": slot.key,
-        "last_exit": local.get("last_exit"),
-        "retry_in_s": local.get("retry_in_s"),
-        "restarts": local.get("restarts"),
-    }
+    jobs = facts.counts if slot is None else process.jobs if process is not None else None
+    return CheckedWorker(
+        slot=facts.slot,
+        pid=process.pid if process else None,
+        state=slot.state if slot else "alive" if facts.has_key else "missing",
+        blocked_s=process.blocked_s if process else None,
+        age_s=process.age_s if process else None,
+        generation=process.generation if process else None,
+        uptime_s=process.uptime_s if process else None,
+        rss_mb=process.rss_mb if process else None,
+        fresh=facts.is_fresh,
+        jobs=jobs,
+        key=facts.key,
+        last_exit=slot.last_exit if slot else None,
+        retry_in_s=slot.retry_in_s if slot else None,
+        restarts=slot.restarts if slot else None,
+    )
 
 
-def _totals(facts: Facts, workers: list[dict[str, Any]]) -> dict[str, int]:
-    names = ("complete", "failed", "retried", "ongoing")
-    sums = {name: sum((worker["jobs"] or {}).get(name, 0) for worker in workers) for name in names}
-    expected = (facts.supervisor or {}).get("procs") or len(workers)
-    ready = (facts.supervisor or {}).get("ready")
-    fresh = sum(worker["fresh"] for worker in workers)
-    return {"expected": expected, "ready": fresh if ready is None else ready, "fresh": fresh, **sums}
+def _totals(facts: Facts, workers: list[CheckedWorker]) -> Totals:
+    jobs = sum((worker.jobs for worker in workers if worker.jobs is not None), JobCounts())
+    fresh = sum(worker.fresh for worker in workers)
+    boss = facts.supervisor
+    return Totals(
+        expected=(boss.procs if boss else 0) or len(workers),
+        ready=boss.ready if boss else fresh,
+        fresh=fresh,
+        jobs=jobs,
+    )

@@ -58,7 +58,7 @@ def split_words(words: tuple[str, ...], ctl: str | None) -> tuple[str, str]:
 
 def control(question: Question, operand: str, settings: str, name: str, path: str) -> int:
     """Talk to a running pool; `path` is what `--control` says."""
-    from ..control.client import UnreachableError, find_socket, run_ctl
+    from ..control.client import UnreachableError, find_socket
 
     assert question.ctl is not None
     try:
@@ -71,6 +71,8 @@ def control(question: Question, operand: str, settings: str, name: str, path: st
         from .top import run_top
 
         return run_top(found)
+    from .ctl import run_ctl
+
     return run_ctl(found, question.ctl, operand, wait=question.wait, as_json=question.as_json)
 
 

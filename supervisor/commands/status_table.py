@@ -1,7 +1,6 @@
 """A status as text for people."""
 
-from typing import Any
-
+from ..pool.status import PoolStatus, SlotStatus, WorkerStatus
 from ..printable_text import all_printable
 
 HEADINGS = (
@@ -17,18 +16,18 @@ HEADINGS = (
 )
 
 
-def status_table(status: dict[str, Any]) -> str:
+def status_table(status: PoolStatus) -> str:
     """The pool as a table of text."""
     status = all_printable(status)
-    boss = status["supervisor"]
+    boss = status.supervisor
     head = (
-        f"pool {status['pool']}  {boss['state'].upper()} gen {boss['generation']}"
-        f"  {boss['ready']}/{boss['procs']} ready  up {span(boss['uptime_s'])}"
-        f"  restarts {boss['restarts_total']} ({boss['restarts_window']} in window)"
-        f"  reloads {boss['reloads_ok']} ok  queue {status['queue'] or '-'}{'  QUIET' if boss['quiet'] else ''}"
+        f"pool {status.pool}  {boss.state.upper()} gen {boss.generation}"
+        f"  {boss.ready}/{boss.procs} ready  up {span(boss.uptime_s)}"
+        f"  restarts {boss.restarts_total} ({boss.restarts_window} in window)"
+        f"  reloads {boss.reloads_ok} ok  queue {status.queue or '-'}{'  QUIET' if boss.quiet else ''}"
     )
-    rows: list[tuple[str, ...]] = [HEADINGS]
-    rows += [_row(worker) for worker in [*status["workers"], *status["leaving"]]]
+    rows = [HEADINGS, *map(_slot_row, status.workers)]
+    rows += [_worker_row(worker, last_exit="-") for worker in status.leaving]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -36,26 +35,30 @@ def status_table(status: dict[str, Any]) -> str:
     return "\n".join([head, *lines])
 
 
-def _row(worker: dict[str, Any]) -> tuple[str, ...]:
-    slot, state, ended = str(worker["slot"]), worker["state"], _last_exit(worker)
-    if worker.get("blocked_s") is not None:
-        state += f" {span(worker['blocked_s'])}"
-    if worker["pid"] is None:
-        wait = "-" if worker.get("retry_in_s") is None else f"in {worker['retry_in_s']}s"
-        return (slot, "-", state, "-", wait, "-", "-", "-", ended)
-    jobs = worker["jobs"]
-    counts = "/".join(str(jobs[name]) for name in ("ongoing", "complete", "failed", "retried"))
-    beat = "-" if worker["age_s"] is None else f"{worker['age_s']:.1f}s"
-    up, rss = span(worker["uptime_s"]), f"{worker['rss_mb']:.0f} MB"
-    return (slot, str(worker["pid"]), state, str(worker["generation"]), up, beat, counts, rss, ended)
+def _slot_row(slot: SlotStatus) -> tuple[str, ...]:
+    if slot.worker is not None:
+        return _worker_row(slot.worker, _last_exit(slot))
+    wait = "-" if slot.retry_in_s is None else f"in {slot.retry_in_s}s"
+    return (str(slot.slot), "-", slot.state, "-", wait, "-", "-", "-", _last_exit(slot))
 
 
-def _last_exit(worker: dict[str, Any]) -> str:
+def _worker_row(worker: WorkerStatus, last_exit: str) -> tuple[str, ...]:
+    state = worker.state if worker.blocked_s is None else f"{worker.state} {span(worker.blocked_s)}"
+    jobs = worker.jobs
+    counts = f"{jobs.ongoing}/{jobs.complete}/{jobs.failed}/{jobs.retried}"
+    beat = "-" if worker.age_s is None else f"{worker.age_s:.1f}s"
+    up, rss = span(worker.uptime_s), f"{worker.rss_mb:.0f} MB"
+    return (
+        str(worker.slot), str(worker.pid), state, str(worker.generation), up, beat, counts, rss, last_exit,
+    )  # fmt: skip
+
+
+def _last_exit(slot: SlotStatus) -> str:
     """How and when the one before it in this slot ended, and how often in a row that was a failure."""
-    if not worker.get("last_exit"):
+    if not slot.last_exit or slot.last_exit_age_s is None:
         return "-"
-    often = f" (x{worker['restarts']})" if worker["restarts"] > 1 else ""
-    return f"{worker['last_exit']} {span(worker['last_exit_age_s'])} ago{often}"
+    often = f" (x{slot.restarts})" if slot.restarts > 1 else ""
+    return f"{slot.last_exit} {span(slot.last_exit_age_s)} ago{often}"
 
 
 def span(seconds: float) -> str:

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -16,7 +15,9 @@ from rich.text import Text
 
 from ..console import complain
 from ..control.client import UnreachableError, ask
+from ..control.protocol import Request
 from ..exit_codes import ProbeCode
+from ..pool.status import HelperStatus, PoolStatus, SlotStatus, SupervisorStatus, WorkerStatus
 from ..printable_text import all_printable
 from .status_table import span
 from .terminal_keys import Keyboard
@@ -75,7 +76,7 @@ class History:
     rates: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
     cpu: dict[int, float] = field(default_factory=dict)
 
-    def take(self, status: dict[str, Any], now: float) -> None:
+    def take(self, status: PoolStatus, now: float) -> None:
         """One more status."""
         sample = Sample(now, done_in(status), dict(_cpu_times(status)))
         if self.last is not None and now > self.last.at_s:
@@ -88,21 +89,16 @@ class History:
         self.last = sample
 
 
-def done_in(status: dict[str, Any]) -> int:
+def done_in(status: PoolStatus) -> int:
     """Starts of jobs that have ended since the pool began, dead workers included."""
-    counts = [status["past"], *(worker["jobs"] for worker in everybody(status) if worker["pid"] is not None)]
-    return sum(int(count[name]) for count in counts for name in ("complete", "failed", "retried"))
+    return sum((worker.jobs for worker in status.processes()), status.past).ended
 
 
-def everybody(status: dict[str, Any]) -> list[dict[str, Any]]:
-    """Workers in their slots, then those that are leaving."""
-    return [*status["workers"], *status["leaving"]]
-
-
-def _cpu_times(status: dict[str, Any]) -> list[tuple[int, float]]:
-    boss = status["supervisor"]
-    processes = [boss, *everybody(status), *status["helpers"]]
-    return [(one["pid"], one.get("cpu_s", 0.0)) for one in processes if one["pid"] is not None]
+def _cpu_times(status: PoolStatus) -> list[tuple[int, float]]:
+    processes: list[SupervisorStatus | WorkerStatus | HelperStatus] = [
+        status.supervisor, *status.processes(), *status.helpers,
+    ]  # fmt: skip
+    return [(one.pid, one.cpu_s) for one in processes if one.pid is not None]
 
 
 def sparkline(values: "deque[float] | list[float]", width: int = HISTORY) -> str:
@@ -114,36 +110,35 @@ def sparkline(values: "deque[float] | list[float]", width: int = HISTORY) -> str
     return "".join(BARS[max(1, round(value / largest * (len(BARS) - 1)))] for value in shown)
 
 
-def render(status: dict[str, Any], history: History, width: int = WIDE) -> Group:
+def render(status: PoolStatus, history: History, width: int = WIDE) -> Group:
     """One frame for a terminal of so many columns."""
     status = all_printable(status)
     return Group(_head(status, history), _table(status, history, width), _helpers(status, history))
 
 
-def _head(status: dict[str, Any], history: History) -> Text:
-    boss, queue = status["supervisor"], status["queue_state"]
+def _head(status: PoolStatus, history: History) -> Text:
+    boss, queue = status.supervisor, status.queue_state
     rate = history.rates[-1] if history.rates else 0.0
     text = Text()
-    text.append(f"{status['pool']}@{status['host']} ", style="bold")
-    text.append(boss["state"].upper(), style=COLOURS.get(boss["state"], "yellow"))
-    text.append(
-        f"  gen {boss['generation']}  {boss['ready']}/{boss['procs']} ready  up {span(boss['uptime_s'])}"
-    )
-    text.append(f"  restarts {boss['restarts_total']}  reloads {boss['reloads_ok']}\n")
-    depth = "-" if queue["depth"] is None else str(queue["depth"])
-    oldest = "-" if queue["oldest_due_s"] is None else f"{queue['oldest_due_s']:.1f} s"
-    text.append(f"queue {status['queue'] or '-'}: {depth} jobs, oldest due {oldest}")
-    if boss["redis_error"]:
-        text.append(f"  redis: {boss['redis_error']}", style="red")
+    text.append(f"{status.pool}@{status.host} ", style="bold")
+    text.append(boss.state.upper(), style=COLOURS.get(boss.state, "yellow"))
+    text.append(f"  gen {boss.generation}  {boss.ready}/{boss.procs} ready  up {span(boss.uptime_s)}")
+    text.append(f"  restarts {boss.restarts_total}  reloads {boss.reloads_ok}\n")
+    depth = "-" if queue.depth is None else str(queue.depth)
+    oldest = "-" if queue.oldest_due_s is None else f"{queue.oldest_due_s:.1f} s"
+    text.append(f"queue {status.queue or '-'}: {depth} jobs, oldest due {oldest}")
+    if boss.redis_error:
+        text.append(f"  redis: {boss.redis_error}", style="red")
     text.append(f"\n{rate:8.1f} jobs/s ", style="bold")
     text.append(sparkline(history.rates), style="cyan")
     return text
 
 
-def _table(status: dict[str, Any], history: History, width: int) -> Table:
+def _table(status: PoolStatus, history: History, width: int) -> Table:
     """Where there is little room, the less important columns are left out: cut off, all would be unreadable."""
     shown = [at for at, name in enumerate(COLUMNS) if width >= WIDE or name not in SPARED]
-    whole = [_cells(worker, history) for worker in everybody(status)]
+    whole = [_slot_cells(slot, history) for slot in status.workers]
+    whole += [_cells(worker, history, last_exit="") for worker in status.leaving]
     rows = [[cells[at] for at in shown] for cells in whole]
     names = [COLUMNS[at] for at in shown]
     longest = [
@@ -163,31 +158,36 @@ def _table(status: dict[str, Any], history: History, width: int) -> Table:
     return table
 
 
-def _cells(worker: dict[str, Any], history: History) -> list[str | Text]:
-    state = Text(worker["state"], style=COLOURS.get(worker["state"], "yellow"))
-    last_exit = worker.get("last_exit") or ""
-    if worker["pid"] is None:
-        wait_s = worker.get("retry_in_s")
-        note = "" if wait_s is None else f"again in {wait_s} s"
-        return [str(worker["slot"]), "-", state, *["-"] * 9, Text(f"{note} {last_exit}".strip())]
-    jobs = worker["jobs"]
-    running = ", ".join(job.rsplit(":", 1)[-1] for job in worker["running"][:4])
-    if worker.get("blocked_s") is not None:
-        running = f"blocked for {span(worker['blocked_s'])}: {running}".rstrip(": ")
+def _slot_cells(slot: SlotStatus, history: History) -> list[str | Text]:
+    last_exit = slot.last_exit or ""
+    if slot.worker is not None:
+        return _cells(slot.worker, history, last_exit)
+    note = "" if slot.retry_in_s is None else f"again in {slot.retry_in_s} s"
+    return [str(slot.slot), "-", _state(slot.state), *["-"] * 9, Text(f"{note} {last_exit}".strip())]
+
+
+def _cells(worker: WorkerStatus, history: History, last_exit: str) -> list[str | Text]:
+    jobs = worker.jobs
+    running = ", ".join(job.rsplit(":", 1)[-1] for job in worker.running[:4])
+    if worker.blocked_s is not None:
+        running = f"blocked for {span(worker.blocked_s)}: {running}".rstrip(": ")
     return [
-        str(worker["slot"]), str(worker["pid"]), state, str(worker["generation"]), span(worker["uptime_s"]),
-        f"{history.cpu.get(worker['pid'], 0.0):.0f}", f"{worker['rss_mb']:.0f}M", f"{worker['lag_ms']:.0f}ms",
-        str(jobs["ongoing"]), str(jobs["complete"]), str(jobs["failed"]), str(jobs["retried"]),
+        str(worker.slot), str(worker.pid), _state(worker.state), str(worker.generation), span(worker.uptime_s),
+        f"{history.cpu.get(worker.pid, 0.0):.0f}", f"{worker.rss_mb:.0f}M", f"{worker.lag_ms:.0f}ms",
+        str(jobs.ongoing), str(jobs.complete), str(jobs.failed), str(jobs.retried),
         Text(running or last_exit),  # as text: what is in it are no colours
     ]  # fmt: skip
 
 
-def _helpers(status: dict[str, Any], history: History) -> Text:
-    boss = status["supervisor"]
-    helpers = [{"role": "supervisor", **boss}, *status["helpers"]]
+def _state(state: str) -> Text:
+    return Text(state, style=COLOURS.get(state, "yellow"))
+
+
+def _helpers(status: PoolStatus, history: History) -> Text:
+    boss = status.supervisor
+    helpers = [HelperStatus("supervisor", boss.pid, boss.state, boss.uptime_s, boss.rss_mb), *status.helpers]
     parts = [
-        f"{one['role']} {one['pid'] or '-'} {one['state']} {history.cpu.get(one['pid'] or 0, 0.0):.0f}%"
-        f" {one.get('rss_mb', 0.0):.0f}M"
+        f"{one.role} {one.pid or '-'} {one.state} {history.cpu.get(one.pid or 0, 0.0):.0f}% {one.rss_mb:.0f}M"
         for one in helpers
     ]
     return Text("   ".join(parts), style="dim")
@@ -221,7 +221,9 @@ def _width() -> int:
     return shutil.get_terminal_size().columns
 
 
-def _ask(path: Path, history: History) -> dict[str, Any]:
-    status: dict[str, Any] = ask(path, "status", timeout_s=ASK_S)["status"]
-    history.take(status, time.monotonic())
-    return status
+def _ask(path: Path, history: History) -> PoolStatus:
+    answer = ask(path, Request("status"), timeout_s=ASK_S)
+    if answer.status is None:
+        raise UnreachableError(answer.error or "the supervisor has ended")
+    history.take(answer.status, time.monotonic())
+    return answer.status

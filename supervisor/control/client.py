@@ -1,18 +1,14 @@
-"""The client of the control socket: `arq-supervise --ctl ...`."""
+"""The client of the control socket: which one is meant, and a question to it."""
 
-import json
 import os
 import select
 import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from ..commands.status_table import status_table
-from ..console import complain, tell
-from ..exit_codes import ProbeCode
 from .paths import SERVICES, SUFFIX, directories, places, places_in_use, pools_here
+from .protocol import Answer, Request
 from .trusted_paths import UnsafeDirectoryError, answerers, answers, is_own, is_trusted, require_peer
 
 ASK_S = 5.0
@@ -25,32 +21,28 @@ class UnreachableError(RuntimeError):
     """Nobody answers at the control socket."""
 
 
-def ask(
-    path: Path, command: str, wait: bool = False, timeout_s: float = ASK_S, **body: Any
-) -> dict[str, Any]:
-    """Send one command and return the answer; with `wait`, however long it takes.
+def ask(path: Path, request: Request, timeout_s: float = ASK_S) -> Answer:
+    """Send one request and return the answer; of one that waits, however long it takes.
 
     Raises:
         UnreachableError: there is no supervisor at this socket, it does not answer within `timeout_s`, or it might be
             another user's.
     """
-    request = json.dumps({"v": 1, "cmd": command, "wait": wait, **body}).encode() + b"\n"
     try:
         owners = answerers(path)
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(timeout_s)
             _connect(sock, str(path), timeout_s)
             require_peer(sock, owners)
-            sock.sendall(request)
+            sock.sendall(request.encode())
             sock.settimeout(None)
-            data = _read_all(sock, None if wait else timeout_s)
-        answer = json.loads(data)
+            data = _read_all(sock, None if request.wait else timeout_s)
+        return Answer.read(data)
     except UnsafeDirectoryError as error:
         raise UnreachableError(f"the supervisor at {path} is not asked: {error}") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise UnreachableError(f"no supervisor answers at {path} ({reason})") from error
-    return answer if isinstance(answer, dict) else {}
 
 
 def _connect(sock: socket.socket, path: str, timeout_s: float) -> None:
@@ -147,31 +139,3 @@ def _is_there(path: Path) -> bool:
     except OSError:
         return True
     return True
-
-
-def run_ctl(path: Path, command: str, operand: str, wait: bool, as_json: bool) -> int:
-    """Do what `--ctl` asks for; prints the answer, returns the exit code."""
-    body = {"to": int(operand)} if command == "scale" else {"slot": int(operand)} if operand else {}
-    try:
-        answer = ask(path, command, wait=wait, **body)
-    except UnreachableError as error:
-        complain(str(error))
-        return ProbeCode.UNKNOWN
-    if command == "status" and answer.get("ok"):
-        status = answer["status"]
-        return 0 if tell((json.dumps(status) if as_json else status_table(status)) + "\n") else 1
-    if as_json:
-        tell(json.dumps(answer) + "\n")
-    if not answer.get("ok"):
-        _complain(command, answer, as_json)
-        return 1
-    if not as_json:
-        tell(f"{command}: {answer.get('said') or 'done'}\n")
-    return int(answer.get("code", 0))
-
-
-def _complain(command: str, answer: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        return
-    trace = answer["trace"].rstrip("\n") + "\n" if answer.get("trace") else ""
-    complain(f"{command}: {answer.get('error') or 'no answer: the supervisor has ended'}", trace)

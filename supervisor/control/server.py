@@ -1,20 +1,19 @@
 """The control socket, served from the parent's own loop: nothing here ever waits for a client."""
 
 import errno
-import json
 import os
 import select
 import selectors
 import socket
 import stat
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..host import descriptors
 from .lock_files import ANOTHER_NAME, LockFile, TakenError, freshen, is_at
 from .paths import NEW_SUFFIX, check_length, lock_path
+from .protocol import Answer, Request
 from .trusted_paths import answers, prepare_directory
 
 LONGEST_REQUEST_BYTES = 64 * 1024
@@ -35,15 +34,6 @@ class Client:
     answer: bytes = b""
     is_waiting: bool = False
     skip: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a client asks for: a command and its members."""
-
-    client: Client
-    command: str
-    body: dict[str, Any] = field(default_factory=dict)
 
 
 class ControlServer:
@@ -106,22 +96,17 @@ class ControlServer:
 
     def _parse(self, client: Client) -> Request | None:
         try:
-            body = json.loads(client.request.split(b"\n", 1)[0])
-            command = body.pop("cmd")
-            if not isinstance(command, str):
-                raise TypeError(command)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            self.answer(
-                client, {"ok": False, "error": "not a request: one JSON object with 'cmd' on one line"}
-            )
+            return Request.read(client.request.split(b"\n", 1)[0])
+        except ValueError:
+            error = "not a request: one JSON object with 'cmd' on one line"
+            self.answer(client, Answer(ok=False, error=error))
             return None
-        return Request(client, command, body)
 
-    def answer(self, client: Client, body: dict[str, Any]) -> None:
+    def answer(self, client: Client, answer: Answer) -> None:
         """Send the answer and close."""
         if client not in self._clients:
             return
-        client.answer = json.dumps(body).encode() + b"\n"
+        client.answer = answer.encode()
         client.is_waiting = False
         self._write(client)
 

@@ -3,13 +3,20 @@
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-
-from ..pool.status import Usage
 
 PAGE_MB = os.sysconf("SC_PAGE_SIZE") / (1024 * 1024)
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 HAS_PROC = Path("/proc/self/statm").exists()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process uses: resident memory and processor time since it started."""
+
+    rss_mb: float = 0.0
+    cpu_s: float = 0.0
 
 
 def usage_of(pids: Iterable[int]) -> dict[int, Usage]:

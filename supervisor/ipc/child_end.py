@@ -6,9 +6,8 @@ import select
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
-from .messages import encode
+from .messages import BeatMessage, FromChild
 
 WRITE_S = 5.0
 
@@ -29,12 +28,12 @@ class BeatLine:
         self._fd = -1
         self.on_broken = lambda: None
 
-    def send(self, kind: str, /, **body: Any) -> None:
-        """A message that may be dropped when the pipe is full; it is never cut. From any thread."""
-        self.offer(encode(kind, **body))
+    def send(self, message: FromChild) -> bool:
+        """A message that is dropped when the pipe is full; it is never cut. From any thread.
 
-    def offer(self, data: bytes) -> bool:
-        """One encoded message; false when there was no room, and nothing of it was written."""
+        Returns false when there was no room, and nothing of it was written.
+        """
+        data = message.encode()
         with self._lock:
             if self._rest:
                 self._rest = self._rest[max(0, self._write(self._rest)) :]
@@ -46,9 +45,9 @@ class BeatLine:
             self._rest = data[written:]
             return True
 
-    def send_surely(self, kind: str, /, **body: Any) -> None:
+    def send_surely(self, message: FromChild) -> None:
         """A message that matters: waits a little for room. Not for the running loop."""
-        data, self._rest = self._rest + encode(kind, **body), b""
+        data, self._rest = self._rest + message.encode(), b""
         while data and self._fd >= 0:
             if not _has_room(self._fd):
                 return
@@ -75,15 +74,15 @@ def _has_room(fd: int) -> bool:
     return bool(poll.poll(WRITE_S * 1000))
 
 
-async def beat(line: BeatLine, period_s: float, content: Callable[[], dict[str, Any]]) -> None:
-    """Every `period_s`, from the loop that must be alive, with the time that the loop was late."""
+async def beat(line: BeatLine, period_s: float, content: Callable[[float], BeatMessage]) -> None:
+    """Every `period_s`, from the loop that must be alive. `content` is told how many ms the loop was late."""
     loop = asyncio.get_running_loop()
     while True:
         due_s = loop.time() + period_s
         await asyncio.sleep(period_s)
         lag_ms = max(0.0, (loop.time() - due_s) * 1000)
         with suppress(RuntimeError):  # a collection of the worker changed while it was read
-            line.send("beat", lag_ms=round(lag_ms, 1), **content())
+            line.send(content(lag_ms))
 
 
 def new_loop(wants_uvloop: bool) -> asyncio.AbstractEventLoop:

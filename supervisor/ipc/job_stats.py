@@ -7,7 +7,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 # upper limits of the histogram's buckets, in seconds; one more bucket holds the rest
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -16,6 +16,16 @@ OTHERS = "<others>"
 # names that come from Redis and are no function of the worker are not worth a row each
 UNKNOWN = "<unknown>"
 LONGEST_NAME = 100
+
+
+class JobRow(NamedTuple):
+    """One function with one outcome, in a message. `buckets` are not cumulative."""
+
+    function: str
+    outcome: str
+    jobs: int
+    seconds: float
+    buckets: list[int]
 
 
 @dataclass(slots=True)
@@ -55,23 +65,22 @@ class JobStats:
             key = (OTHERS, outcome)
         return self._cells.setdefault(key, Cell())
 
-    def rows(self) -> list[list[Any]]:
-        """The table for a message: function, outcome, count, seconds, buckets."""
-        return [[*key, cell.count, round(cell.seconds, 4), cell.buckets] for key, cell in self._cells.items()]
+    def rows(self) -> list[JobRow]:
+        """The whole table."""
+        return [
+            JobRow(*key, cell.count, round(cell.seconds, 4), cell.buckets)
+            for key, cell in self._cells.items()
+        ]
 
-    def take(self) -> list[list[Any]]:
+    def take(self) -> list[JobRow]:
         """The rows, and begin anew."""
         rows, self._cells = self.rows(), {}
         return rows
 
-    def add_rows(self, rows: Iterable[Any]) -> None:
-        """Add what another table says.
-
-        Raises:
-            ValueError, TypeError, OverflowError: these are no such rows; none of them is added.
-        """
-        for function, outcome, count, seconds, buckets in [_read(row) for row in rows]:
-            self._cell(function, outcome).add(count, seconds, buckets)
+    def add_rows(self, rows: Iterable[JobRow]) -> None:
+        """Add what another table says."""
+        for row in rows:
+            self._cell(row.function, row.outcome).add(row.jobs, row.seconds, row.buckets)
 
 
 def _clean(name: str) -> str:
@@ -79,9 +88,18 @@ def _clean(name: str) -> str:
     return name[:LONGEST_NAME].encode(errors="backslashreplace").decode()
 
 
-def _read(row: Any) -> tuple[str, str, int, float, list[int]]:
+def read_rows(rows: Iterable[Any]) -> list[JobRow]:
+    """Rows that came through a pipe, and are plain lists, or anything.
+
+    Raises:
+        ValueError, TypeError, OverflowError: one of them is no such row.
+    """
+    return [_read(row) for row in rows]
+
+
+def _read(row: Any) -> JobRow:
     function, outcome, count, seconds, buckets = row
     counts = [int(number) for number in buckets]
     if len(counts) != len(BUCKETS_S) + 1 or not math.isfinite(seconds):
         raise ValueError(f"not a row: {row!r}")
-    return str(function), str(outcome), int(count), float(seconds), counts
+    return JobRow(str(function), str(outcome), int(count), float(seconds), counts)

@@ -1,104 +1,405 @@
-"""Lines between the parent and its children: one JSON object each, version 1.
+"""What the parent and its children say to each other: a dataclass for each kind of message.
 
-A child may write anything into its pipe (it runs user code), so a reader keeps half lines, drops what is too long
-or no JSON object, and never raises.
+Members that are missing have defaults, and kinds that nobody knows are passed over: in an interpreter of its own
+(`--start-method exec`) a child may be of a later version than its parent.
 """
 
-import json
-import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, astuple, dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
-VERSION = 1
-LONGEST_LINE_BYTES = 256 * 1024
-# what the parent sends grows with the pool, and the parent can be trusted
-LONGEST_ORDER_BYTES = 32 * 1024 * 1024
+from ..pool.events import (
+    Beat,
+    Bye,
+    Changed,
+    Dumped,
+    Event,
+    Fatal,
+    Held,
+    MetricsState,
+    QueueState,
+    Ready,
+    RedisState,
+    Released,
+    ReleaseFailed,
+    Report,
+)
+from ..pool.job_counts import JobCounts
+from ..pool.status import Headcount, PoolStatus, read_status
+from .codec import Message, by_kind, flag, named, number, text, whole
+from .frames import Frame
+from .job_stats import JobRow, read_rows
+from .roster import Entry, Roster
+
 MOST_IDS = 100
 MOST_JOBS = 16
 LONGEST_NAME = 100
+#: What a time without a limit is told as: a frame holds finite numbers only. Thirty years.
+NO_LIMIT_S = 1e9
+
+#: What is assumed of a worker that does not say it.
+SILENT = Report()
+
+Running = tuple[tuple[str, str], ...]
+
+
+def _rows(frame: Frame, name: str) -> list[JobRow]:
+    return read_rows(frame.body[name])
+
+
+class FromChild(Message):
+    """A message of a child."""
+
+    __slots__ = ()
+
+    def event(self, key: int) -> Event | None:
+        """What it is to the machine when the child with this key says it; None: not the machine's business."""
+        raise NotImplementedError
+
+
+# --- from a child -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """One line: what kind it is, and its other members."""
+class ReadyMessage(FromChild):
+    """A child works now. `redis_text` are a worker's Redis settings, which are a secret."""
 
-    kind: str
-    body: dict[str, Any]
+    KIND = "ready"
+    report: Report = field(default_factory=Report)
+    redis_text: str = field(default="", repr=False)
 
-    def number(self, name: str, default: float = 0.0) -> float:
-        """A member that should be a finite number; `default` when it is absent or something else."""
-        value = self.body.get(name, default)
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            return default
-        try:
-            number = float(value)
-        except OverflowError:  # an integer of hundreds of digits
-            return default
-        return number if math.isfinite(number) else default
+    def members(self) -> dict[str, Any]:
+        report = self.report
+        return {
+            "completion_wait_s": min(report.completion_wait_s, NO_LIMIT_S),
+            "longest_job_s": report.longest_job_s,
+            "lock_s": report.lock_s,
+            "queue": report.queue,
+            "health_key": report.health_key,
+            "functions": report.functions,
+            "max_jobs": report.max_jobs,
+            "redis": report.redis,
+            "redis_text": self.redis_text,
+        }
 
-    def text(self, name: str, default: str = "") -> str:
-        """A member that should be a text."""
-        value = self.body.get(name, default)
-        return value if isinstance(value, str) else default
+    @classmethod
+    def read(cls, frame: Frame) -> Self:
+        report = Report(
+            queue=frame.text("queue"),
+            health_key=frame.text("health_key"),
+            completion_wait_s=max(0.0, frame.number("completion_wait_s")),
+            longest_job_s=max(0.0, frame.number("longest_job_s", SILENT.longest_job_s)),
+            lock_s=max(0.0, frame.number("lock_s", SILENT.lock_s)),
+            max_jobs=int(frame.number("max_jobs")),
+            functions=int(frame.number("functions")),
+            redis=frame.text("redis"),
+        )
+        return cls(report, frame.text("redis_text"))
+
+    def event(self, key: int) -> Event:
+        return Ready(key, self.report)
 
 
-def encode(kind: str, /, **body: Any) -> bytes:
-    """One line, ready to be written."""
-    return json.dumps({"v": VERSION, "t": kind, **body}, separators=(",", ":"), default=str).encode() + b"\n"
+@dataclass(frozen=True, slots=True)
+class BeatMessage(FromChild):
+    """A child's loop is alive, `lag_ms` late; a worker adds its counts and what it runs."""
+
+    KIND = "beat"
+    counts: JobCounts = field(default_factory=JobCounts)
+    running: Running = ()
+    lag_ms: float = 0.0
+
+    def members(self) -> dict[str, Any]:
+        return {"lag_ms": round(self.lag_ms, 1), **_work(self.counts, self.running)}
+
+    @classmethod
+    def read(cls, frame: Frame) -> Self:
+        return cls(_counts(frame), frame.pairs("jobs"), frame.number("lag_ms"))
+
+    def event(self, key: int) -> Event:
+        return Beat(key, self.counts, self.running, self.lag_ms)
 
 
-def brief_jobs(jobs: list[tuple[str, str]]) -> list[list[str]]:
+@dataclass(frozen=True, slots=True)
+class HeldMessage(FromChild):
+    """A worker's loop stands still, says another thread of it, and this is what it ran."""
+
+    KIND = "held"
+    counts: JobCounts
+    running: Running
+
+    def members(self) -> dict[str, Any]:
+        return _work(self.counts, self.running)
+
+    @classmethod
+    def read(cls, frame: Frame) -> Self:
+        return cls(_counts(frame), frame.pairs("jobs"))
+
+    def event(self, key: int) -> Event:
+        return Held(key, self.counts, self.running)
+
+
+@dataclass(frozen=True, slots=True)
+class FatalMessage(FromChild):
+    """A child is about to end, and why. `cause` is the kind of a `Fatal`."""
+
+    KIND = "fatal"
+    cause: str = field(metadata=text("kind"))
+    error: str = field(metadata=text("exc"))
+    trace: str = field(default="", metadata=text("trace"))
+
+    def event(self, key: int) -> Event:
+        return Fatal(key, self.cause, self.error, self.trace)
+
+
+@dataclass(frozen=True, slots=True)
+class ByeMessage(FromChild):
+    """A child ends on purpose."""
+
+    KIND = "bye"
+    reason: str = field(metadata=text("reason"))
+
+    def event(self, key: int) -> Event:
+        return Bye(key, self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class DumpMessage(FromChild):
+    """A worker has written its stacks into the log, and adds what it runs."""
+
+    KIND = "dump"
+    running: Running = field(metadata=named("jobs", Frame.pairs))
+
+    def event(self, key: int) -> Event:
+        return Dumped(key, self.running)
+
+
+@dataclass(frozen=True, slots=True)
+class JobsMessage(FromChild):
+    """Jobs that have ended since the last such message, for the metrics."""
+
+    KIND = "jobs"
+    rows: list[JobRow] = field(metadata=named("rows", _rows))
+
+    def event(self, _key: int) -> None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class UnloggedMessage(FromChild):
+    """Lines of its log that a worker could not write before its end."""
+
+    KIND = "unlogged"
+    lines: int = field(metadata=whole("n"))
+
+    def event(self, _key: int) -> None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedMessage(FromChild):
+    """The watcher has seen these files change."""
+
+    KIND = "changed"
+    paths: tuple[str, ...] = field(metadata=named("paths", Frame.texts))
+
+    def event(self, _key: int) -> Event:
+        return Changed(self.paths)
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedMessage(FromChild):
+    """The steward has given a dead worker's jobs back: see `Released`."""
+
+    KIND = "released"
+    worker_id: str = field(metadata=text("worker"))
+    job_ids: tuple[str, ...] = field(metadata=named("ids", Frame.texts))
+    count: int = field(metadata=whole("n"))
+    blamed: str = field(default="", metadata=text("blamed"))
+    is_trial: bool = field(default=False, metadata=flag("trial"))
+
+    def event(self, _key: int) -> Event:
+        return Released(self.worker_id, self.job_ids, self.count, self.blamed, self.is_trial)
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFailedMessage(FromChild):
+    """The steward could not, and will try again."""
+
+    KIND = "release_failed"
+    worker_id: str = field(metadata=text("worker"))
+    error: str = field(metadata=text("error"))
+
+    def event(self, _key: int) -> Event:
+        return ReleaseFailed(self.worker_id, self.error)
+
+
+@dataclass(frozen=True, slots=True)
+class RedisMessage(FromChild):
+    """The steward can not reach Redis, or can again (`error` is "")."""
+
+    KIND = "redis_state"
+    error: str = field(metadata=text("error"))
+
+    def event(self, _key: int) -> Event:
+        return RedisState(self.error)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueMessage(FromChild):
+    """How many jobs the queue holds, and for how long the oldest due one has been waiting."""
+
+    KIND = "queue"
+    depth: int = field(metadata=whole("depth"))
+    oldest_due_s: float = field(metadata=number("oldest_due_s"))
+
+    def event(self, _key: int) -> Event:
+        return QueueState(self.depth, self.oldest_due_s)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsMessage(FromChild):
+    """The steward listens for scrapes at this address, or can not (`error`)."""
+
+    KIND = "metrics"
+    address: str = field(metadata=text("address"))
+    error: str = field(default="", metadata=text("error"))
+
+    def event(self, _key: int) -> Event:
+        return MetricsState(self.address, self.error)
+
+
+# --- to a worker --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PickMessage(Message):
+    """Whether it may take jobs."""
+
+    KIND = "pick"
+    is_allowed: bool = field(metadata=flag("allowed"))
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingMessage(Message):
+    """The name of its generation, and that of those who are about to go with it; "" = it stays."""
+
+    KIND = "outgoing"
+    cohort: str = field(metadata=text("cohort"))
+    outgoing: str = field(metadata=text("outgoing"))
+
+
+# --- to the steward -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RedisSettingsMessage(Message):
+    """Redis settings of workers, by the name that the roster has for them; they are a secret."""
+
+    KIND = "redis"
+    name: str = field(metadata=text("name"))
+    settings: str = field(metadata=text("text"), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HeadcountMessage(Message):
+    """That the parent lives, and how many workers do."""
+
+    KIND = "alive"
+    headcount: Headcount
+
+    def members(self) -> dict[str, Any]:
+        return asdict(self.headcount)
+
+    @classmethod
+    def read(cls, frame: Frame) -> Self:
+        ready, blocked, procs = (int(frame.number(name)) for name in ("ready", "blocked", "procs"))
+        return cls(Headcount(frame.text("state"), ready, blocked, procs, frame.flag("quiet")))
+
+
+@dataclass(frozen=True, slots=True)
+class StatusMessage(Message):
+    """Everything that the metrics show."""
+
+    KIND = "status"
+    status: PoolStatus
+    jobs: list[JobRow]
+
+    def members(self) -> dict[str, Any]:
+        return {"status": self.status.as_json(), "jobs": self.jobs}
+
+    @classmethod
+    def read(cls, frame: Frame) -> Self:
+        return cls(read_status(frame.body["status"]), [JobRow(*row) for row in frame.body["jobs"]])
+
+
+@dataclass(frozen=True, slots=True)
+class RosterMessage(Message):
+    """Who is alive, and whose jobs are to be given back."""
+
+    KIND = "roster"
+    roster: Roster
+
+    def members(self) -> dict[str, Any]:
+        roster = self.roster
+        return {
+            "alive": [astuple(entry) for entry in roster.alive],
+            "lost": [astuple(entry) for entry in roster.lost],
+            "past": astuple(roster.past),
+            "queue": roster.queue,
+        }
+
+    @classmethod
+    def read(cls, frame: Frame) -> Self:
+        alive, lost = (tuple(_entry(*item) for item in frame.body[name]) for name in ("alive", "lost"))
+        return cls(Roster(alive, lost, JobCounts(*frame.body["past"]), frame.text("queue")))
+
+
+# --- all of them --------------------------------------------------------------------------------------------------
+
+
+FROM_CHILD = by_kind(
+    ReadyMessage, BeatMessage, HeldMessage, FatalMessage, ByeMessage, DumpMessage, JobsMessage, UnloggedMessage,
+    ChangedMessage, ReleasedMessage, ReleaseFailedMessage, RedisMessage, QueueMessage, MetricsMessage,
+)  # fmt: skip
+TO_WORKER = by_kind(PickMessage, OutgoingMessage)
+TO_STEWARD = by_kind(RedisSettingsMessage, HeadcountMessage, StatusMessage, RosterMessage)
+
+
+def brief_jobs(jobs: Iterable[tuple[str, str]]) -> Running:
     """Running jobs cut down to what fits in a beat."""
-    return [[job_id[:LONGEST_NAME], name[:LONGEST_NAME]] for job_id, name in jobs[:MOST_JOBS]]
+    return tuple((job_id[:LONGEST_NAME], name[:LONGEST_NAME]) for job_id, name in islice(jobs, MOST_JOBS))
 
 
-def brief_ids(job_ids: Iterable[str]) -> list[str]:
+def brief_ids(job_ids: Iterable[str]) -> tuple[str, ...]:
     """Ids of jobs, as many of them and as much of each as a message has room for."""
-    return [job_id[:LONGEST_NAME] for job_id in islice(job_ids, MOST_IDS)]
+    return tuple(job_id[:LONGEST_NAME] for job_id in islice(job_ids, MOST_IDS))
 
 
-class Decoder:
-    """Turns bytes, in whatever pieces they come, into messages."""
+def _work(counts: JobCounts, running: Running) -> dict[str, Any]:
+    return {
+        "c": counts.complete,
+        "f": counts.failed,
+        "r": counts.retried,
+        "o": counts.ongoing,
+        "q": counts.queued,
+        "jobs": running,
+    }
 
-    def __init__(self, longest_line_bytes: int = LONGEST_LINE_BYTES) -> None:
-        self._rest = b""
-        self._skipping = False
-        self._longest_line_bytes = longest_line_bytes
-        self.dropped = 0
 
-    def feed(self, data: bytes) -> Iterator[Message]:
-        """The messages that are complete once `data` has come."""
-        *lines, rest = (self._rest + data).split(b"\n")
-        if len(rest) > self._longest_line_bytes:
-            rest = b""
-            self._begin_skipping()
-        self._rest = rest
-        for line in lines:
-            yield from self._take(line)
+def _counts(frame: Frame) -> JobCounts:
+    return JobCounts(*(int(frame.number(name)) for name in ("c", "f", "r", "o", "q")))
 
-    def _begin_skipping(self) -> None:
-        if not self._skipping:
-            self.dropped += 1
-        self._skipping = True
 
-    def _take(self, line: bytes) -> Iterator[Message]:
-        if self._skipping:  # the tail of a line that was too long
-            self._skipping = False
-        elif message := self._parse(line):
-            yield message
-        elif line:
-            self.dropped += 1
-
-    def _parse(self, line: bytes) -> Message | None:
-        if len(line) > self._longest_line_bytes:
-            return None
-        try:
-            body = json.loads(line)
-        except (ValueError, RecursionError):
-            return None
-        if not isinstance(body, dict) or body.pop("v", None) != VERSION:
-            return None
-        kind = body.pop("t", None)
-        return Message(kind, body) if isinstance(kind, str) else None
+def _entry(
+    worker_id: str,
+    slot: int,
+    redis: str,
+    health_key: str,
+    counts: list[int],
+    age_s: float,
+    why: str,
+    detail: str,
+) -> Entry:
+    return Entry(worker_id, slot, redis, health_key, JobCounts(*counts), age_s, why, detail)

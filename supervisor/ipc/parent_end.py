@@ -1,38 +1,27 @@
 """The parent's ends of one child's pipes. Reading and writing never wait."""
 
 import os
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from ..host import descriptors
-from ..pool.events import (
-    Beat,
-    Bye,
-    Changed,
-    Dumped,
-    Event,
-    Fatal,
-    Held,
-    MetricsState,
-    Outgoing,
-    Pick,
-    QueueState,
-    Ready,
-    RedisState,
-    Released,
-    ReleaseFailed,
-    Report,
-    Role,
+from ..pool.events import Event, Outgoing, Pick, Role
+from .codec import read_message
+from .frames import Decoder, Frame
+from .job_stats import JobRow
+from .messages import (
+    FROM_CHILD,
+    FromChild,
+    JobsMessage,
+    OutgoingMessage,
+    PickMessage,
+    ReadyMessage,
+    UnloggedMessage,
 )
-from ..pool.job_counts import JobCounts
-from ..process.fork import Pipes
-from .messages import Decoder, Message, encode
+from .pipes import Pipes
 
 READ_BYTES = 65536
 MOST_READS = 16
 # what holds for a worker that leaves it out
-SILENT = Report()
 
 
 class Link:
@@ -42,7 +31,7 @@ class Link:
         self.key = key
         self.role = role
         self.redis_texts: dict[str, str] = {}
-        self.job_rows: list[Any] = []
+        self.job_rows: list[JobRow] = []
         self.told_dropped = 0
         self.unlogged = 0
         self._decoder = Decoder()
@@ -91,9 +80,9 @@ class Link:
                 return events, False
             if not data:
                 return events, False
-            for message in self._decoder.feed(data):
-                event = self._understand(message)
-                if event is not None:
+            for frame in self._decoder.feed(data):
+                message = _understand(frame)
+                if message is not None and (event := self._take(message)) is not None:
                     events.append(event)
         return events, True
 
@@ -113,9 +102,9 @@ class Link:
     def tell(self, order: Outgoing | Pick) -> None:
         """What a worker is told in words."""
         if isinstance(order, Pick):
-            self.add(encode("pick", allowed=order.is_allowed))
+            self.add(PickMessage(order.is_allowed).encode())
         else:
-            self.add(encode("outgoing", cohort=order.cohort, outgoing=order.outgoing))
+            self.add(OutgoingMessage(order.cohort, order.outgoing).encode())
 
     def add(self, data: bytes) -> None:
         """Write a line to the child behind those that it has not taken yet."""
@@ -133,77 +122,21 @@ class Link:
                 self._unsent = b""
         return True
 
-    def _understand(self, message: Message) -> Event | None:
-        """A message as an event; None for what only the link itself needs, and for nonsense."""
-        try:
-            return _EVENT_OF[message.kind](self, message) if message.kind in _EVENT_OF else None
-        except (TypeError, ValueError, KeyError, ArithmeticError):
-            return None
-
-    def jobs(self, message: Message) -> None:
-        """Counts for the metrics: not the machine's business."""
-        self.job_rows.extend(message.body["rows"])
-
-    def lost_lines(self, message: Message) -> None:
-        """Lines of its log that the child could not write before its end."""
-        self.unlogged += max(0, int(message.number("n")))
-
-    def ready(self, message: Message) -> Event:
-        """READY; the Redis settings in it stay here, they are a secret."""
-        name = message.text("redis")
-        if name:
-            self.redis_texts[name] = message.text("redis_text")
-        report = Report(
-            queue=message.text("queue"),
-            health_key=message.text("health_key"),
-            completion_wait_s=max(0.0, message.number("completion_wait_s")),
-            longest_job_s=max(0.0, message.number("longest_job_s", SILENT.longest_job_s)),
-            lock_s=max(0.0, message.number("lock_s", SILENT.lock_s)),
-            max_jobs=int(message.number("max_jobs")),
-            functions=int(message.number("functions")),
-            redis=name,
-        )
-        return Ready(self.key, report)
+    def _take(self, message: FromChild) -> Event | None:
+        """The event that it is, when the link has kept what is not the machine's business: counts, and secrets."""
+        match message:
+            case ReadyMessage(report=report, redis_text=redis_text) if report.redis:
+                self.redis_texts[report.redis] = redis_text
+            case JobsMessage(rows=rows):
+                self.job_rows += rows
+            case UnloggedMessage(lines=lines):
+                self.unlogged += lines
+        return message.event(self.key)
 
 
-def _jobs(message: Message) -> tuple[tuple[str, str], ...]:
-    return tuple((str(job_id), str(name)) for job_id, name in message.body.get("jobs", ()))
-
-
-def _counts(message: Message) -> JobCounts:
-    return JobCounts(*(int(message.number(name)) for name in ("c", "f", "r", "o", "q")))
-
-
-def _beat(link: Link, message: Message) -> Event:
-    return Beat(link.key, _counts(message), _jobs(message), message.number("lag_ms"))
-
-
-def _held(link: Link, message: Message) -> Event:
-    return Held(link.key, _counts(message), _jobs(message))
-
-
-def _released(_: Link, message: Message) -> Event:
-    job_ids = tuple(str(job_id) for job_id in message.body["ids"])
-    count = int(message.number("n", len(job_ids)))
-    is_trial = message.body.get("trial") is True
-    return Released(message.text("worker"), job_ids, count, message.text("blamed"), is_trial)
-
-
-_EVENT_OF: dict[str, Callable[[Link, Message], Event | None]] = {
-    "ready": Link.ready,
-    "jobs": Link.jobs,
-    "unlogged": Link.lost_lines,
-    "beat": _beat,
-    "held": _held,
-    "fatal": lambda link, message: Fatal(
-        link.key, message.text("kind"), message.text("exc"), message.text("trace")
-    ),
-    "bye": lambda link, message: Bye(link.key, message.text("reason")),
-    "changed": lambda _, message: Changed(tuple(str(path) for path in message.body["paths"])),
-    "dump": lambda link, message: Dumped(link.key, _jobs(message)),
-    "released": _released,
-    "metrics": lambda _, message: MetricsState(message.text("address"), message.text("error")),
-    "queue": lambda _, message: QueueState(int(message.number("depth")), message.number("oldest_due_s")),
-    "redis_state": lambda _, message: RedisState(message.text("error")),
-    "release_failed": lambda _, message: ReleaseFailed(message.text("worker"), message.text("error")),
-}
+def _understand(frame: Frame) -> FromChild | None:
+    """The message of this frame; None for what nobody knows, and for nonsense."""
+    try:
+        return read_message(frame, FROM_CHILD)
+    except (TypeError, ValueError, KeyError, ArithmeticError):
+        return None

@@ -1,13 +1,11 @@
 """What the parent tells the steward: who is alive, whose jobs are to be given back. Plain values, no I/O."""
 
 from collections import defaultdict
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
 
 from ..pool.job_counts import JobCounts
 from ..pool.state import Phase, Pool
-from .messages import Message, encode
 
 MOST_LOST = 500  # the others follow when these are released
 
@@ -79,30 +77,3 @@ def take_roster(pool: Pool, now: float) -> Roster:
         for worker_id, loss in islice(pool.lost.items(), MOST_LOST)
     ]
     return Roster(tuple(alive), tuple(lost), pool.past, pool.report.queue if pool.report else "")
-
-
-def write_roster(roster: Roster) -> bytes:
-    """One line for the steward's pipe."""
-    return encode(
-        "roster",
-        alive=[astuple(entry) for entry in roster.alive],
-        lost=[astuple(entry) for entry in roster.lost],
-        past=astuple(roster.past),
-        queue=roster.queue,
-    )
-
-
-def read_roster(message: Message) -> Roster:
-    """The other way."""
-    body = message.body
-    return Roster(
-        tuple(_entry(item) for item in body["alive"]),
-        tuple(_entry(item) for item in body["lost"]),
-        JobCounts(*body["past"]),
-        message.text("queue"),
-    )
-
-
-def _entry(item: list[Any]) -> Entry:
-    worker_id, slot, redis, health_key, counts, beat_age_s, why, detail = item
-    return Entry(worker_id, slot, redis, health_key, JobCounts(*counts), beat_age_s, why, detail)

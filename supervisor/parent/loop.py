@@ -12,7 +12,6 @@ import signal
 import time
 import traceback
 from contextlib import suppress
-from typing import Any
 
 from ..children import redis_server
 from ..control.handlers import Desk
@@ -52,7 +51,8 @@ from ..pool.events import (
     Trace,
 )
 from ..pool.machine import Machine
-from ..pool.status import take_status
+from ..pool.status import PoolStatus
+from ..pool.status_from_state import take_status
 from ..pool.status_line import Headline
 from ..process.descendants import adopt_orphans
 from ..process.fork import errno_name, hold_standard_descriptors
@@ -137,7 +137,7 @@ class Parent:
         if self._control is not None:
             self._desk = Desk(self._control, self._machine.pool, self._feed, self._status)
 
-    def _status(self) -> dict[str, Any]:
+    def _status(self) -> PoolStatus:
         usage = usage_of([os.getpid(), *self._processes.pids()])
         return take_status(self._machine.pool, time.monotonic(), os.getpid(), self._host, usage)
 
@@ -193,7 +193,7 @@ class Parent:
         elif self._control is not None and isinstance(whom, Client):
             request = self._control.serve(whom)
             if request is not None and self._desk is not None:
-                self._desk.take(request)
+                self._desk.take(whom, request)
 
     def _keep_house(self, now: float) -> None:
         """What is done now and then."""

@@ -4,10 +4,11 @@ from ..children import atexit_hooks
 from ..children.roles import BODIES
 from ..host.event_log import Journal
 from ..ipc.brief import Brief
+from ..ipc.pipes import Pipes
 from ..options import DEFAULT_START_METHOD
 from ..pool.events import Role
 from ..process.exec import start_anew
-from ..process.fork import Pipes, fork, thread_count
+from ..process.fork import fork, thread_count
 from ..process.shared_memory import share_pages
 from .preloaded_libraries import OWN, Preloaded
 

@@ -2,15 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import Any
 
-from ..ipc.job_stats import JobStats
-from ..ipc.messages import encode
+from ..ipc.job_stats import JobRow, JobStats
+from ..ipc.messages import HeadcountMessage, RedisSettingsMessage, RosterMessage, StatusMessage
 from ..ipc.parent_end import Link
-from ..ipc.roster import Roster, take_roster, write_roster
+from ..ipc.roster import Roster, take_roster
 from ..pool.state import Pool
-from ..pool.status import take_headcount
+from ..pool.status import PoolStatus
+from ..pool.status_from_state import take_headcount
 
 EVERY_S = 1.0
 
@@ -21,7 +20,7 @@ class Briefing:
     `status` makes the state that the metrics show; None when nobody wants metrics.
     """
 
-    def __init__(self, status: Callable[[], dict[str, Any]] | None) -> None:
+    def __init__(self, status: Callable[[], PoolStatus] | None) -> None:
         self._status = status
         self._jobs = JobStats()
         self.redis_texts: dict[str, str] = {}
@@ -35,10 +34,9 @@ class Briefing:
         self._last = None
         self._named = set()
 
-    def note_jobs(self, rows: Iterable[Any]) -> None:
-        """Jobs that ended, as a worker reports them; what is no such report is left out."""
-        with suppress(TypeError, ValueError, OverflowError):
-            self._jobs.add_rows(rows)
+    def note_jobs(self, rows: Iterable[JobRow]) -> None:
+        """Jobs that ended, as a worker reports them."""
+        self._jobs.add_rows(rows)
 
     def push(self, steward: Link | None, pool: Pool) -> None:
         """Tell it at once when somebody came or went, and once a second in any case."""
@@ -49,11 +47,11 @@ class Briefing:
         if not self._is_news(roster, now):
             return
         new = {entry.redis for entry in (*roster.alive, *roster.lost)} - self._named - {""}
-        lines = [encode("redis", name=name, text=self.redis_texts[name]) for name in sorted(new)]
+        lines = [RedisSettingsMessage(name, self.redis_texts[name]).encode() for name in sorted(new)]
         if self._status is not None:
-            lines.append(encode("alive", **take_headcount(pool, now)))  # short, and so never left out
-            lines.append(encode("status", status=self._status(), jobs=self._jobs.rows()))
-        if steward.send(b"".join([*lines, write_roster(roster)])):
+            lines.append(HeadcountMessage(take_headcount(pool, now)).encode())
+            lines.append(StatusMessage(self._status(), self._jobs.rows()).encode())
+        if steward.send(b"".join([*lines, RosterMessage(roster).encode()])):
             self._named |= new
             self._last, self._sent_s, self.is_stale = roster, now, False
 

@@ -1,160 +1,217 @@
-"""What a pool looks like from outside: one value for `--ctl status`, `top`, `--check` and the metrics."""
+"""The state of a pool as others see it, and its JSON: what `--ctl status --json` prints. Values only.
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+`read_status` leaves out what it does not know and takes the default for what is missing: the supervisor that answers
+may be of an earlier or of a later version.
+"""
 
-from .state import Child, Phase, Pool, Slot
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
-MOST_LOST = 100
-STATES = {
-    Phase.BOOTING: "booting",
-    Phase.READY: "ready",
-    Phase.DRAINING: "draining",
-    Phase.CANCELLING: "cancelling",
-    Phase.HUNG: "hung",
-    Phase.ABORTING: "aborting",
-    Phase.KILLED: "killed",
-}
+from .job_counts import JobCounts
+
+VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """What a process uses: resident memory and processor time since it started."""
+class QueueStatus:
+    """What the steward has seen last; None where it has seen nothing yet."""
 
+    depth: int | None = None
+    oldest_due_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadStatus:
+    """How the last reload ended, and how long ago."""
+
+    ok: bool
+    age_s: float
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorStatus:
+    """The parent, and the pool as a whole. `lost` are dead workers whose jobs are still to be given back."""
+
+    reachable: bool = True
+    pid: int = 0
+    state: str = ""
+    generation: int = 0
+    uptime_s: float = 0.0
+    procs: int = 0
+    ready: int = 0
+    restarts_total: int = 0
+    restarts_window: int = 0
+    exits: dict[str, int] = field(default_factory=dict)
+    reloads_ok: int = 0
+    last_reload: ReloadStatus | None = None
+    quiet: bool = False
+    redis_error: str | None = None
+    lost: list[str] = field(default_factory=list)
     rss_mb: float = 0.0
     cpu_s: float = 0.0
 
+    def as_json(self) -> dict[str, Any]:
+        """By name."""
+        return {**_members(self), "last_reload": self.last_reload and asdict(self.last_reload)}
 
-def take_status(pool: Pool, now: float, pid: int, host: str, usage: Mapping[int, Usage]) -> dict[str, Any]:
-    """The whole state; `usage` is by pid."""
-    reports = [child.report for child in pool.workers() if child.report is not None]
-    return {
-        "v": 1,
-        "pool": pool.options.name,
-        "host": host,
-        "queue": reports[0].queue if reports else None,
-        "queue_state": {
-            "depth": pool.queue_state.depth if pool.queue_state else None,
-            "oldest_due_s": round(pool.queue_state.oldest_due_s, 3) if pool.queue_state else None,
-        },
-        "health_key": reports[0].health_key if reports else None,
-        "supervisor": _supervisor(pool, now, pid, usage),
-        "workers": [_slot(slot, pool, now, usage) for slot in pool.slots],
-        "leaving": [_child(child, pool, now, usage) for child in _leaving(pool)],
-        "helpers": [_helper(slot, now, usage) for slot in pool.helpers.values()],
-        "past": asdict(pool.past),
+    @classmethod
+    def read(cls, body: dict[str, Any]) -> Self:
+        """What `as_json` made."""
+        reload = body.get("last_reload")
+        return cls(**{**_known(cls, body), "last_reload": reload and ReloadStatus(**reload)})
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """One worker process. `blocked_s` is None while its loop goes on; `running` has `job id:function`."""
+
+    slot: int
+    pid: int
+    worker_id: str = ""
+    state: str = ""
+    blocked_s: float | None = None
+    fresh: bool = False
+    age_s: float | None = None
+    generation: int = 0
+    uptime_s: float = 0.0
+    rss_mb: float = 0.0
+    cpu_s: float = 0.0
+    lag_ms: float = 0.0
+    lag_max_ms: float = 0.0
+    jobs: JobCounts = field(default_factory=JobCounts)
+    running: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """By name; the length of the queue stands beside the jobs."""
+        body = _members(self)
+        running = body.pop("running")
+        return {**body, "jobs": self.jobs.as_json(), "queued": self.jobs.queued, "running": running}
+
+    @classmethod
+    def read(cls, body: dict[str, Any]) -> Self:
+        """What `as_json` made."""
+        jobs = JobCounts(**_known(JobCounts, body.get("jobs", {})), queued=body.get("queued", 0))
+        return cls(**{**_known(cls, body), "jobs": jobs})
+
+
+@dataclass(frozen=True, slots=True)
+class SlotStatus:
+    """A worker's place: the process in it, or without one (`worker` None) what it waits for."""
+
+    slot: int
+    last_exit: str | None = None
+    last_exit_age_s: float | None = None
+    restarts: int = 0
+    worker: WorkerStatus | None = None
+    state: str = ""
+    retry_in_s: float | None = None
+
+    @property
+    def is_fresh(self) -> bool:
+        """Is there a process in it that has given a sign of life lately?"""
+        return self.worker is not None and self.worker.fresh
+
+    def as_json(self) -> dict[str, Any]:
+        """The slot and its process in one."""
+        about = {
+            "slot": self.slot,
+            "last_exit": self.last_exit,
+            "last_exit_age_s": self.last_exit_age_s,
+            "restarts": self.restarts,
+        }
+        if self.worker is not None:
+            return {**about, **self.worker.as_json()}
+        return {**about, "pid": None, "state": self.state, "fresh": False, "retry_in_s": self.retry_in_s}
+
+    @classmethod
+    def read(cls, body: dict[str, Any]) -> Self:
+        """What `as_json` made."""
+        worker = None if body["pid"] is None else WorkerStatus.read(body)
+        return cls(**{**_known(cls, body), "worker": worker})
+
+
+@dataclass(frozen=True, slots=True)
+class HelperStatus:
+    """A process that is no worker; without a pid it is about to be started again."""
+
+    role: str
+    pid: int | None = None
+    state: str = ""
+    uptime_s: float = 0.0
+    rss_mb: float = 0.0
+    cpu_s: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """By name; of one that is not there, only that."""
+        body = _members(self)
+        return body if self.pid is not None else {name: body[name] for name in ("role", "pid", "state")}
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStatus:
+    """The whole pool. `past` sums up the workers that are gone."""
+
+    pool: str
+    host: str = ""
+    queue: str | None = None
+    queue_state: QueueStatus = field(default_factory=QueueStatus)
+    health_key: str | None = None
+    supervisor: SupervisorStatus = field(default_factory=SupervisorStatus)
+    workers: list[SlotStatus] = field(default_factory=list)
+    leaving: list[WorkerStatus] = field(default_factory=list)
+    helpers: list[HelperStatus] = field(default_factory=list)
+    past: JobCounts = field(default_factory=JobCounts)
+
+    def processes(self) -> list[WorkerStatus]:
+        """Worker processes: those in their slots, then those that are leaving."""
+        return [*(slot.worker for slot in self.workers if slot.worker is not None), *self.leaving]
+
+    def as_json(self) -> dict[str, Any]:
+        """By name, with the version of this form."""
+        return {
+            "v": VERSION,
+            **_members(self),
+            "queue_state": asdict(self.queue_state),
+            "supervisor": self.supervisor.as_json(),
+            "workers": [slot.as_json() for slot in self.workers],
+            "leaving": [worker.as_json() for worker in self.leaving],
+            "helpers": [helper.as_json() for helper in self.helpers],
+            "past": asdict(self.past),
+        }
+
+
+def read_status(body: dict[str, Any]) -> PoolStatus:
+    """What `PoolStatus.as_json` made.
+
+    Raises:
+        TypeError, KeyError, AttributeError: it is no status.
+    """
+    parts = {
+        "queue_state": QueueStatus(**_known(QueueStatus, body.get("queue_state", {}))),
+        "supervisor": SupervisorStatus.read(body.get("supervisor", {})),
+        "workers": [SlotStatus.read(slot) for slot in body.get("workers", ())],
+        "leaving": [WorkerStatus.read(worker) for worker in body.get("leaving", ())],
+        "helpers": [HelperStatus(**_known(HelperStatus, helper)) for helper in body.get("helpers", ())],
+        "past": JobCounts(**_known(JobCounts, body.get("past", {}))),
     }
+    return PoolStatus(**{**_known(PoolStatus, body), **parts})
 
 
-def take_headcount(pool: Pool, now: float) -> dict[str, Any]:
-    """What the probes need to know, and no more."""
-    working = pool.working_count(now)
-    return {
-        "state": state_of(pool),
-        "ready": working,
-        "blocked": pool.ready_count() - working,
-        "procs": pool.target,
-        "quiet": pool.is_quiet,
-    }
+@dataclass(frozen=True, slots=True)
+class Headcount:
+    """What the probes need to know, and no more. `blocked` are workers whose loop does not go on."""
+
+    state: str
+    ready: int
+    blocked: int
+    procs: int
+    quiet: bool
 
 
-def _supervisor(pool: Pool, now: float, pid: int, usage: Mapping[int, Usage]) -> dict[str, Any]:
-    reload = pool.last_reload
-    return {
-        "reachable": True,
-        "pid": pid,
-        "state": state_of(pool),
-        "generation": pool.generation,
-        "uptime_s": round(now - pool.started_s, 1),
-        "procs": pool.target,
-        "ready": pool.working_count(now),
-        "restarts_total": pool.restarts_total,
-        "restarts_window": pool.limit.within(now),
-        "exits": dict(pool.exits),
-        "reloads_ok": pool.reloads_ok,
-        "last_reload": None
-        if reload is None
-        else {"ok": reload[0], "age_s": round(now - reload[1], 1), "error": reload[2] or None},
-        "quiet": pool.is_quiet,
-        "redis_error": pool.redis_error or None,
-        "lost": list(pool.lost)[:MOST_LOST],
-        "rss_mb": usage.get(pid, Usage()).rss_mb,
-        "cpu_s": usage.get(pid, Usage()).cpu_s,
-    }
+def _members(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}
 
 
-def state_of(pool: Pool) -> str:
-    """booting, running, reloading, waiting (for a change or for Redis) or stopping."""
-    if pool.stopping is not None:
-        return "stopping"
-    if pool.waits_for_change or (pool.tempfail_since_s is not None and not pool.ready_count()):
-        return "waiting"
-    if not pool.was_ready:
-        return "booting"
-    return "reloading" if pool.rollout is not None else "running"
-
-
-def _slot(slot: Slot, pool: Pool, now: float, usage: Mapping[int, Usage]) -> dict[str, Any]:
-    ended_s = slot.last_exit_s
-    about = {
-        "slot": slot.index,
-        "last_exit": slot.last_exit or None,
-        "last_exit_age_s": None if ended_s is None else round(now - ended_s, 1),
-        "restarts": slot.backoff.failures,
-    }
-    if slot.child is None:
-        state = "done" if slot.is_done else "backoff"
-        wait_s = None if slot.is_done else round(max(0.0, slot.not_before_s - now), 1)
-        return {**about, "pid": None, "state": state, "fresh": False, "retry_in_s": wait_s}
-    return {**about, **_child(slot.child, pool, now, usage)}
-
-
-def _child(child: Child, pool: Pool, now: float, usage: Mapping[int, Usage]) -> dict[str, Any]:
-    age_s = child.beat_age_s(now)
-    used = usage.get(child.pid, Usage())
-    overdue_s, is_blocked = child.overdue_s(pool.options, now), child.is_blocked(pool.options, now)
-    return {
-        "slot": child.slot,
-        "pid": child.pid,
-        "worker_id": child.worker_id,
-        "state": "stalled" if child.is_stalled else "blocked" if is_blocked else STATES[child.phase],
-        "blocked_s": round(overdue_s, 1) if is_blocked else None,
-        "fresh": child.phase is Phase.READY
-        and is_fresh(age_s, pool.options.health_interval_s)
-        and not is_blocked,
-        "age_s": None if age_s is None else round(age_s, 1),
-        "generation": child.generation,
-        "uptime_s": round(now - child.born_s, 1),
-        "rss_mb": used.rss_mb,
-        "cpu_s": used.cpu_s,
-        "lag_ms": round(max(child.lag_ms, overdue_s * 1000), 1),
-        "lag_max_ms": round(max(child.lags_ms.at(now), overdue_s * 1000), 1),
-        "jobs": child.counts.as_json(),
-        "queued": child.counts.queued,
-        "running": [f"{job_id}:{name}" for job_id, name in child.running],
-    }
-
-
-def is_fresh(age_s: float | None, health_interval_s: float) -> bool:
-    """Was there a sign of life within three periods?"""
-    return age_s is not None and age_s <= 3 * health_interval_s
-
-
-def _leaving(pool: Pool) -> list[Child]:
-    return [child for child in pool.workers() if pool.slot_of(child) is None]
-
-
-def _helper(slot: Slot, now: float, usage: Mapping[int, Usage]) -> dict[str, Any]:
-    child = slot.child
-    if child is None:
-        return {"role": slot.role.value, "pid": None, "state": "backoff"}
-    used = usage.get(child.pid, Usage())
-    return {
-        "role": slot.role.value,
-        "pid": child.pid,
-        "state": STATES[child.phase],
-        "uptime_s": round(now - child.born_s, 1),
-        "rss_mb": used.rss_mb,
-        "cpu_s": used.cpu_s,
-    }
+def _known(kind: Any, body: dict[str, Any]) -> dict[str, Any]:
+    return {name: body[name] for name in kind.__slots__ if name in body}

@@ -14,9 +14,10 @@ from typing import Any, NoReturn
 
 from ..host.interpreter import ORDERS, executable, is_frozen, options
 from ..ipc.brief import Brief
+from ..ipc.pipes import Pipes
 from ..options import Options
 from ..pool.events import Role
-from .fork import Pipes, be_child
+from .fork import be_child
 from .signals import PARENT_SIGNALS
 
 LONGEST_BRIEF_BYTES = 64 * 1024

@@ -15,11 +15,11 @@ import traceback
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import NoReturn
 
 from ..exit_codes import ChildCode
 from ..host import descriptors
+from ..ipc.pipes import Pipes
 from .signals import PARENT_SIGNALS
 
 PR_SET_PDEATHSIG = 1
@@ -34,15 +34,6 @@ class UnsafeForkError(RuntimeError):
     def __init__(self, threads: int) -> None:
         super().__init__(f"the parent has {threads} threads: refusing to fork")
         self.threads = threads
-
-
-@dataclass(frozen=True, slots=True)
-class Pipes:
-    """The descriptors of a child. `orders_fd` is -1 for children that are only told by signals."""
-
-    beat_fd: int
-    life_fd: int
-    orders_fd: int = -1
 
 
 def errno_name(error: Exception) -> str:

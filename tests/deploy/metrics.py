@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from supervisor.children.metrics_text import Snapshot
 from supervisor.ipc.job_stats import JobStats
 from supervisor.ipc.redis_report import QueueFacts
-from supervisor.pool.status import take_status
+from supervisor.pool.status_from_state import take_status
 from tests.supervisor.unit.pool.play import booted
 
 # what Prometheus itself adds to each sample

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from supervisor.control.client import ask
+from supervisor.control.protocol import Request
 from tests.supervisor.harness import Pool
 
 # the option that a pool is started with, so that the commands below find it
@@ -41,7 +42,8 @@ def ctl(pool: Pool, *words: str) -> subprocess.CompletedProcess[str]:
 
 def status(pool: Pool) -> dict[str, Any]:
     """The pool, as its control socket tells."""
-    found: dict[str, Any] = ask(pool.directory / ON[1], "status")["status"]
+    answer = ask(pool.directory / ON[1], Request("status"))
+    found: dict[str, Any] = json.loads(answer.received)["status"]
     return found
 
 

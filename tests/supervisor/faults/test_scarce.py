@@ -15,8 +15,10 @@ from typing import NoReturn
 import pytest
 
 from supervisor.control.client import ask
+from supervisor.control.protocol import Request
 from supervisor.control.server import ControlServer
-from supervisor.process.fork import Pipes, UnsafeForkError, fork
+from supervisor.ipc.pipes import Pipes
+from supervisor.process.fork import UnsafeForkError, fork
 from tests.supervisor.harness import Pool, Queue
 from tests.support.eventually import PATIENCE_S, wait_until
 
@@ -55,7 +57,7 @@ def test_f31_without_any_descriptor_it_still_answers_and_pings(pool: Pool, queue
         with socket.socket(socket.AF_UNIX) as silent:
             silent.connect(str(path))  # takes the spare one
             for _ in range(3):
-                assert ask(path, "status")["ok"]
+                assert ask(path, Request("status")).ok
         drain(manager)
         while b"WATCHDOG=1" not in manager.recv(4096):
             pass

@@ -3,6 +3,7 @@
 import pytest
 
 from supervisor.commands.status_table import status_table
+from supervisor.pool.status import read_status
 from tests.supervisor.commands import ON, check, run, status
 from tests.supervisor.endpoints import get, scrape, value
 from tests.supervisor.harness import Pool, Queue
@@ -31,7 +32,7 @@ def test_a_blocked_worker_looks_blocked_everywhere(pool: Pool, queue: Queue, add
     assert worker["jobs"]["ongoing"] == 1
     assert [job.split(":")[1] for job in worker["running"]] == ["block"]
     assert (told["supervisor"]["ready"], told["supervisor"]["state"]) == (0, "running")
-    assert " blocked " in status_table(told)
+    assert " blocked " in status_table(read_status(told))
 
     wait_until(lambda: get(address, "/readyz")[0] == 503, what="nobody is ready")
     assert "0/1 workers ready, 1 blocked" in get(address, "/readyz")[1]

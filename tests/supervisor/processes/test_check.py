@@ -17,6 +17,7 @@ import pytest
 import redis
 
 from supervisor.control.client import ask
+from supervisor.control.protocol import Request
 from tests.supervisor.commands import ON, check, run, workers
 from tests.supervisor.harness import ROOT, Pool, Queue, pool_in
 from tests.support.eventually import PATIENCE_S, wait_until
@@ -190,9 +191,9 @@ def test_f47_two_hundred_clients_at_once_are_all_answered(pool: Pool) -> None:
     path = pool.directory / "control" / "c.sock"
     pool.kill(pool.pid, signal.SIGSTOP)  # so that they really come all at once
     with ThreadPoolExecutor(200) as everybody:
-        answers = [everybody.submit(ask, path, "status", timeout_s=PATIENCE_S) for _ in range(200)]
+        answers = [everybody.submit(ask, path, Request("status"), timeout_s=PATIENCE_S) for _ in range(200)]
         pool.kill(pool.pid, signal.SIGCONT)
-        assert all(answer.result()["ok"] for answer in answers)
+        assert all(answer.result().ok for answer in answers)
     assert pool.stop() == 0
 
 
@@ -202,7 +203,7 @@ def test_f47_a_crowd_that_says_nothing_keeps_nobody_out(pool: Pool) -> None:
     crowd = [socket.socket(socket.AF_UNIX) for _ in range(300)]
     for one in crowd:
         one.connect(str(path))
-    assert ask(path, "status")["ok"]
+    assert ask(path, Request("status")).ok
     for one in crowd:
         one.close()
     assert pool.stop() == 0

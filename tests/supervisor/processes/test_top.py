@@ -12,10 +12,11 @@ import termios
 import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from typing import Any
 
 import pytest
 
+from supervisor.pool.job_counts import JobCounts
+from supervisor.pool.status import PoolStatus
 from tests.supervisor.harness import Pool
 from tests.support.eventually import PATIENCE_S, wait_until
 
@@ -172,14 +173,9 @@ def test_the_history_is_that_of_the_last_minute() -> None:
     from supervisor.commands.top import HISTORY, History, sparkline
 
     history = History()
-    status: dict[str, Any] = {
-        "past": {"complete": 0, "failed": 0, "retried": 0}, "workers": [], "leaving": [], "helpers": [],
-        "supervisor": {"pid": 1, "cpu_s": 0.0},
-    }  # fmt: skip
     start = time.monotonic()
     for second in range(100):
-        status["past"] = {"complete": second * second, "failed": 0, "retried": 0}
-        history.take(status, start + second)
+        history.take(PoolStatus("shop", past=JobCounts(complete=second * second)), start + second)
     assert len(history.rates) == HISTORY
     assert round(history.rates[-1]) == 99 * 99 - 98 * 98
     assert sparkline(history.rates)[-1] == "█"

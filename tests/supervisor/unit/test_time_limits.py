@@ -11,6 +11,7 @@ import pytest
 
 from supervisor.commands.check_redis import _Patience
 from supervisor.control.client import UnreachableError, ask
+from supervisor.control.protocol import Answer, Request
 from supervisor.time_limits import is_done, within
 from tests.support.eventually import wait_until
 
@@ -72,7 +73,7 @@ def test_a_supervisor_that_takes_the_call_and_says_nothing(tmp_path: Path) -> No
         listener.bind(str(tmp_path / "c.sock"))
         listener.listen()
         with pytest.raises(UnreachableError, match="timed out"):
-            ask(tmp_path / "c.sock", "status", timeout_s=0.3)
+            ask(tmp_path / "c.sock", Request("status"), timeout_s=0.3)
 
 
 def test_a_supervisor_that_answers_in_pieces(tmp_path: Path) -> None:
@@ -88,7 +89,7 @@ def test_a_supervisor_that_answers_in_pieces(tmp_path: Path) -> None:
         listener.listen()
         server = threading.Thread(target=serve)
         server.start()
-        assert ask(tmp_path / "c.sock", "status", timeout_s=30) == {"ok": True}
+        assert ask(tmp_path / "c.sock", Request("status"), timeout_s=30) == Answer(ok=True)
         server.join()
 
 

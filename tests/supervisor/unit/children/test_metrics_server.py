@@ -8,23 +8,12 @@ import pytest
 
 from supervisor.children import metrics_server
 from supervisor.children.metrics_server import MetricsServer
-from supervisor.ipc.job_stats import JobStats
+from supervisor.ipc.job_stats import JobRow, JobStats, read_rows
 from supervisor.ipc.redis_report import QueueFacts
+from supervisor.pool.status import Headcount, PoolStatus, SupervisorStatus
 from tests.support.eventually import PATIENCE_S, wait_until_async
 
-STATUS: dict[str, Any] = {
-    "pool": "shop",
-    "workers": [],
-    "supervisor": {
-        "state": "running",
-        "procs": 1,
-        "ready": 1,
-        "generation": 1,
-        "uptime_s": 1.0,
-        "exits": {},
-        "quiet": False,
-    },
-}
+STATUS = PoolStatus("shop", supervisor=SupervisorStatus(state="running", procs=1, ready=1, generation=1))
 
 
 class Server(MetricsServer):
@@ -49,7 +38,7 @@ async def server() -> AsyncIterator[Server]:
     one = Server()
     host, port = (await one.listen("127.0.0.1", 0)).rsplit(":", 1)
     one.address = (host, int(port))
-    one.take_headcount({"state": "running", "ready": 1, "procs": 1})
+    one.take_headcount(Headcount("running", ready=1, blocked=0, procs=1, quiet=False))
     one.take(STATUS, [])
     yield one
     await one.close()
@@ -117,7 +106,7 @@ async def test_many_scrapes_are_one_look_at_redis(server: Server) -> None:
 
 
 async def test_what_can_not_be_shown_is_said(server: Server) -> None:
-    server.take({"pool": "shop"}, [])
+    server.take(STATUS, [JobRow("f", "complete", 1, 0.1, buckets=[1])])
     assert (await ask(server, "/metrics")).startswith("HTTP/1.1 500")
     assert (await ask(server, "/livez")).startswith("HTTP/1.1 200 OK")
 
@@ -140,7 +129,5 @@ async def test_names_that_are_no_text_are_shown(server: Server) -> None:
     ],
 )
 def test_rows_that_are_none_are_refused_whole(row: list[Any]) -> None:
-    stats = JobStats()
     with pytest.raises((ValueError, TypeError, OverflowError)):
-        stats.add_rows([["good", "complete", 1, 0.1, [0] * 15], row])
-    assert not stats.rows()
+        read_rows([["good", "complete", 1, 0.1, [0] * 15], row])

@@ -8,10 +8,10 @@ import pytest
 from supervisor.children.steward import Steward
 from supervisor.ipc.brief import make_brief
 from supervisor.ipc.child_end import BeatLine
-from supervisor.ipc.messages import Decoder
+from supervisor.ipc.frames import Decoder
+from supervisor.ipc.pipes import Pipes
 from supervisor.options import Options
 from supervisor.pool.events import Role
-from supervisor.process.fork import Pipes
 from tests.supervisor.unit.pool.play import order_for
 
 REFUSED = ConnectionError("refused")
@@ -42,7 +42,7 @@ def said(pipe: tuple[int, int]) -> Callable[[], list[str]]:
             data = os.read(pipe[0], 65536)
         except BlockingIOError:
             return []
-        return [message.text("error") for message in Decoder().feed(data)]
+        return [frame.text("error") for frame in Decoder().feed(data)]
 
     return read
 

@@ -17,6 +17,7 @@ import pytest
 from supervisor.control.client import UnreachableError, ask, find_socket
 from supervisor.control.lock_files import LockFile, TakenError
 from supervisor.control.paths import places
+from supervisor.control.protocol import Request
 from supervisor.control.server import ControlServer
 from supervisor.control.trusted_paths import UnsafeDirectoryError, prepare_directory
 from supervisor.options import Options
@@ -144,7 +145,7 @@ def test_under_sudo_the_callers_pool_is_found(home: Path) -> None:
     with reachable(home), fake(directory / "shop.sock", NOBODY):
         path = find_socket("", "shop", {"SUDO_UID": str(NOBODY)})
         assert path == directory / "shop.sock"
-        assert ask(path, "status")["ok"]
+        assert ask(path, Request("status")).ok
 
 
 @contextmanager
@@ -211,10 +212,10 @@ def test_root_does_not_ask_another_user_in_its_own_place(
     os.chown(directory, NOBODY, NOBODY)
     with reachable(tmp_path), fake(directory / "shop.sock", NOBODY):
         if meant == NOBODY:
-            assert ask(directory / "shop.sock", "status")["ok"]
+            assert ask(directory / "shop.sock", Request("status")).ok
         else:
             with pytest.raises(UnreachableError, match="is not asked: .* another user"):
-                ask(directory / "shop.sock", "status")
+                ask(directory / "shop.sock", Request("status"))
 
 
 @needs_root
@@ -225,10 +226,10 @@ def test_who_listens_counts_not_whose_file_it_is(tmp_path: Path) -> None:
         path = tmp_path / "c.sock"
         with fake(path, NOBODY):
             tmp_path.chmod(0o700)
-            assert ask(path, "status")["ok"], "root asks whom it has named"
+            assert ask(path, Request("status")).ok, "root asks whom it has named"
             os.chown(path, 0, 0)
             with pytest.raises(UnreachableError, match=r"another user answers there \(uid 65534\)"):
-                ask(path, "status")
+                ask(path, Request("status"))
 
 
 # --- the lock -------------------------------------------------------------------------------------------------------

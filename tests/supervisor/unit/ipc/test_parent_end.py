@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.ipc.messages import LONGEST_ORDER_BYTES, MOST_IDS, Decoder, Message, brief_ids, encode
+from supervisor.ipc.frames import LONGEST_ORDER_BYTES, Decoder, encode
+from supervisor.ipc.messages import FROM_CHILD, MOST_IDS, ReleasedMessage, brief_ids
 from supervisor.ipc.parent_end import Link
 from supervisor.pool.events import Beat, Ready, Role
 
@@ -15,20 +16,6 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=6,
 )
-KINDS = [
-    "ready",
-    "jobs",
-    "beat",
-    "held",
-    "fatal",
-    "bye",
-    "changed",
-    "dump",
-    "released",
-    "metrics",
-    "queue",
-    "redis_state",
-]
 NAMES = [
     "c",
     "f",
@@ -62,9 +49,9 @@ def said(data: bytes) -> list[object]:
         os.close(other_fd)
 
 
-@given(st.sampled_from(KINDS), st.dictionaries(st.sampled_from(NAMES), json_values, max_size=5))
+@given(st.sampled_from(sorted(FROM_CHILD)), st.dictionaries(st.sampled_from(NAMES), json_values, max_size=5))
 def test_nothing_that_a_child_says_ends_the_supervisor(kind: str, body: dict[str, object]) -> None:
-    said(encode(kind, **body))
+    said(encode(kind, body))
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "1" + "0" * 400, "NaN", "Infinity"])
@@ -88,13 +75,12 @@ def test_lines_that_could_not_be_read_are_counted() -> None:
 
 
 def test_a_large_pool_is_not_too_much_for_its_steward() -> None:
-    data = encode("status", status={"workers": [{"job": "\u00e4" * 100} for _ in range(5000)]})
+    data = encode("status", {"workers": [{"job": "\u00e4" * 100} for _ in range(5000)]})
     assert not list(Decoder().feed(data))
     assert len(list(Decoder(LONGEST_ORDER_BYTES).feed(data))) == 1
 
 
 def test_ids_fit_into_a_message() -> None:
-    data = encode("released", worker="w", ids=brief_ids(["\u00e4" * 3000] * 1000), n=1000)
-    (message,) = Decoder().feed(data)
-    assert isinstance(message, Message)
-    assert len(message.body["ids"]) == MOST_IDS
+    told = ReleasedMessage("w", brief_ids(["\u00e4" * 3000] * 1000), count=1000)
+    (frame,) = Decoder().feed(told.encode())
+    assert len(ReleasedMessage.read(frame).job_ids) == MOST_IDS

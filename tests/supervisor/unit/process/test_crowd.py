@@ -10,11 +10,12 @@ import pytest
 
 from supervisor.host.cpus import is_crowd, starts_at_once
 from supervisor.ipc.child_end import BeatLine
-from supervisor.ipc.messages import Decoder
+from supervisor.ipc.frames import Decoder
+from supervisor.ipc.messages import ByeMessage
 from supervisor.options import Options
 from supervisor.pool.events import Beat, Fork, Forked, Ready, Report, Role, Tick
 from supervisor.pool.machine import Machine
-from supervisor.pool.status import take_status
+from supervisor.pool.status_from_state import take_status
 from tests.supervisor.unit.pool.play import booted
 
 
@@ -75,9 +76,9 @@ def high_pipe() -> Iterator[tuple[int, int]]:
 
 
 def test_a_line_with_a_high_number(high_pipe: tuple[int, int]) -> None:
-    BeatLine(high_pipe[1]).send_surely("bye", reason="stop")
-    (message,) = Decoder().feed(os.read(high_pipe[0], 1000))
-    assert message.text("reason") == "stop"
+    BeatLine(high_pipe[1]).send_surely(ByeMessage("stop"))
+    (frame,) = Decoder().feed(os.read(high_pipe[0], 1000))
+    assert frame.text("reason") == "stop"
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])
