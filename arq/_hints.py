@@ -5,11 +5,13 @@ Looks at files and at what is imported; imports and runs nothing.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from pkgutil import iter_modules
@@ -22,6 +24,8 @@ _ALIKE = 0.7
 _NEARLY = 0.84
 _SETTINGS_CLASS = re.compile(r"^class (\w*Settings)\b", re.MULTILINE)
 _MOST_FILES = 200
+#: settings have at least one of these
+_MAKES_SETTINGS = frozenset({"functions", "cron_jobs"})
 _USUAL = "WorkerSettings"
 
 
@@ -59,14 +63,28 @@ def _no_path_hint(path: str) -> str:
         split_path(path)
     except ImportError:
         here = [f"{file.stem}.{path}" for file in _files() if path.isidentifier() and _defines(file, path)]
+        if file.is_file():
+            here = [f"{path}.{_class_in(file)}"]
         where = here[0] if here else "package.module.Settings"
         return f"give package.module.Settings or package.module:Settings, as in {where}"
     return ""
 
 
 def _class_in(file: Path) -> str:
+    """The settings in a file of Python, as far as they can be told from its text."""
+    with suppress(SyntaxError, ValueError):
+        for one in ast.parse(_text(file)).body:
+            if isinstance(one, ast.ClassDef) and _MAKES_SETTINGS & {*_assigned(one)}:
+                return one.name
     found = _SETTINGS_CLASS.search(_text(file))
     return found[1] if found else _USUAL
+
+
+def _assigned(one: ast.ClassDef) -> Iterator[str]:
+    for line in one.body:
+        if isinstance(line, (ast.Assign, ast.AnnAssign)):
+            targets = line.targets if isinstance(line, ast.Assign) else [line.target]
+            yield from (target.id for target in targets if isinstance(target, ast.Name))
 
 
 def _defines(file: Path, name: str) -> bool:
@@ -99,16 +117,25 @@ def _name_hint(module_path: str, name: str) -> str:
     module = sys.modules.get(module_path)
     if module is None:
         return ""
-    known = [one for one in vars(module) if not one.startswith("_")]
-    close = get_close_matches(name, known, 1, _ALIKE) or [
-        one for one in known if _looks_like_settings(module, one)
-    ]
+    likely = settings_in(module)
+    known = likely or [one for one in vars(module) if not one.startswith("_")]
+    close = get_close_matches(name, known, 1, _ALIKE) or likely
     return f"; did you mean {module_path}.{close[0]}?" if close else ""
 
 
 def _looks_like_settings(module: Any, name: str) -> bool:
     value = vars(module)[name]
-    return inspect.isclass(value) and bool({"functions", "cron_jobs"} & vars(value).keys())
+    if isinstance(value, dict):
+        return bool(_MAKES_SETTINGS & value.keys())
+    return not inspect.ismodule(value) and any(_has(value, one) for one in _MAKES_SETTINGS)
+
+
+def _has(value: Any, name: str) -> bool:
+    try:
+        inspect.getattr_static(value, name)
+    except AttributeError:
+        return False
+    return True
 
 
 def settings_in(module: Any) -> list[str]:

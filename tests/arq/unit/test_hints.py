@@ -19,6 +19,17 @@ class WorkerSettings:
 """
 
 
+# what is called settings is none
+ODD = """
+from arq.connections import RedisSettings
+async def job(ctx): pass
+class Odd:
+    cron_jobs: list = []
+    functions = [job]
+mode = {"functions": [job]}
+"""
+
+
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A package `hintshop` in the working directory, with settings in its module `worker`."""
@@ -26,6 +37,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "hintshop" / "__init__.py").touch()
     (tmp_path / "hintshop" / "worker.py").write_text(WORKER)
     (tmp_path / "hintsolo.py").write_text(WORKER)
+    (tmp_path / "hintodd.py").write_text(ODD)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     importlib.invalidate_caches()
@@ -45,6 +57,10 @@ PATHS = [
     ("hintshop.wroker.WorkerSettings", f"did you mean {RIGHT}?"),
     ("hintshop.worker.WorkerSetings", f"did you mean {RIGHT}?"),
     ("hintshop.worker.Main", f"did you mean {RIGHT}?"),
+    ("hintodd.py", "as in hintodd.Odd"),
+    ("hintodd", "as in hintodd.Odd"),
+    ("hintodd.RedisSetings", "did you mean hintodd.Odd?"),
+    ("hintodd.made", "did you mean hintodd.mode?"),
 ]
 
 
