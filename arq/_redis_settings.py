@@ -194,6 +194,8 @@ def settings_or_default(given: RedisSettings | None) -> RedisSettings:
     if isinstance(given, (str, bytes)):
         raise TypeError("redis settings must be RedisSettings, not a text: an address goes through "
                         "RedisSettings.from_dsn(...)")  # fmt: skip
+    if given and not hasattr(given, "host"):
+        raise TypeError(f"redis settings must be RedisSettings, not a {type(given).__name__}")
     return given or RedisSettings()
 
 

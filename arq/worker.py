@@ -18,6 +18,7 @@ from ._exits import run_to_end
 from ._function import Function, func
 from ._keys import health_key
 from ._names import elsewhere
+from ._option_types import to_await
 from ._refusals import blames_item, passes
 from ._salvage import is_unread
 from ._servers import is_refusal
@@ -163,7 +164,7 @@ class Worker(Waiting, Stopping):
         await log_redis_info(self.pool, logger.info)
         self.ctx["redis"] = self.pool
         if self.on_startup:
-            await self.on_startup(self.ctx)
+            await to_await("on_startup", self.on_startup(self.ctx))
 
     async def _connect(self) -> ArqRedis:
         try:

@@ -49,6 +49,18 @@ def seconds_or_inf(name: str, given: Any) -> float:
     return math.inf if found is None else found
 
 
+def time_limit(name: str, given: Any) -> float | None:
+    """How long a run may take: as `seconds_or_none`, and not below 0.
+
+    Raises:
+        ValueError: it is no number, or below 0.
+    """
+    found = seconds_or_none(name, given)
+    if found is not None and found < 0:
+        raise ValueError(f"{name} must be a time in seconds from 0 on, or None for no limit, not {given!r}")
+    return found
+
+
 def wait_s(given: Any) -> float:
     """How long to wait for jobs, in seconds; None is 0, as in the original.
 
@@ -64,13 +76,13 @@ def wait_s(given: Any) -> float:
 
 
 def number(name: str, given: Any) -> int:
-    """An option that must be a whole number.
+    """An option that must be a whole number from 1 on.
 
     Raises:
         ValueError: it is something else.
     """
-    if not isinstance(given, int):
-        raise ValueError(f"{name} must be a whole number, not {given!r}: {_WHY[name]}")  # noqa: TRY004  (one kind for all)
+    if not isinstance(given, int) or given < 1:
+        raise ValueError(f"{name} must be a whole number from 1 on, not {given!r}: {_WHY[name]}")
     return given
 
 
@@ -93,7 +105,7 @@ def with_good_ones(functions: _Functions) -> _Functions:
         ValueError: one of them is no number; the function is named.
     """
     for name, function in functions.items():
-        seconds_or_none(f"timeout of {name}", function.timeout_s)
+        time_limit(f"timeout of {name}", function.timeout_s)
         seconds_or_none(f"keep_result of {name}", function.keep_result_s)
         count_or_none(f"max_tries of {name}", function.max_tries)
     return functions

@@ -16,6 +16,7 @@ from .. import _exits
 from .._function import Function
 from .._keys import check_health_key, check_queue_name, health_key
 from .._lock_time import lock_s, longest_job_s
+from .._option_types import called, context, several, text
 from .._pools import pool_of
 from .._redis_settings import settings_or_default
 from .._types import SecondsTimedelta, StartupShutdown, WorkerCoroutine
@@ -77,7 +78,8 @@ class WorkerOptions:
         TypeError: `redis_pool` is a client of Redis Cluster, or not of redis.asyncio.
         ValueError: `queue_name` is None and there is no `redis_pool`; it, or `health_check_key`, is the name of another
             key; two functions or cron jobs share a name; an option has a value that it can't have.
-        TypeError: `timezone` is no tzinfo.
+        TypeError: `timezone` is no tzinfo, a hook or a serializer can't be called, `ctx` is no dictionary, `functions`
+            or `cron_jobs` are no list.
         ImportError: there is nothing at a dotted path.
     """
 
@@ -117,7 +119,9 @@ class WorkerOptions:
         log_results: bool = True,
         unreadable: Literal["fail", "retry"] = "fail",
     ) -> None:
-        self.functions = limits.with_good_ones(registry(functions, cron_jobs))
+        self.functions = limits.with_good_ones(
+            registry(several("functions", functions), several("cron_jobs", cron_jobs or ()))
+        )
         self.cron_jobs = list(cron_jobs) if cron_jobs is not None else None
         if redis_pool is not None:
             pool_of(redis_pool)
@@ -125,22 +129,22 @@ class WorkerOptions:
             if redis_pool is None:
                 raise ValueError("If queue_name is absent, redis_pool must be present.")
             queue_name = redis_pool.default_queue_name
-        check_queue_name(queue_name)
+        check_queue_name(text("queue_name", queue_name))
         self.queue_name = queue_name
         self.redis_settings = settings_or_default(redis_settings)
         self._given_pool = self._pool = redis_pool
         self.burst = burst
         limits.count_or_none("max_burst_jobs", max_burst_jobs)
         self.max_burst_jobs = -1 if max_burst_jobs in (None, math.inf) else int(max_burst_jobs or 0)
-        self.on_startup = on_startup
-        self.on_shutdown = on_shutdown
-        self.on_job_start = on_job_start
-        self.on_job_end = on_job_end
-        self.after_job_end = after_job_end
+        self.on_startup = called("on_startup", on_startup)
+        self.on_shutdown = called("on_shutdown", on_shutdown)
+        self.on_job_start = called("on_job_start", on_job_start)
+        self.on_job_end = called("on_job_end", on_job_end)
+        self.after_job_end = called("after_job_end", after_job_end)
         self._be_on_its_own()
         self.job_completion_wait = limits.wait_s(job_completion_wait)
         self.max_jobs = limits.number("max_jobs", max_jobs)
-        self.job_timeout_s = limits.seconds_or_none("job_timeout", job_timeout)
+        self.job_timeout_s = limits.time_limit("job_timeout", job_timeout)
         self.keep_result_s = limits.seconds_or_inf("keep_result", keep_result)
         self.keep_result_forever = keep_result_forever
         self.poll_delay_s = limits.seconds("poll_delay", poll_delay)
@@ -151,11 +155,11 @@ class WorkerOptions:
         self.health_check_interval = limits.seconds("health_check_interval", health_check_interval)
         self.health_check_key = health_check_key or health_key(queue_name)
         check_health_key(self.health_check_key, queue_name)
-        self.ctx = ctx if ctx is not None else {}
+        self.ctx = context(ctx)
         self.retry_jobs = retry_jobs
         self.allow_abort_jobs = allow_abort_jobs
-        self.job_serializer = job_serializer
-        self.job_deserializer = job_deserializer
+        self.job_serializer = called("job_serializer", job_serializer)
+        self.job_deserializer = called("job_deserializer", job_deserializer)
         self.expires_extra_ms = expires_extra_ms
         self.timezone, self._system_zone = timezone, SystemZone()
         self.log_results = log_results

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from types import FunctionType
 from typing import Any
 
@@ -25,7 +25,7 @@ _DEEPEST = 10
 
 
 def registry(
-    functions: Sequence[Function | WorkerCoroutine | str], cron_jobs: Sequence[CronJob] | None
+    functions: Iterable[Function | WorkerCoroutine | str], cron_jobs: Iterable[CronJob] | None
 ) -> dict[str, Function | CronJob]:
     """All functions and cron jobs by name. The same one may stand there more than once.
 
@@ -34,7 +34,7 @@ def registry(
         ValueError: two functions, or two schedules with different options, have one name.
     """
     registry: dict[str, Function | CronJob] = {}
-    for function in map(func, functions):
+    for function in map(_function, functions):
         _add(registry, function)
     for cron_job in cron_jobs or ():
         if not isinstance(cron_job, CronJob):
@@ -43,6 +43,15 @@ def registry(
     if not registry:
         raise RuntimeError("at least one function or cron_job must be registered")
     return registry
+
+
+def _function(given: Function | WorkerCoroutine | str) -> Function:
+    try:
+        return func(given)
+    except ImportError as error:
+        if isinstance(given, str):
+            error.msg = f"functions: {error.msg}"
+        raise
 
 
 def _add(registry: dict[str, Function | CronJob], new: Function | CronJob) -> None:

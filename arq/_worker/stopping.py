@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from .._ask import ask
 from .._link import REPLY_TIMEOUT_S
+from .._option_types import to_await
 from .._refusals import passes
 from .._servers import is_refusal
 from . import report
@@ -224,7 +225,7 @@ class Stopping(Overridable):
             await asyncio.gather(self._flush_task, return_exceptions=True)
         try:
             if self.on_shutdown:
-                await self.on_shutdown(self.ctx)
+                await to_await("on_shutdown", self.on_shutdown(self.ctx))
         finally:
             pool, self._pool = self.pool, None
             await pool.close(close_connection_pool=True)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 import arq.utils
+from arq._option_types import to_await
 from arq.connections import RedisSettings
 
 from ..ipc.brief import Brief
@@ -62,7 +63,7 @@ def survived(hook: Callable[[Any], Awaitable[Any]] | None) -> Callable[[Any], Aw
 
     async def on_shutdown(ctx: Any) -> None:
         try:
-            await hook(ctx)
+            await to_await("on_shutdown", hook(ctx))
         except (Exception, SystemExit, asyncio.CancelledError):
             logger.exception("on_shutdown failed")
 

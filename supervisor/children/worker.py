@@ -17,6 +17,7 @@ import arq.utils
 import arq.worker
 from arq._exits import run_to_end
 from arq._lock_time import lock_ms
+from arq._option_types import to_await
 from arq.connections import RedisSettings
 
 from ..exit_codes import ChildCode
@@ -170,7 +171,7 @@ class Session:
         async def on_startup(ctx: Any) -> None:
             try:
                 if hook is not None:
-                    await hook(ctx)
+                    await to_await("on_startup", hook(ctx))
             except BaseException:
                 self._hook_failed = True
                 raise

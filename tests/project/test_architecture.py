@@ -121,8 +121,8 @@ KEY_PREFIXES = (
 ARQ_LAYERS = {
     "ground": (
         "_crashes _errors _function _health _hints _interrupts _keys _lock_time _lua _lua.machine _lua.syntax "
-        "_lua.tree _names _patience _pyinstaller _pyinstaller.hook-arq _pyinstaller.hook-supervisor _records _sizes "
-        "_text _types constants logs utils version"
+        "_lua.tree _names _option_types _patience _pyinstaller _pyinstaller.hook-arq _pyinstaller.hook-supervisor "
+        "_records _sizes _text _types constants logs utils version"
     ),
     "schedules": "_calendar cron typing",
     "bytes of jobs": "_abort _portable _salvage _unreadable _wire",

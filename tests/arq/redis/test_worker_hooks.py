@@ -332,3 +332,18 @@ async def test_after_job_end_knows_of_a_hook_that_has_failed_the_job(
     await arq_redis.enqueue_job("quick")
     await worker([quick], on_job_end=on_job_end, after_job_end=after_job_end).main()
     assert told == [("failed", False, boom)]
+
+
+@pytest.mark.parametrize("name", ["on_startup", "on_shutdown"])
+async def test_a_hook_that_is_no_coroutine_function_is_named(worker: WorkerFactory, name: str) -> None:
+    good: Any = {name: lambda _ctx: asyncio.sleep(0)}
+    await worker([quick], **good).async_run()
+    wrong: Any = {name: lambda _ctx: None}
+    bad = worker([quick], **wrong)
+    with pytest.raises(TypeError, match=f"{name} must be an `async def`: what it returns, None, can't be"):
+        await run_and_close(bad)
+
+
+async def run_and_close(worker: Worker) -> None:
+    await worker.async_run()
+    await worker.close()

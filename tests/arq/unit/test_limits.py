@@ -74,8 +74,14 @@ def test_how_long_to_wait_for_jobs(given: Any, wait_s: float) -> None:
             {"health_check_interval": None},
             "health_check_interval must be a time in seconds from 0 on, not None",
         ),
-        ({"max_jobs": math.inf}, "max_jobs must be a whole number, not inf: "),
-        ({"max_jobs": None}, "max_jobs must be a whole number, not None: "),
+        ({"max_jobs": math.inf}, "max_jobs must be a whole number from 1 on, not inf: "),
+        ({"max_jobs": 0}, "max_jobs must be a whole number from 1 on, not 0: "),
+        ({"max_jobs": -3}, "max_jobs must be a whole number from 1 on, not -3: "),
+        (
+            {"job_timeout": -1},
+            "job_timeout must be a time in seconds from 0 on, or None for no limit, not -1",
+        ),
+        ({"max_jobs": None}, "max_jobs must be a whole number from 1 on, not None: "),
         ({"job_timeout": math.nan}, "job_timeout must be a time in seconds, or None for no limit, not nan"),
         ({"job_timeout": "5"}, "job_timeout must be a time in seconds, or None for no limit, not '5'"),
         (
@@ -89,6 +95,34 @@ def test_options_that_can_not_be_are_refused_in_one_line(options: dict[str, Any]
     with pytest.raises(ValueError, match=complaint) as refused:
         Worker([work], **options)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"functions": None}, "functions must be a list, not None"),
+        ({"functions": "work"}, "functions must be a list, not 'work'"),
+        ({"cron_jobs": 5}, "cron_jobs must be a list, not 5"),
+        ({"queue_name": 5}, "queue_name must be a text, not 5"),
+        ({"on_startup": 5}, "on_startup must be a function, not 5"),
+        ({"on_shutdown": "work"}, "on_shutdown must be a function, not 'work'"),
+        ({"on_job_start": 5}, "on_job_start must be a function, not 5"),
+        ({"on_job_end": 5}, "on_job_end must be a function, not 5"),
+        ({"after_job_end": 5}, "after_job_end must be a function, not 5"),
+        ({"job_serializer": 5}, "job_serializer must be a function, not 5"),
+        ({"job_deserializer": 5}, "job_deserializer must be a function, not 5"),
+        ({"ctx": 5}, "ctx must be a dictionary, not 5"),
+        ({"redis_settings": {"host": "h"}}, "redis settings must be RedisSettings, not a dict"),
+    ],
+)
+def test_options_of_a_wrong_type_are_refused_by_their_names(options: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(TypeError, match=complaint):
+        Worker(**{"functions": [work], **options})
+
+
+def test_a_function_that_can_not_be_imported_is_one_of_the_functions() -> None:
+    with pytest.raises(ImportError, match='functions: Module "arq" does not define a "nothing" attribute'):
+        Worker(["arq.nothing"])
 
 
 async def test_what_can_not_expire_in_a_way_that_makes_sense() -> None:
