@@ -54,6 +54,36 @@ def unreadable_key(job_id: str, enqueue_ms: int) -> str:
     return f"{PREFIX}unreadable:{job_id}:{enqueue_ms}"
 
 
+def crashes_key(job_id: str) -> str:
+    """What is known of workers that died while they ran the job."""
+    return f"{PREFIX}crashes:{job_id}"
+
+
+def paused_key(queue_name: str) -> str:
+    """There while the queue is paused: since when, by whom and why. A text: scripts read it along with other keys."""
+    return f"{PREFIX}paused:{queue_name}"
+
+
+def kept_key(queue_name: str) -> str:
+    """There for a while after somebody has seen to it that no payload of a paused queue expires."""
+    return f"{PREFIX}kept:{queue_name}"
+
+
+def crons_key(queue_name: str) -> str:
+    """Hash: name of a schedule -> what workers say about it."""
+    return f"{PREFIX}crons:{queue_name}"
+
+
+def paused_crons_key(queue_name: str) -> str:
+    """Set: names of the schedules that are paused."""
+    return f"{PREFIX}crons-paused:{queue_name}"
+
+
+def control_key(worker_id: str) -> str:
+    """What a worker is told to do; it takes the word when it says that it looks at the queue."""
+    return f"{PREFIX}control:{worker_id}"
+
+
 def claims_key(worker_id: str) -> str:
     """Hash of one worker: job id -> what must be put back when the worker dies."""
     return f"{PREFIX}claims:{worker_id}"
@@ -99,7 +129,12 @@ _PREFIXES = (
     claims_key(""),
     f"{PREFIX}epoch:",
     f"{PREFIX}left:",
-    f"{PREFIX}crashes:",
+    crashes_key(""),
+    paused_key(""),
+    kept_key(""),
+    crons_key(""),
+    paused_crons_key(""),
+    control_key(""),
     f"{PREFIX}quarantine:",
     f"{PREFIX}unreadable:",
     lookers_key(""),

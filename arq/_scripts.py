@@ -17,8 +17,10 @@ from ._keys import (
     OLD_LEASES_KEY,
     PREFIX,
     claims_key,
+    control_key,
     lookers_key,
     old_lookers_key,
+    paused_key,
     wake_key,
 )
 from ._script_loader import Call as Call  # noqa: PLC0414  (callers of what stands here need it)
@@ -45,15 +47,18 @@ class NewTick(NamedTuple):
         ahead_ms: how far workers look ahead.
         schedule_hash: tells the schedule from all others; '-': runs of it need not be remembered.
         schedule_id: the same, for workers of an earlier version.
+        replaces: the queue is paused, and this run takes the place of earlier ones that wait there.
     """
 
     due_ms: int
     ahead_ms: int = 0
     schedule_hash: str = "-"
     schedule_id: str = ""
+    replaces: bool = False
 
     def __str__(self) -> str:
-        return " ".join(map(str, self))
+        ahead = f"{self.ahead_ms}{'+' if self.replaces else ''}"
+        return f"{self.due_ms} {ahead} {self.schedule_hash} {self.schedule_id}"
 
 
 class NewJob(NamedTuple):
@@ -374,9 +379,29 @@ def lease(worker_ids: Sequence[str], lease_ms: int, *, known_only: bool = False)
 
 
 def present(queue_name: str, worker_id: str, for_ms: int) -> Call:
-    """Say that a worker looks at a queue for the next `for_ms`; the answer is 1 if workers of old versions do, too."""
-    args = (PREFIX, worker_id, for_ms, old_lookers_key(queue_name))
-    return Call(_PRESENT, (lookers_key(queue_name),), args)
+    """Say that a worker looks at a queue for the next `for_ms`; for the answer see `read_present`."""
+    keys = (lookers_key(queue_name), control_key(worker_id), paused_key(queue_name))
+    return Call(_PRESENT, keys, (PREFIX, worker_id, for_ms, old_lookers_key(queue_name)))
+
+
+class Presence(NamedTuple):
+    """What a worker learns when it says that it is there.
+
+    Attributes:
+        has_old: workers of our first versions look at the queue, too.
+        word: what an operator wants of this worker; '': nothing.
+        pause: what is said of the pause of the queue; None: it is not paused.
+    """
+
+    has_old: bool = False
+    word: str = ""
+    pause: bytes | None = None
+
+
+def read_present(answer: Any) -> Presence:
+    """The answer of `present`."""
+    has_old, word, pause = answer
+    return Presence(has_old == 1, (word or b"").decode(errors="replace"), pause)
 
 
 def health(lines: Mapping[str, bytes | str], for_ms: int) -> Call:

@@ -22,6 +22,7 @@ from ..utils import to_ms
 from . import report, schedule
 from .clock import RedisClock
 from .complaints import Complaints, is_of_one_duty
+from .operators import CronRules, Wishes, cron_rules
 from .state import CANCEL_AGAIN_S, WorkerState
 
 logger = logging.getLogger("arq.worker")
@@ -49,6 +50,7 @@ class Duties(WorkerState):
         self._complaints = Complaints()
         self._redis_clock = RedisClock()
         self._planner = schedule.Planner()
+        self._wishes = Wishes()
 
     def _all_is_due(self) -> None:
         """A worker begins, perhaps not for the first time: what it said of itself is gone."""
@@ -103,9 +105,12 @@ class Duties(WorkerState):
             self._complaints.went_well(what)
 
     async def _show_presence(self) -> None:
-        has_old = await self._get_pump().show_presence(to_ms(_PRESENCE_S))
+        pump = self._get_pump()
+        presence = await pump.show_presence(to_ms(_PRESENCE_S))
         if self._listener is not None:
-            self._listener.with_old = has_old
+            self._listener.with_old = presence.has_old
+        if presence.word or presence.pause or self._wishes.is_paused:
+            await self._wishes.heard(self, presence, pump.run)
 
     async def _cancel_aborted_jobs(self) -> None:
         """Cancel those running jobs that somebody asked to abort."""
@@ -164,18 +169,22 @@ class Duties(WorkerState):
             return
         window = timedelta(seconds=delay * num_windows)
         left = dict(enumerate(self._planner.due(self.cron_jobs, n, window, self.schedule_zone)))
+        if not left:
+            return
 
-        async def enqueue(number: int, tick: schedule.Tick) -> None:
-            await self._enqueue_tick(tick, window)
+        async def enqueue(number: int, tick: schedule.Tick, rules: CronRules) -> None:
+            if tick.cron_job.name not in rules.paused:
+                await self._enqueue_tick(tick, window, in_paused=rules.is_queue_paused)
             del left[number]
 
         try:
-            await asyncio.gather(*(enqueue(number, tick) for number, tick in left.items()))
+            rules = await cron_rules(self.pool._lane, self.queue_name)
+            await asyncio.gather(*(enqueue(number, tick, rules) for number, tick in left.items()))
         except BaseException:
             self._planner.put_back(left.values())
             raise
 
-    async def _enqueue_tick(self, tick: schedule.Tick, window: timedelta) -> None:
+    async def _enqueue_tick(self, tick: schedule.Tick, window: timedelta, *, in_paused: bool) -> None:
         cron_job, job_id = tick.cron_job, tick.job_id
         if job_id is None or not cron_job.unique:
             due = datetime.fromtimestamp(tick.due_ms / 1000, tz=self.timezone) if tick.ahead else None
@@ -187,7 +196,11 @@ class Duties(WorkerState):
         if tick.once:
             ahead_ms = to_ms(window + _CLOCK_SLACK)
             new_tick = _scripts.NewTick(
-                tick.due_ms, ahead_ms, cron_job.schedule_hash(), cron_job.schedule_id()
+                tick.due_ms,
+                ahead_ms,
+                cron_job.schedule_hash(),
+                cron_job.schedule_id(),
+                in_paused and cron_job.coalesce,
             )
         await self.pool._enqueue_tick(cron_job.name, job_id, self.queue_name, new_tick)
 

@@ -10,7 +10,18 @@ from .. import _scripts
 from .._link import Link
 from .._plain import has_no_scripts, is_not_known
 from .._refusals import blames_item
-from .._scripts import NO_CAUTION, Call, ClaimAnswer, ClaimRequest, Done, Ending, Refusal, Released, Why
+from .._scripts import (
+    NO_CAUTION,
+    Call,
+    ClaimAnswer,
+    ClaimRequest,
+    Done,
+    Ending,
+    Presence,
+    Refusal,
+    Released,
+    Why,
+)
 from .._sizes import MOST_BYTES, SizeLimit
 from . import careful, report
 from .outbox import Outbox
@@ -311,14 +322,16 @@ class Pump:
         answers = await self._link.call(calls) if calls else []
         return _scripts.decode_ids(answers[0]) if job_ids else []
 
-    async def show_presence(self, for_ms: int) -> bool:
-        """Count among the workers that look at this queue for the next `for_ms`.
+    async def show_presence(self, for_ms: int) -> Presence:
+        """Count among the workers that look at this queue for the next `for_ms`, and learn what operators want."""
+        return _scripts.read_present(
+            await self.run(_scripts.present(self._queue_name, self._worker_id, for_ms))
+        )
 
-        Returns:
-            whether workers of our first versions look at it, too: they leave tokens elsewhere.
-        """
-        (answer,) = await self._link.call([_scripts.present(self._queue_name, self._worker_id, for_ms)])
-        return bool(answer == 1)
+    async def run(self, call: Call) -> Any:
+        """Run one script."""
+        (answer,) = await self._link.call([call])
+        return answer
 
     async def sweep(self) -> dict[str, Released]:
         """Give back the jobs of workers that are overdue."""

@@ -213,6 +213,9 @@ class WorkerState(WorkerOptions):
                 with suppress(RuntimeError):  # it may want to close something by way of that loop
                     body.close()  # so it puts back what it was about to write
 
+    def stop_as_told(self) -> None:
+        """Stop as on SIGTERM: an operator wants that."""
+
     def _wake_up(self) -> None:
         """Something is to be written: by the main loop, or by a task of its own where that does not run."""
 

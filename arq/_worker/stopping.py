@@ -6,6 +6,8 @@ import asyncio
 import inspect
 import logging
 import math
+import os
+import signal
 from signal import Signals
 from typing import Any, ClassVar
 
@@ -78,6 +80,13 @@ class Stopping(Overridable):
             self.drain(signum, again="a second Ctrl-C cancels them")
         else:
             self.handle_sig(signum)
+
+    def stop_as_told(self) -> None:
+        """Stop as on SIGTERM: an operator wants that."""
+        if self.no_signals_in_pid == os.getpid():  # who handles it there also tells the supervisor
+            signal.raise_signal(Signals.SIGTERM)
+        else:
+            self._stop_on_signal(Signals.SIGTERM)
 
     def drain(self, signum: Signals, limit_s: float | None = None, again: str = "") -> None:
         """`handle_sig_wait_for_completion`, and say for whom the worker waits.

@@ -38,7 +38,8 @@ end
 if not score_of(ARGV[2], KEYS[6]) then
   return refuse('unknown', 0)
 end
-local epoch = number(text_at(EPOCH .. ARGV[2])) or 0
+local told = redis.call('MGET', EPOCH .. ARGV[2], PAUSED .. queue) -- neither needs a command of its own
+local epoch = number(told[1]) or 0
 if epoch > tonumber(ARGV[9]) then
   return refuse('late', epoch)
 end
@@ -47,6 +48,9 @@ if waited and redis.call('EXISTS', claims) == 1 then
 end
 local worker, limit, lock_ms, retry_ttl_s = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local begin_at, look_at_aborts, fair = ARGV[6], ARGV[7] == '1', ARGV[8] == '1'
+if told[2] then -- the queue is paused: nothing is due that could be taken
+  begin_at, EXACTLY = '+inf', math.huge
+end
 local most_bytes, bytes = tonumber(ARGV[12]), 0
 local stamp = whole(now_us())
 local now = math.floor(stamp / 1000)

@@ -6,7 +6,8 @@
 --         when    '' now | '+MS' or '-MS' relative to now | 'MS' unix time
 --         expiry  '' as ARGV 2 says | ms from now
 --         tick    '' | 'MS AHEAD HASH SCHEDULE' of a unique cron job: planned time, how far workers look ahead, and two names
---                 of its schedule; refused if this run of it was enqueued in this queue before (HASH '-': that is not looked up)
+--                 of its schedule; refused if this run of it was enqueued in this queue before (HASH '-': that is not looked up).
+--                 'AHEAD+': the queue is paused, and this run takes the place of earlier ones that wait there
 -- Result  one number a job: 1 enqueued, 0 refused
 --!include keys
 --!include wake
@@ -93,8 +94,31 @@ local function is_usable(key, type)
   return found == type or found == 'none'
 end
 
+-- The queue is paused: of the runs of a schedule that fall due meanwhile only the newest is kept. One is removed with each that is
+-- added; those that were started before, and wait for another try, stay.
+local MOST_REMOVED = 3
+
+local function is_waiting(id)
+  return given[id] == nil and redis.call('ZSCORE', queue, id) and redis.call('EXISTS', LOCK .. id, RETRY .. id) == 0
+end
+
+local function remove_earlier(id, ms, ticks)
+  local name = string.sub(id, 1, -#ms - 1)
+  if string.sub(id, -#ms) ~= ms then
+    return -- an id of its own: the run that waits has it
+  end
+  for _, before in ipairs(redis.call('ZREVRANGEBYSCORE', ticks, '(' .. ms, '-inf', 'LIMIT', 0, MOST_REMOVED)) do
+    for _, earlier in ipairs({name .. before, name .. before .. ':' .. queue}) do
+      if is_waiting(earlier) then
+        redis.call('ZREM', queue, earlier)
+        redis.call('DEL', JOB .. earlier)
+      end
+    end
+  end
+end
+
 local function new_tick(id, tick)
-  local ms, ahead_ms, hash, schedule = string.match(tick, '^(%-?%d+) (%d+) (%S+) (.*)$')
+  local ms, ahead_ms, replaces, hash, schedule = string.match(tick, '^(%-?%d+) (%d+)(%+?) (%S+) (.*)$')
   local latest = now + tonumber(ahead_ms)
   local ticks, mark_key = prefix .. 'ticks:' .. queue .. ':' .. hash, prefix .. 'cron:' .. queue .. ':' .. schedule
   if hash == '-' or not (is_usable(ticks, 'zset') and is_usable(mark_key, 'string')) then
@@ -107,6 +131,9 @@ local function new_tick(id, tick)
   local found = id_of_tick(id, ms)
   if tonumber(ms) <= latest then
     remember_tick(ticks, mark_key, mark, ms, latest)
+  end
+  if found and replaces ~= '' then
+    remove_earlier(id, ms, ticks)
   end
   return found
 end

@@ -97,15 +97,20 @@ LONGER_FUNCTIONS = {
 KEY_PREFIXES = (
     "abort",
     "claims",
+    "control",
     "crashes",
     "cron",
+    "crons",
+    "crons-paused",
     "epoch",
     "in-progress",
     "interrupted",
     "job",
+    "kept",
     "leases",
     "left",
     "lookers",
+    "paused",
     "quarantine",
     "queue",
     "result",
@@ -126,13 +131,14 @@ ARQ_LAYERS = {
     ),
     "schedules": "_calendar cron typing",
     "bytes of jobs": "_abort _portable _salvage _unreadable _wire",
-    "server and scripts": "_ask _plain _pools _refusals _script_loader _script_runner _scripts _servers",
+    "server and scripts": "_ask _pauses _plain _pools _refusals _script_loader _script_runner _scripts _servers",
     "connections": "_batch _blocking _exits _lane _leases _link _probe _redis_settings _spans",
     "producer": "_looks connections jobs",
     "parts of a worker": (
         "_worker _worker.attempt _worker.careful _worker.clock _worker.complaints _worker.decide _worker.duties "
-        "_worker.jobs _worker.limits _worker.main_task _worker.options _worker.outbox _worker.overridable "
-        "_worker.places _worker.pump _worker.quarantine _worker.quick_log _worker.registry _worker.report _worker.run "
+        "_worker.jobs _worker.limits _worker.main_task _worker.operators _worker.options _worker.outbox "
+        "_worker.overridable _worker.places _worker.pump _worker.quarantine _worker.quick_log _worker.registry "
+        "_worker.report _worker.run "
         "_worker.schedule _worker.settings _worker.signals _worker.standstill _worker.state _worker.stopping "
         "_worker.suspects _worker.threads _worker.timelimit _worker.trouble _worker.unknown_function _worker.unread "
         "_worker.waiting _worker.wake _worker.writing _worker.zones"

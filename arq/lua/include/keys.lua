@@ -4,6 +4,7 @@ local JOB, LOCK, RETRY = prefix .. 'job:', prefix .. 'in-progress:', prefix .. '
 local RESULT, INTERRUPTED = prefix .. 'result:', prefix .. 'interrupted:'
 local CLAIMS, EPOCH, LEFT = prefix .. 'claims:', prefix .. 'epoch:', prefix .. 'left:'
 local WAKE, CRASHES, QUARANTINE = prefix .. 'wake:', prefix .. 'crashes:', prefix .. 'quarantine:'
+local PAUSED = prefix .. 'paused:'
 
 -- Redis's clock in us and ms: the clocks of producers and workers need not agree.
 local function now_us()

@@ -1,0 +1,89 @@
+"""What operators want: a queue that is paused, a worker that shall take no more jobs or end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .. import _pauses
+from .._keys import paused_crons_key, paused_key
+from .._lane import Lane
+from .._script_loader import Call
+from .._scripts import Presence
+from .._text import printable
+
+if TYPE_CHECKING:
+    from .state import WorkerState
+
+logger = logging.getLogger("arq.worker")
+
+
+class Wishes:
+    """Hears what is wanted, and says so in the log once."""
+
+    def __init__(self) -> None:
+        #: whether the queue was paused when it was last heard of
+        self.is_paused = False
+
+    async def heard(
+        self, worker: WorkerState, presence: Presence, run: Callable[[Call], Awaitable[Any]]
+    ) -> None:
+        """Do what is wanted.
+
+        Args:
+            run: runs a script.
+        """
+        if presence.word:
+            _obey(worker, presence.word)
+        was_paused, self.is_paused = self.is_paused, presence.pause is not None
+        if presence.pause is not None:
+            if not was_paused:
+                _say_paused(worker.queue_name, presence.pause)
+            await _pauses.keep(run, worker.queue_name, is_one_of_many=True)
+        elif was_paused:
+            logger.info("queue %s is resumed", printable(worker.queue_name))
+
+
+def _say_paused(queue_name: str, pause: bytes) -> None:
+    _, by, note = _pauses.read_pause(pause)
+    who, why = f" by {by}" if by else "", f": {note}" if note else ""
+    logger.info("queue %s is paused%s%s", *map(printable, (queue_name, who, why)))
+
+
+def _obey(worker: WorkerState, word: str) -> None:
+    if word == "quiet":
+        logger.info("an operator wants this worker to take no more jobs")
+        worker.allow_pick_jobs = False
+    elif word == "resume":
+        logger.info("an operator wants this worker to take jobs again")
+        worker.allow_pick_jobs = True
+    elif word == "stop":
+        logger.info("an operator wants this worker to stop")
+        worker.stop_as_told()
+    else:
+        logger.warning(
+            "an operator wants something of this worker that it does not know: %s", printable(word)
+        )
+
+
+class CronRules(NamedTuple):
+    """What operators have decided about schedules.
+
+    Attributes:
+        paused: names of those that are paused.
+        is_queue_paused: of the runs that wait in the queue only the newest is kept.
+    """
+
+    paused: frozenset[str]
+    is_queue_paused: bool
+
+
+async def cron_rules(lane: Lane, queue_name: str) -> CronRules:
+    """Asked when a run falls due, not before."""
+    commands = ("MGET", paused_key(queue_name)), ("SMEMBERS", paused_crons_key(queue_name))
+    pause, names = await lane.commands(commands)
+    if isinstance(pause, Exception):
+        raise pause
+    paused = () if isinstance(names, Exception) else names  # of another type: nobody has paused any
+    return CronRules(frozenset(name.decode(errors="replace") for name in paused), pause[0] is not None)
