@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ..exit_codes import ProbeCode
 from ..pool.job_counts import JobCounts
 from ..printable_text import all_printable
 from ..worker_id import parse_worker_id
@@ -108,8 +109,9 @@ def judge_fleet(queue: str, queued: int, members: Iterable[Member], min_healthy:
         if worker.state != HEALTHY
     ]
     is_enough = sum(pool.healthy for pool in pools) >= min_healthy
+    code = ProbeCode.OK if is_enough else ProbeCode.FAILED
     status = "fail" if not is_enough else "degraded" if problems else "ok"
-    return FleetReport(status, 0 if is_enough else 1, queue, queued, pools, problems)
+    return FleetReport(status, code, queue, queued, pools, problems)
 
 
 def fleet_text(report: FleetReport) -> str:

@@ -193,8 +193,8 @@ def _verdict(
     is_redis_bad = facts.redis_checked and not facts.redis_reachable
     needed = max(totals.expected, 1) if strict else min_healthy
     if totals.fresh < needed or is_redis_bad:
-        return 1, "fail"
-    return 0, "degraded" if has_problems or totals.fresh < totals.expected else "ok"
+        return ProbeCode.FAILED, "fail"
+    return ProbeCode.OK, "degraded" if has_problems or totals.fresh < totals.expected else "ok"
 
 
 def _worker(facts: SlotFacts) -> CheckedWorker:

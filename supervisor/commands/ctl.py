@@ -21,15 +21,15 @@ def run_ctl(path: Path, command: str, operand: str, wait: bool, as_json: bool) -
         return ProbeCode.UNKNOWN
     if answer.ok and answer.status is not None:
         text = json.dumps(json.loads(answer.received)["status"]) if as_json else status_table(answer.status)
-        return 0 if tell(text + "\n") else 1
+        return ProbeCode.OK if tell(text + "\n") else ProbeCode.FAILED
     if as_json:
         tell(answer.received + "\n")
     if not answer.ok:
         _complain(command, answer, as_json)
-        return 1
+        return ProbeCode.FAILED
     if not as_json:
         tell(f"{command}: {answer.said or 'done'}\n")
-    return answer.code or 0
+    return answer.code or ProbeCode.OK
 
 
 def _complain(command: str, answer: Answer, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 import time
 from collections import deque
@@ -16,7 +17,7 @@ from rich.text import Text
 from ..console import complain
 from ..control.client import UnreachableError, ask
 from ..control.protocol import Request
-from ..exit_codes import ProbeCode
+from ..exit_codes import ProbeCode, by_signal
 from ..pool.status import HelperStatus, PoolStatus, SlotStatus, SupervisorStatus, WorkerStatus
 from ..printable_text import all_printable
 from .status_table import span
@@ -25,7 +26,6 @@ from .terminal_keys import Keyboard
 PERIOD_S = 1.0
 HISTORY = 60
 ASK_S = 2.0
-HUNG_UP = 129
 LEAVE = frozenset("qQ\x04")
 COLUMNS = (
     "SLOT",
@@ -201,7 +201,7 @@ def run_top(path: Path, period_s: float = PERIOD_S) -> int:
         if not sys.stdout.isatty():
             time.sleep(period_s)
             Console(width=160).print(render(_ask(path, history), history))
-            return 0
+            return ProbeCode.OK
         with (
             Keyboard() as keyboard,
             Live(render(status, history, _width()), screen=True, auto_refresh=False) as live,
@@ -213,8 +213,8 @@ def run_top(path: Path, period_s: float = PERIOD_S) -> int:
         complain(str(error))
         return ProbeCode.UNKNOWN
     except OSError:  # the terminal is gone, and with it whatever waits to be written there
-        os._exit(HUNG_UP)
-    return keyboard.code or 0
+        os._exit(by_signal(signal.SIGHUP))
+    return keyboard.code or ProbeCode.OK
 
 
 def _width() -> int:

@@ -9,7 +9,7 @@ from threading import Thread
 import pytest
 
 import supervisor
-from supervisor.exit_codes import ExitCode, ProbeCode
+from supervisor.exit_codes import ExitCode
 from tests.support.programs import ROOT
 
 
@@ -46,10 +46,3 @@ def test_another_thread_can_not_run_a_pool(tmp_path: Path, monkeypatch: pytest.M
     thread.join()
     assert len(raised) == 1
     assert "main thread" in raised[0]
-
-
-def test_probes_and_pools_mean_the_same_by_the_same_code() -> None:
-    """Where a program may meet both, as `arq-supervise SETTINGS --check` with wrong settings."""
-    assert int(ProbeCode.OK) == ExitCode.OK
-    assert int(ProbeCode.SETTINGS) == ExitCode.SETTINGS
-    assert ExitCode.USAGE not in list(map(int, ProbeCode))
