@@ -47,7 +47,7 @@ def run(options: Options) -> int:
     from .host.interpreter import is_to_resume
 
     if is_to_resume():
-        from .process.exec import resume
+        from .children.roles import resume
 
         resume()
     from .parent.run import run_pool

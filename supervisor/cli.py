@@ -39,7 +39,7 @@ class OneLine(click.Command):
     ) -> click.Context:
         """Read the words of the command line, unless this is to be a child of the one that has read them."""
         if is_to_resume():
-            from .process.exec import resume
+            from .children.roles import resume
 
             resume()
         try:

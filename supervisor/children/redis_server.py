@@ -125,7 +125,7 @@ def remove(dsn: str) -> None:
 
 def main(brief: Brief, pipes: Pipes) -> int:
     """Keep the server running until told to end; returns the exit code."""
-    present_as(brief, "redis", "rd")
+    present_as("redis", "rd", brief.options.name, brief.generation)
     os.umask(0o077)  # payloads and results are nobody else's business
     line = BeatLine(pipes.beat_fd)
     is_kept = bool(brief.options.embedded_redis_dir)

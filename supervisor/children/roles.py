@@ -1,10 +1,19 @@
-"""What each kind of child does. Importing this imports all that children need, and nothing of the user's."""
+"""What each kind of child does, and where one begins that is started in a new interpreter.
 
-from collections.abc import Callable
+Importing this imports all that children need, and nothing of the user's.
+"""
 
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from ..host.interpreter import ORDERS
 from ..ipc.brief import Brief
 from ..ipc.pipes import Pipes
 from ..pool.events import Role
+from ..process.exec import take_brief
+from ..process.fork import be_child
 from . import redis_server, steward, watcher, worker_process
 
 BODIES: dict[Role, Callable[[Brief, Pipes], int]] = {
@@ -13,3 +22,21 @@ BODIES: dict[Role, Callable[[Brief, Pipes], int]] = {
     Role.REDIS: redis_server.main,
     Role.WATCHER: watcher.main,
 }
+
+
+def resume() -> NoReturn:
+    """In a frozen program that was started again: be the child that its orders make it."""
+    main(os.environ.pop(ORDERS).split())
+
+
+def main(orders: Sequence[str] = ()) -> NoReturn:
+    """In the new interpreter, which has its orders in its arguments if not from `resume`."""
+    role_name, *numbers = orders or sys.argv[1:]
+    role = Role(role_name)
+    brief_fd, *fds = map(int, numbers)
+    brief = take_brief(brief_fd)
+    for fd in fds:  # they came through one exec, and go through no other
+        if fd >= 0:
+            os.set_inheritable(fd, False)
+    pipes = Pipes(*fds)
+    be_child(lambda: BODIES[role](brief, pipes), pipes, brief.supervisor_pid)

@@ -84,7 +84,7 @@ def _beat(lag_ms: float) -> BeatMessage:
 
 def main(brief: Brief, pipes: Pipes) -> int:
     """Run the steward; returns the exit code."""
-    present_as(brief, "steward", "st")
+    present_as("steward", "st", brief.options.name, brief.generation)
     line = BeatLine(pipes.beat_fd)
     loop = new_loop(brief.options.uvloop)
     return loop.run_until_complete(Steward(brief, pipes, line).run())

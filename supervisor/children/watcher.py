@@ -26,7 +26,7 @@ FIRST_LOOK_S = 1.0
 def main(brief: Brief, pipes: Pipes) -> int:
     """Watch until told to end; returns the exit code."""
     options = brief.options
-    present_as(brief, "watcher", "wa")
+    present_as("watcher", "wa", brief.options.name, brief.generation)
     line = BeatLine(pipes.beat_fd)
     line.on_broken = lambda: os._exit(ChildCode.CLEAN)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(ChildCode.CLEAN))

@@ -24,7 +24,7 @@ def main(brief: Brief, pipes: Pipes) -> int:
 def run(brief: Brief, pipes: Pipes) -> int:
     """Run one worker; returns the exit code (ChildCode)."""
     brief.export(os.environ)
-    present_as(brief, "worker", str(brief.slot))
+    present_as("worker", str(brief.slot), brief.options.name, brief.generation, brief.slot)
     line = BeatLine(pipes.beat_fd)
     title = f"arq-supervise: started by a job of worker[{brief.options.name}/{brief.slot}]"
     be_plain_in_copies(pipes, title, line.silence)

@@ -7,39 +7,20 @@ import datetime
 import json
 import os
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ..console import complain, tell
 from ..control.client import UnreachableError, ask, find_socket
-from ..control.paths import host_name
 from ..control.protocol import Request
 from ..exit_codes import ExitCode, ProbeCode
 from ..printable_text import all_printable
 from .check_fleet import fleet_text
-from .check_report import CheckedWorker, CheckReport, Facts, judge_check
+from .check_report import CheckedWorker, CheckReport, Facts, Wanted, judge_check
 
 LIMIT_S = 5.0
 ASK_S = 2.0
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Wanted:
-    """What is to be checked. `settings` is None when Redis is not to be asked, or is reached by `redis`."""
-
-    pool: str
-    control: str = ""
-    settings: str = ""
-    redis_url: str = ""
-    procs: int | None = None
-    local: bool = False
-    strict: bool = False
-    min_healthy: int = 1
-    as_json: bool = False
-    health_interval_s: float = 5.0
-    host: str = field(default_factory=host_name)
 
 
 def run_fleet_check(wanted: Wanted) -> int:

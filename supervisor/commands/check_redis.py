@@ -5,7 +5,7 @@ import signal
 import sys
 from contextlib import redirect_stdout
 from dataclasses import astuple, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import arq.worker
 from arq._health import parse_line
@@ -17,11 +17,7 @@ from ..pool.job_counts import JobCounts
 from ..redis_errors import short
 from ..time_limits import STEP_S
 from .check_fleet import FleetReport, Member, judge_fleet, read_member
-from .check_report import Facts, SlotFacts
-
-if TYPE_CHECKING:
-    from .check import Wanted
-
+from .check_report import Facts, SlotFacts, Wanted
 
 IMPORT_S = 2.5
 NO_LIMIT_S = 60
@@ -36,7 +32,7 @@ class AddressError(ValueError):
     """--redis-url is no address of a Redis."""
 
 
-async def gather_fleet(wanted: "Wanted") -> FleetReport:
+async def gather_fleet(wanted: Wanted) -> FleetReport:
     """Every pool of the queue, from the register of workers and their health keys."""
     redis_settings, queue, base = _where(wanted, Facts(wanted.pool, wanted.host))
     redis: Any = await _connect(redis_settings)
@@ -82,7 +78,7 @@ def _of_queue(members: list[Member]) -> list[Member]:
     return [member for member in members if (member.pool, member.host) in pools]
 
 
-async def ask_redis(wanted: "Wanted", facts: Facts) -> None:
+async def ask_redis(wanted: Wanted, facts: Facts) -> None:
     """Add to `facts` what Redis says; that it says nothing is a fact, too."""
     redis_settings, queue, base = _where(wanted, facts)
     facts.queue = queue
@@ -103,7 +99,7 @@ async def ask_redis(wanted: "Wanted", facts: Facts) -> None:
         facts.problems.append(f"redis: {short(error)}")
 
 
-async def _read_keys(redis: Any, base: str, wanted: "Wanted", facts: Facts) -> None:
+async def _read_keys(redis: Any, base: str, wanted: Wanted, facts: Facts) -> None:
     """The key of each worker. How many there should be is known from the supervisor or from --procs."""
     count = len(facts.slots) or wanted.procs
     if count is None:
@@ -125,7 +121,7 @@ def _counts(line: bytes | None) -> JobCounts | None:
         return None
 
 
-def _where(wanted: "Wanted", facts: Facts) -> tuple[RedisSettings, str, str]:
+def _where(wanted: Wanted, facts: Facts) -> tuple[RedisSettings, str, str]:
     """Redis, the queue and the plain health key: from --redis-url, or from the settings."""
     if wanted.redis_url:
         queue = facts.queue or default_queue_name

@@ -16,6 +16,22 @@ NO_SUPERVISOR: dict[str, Any] = {**dict.fromkeys(SHOWN), "reachable": False}
 
 
 @dataclass(slots=True)
+class Wanted:
+    """What is to be checked. `settings` is "" when Redis is not to be asked, or is reached by `redis_url`."""
+
+    pool: str
+    host: str
+    control: str = ""
+    settings: str = ""
+    redis_url: str = ""
+    procs: int | None = None
+    local: bool = False
+    strict: bool = False
+    min_healthy: int = 1
+    as_json: bool = False
+
+
+@dataclass(slots=True)
 class SlotFacts:
     """One slot: what the supervisor says about it, and what its key says."""
 

@@ -89,7 +89,9 @@ def _pool_meant(settings: str, name: str) -> str:
 
 def check_health(question: Question, settings: str, name: str, path: str, procs: int | None) -> int:
     """Report on a pool; `path` is what `--control` says."""
-    from .check import Wanted, run_check, run_fleet_check
+    from ..control.paths import host_name
+    from .check import run_check, run_fleet_check
+    from .check_report import Wanted
 
     _refuse_incomplete(question, settings, name)
     if question.redis_url:
@@ -97,6 +99,7 @@ def check_health(question: Question, settings: str, name: str, path: str, procs:
 
         set_title("arq-supervise: check")  # the address may have a password, and `ps` shows it to everybody
     wanted = Wanted(
+        host=host_name(),
         pool=_pool_meant(settings, name),
         control=path,
         settings=settings,

@@ -5,8 +5,6 @@ from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 
-from ..ipc.brief import Brief
-
 NAME_BYTES = 15
 PACKAGE = "setproctitle"
 # looked for by the parent, once: each child that looks for itself writes to 0.3 MB of pages that it would share
@@ -15,12 +13,11 @@ HAS_PACKAGE = find_spec(PACKAGE) is not None
 ARGUMENTS_START, ARGUMENTS_END = 45, 46
 
 
-def present_as(brief: Brief, role: str, mark: str) -> None:
+def present_as(role: str, mark: str, pool: str, generation: int, slot: int | None = None) -> None:
     """Name this process after its pool and its part in it; `mark` stands for that in the short name."""
-    pool = brief.options.name
-    place = f"{pool}/{brief.slot}" if role == "worker" else pool
+    place = pool if slot is None else f"{pool}/{slot}"
     set_name(f"arq:{mark}:{pool}")
-    set_title(f"arq-supervise: {role}[{place}] gen {brief.generation}")
+    set_title(f"arq-supervise: {role}[{place}] gen {generation}")
 
 
 def set_name(name: str) -> None:

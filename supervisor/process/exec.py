@@ -8,21 +8,19 @@ pages of its own.
 import json
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, NoReturn
+from typing import Any
 
 from ..host.interpreter import ORDERS, executable, is_frozen, options
 from ..ipc.brief import Brief
 from ..ipc.pipes import Pipes
 from ..options import Options
 from ..pool.events import Role
-from .fork import be_child
 from .signals import PARENT_SIGNALS
 
 LONGEST_BRIEF_BYTES = 64 * 1024
 # the path is the parent's, and nobody else's
-BOOT = "import sys; sys.path[:] = eval(sys.argv.pop(1)); from supervisor.process.exec import main; main()"
+BOOT = "import sys; sys.path[:] = eval(sys.argv.pop(1)); from supervisor.children.roles import main; main()"
 
 
 def write_brief(brief: Brief) -> bytes:
@@ -38,6 +36,13 @@ def read_brief(data: bytes) -> Brief:
         for name, value in body.pop("options").items()
     }
     return Brief(options=Options(**options), **body)
+
+
+def take_brief(fd: int) -> Brief:
+    """The orders that `start_anew` has left in this pipe."""
+    data = os.read(fd, LONGEST_BRIEF_BYTES)
+    os.close(fd)
+    return read_brief(data)
 
 
 def start_anew(role: Role, brief: Brief, pipes: Pipes) -> int:
@@ -72,24 +77,3 @@ def _spawn(orders: list[str]) -> int:
     else:
         words = [program, *options(), "-c", BOOT, repr(sys.path), *orders]
     return os.posix_spawn(program, words, environ, setsigmask=PARENT_SIGNALS)
-
-
-def resume() -> NoReturn:
-    """In a frozen program that was started again: be the child that its orders make it."""
-    main(os.environ.pop(ORDERS).split())
-
-
-def main(orders: Sequence[str] = ()) -> NoReturn:
-    """In the new interpreter, which has its orders in its arguments if not from `resume`."""
-    from ..children.roles import BODIES
-
-    role_name, *numbers = orders or sys.argv[1:]
-    role = Role(role_name)
-    brief_fd, *fds = map(int, numbers)
-    brief = read_brief(os.read(brief_fd, LONGEST_BRIEF_BYTES))
-    os.close(brief_fd)
-    for fd in fds:  # they came through one exec, and go through no other
-        if fd >= 0:
-            os.set_inheritable(fd, False)
-    pipes = Pipes(*fds)
-    be_child(lambda: BODIES[role](brief, pipes), pipes, brief.supervisor_pid)

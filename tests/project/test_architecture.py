@@ -146,6 +146,19 @@ ARQ_LAYERS = {
     "worker": "worker",
     "command": "__init__ __main__ cli",
 }
+# The packages of `supervisor`, each with those that its modules may import beside their own; other modules stand on the
+# ground, which may import `host` only, but for the command itself, which may import all.
+SUPERVISOR_LAYERS = {
+    "host": "ground",
+    "pool": "ground host",
+    "ipc": "ground host pool",
+    "control": "ground host pool",
+    "process": "ground host pool ipc",
+    "children": "ground host pool ipc control process",
+    "commands": "ground host pool ipc control process children",
+    "parent": "ground host pool ipc control process children",
+}
+SUPERVISOR_TOP = {"supervisor", "supervisor.__main__", "supervisor.cli", "supervisor.cli_options"}
 
 
 def imported(module: Module, *, lazy: bool = True, typing: bool = False) -> set[str]:
@@ -189,7 +202,7 @@ def packages_of(name: str) -> set[str]:
 
 def test_no_import_cycles() -> None:
     assert not circle(import_graph("arq"))
-    assert not circle(import_graph("supervisor", lazy=False, typing=False))
+    assert not circle(import_graph("supervisor"))
 
 
 def test_a_circle_would_be_found() -> None:
@@ -214,6 +227,36 @@ def test_all_imports_of_arq_go_down() -> None:
         if other in layer_of and layer_of[other] > layer_of[name]
     ]
     assert not upwards
+
+
+def supervisor_layer(name: str) -> str:
+    """The package that a module lies in, or `ground`."""
+    part = name.split(".")[1]
+    return part if part in SUPERVISOR_LAYERS else "ground"
+
+
+def may_import(name: str, other: str) -> bool:
+    """Is it a module of the same package, or of one below?"""
+    mine, its = supervisor_layer(name), supervisor_layer(other)
+    return its == mine or its in SUPERVISOR_LAYERS.get(mine, "host").split()
+
+
+def test_all_imports_of_the_supervisor_go_down() -> None:
+    """Also those inside functions, and those for the type checker."""
+    upwards = [
+        f"{name} -> {other}"
+        for name, found in import_graph("supervisor").items()
+        if name not in SUPERVISOR_TOP
+        for other in found
+        if other in SUPERVISOR_TOP or (other.startswith("supervisor.") and not may_import(name, other))
+    ]
+    assert not upwards
+
+
+def test_decisions_and_the_parent_never_import_the_settings() -> None:
+    """What they import is the user's code. A child does; and so does a command that has no pool to run."""
+    importing = {name for name, found in import_graph("supervisor").items() if "supervisor.settings" in found}
+    assert {supervisor_layer(name) for name in importing} == {"children", "commands"}
 
 
 def test_the_queue_does_not_know_the_supervisor() -> None:
