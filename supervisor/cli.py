@@ -140,6 +140,10 @@ def make_question(given: dict[str, Any]) -> Question:
 def make_options(settings: str, given: dict[str, Any]) -> Options:
     """The options of a pool; leaves with one line when one of them is out of its range."""
     values = values_of(given)
+    if given_by_hand("reload_order") != given_by_hand(
+        "reload_surge"
+    ):  # two spellings: the environment has the other
+        values["reload_surge" if given_by_hand("reload_order") else "reload_order"] = None
     if values["procs"] is None:
         values["procs"] = usable_cpus()
     try:

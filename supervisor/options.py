@@ -31,6 +31,7 @@ __all__ = ["OptionError", "Options", "Question"]
 MOST_PROCS = 1024
 # a forked process may not use much of what macOS offers
 START_METHODS = ("fork", "exec")
+RELOAD_ORDERS = ("start-first", "stop-first")
 DEFAULT_START_METHOD = "exec" if sys.platform == "darwin" else "fork"
 # what a supervisor can be asked at its control socket; `top` asks for the status, again and again
 COMMANDS = ("status", "reload", "stop", "quiet", "resume", "scale", "dump")
@@ -134,9 +135,15 @@ class Options:
         0.1, "--recycle-jitter", Subject.RESTARTING, "Spread of the limits of jobs and seconds, as a fraction.",
         "FRACTION", most=1.0,
     )
-    reload_surge: int = count(
-        1, "--reload-surge", Subject.RELOADING, "Additional processes while workers are replaced.", 1,
-        most=MOST_PROCS,
+    reload_order: str | None = word(
+        None, "--reload-order", Subject.RELOADING,
+        "Which comes first when a worker is replaced: the start of the new one, or the end of the old one.",
+        choices=RELOAD_ORDERS,
+        applies="start-first; stop-first with --reload-surge 0",
+    )
+    reload_surge: int | None = count(
+        None, "--reload-surge", Subject.RELOADING, "Additional processes while workers are replaced; 0 is stop-first.",
+        0, most=MOST_PROCS, applies="1; 0 with --reload-order stop-first",
     )
     watch: tuple[str, ...] = word(
         (), "--watch", Subject.DEVELOPMENT, "Development: restart when Python files change.", "PATH",
@@ -224,7 +231,18 @@ class Options:
         if not self.name:
             object.__setattr__(self, "name", pool_name(self.settings))
         require_pool_name(self.name)
+        self._settle_reload()
         self._check_together()
+
+    def _settle_reload(self) -> None:
+        """Two spellings of one thing: no additional process is stop-first."""
+        is_stop_first = self.reload_order == "stop-first" if self.reload_order else self.reload_surge == 0
+        order, surge = RELOAD_ORDERS[is_stop_first], self.reload_surge
+        surge = int(not is_stop_first) if surge is None else surge
+        if (surge == 0) != is_stop_first:
+            raise OptionError("--reload-surge", surge, f"{'0' if surge else '1 or more'} with --reload-order {order}")
+        object.__setattr__(self, "reload_order", order)
+        object.__setattr__(self, "reload_surge", surge)
 
     def _check_together(self) -> None:
         """What depends on another option, or is more than a range."""
@@ -242,6 +260,16 @@ class Options:
             split_address(self.metrics or "localhost:0")
         except ValueError as error:
             raise OptionError("--metrics", repr(self.metrics), "HOST:PORT, as in 127.0.0.1:9090") from error
+
+    @property
+    def surge(self) -> int:
+        """Processes that there may be more than `procs` while workers are replaced."""
+        return self.reload_surge or 0
+
+    @property
+    def is_stop_first(self) -> bool:
+        """Does a worker leave before the one that replaces it starts? With `watch` all leave at once in any case."""
+        return self.reload_order == "stop-first" and not self.watch
 
     @property
     def ready_needed(self) -> int:

@@ -18,6 +18,7 @@ from . import redis_server, steward, watcher, worker_process
 
 BODIES: dict[Role, Callable[[Brief, Pipes], int]] = {
     Role.WORKER: worker_process.main,
+    Role.SPARE: worker_process.main,
     Role.STEWARD: steward.main,
     Role.REDIS: redis_server.main,
     Role.WATCHER: watcher.main,

@@ -21,10 +21,8 @@ from arq._option_types import to_await
 from arq.connections import RedisSettings
 
 from ..exit_codes import ChildCode
-from ..ipc.brief import Brief
 from ..ipc.child_end import BeatLine, beat
 from ..ipc.codec import Message, read_message
-from ..ipc.frames import Decoder
 from ..ipc.job_stats import UNKNOWN, JobStats
 from ..ipc.messages import (
     TO_WORKER,
@@ -40,7 +38,6 @@ from ..ipc.messages import (
     Running,
     brief_jobs,
 )
-from ..ipc.pipes import Pipes
 from ..ipc.redis_settings import pack
 from ..pool.events import Report
 from ..pool.job_counts import JobCounts
@@ -48,6 +45,7 @@ from ..redis_errors import is_redis_away, is_redis_wrong, redis_refusal, refusal
 from ..settings import IF_SILENT
 from ..time_limits import is_done
 from .process_setup import look_at, survived, warn_of_another_redis
+from .standby import Place
 from .task_dump import dump_tasks
 from .tracebacks import trace_of, whole_trace_of
 from .worker_programs import end_cut_off_programs, end_in_any_case, give_up_boot
@@ -69,11 +67,13 @@ def fail(line: BeatLine, kind: str, error: BaseException, code: ChildCode, hint:
 class Session:
     """One worker on its loop."""
 
-    def __init__(self, brief: Brief, pipes: Pipes, line: BeatLine, loop: asyncio.AbstractEventLoop) -> None:
-        self._brief = brief
-        self._pipes = pipes
-        self._line = line
-        self._loop = loop
+    def __init__(self, place: Place) -> None:
+        self._brief = place.brief
+        self._pipes = place.pipes
+        self._line = place.line
+        self._loop = place.loop
+        self._orders = place.orders
+        self._unread = place.unread
         self._worker: Any = None
         self._is_started = False
         self._is_stopping = False
@@ -84,7 +84,6 @@ class Session:
         self._sending: asyncio.TimerHandle | None = None
         self._redis_name = self._redis_text = ""
         self._cancelled = asyncio.Event()
-        self._orders = Decoder()
 
     def run(self, settings: Any) -> int:
         """Returns the exit code."""
@@ -266,6 +265,8 @@ class Session:
         if self._pipes.orders_fd >= 0:
             os.set_blocking(self._pipes.orders_fd, False)
             self._loop.add_reader(self._pipes.orders_fd, self._read_orders)
+            for order in self._unread:
+                self._obey(order)
 
     def _on_term(self, *_: object) -> None:
         if not self._is_started:

@@ -34,7 +34,7 @@ class OneWriteHandler(LineWriter):
     def __init__(self, level: str, outlet: Outlet, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(level)
         self._outlet = outlet
-        self._loop = loop
+        self.loop = loop
         self._pause_s = FIRST_PAUSE_S
         outlet.on_wait = self._write_soon
         os.register_at_fork(after_in_child=outlet.wait_for_room)
@@ -46,7 +46,7 @@ class OneWriteHandler(LineWriter):
     def _write_soon(self) -> None:
         """From any thread, also before the loop runs."""
         with contextlib.suppress(RuntimeError):  # it is closed: the rest is written at the end
-            self._loop.call_soon_threadsafe(self._write_rest)
+            self.loop.call_soon_threadsafe(self._write_rest)
 
     def _write_rest(self) -> None:
         assert self.lock is not None
@@ -56,7 +56,7 @@ class OneWriteHandler(LineWriter):
             is_moving = self._outlet.waiting_bytes < before
         self._pause_s = FIRST_PAUSE_S if is_done or is_moving else min(2 * self._pause_s, LONGEST_PAUSE_S)
         if not is_done:
-            self._loop.call_later(self._pause_s, self._write_rest)
+            self.loop.call_later(self._pause_s, self._write_rest)
 
     def write_whole(self, text: str) -> None:
         """Write a text of several lines."""
@@ -112,6 +112,12 @@ def configure_child_log(
 
 def _own_handlers() -> list[OneWriteHandler]:
     return [one for one in logging.getLogger("arq").handlers if isinstance(one, OneWriteHandler)]
+
+
+def use_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """In a copy of a process: the loop of its origin is not its own."""
+    for handler in _own_handlers():
+        handler.loop = loop
 
 
 def write_whole(text: str) -> None:

@@ -1,19 +1,18 @@
 """A worker process, from the fork to its exit code: set-up, settings, a `Session`, the end."""
 
-import os
+from typing import Any
 
 from ..exit_codes import ChildCode
-from ..host.process_title import present_as
 from ..host.working_directory import enter
 from ..ipc.brief import Brief
-from ..ipc.child_end import BeatLine, new_loop
 from ..ipc.pipes import Pipes
 from ..settings import load_settings, where_looked
-from .at_fork import be_plain_in_copies
 from .bytecode_cache import distrust_young_sources
-from .process_setup import configure_logging, settle
+from .process_setup import configure_logging
+from .standby import Place, take_place, wait_to_be_let_in
 from .worker import Session, fail
 from .worker_exit import take_leave
+from .worker_log import use_loop
 
 
 def main(brief: Brief, pipes: Pipes) -> int:
@@ -23,21 +22,29 @@ def main(brief: Brief, pipes: Pipes) -> int:
 
 def run(brief: Brief, pipes: Pipes) -> int:
     """Run one worker; returns the exit code (ChildCode)."""
-    brief.export(os.environ)
-    present_as("worker", str(brief.slot), brief.options.name, brief.generation, brief.slot)
-    line = BeatLine(pipes.beat_fd)
-    title = f"arq-supervise: started by a job of worker[{brief.options.name}/{brief.slot}]"
-    be_plain_in_copies(pipes, title, line.silence)
-    loop = new_loop(brief.options.uvloop)
+    place = take_place(brief, pipes)
     distrust_young_sources()
-    settle(brief)
     try:
         enter(brief.folder, brief.real_folder)
     except OSError as error:
-        return fail(line, "import", error, ChildCode.IMPORT, hint="; the working directory is gone")
+        return fail(place.line, "import", error, ChildCode.IMPORT, hint="; the working directory is gone")
     try:
-        configure_logging(brief, loop)
+        configure_logging(brief, place.loop)
         settings = load_settings(brief.options.settings)
     except BaseException as error:  # noqa: BLE001  # a settings module may raise anything, SystemExit too
-        return fail(line, "import", error, ChildCode.IMPORT, hint=where_looked(brief.options.settings, error))
-    return Session(brief, pipes, line, loop).run(settings)
+        hint = where_looked(brief.options.settings, error)
+        return fail(place.line, "import", error, ChildCode.IMPORT, hint=hint)
+    return work(place, settings)
+
+
+def work(place: Place, settings: Any) -> int:
+    """Everything after the import; returns the exit code."""
+
+    def live_as_copy(brief: Brief, pipes: Pipes) -> int:
+        copy = take_place(brief, pipes)
+        use_loop(copy.loop)
+        return take_leave(brief, work(copy, settings), pipes.beat_fd)
+
+    if place.brief.waits:
+        wait_to_be_let_in(place, live_as_copy)
+    return Session(place).run(settings)

@@ -7,6 +7,7 @@ to Redis. A child in a new interpreter has nothing to close, for all of this end
 """
 
 import os
+import socket
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Protocol, TypeVar
@@ -35,6 +36,17 @@ def pipe() -> tuple[int, int]:
     ends = os.pipe()
     _numbers.update(ends)
     return ends
+
+
+def pair() -> tuple[int, int]:
+    """The same for two connected sockets: both ends read and write, and carry descriptors.
+
+    Raises:
+        OSError: no descriptor is left.
+    """
+    ends = tuple(end.detach() for end in socket.socketpair())
+    _numbers.update(ends)
+    return ends[0], ends[1]
 
 
 def own(fd: int) -> int:

@@ -6,7 +6,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 
 from ..options import Options
-from ..pool.events import Fork
+from ..pool.events import Fork, Role
 from ..worker_id import WorkerId
 
 
@@ -29,6 +29,10 @@ class Brief:
     folder: str
     real_folder: str
     cohort: str = ""
+    # imports the settings, and then waits until it is let in
+    waits: bool = False
+    is_spare: bool = False
+    is_let_in: bool = False
 
     def export(self, environ: MutableMapping[str, str]) -> None:
         """Put what user code may want to know into the environment.
@@ -71,6 +75,8 @@ def make_brief(
         redis_dir=redis[1],
         supervisor_pid=os.getpid(),
         cohort=fork.cohort,
+        waits=fork.waits,
+        is_spare=fork.role is Role.SPARE,
         folder=folder[0],
         real_folder=folder[1],
     )

@@ -17,6 +17,7 @@ from ..pool.events import (
     Event,
     Fatal,
     Held,
+    Loaded,
     MetricsState,
     QueueState,
     Ready,
@@ -59,6 +60,16 @@ class FromChild(Message):
 
 
 # --- from a child -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedMessage(FromChild):
+    """A child that is to wait has imported the settings."""
+
+    KIND = "loaded"
+
+    def event(self, key: int) -> Event:
+        return Loaded(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +301,35 @@ class OutgoingMessage(Message):
     outgoing: str = field(metadata=text("outgoing"))
 
 
+@dataclass(frozen=True, slots=True)
+class LetInMessage(Message):
+    """A child that waits becomes a worker; with what has changed since it was started."""
+
+    KIND = "let_in"
+    count: int = field(metadata=whole("count"))
+    is_first: bool = field(metadata=flag("first"))
+    is_quiet: bool = field(metadata=flag("quiet"))
+    previous_worker_id: str = field(metadata=text("previous_worker_id"))
+    cohort: str = field(metadata=text("cohort"))
+
+
+@dataclass(frozen=True, slots=True)
+class CopyMessage(Message):
+    """A spare is to copy itself. `brief` is that of the copy, as `supervisor.process.exec` writes it."""
+
+    KIND = "copy"
+    brief: str = field(metadata=text("brief"))
+
+
+@dataclass(frozen=True, slots=True)
+class CopiedMessage(Message):
+    """It has done so, or it has failed (`error`)."""
+
+    KIND = "copied"
+    pid: int = field(metadata=whole("pid"))
+    error: str = field(default="", metadata=text("error"))
+
+
 # --- to the steward -----------------------------------------------------------------------------------------------
 
 
@@ -360,10 +400,11 @@ class RosterMessage(Message):
 
 
 FROM_CHILD = by_kind(
-    ReadyMessage, BeatMessage, HeldMessage, FatalMessage, ByeMessage, DumpMessage, JobsMessage, UnloggedMessage,
-    ChangedMessage, ReleasedMessage, ReleaseFailedMessage, RedisMessage, QueueMessage, MetricsMessage,
+    LoadedMessage, ReadyMessage, BeatMessage, HeldMessage, FatalMessage, ByeMessage, DumpMessage, JobsMessage,
+    UnloggedMessage, ChangedMessage, ReleasedMessage, ReleaseFailedMessage, RedisMessage, QueueMessage, MetricsMessage,
 )  # fmt: skip
-TO_WORKER = by_kind(PickMessage, OutgoingMessage)
+TO_WORKER = by_kind(PickMessage, OutgoingMessage, LetInMessage)
+OF_COPIES = by_kind(CopyMessage, CopiedMessage)
 TO_STEWARD = by_kind(RedisSettingsMessage, HeadcountMessage, StatusMessage, RosterMessage)
 
 

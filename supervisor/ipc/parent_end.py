@@ -1,17 +1,22 @@
 """The parent's ends of one child's pipes. Reading and writing never wait."""
 
 import os
+import socket
 from contextlib import suppress
 
 from ..host import descriptors
-from ..pool.events import Event, Outgoing, Pick, Role
+from ..pool.events import WITH_CODE, Event, LetIn, Outgoing, Pick, Role
 from .codec import read_message
 from .frames import Decoder, Frame
 from .job_stats import JobRow
 from .messages import (
     FROM_CHILD,
+    OF_COPIES,
+    CopiedMessage,
+    CopyMessage,
     FromChild,
     JobsMessage,
+    LetInMessage,
     OutgoingMessage,
     PickMessage,
     ReadyMessage,
@@ -21,7 +26,8 @@ from .pipes import Pipes
 
 READ_BYTES = 65536
 MOST_READS = 16
-# what holds for a worker that leaves it out
+# a process that waits has nothing else to do
+COPY_S = 2.0
 
 
 class Link:
@@ -37,36 +43,39 @@ class Link:
         self._decoder = Decoder()
         self._unsent = b""
         self.read_fd, self._beat_fd = descriptors.pipe()
-        self._orders_read_fd = self._write_fd = -1
-        if role in (Role.STEWARD, Role.WORKER):
-            try:
+        self._orders_read_fd = self._write_fd = self._copy_fd = self._asked_fd = -1
+        try:
+            if role in (Role.STEWARD, *WITH_CODE):
                 self._orders_read_fd, self._write_fd = descriptors.pipe()
                 os.set_blocking(self._write_fd, False)
-            except OSError:
-                self.close()
-                raise
+            if role is Role.SPARE:
+                self._copy_fd, self._asked_fd = descriptors.pair()
+        except OSError:
+            self.close()
+            raise
         os.set_blocking(self.read_fd, False)
         self._life_fd = life_fd
 
     @property
     def child_pipes(self) -> Pipes:
         """What the child keeps."""
-        return Pipes(self._beat_fd, self._life_fd, self._orders_read_fd)
+        return Pipes(self._beat_fd, self._life_fd, self._orders_read_fd, self._asked_fd)
 
     def after_fork(self) -> None:
         """Close the child's ends here."""
-        for fd in (self._beat_fd, self._orders_read_fd):
+        for fd in (self._beat_fd, self._orders_read_fd, self._asked_fd):
             if fd >= 0:
                 descriptors.close(fd)
-        self._beat_fd = self._orders_read_fd = -1
+        self._beat_fd = self._orders_read_fd = self._asked_fd = -1
 
     def close(self) -> None:
         """Close everything."""
-        for fd in (self.read_fd, self._beat_fd, self._orders_read_fd, self._write_fd):
+        self.after_fork()
+        for fd in (self.read_fd, self._write_fd, self._copy_fd):
             if fd >= 0:
                 with suppress(OSError):
                     descriptors.close(fd)
-        self.read_fd = self._beat_fd = self._orders_read_fd = self._write_fd = -1
+        self.read_fd = self._write_fd = self._copy_fd = -1
 
     def read(self) -> tuple[list[Event], bool]:
         """What the child has said, and whether its end of the pipe is still open."""
@@ -99,12 +108,40 @@ class Link:
         self._flush()
         return True
 
-    def tell(self, order: Outgoing | Pick) -> None:
+    def tell(self, order: Outgoing | Pick | LetIn) -> None:
         """What a worker is told in words."""
-        if isinstance(order, Pick):
-            self.add(PickMessage(order.is_allowed).encode())
-        else:
-            self.add(OutgoingMessage(order.cohort, order.outgoing).encode())
+        match order:
+            case Pick():
+                self.add(PickMessage(order.is_allowed).encode())
+            case Outgoing():
+                self.add(OutgoingMessage(order.cohort, order.outgoing).encode())
+            case LetIn():
+                self.role = Role.WORKER
+                self._end_copying()
+                news = (order.count, order.first, order.quiet, order.previous_worker_id, order.cohort)
+                self.add(LetInMessage(*news).encode())
+
+    def copy(self, brief: bytes, pipes: Pipes) -> int:
+        """Have a spare copy itself, with these orders and pipes; returns the pid of the copy.
+
+        Raises:
+            OSError: it can not, or does not do so in time.
+        """
+        with socket.socket(fileno=os.dup(self._copy_fd)) as line:
+            line.settimeout(COPY_S)
+            socket.send_fds(line, [CopyMessage(brief.decode()).encode()], list(pipes.numbers))
+            frame = next(Decoder().feed(line.recv(READ_BYTES)), None)
+        match None if frame is None else read_message(frame, OF_COPIES):
+            case CopiedMessage(pid=pid, error="") if pid > 0:
+                return pid
+            case CopiedMessage(error=error):
+                raise OSError(error)
+        raise OSError("the spare has ended")
+
+    def _end_copying(self) -> None:
+        if self._copy_fd >= 0:
+            descriptors.close(self._copy_fd)
+            self._copy_fd = -1
 
     def add(self, data: bytes) -> None:
         """Write a line to the child behind those that it has not taken yet."""

@@ -5,8 +5,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Pipes:
-    """A child's ends. `orders_fd` is -1 for children that are only told by signals."""
+    """A child's ends. `orders_fd` is -1 for children that are only told by signals.
+
+    `copy_fd` is the socket through which a spare is given the pipes of its copy; -1 for all others.
+    """
 
     beat_fd: int
     life_fd: int
     orders_fd: int = -1
+    copy_fd: int = -1
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """All of them, as they are handed on."""
+        return self.beat_fd, self.life_fd, self.orders_fd, self.copy_fd

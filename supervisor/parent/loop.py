@@ -39,6 +39,7 @@ from ..pool.events import (
     Forked,
     ForkFailed,
     Kill,
+    LetIn,
     Notify,
     Outgoing,
     Pick,
@@ -287,7 +288,7 @@ class Parent:
             match command:
                 case Fork():
                     self._perform_fork(command)
-                case Kill() | Outgoing() | Pick():
+                case Kill() | Outgoing() | Pick() | LetIn():
                     self._tell_child(command)
                 case Say():
                     self._journal.say(command.level, command.event, command.fields)
@@ -303,8 +304,8 @@ class Parent:
         link = None
         try:
             link = Link(order.key, order.role, self._life_read_fd)
-            pipes = link.child_pipes
-            pid = self._starter.start(order.role, brief, pipes)
+            source = self._links[order.source] if order.source else None
+            pid = self._starter.start(order.role, brief, link.child_pipes, source)
         except OSError as error:
             if link is not None:
                 link.close()
@@ -321,7 +322,7 @@ class Parent:
     def _steward(self) -> Link | None:
         return next((link for link in self._links.values() if link.role is Role.STEWARD), None)
 
-    def _tell_child(self, order: Kill | Outgoing | Pick) -> None:
+    def _tell_child(self, order: Kill | Outgoing | Pick | LetIn) -> None:
         link = self._links.get(order.key)
         if not isinstance(order, Kill):
             if link is not None:

@@ -4,17 +4,18 @@ from ..children import atexit_hooks
 from ..children.roles import BODIES
 from ..host.event_log import Journal
 from ..ipc.brief import Brief
+from ..ipc.parent_end import Link
 from ..ipc.pipes import Pipes
 from ..options import DEFAULT_START_METHOD
-from ..pool.events import Role
-from ..process.exec import start_anew
+from ..pool.events import WITH_CODE, Role
+from ..process.exec import start_anew, write_brief
 from ..process.fork import fork, thread_count
 from ..process.shared_memory import share_pages
 from .preloaded_libraries import OWN, Preloaded
 
 
 def _run_forked(role: Role, brief: Brief, pipes: Pipes) -> int:
-    if role is Role.WORKER:
+    if role in WITH_CODE:
         atexit_hooks.forget_inherited()
     return BODIES[role](brief, pipes)
 
@@ -35,13 +36,15 @@ class Starter:
             share_pages()
             self._preloaded = Preloaded()
 
-    def start(self, role: Role, brief: Brief, pipes: Pipes) -> int:
-        """Start a child with these orders; return its pid.
+    def start(self, role: Role, brief: Brief, pipes: Pipes, source: Link | None = None) -> int:
+        """Start a child with these orders, as a copy of the one behind `source` if there is one; return its pid.
 
         Raises:
             OSError: the system refuses (too many processes, no memory, no descriptor).
         """
-        if self.method == "fork" and role is Role.WORKER:
+        if source is not None:
+            return source.copy(write_brief(brief), pipes)
+        if self.method == "fork" and role in WITH_CODE:
             self._look_at_libraries()
         if self.method == "fork":
             self._look_at_threads()

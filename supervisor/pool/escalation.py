@@ -20,6 +20,7 @@ SIGNAL = {
 }
 NEXT = {
     Phase.BOOTING: Phase.DRAINING,
+    Phase.LOADED: Phase.DRAINING,
     Phase.READY: Phase.DRAINING,
     Phase.DRAINING: Phase.CANCELLING,
     Phase.CANCELLING: Phase.ABORTING,
@@ -36,7 +37,7 @@ def climb(pool: Pool, child: Child, phase: Phase, now: float, grace_s: float | N
         return
     if phase > Phase.DRAINING:
         pool.say("child.signal", "warning", slot=child.slot, pid=child.pid, role=child.role.value,
-                 sig=f"SIG{SIGNAL[phase]}", stage=int(phase) - 1)  # fmt: skip
+                 sig=f"SIG{SIGNAL[phase]}", stage=phase - Phase.DRAINING + 1)  # fmt: skip
     child.phase = phase
     child.was_asked = True
     child.needed_force = child.needed_force or phase in FORCE

@@ -11,9 +11,15 @@ class Role(StrEnum):
     """What a child is there for."""
 
     WORKER = "worker"
+    #: Has the code of a worker, and waits for the day on which it is needed.
+    SPARE = "spare"
     STEWARD = "steward"
     REDIS = "redis"
     WATCHER = "watcher"
+
+
+# those that import the user's code
+WITH_CODE = (Role.WORKER, Role.SPARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,13 @@ class ForkFailed:
     key: int
     error: str
     errno: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A child that is to wait has imported the settings, and waits to be let in."""
+
+    key: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +254,7 @@ class Tick:
 Event = (
     Forked
     | ForkFailed
+    | Loaded
     | Ready
     | Beat
     | Held
@@ -271,7 +285,11 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """Start a child; answer with Forked or ForkFailed. `first` = nobody of this slot was ever ready."""
+    """Start a child; answer with Forked or ForkFailed. `first` = nobody of this slot was ever ready.
+
+    `waits`: it imports the settings, says Loaded, and goes on when it is let in. `source`: it is a copy of this child,
+    which waits itself; 0 = it is a new one.
+    """
 
     key: int
     role: Role
@@ -282,6 +300,20 @@ class Fork:
     quiet: bool
     previous_worker_id: str
     cohort: str = ""
+    waits: bool = False
+    source: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LetIn:
+    """A child that waits becomes a worker. The other values are those of Fork, as they are now."""
+
+    key: int
+    count: int
+    first: bool
+    quiet: bool
+    previous_worker_id: str
+    cohort: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,4 +374,4 @@ class ReloadDone:
     trace: str = ""
 
 
-Command = Fork | Kill | Outgoing | Pick | Say | Trace | Notify | ReloadDone
+Command = Fork | LetIn | Kill | Outgoing | Pick | Say | Trace | Notify | ReloadDone

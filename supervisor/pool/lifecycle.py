@@ -1,20 +1,21 @@
 """A child's journey: what each event does to a child in each phase.
 
-phase       Fatal       Bye       Held       Dumped  Exited  RssSample  Ready     Beat     deadline
-BOOTING     note_fatal  note_bye  note_held  tell    bury    weigh      admit     refresh  overdue
-READY       note_fatal  note_bye  note_held  tell    bury    weigh      ignore    refresh  look
-DRAINING    note_fatal  note_bye  note_held  tell    bury    weigh      remember  refresh  climb_on
-CANCELLING  note_fatal  note_bye  note_held  tell    bury    weigh      remember  refresh  climb_on
-HUNG        note_fatal  note_bye  note_held  tell    bury    weigh      remember  ignore   climb_on
-ABORTING    note_fatal  note_bye  note_held  tell    bury    weigh      remember  ignore   climb_on
-KILLED      note_fatal  note_bye  note_held  tell    bury    weigh      remember  ignore   climb_on
+phase       Fatal       Bye       Held       Dumped  Exited  RssSample  Loaded  Ready     Beat     deadline
+BOOTING     note_fatal  note_bye  note_held  tell    bury    weigh      wait    admit     refresh  overdue
+LOADED      note_fatal  note_bye  note_held  tell    bury    weigh      ignore  ignore    ignore   ignore
+READY       note_fatal  note_bye  note_held  tell    bury    weigh      ignore  ignore    refresh  look
+DRAINING    note_fatal  note_bye  note_held  tell    bury    weigh      ignore  remember  refresh  climb_on
+CANCELLING  note_fatal  note_bye  note_held  tell    bury    weigh      ignore  remember  refresh  climb_on
+HUNG        note_fatal  note_bye  note_held  tell    bury    weigh      ignore  remember  ignore   climb_on
+ABORTING    note_fatal  note_bye  note_held  tell    bury    weigh      ignore  remember  ignore   climb_on
+KILLED      note_fatal  note_bye  note_held  tell    bury    weigh      ignore  remember  ignore   climb_on
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from . import escalation, exits, rollout
-from .events import Beat, Bye, Dumped, Event, Exited, Fatal, Held, Ready, Role, RssSample, Tick
+from . import escalation, exits, rollout, spares
+from .events import Beat, Bye, Dumped, Event, Exited, Fatal, Held, Loaded, Ready, Role, RssSample, Tick
 from .state import Child, Phase, Pool
 
 Handler = Callable[[Pool, Child, Any, float], None]
@@ -27,6 +28,13 @@ def ignore(pool: Pool, child: Child, _event: Event, _now: float) -> None:
 def remember(pool: Pool, child: Child, event: Ready, _now: float) -> None:
     """It was ready just when it was told to end: keep what it said for the release of its jobs."""
     child.report = event.report
+
+
+def wait(pool: Pool, child: Child, _event: Loaded, now: float) -> None:
+    """It has its code, and may wait as long as it has to."""
+    if not child.loaded_s:
+        child.phase, child.loaded_s, child.deadline_s = Phase.LOADED, now, None
+        pool.say("child.loaded", slot=child.slot, pid=child.pid, gen=child.generation, role=child.role.value)
 
 
 def admit(pool: Pool, child: Child, event: Ready, now: float) -> None:
@@ -42,6 +50,7 @@ def admit(pool: Pool, child: Child, event: Ready, now: float) -> None:
     slot.was_ready = True
     if child.role is not Role.WORKER:
         return
+    spares.note_ready(slot, child)
     rollout.report_restart(pool, "")
     rollout.plan_retirement(pool, child, now)
     if slot.successor is child:
@@ -94,6 +103,7 @@ def bury(pool: Pool, child: Child, event: Exited, now: float) -> None:
     slot = pool.slot_of(child)
     was_successor = slot is not None and slot.successor is child
     exits.bury(pool, child, event, now)
+    spares.note_end(pool, slot, child, now)
     if pool.waits_for_change and child.fatal is not None:
         rollout.report_restart(pool, child.fatal.error, child.fatal.trace)
     if slot is None or child.role is not Role.WORKER or pool.stopping is not None:
@@ -102,7 +112,7 @@ def bury(pool: Pool, child: Child, event: Exited, now: float) -> None:
     if was_successor:
         rollout.successor_failed(pool, slot, child, error, slot.backoff.next_pause_s(), now)
     elif child.ready_s is None:
-        rollout.newcomer_failed(pool, child, error, now)
+        rollout.newcomer_failed(pool, slot, child, error, now)
 
 
 def overdue(pool: Pool, child: Child, _event: Event, now: float) -> None:
@@ -123,12 +133,13 @@ def climb_on(pool: Pool, child: Child, _event: Event, now: float) -> None:
 _Row = dict[type[Any], Handler]
 
 _ANY: _Row = {Fatal: note_fatal, Bye: note_bye, Held: note_held, Dumped: tell, Exited: bury, RssSample: weigh}
-_ENDING: _Row = _ANY | {Ready: remember, Beat: refresh, Tick: climb_on}
-_FORCED: _Row = _ANY | {Ready: remember, Beat: ignore, Tick: climb_on}
+_ENDING: _Row = _ANY | {Loaded: ignore, Ready: remember, Beat: refresh, Tick: climb_on}
+_FORCED: _Row = _ANY | {Loaded: ignore, Ready: remember, Beat: ignore, Tick: climb_on}
 
 TABLE: dict[Phase, _Row] = {
-    Phase.BOOTING: _ANY | {Ready: admit, Beat: refresh, Tick: overdue},
-    Phase.READY: _ANY | {Ready: ignore, Beat: refresh, Tick: look},
+    Phase.BOOTING: _ANY | {Loaded: wait, Ready: admit, Beat: refresh, Tick: overdue},
+    Phase.LOADED: _ANY | {Loaded: ignore, Ready: ignore, Beat: ignore, Tick: ignore},
+    Phase.READY: _ANY | {Loaded: ignore, Ready: ignore, Beat: refresh, Tick: look},
     Phase.DRAINING: _ENDING,
     Phase.CANCELLING: _ENDING,
     Phase.HUNG: _FORCED,

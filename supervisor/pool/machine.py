@@ -1,11 +1,12 @@
 """The pool as a machine: events and the time go in, orders come out. It does nothing itself."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from ..exit_codes import ExitCode
 from ..options import MOST_PROCS, Options
 from ..worker_id import parse_worker_id
-from . import escalation, exits, job_kills, rollout
+from . import escalation, exits, job_kills, rollout, spares
 from .backoff import RestartLimit
 from .events import (
     Amnesty,
@@ -130,6 +131,7 @@ class Machine:
         if pool.options.exit_on_tempfail_s and pool.tempfail_since_s is not None:
             yield pool.tempfail_since_s + pool.options.exit_on_tempfail_s
         yield from job_kills.deadlines(pool)
+        yield from spares.deadlines(pool)
         yield from (slot.not_before_s for slot in pool.all_slots() if self._wants_child(slot))
         if pool.rollout is not None:
             yield from (slot.not_before_s for slot in pool.slots)
@@ -141,20 +143,21 @@ class Machine:
         slot = self.pool.slot_of(child)
         if isinstance(event, Forked):
             child.pid, child.worker_id = event.pid, event.worker_id
-            reason, pause_s = (slot.reason, slot.pause_s) if slot else ("boot", 0.0)
+            reason, pause_s = (slot.reason, slot.pause_s) if slot else (child.role.value, 0.0)
             self.pool.say("child.spawn", slot=child.slot, pid=child.pid, gen=child.generation, role=child.role.value,
                           reason=reason, backoff_s=round(pause_s, 3))  # fmt: skip
             return
         del self.pool.children[event.key]
-        assert slot is not None
-        slot.not_before_s = now + slot.backoff.next_pause_s()
-        self.pool.say("fork.failed", "error", role=child.role.value, slot=slot.index, error=event.error,
-                      errno=event.errno, retry_in=f"{slot.not_before_s - now:.1f}s")  # fmt: skip
-        if slot.successor is child:
-            slot.successor = None
+        pause_s = spares.RETRY_S if slot is None else slot.backoff.next_pause_s()
+        self.pool.say("fork.failed", "error", role=child.role.value, slot=child.slot, error=event.error,
+                      errno=event.errno, retry_in=f"{pause_s:.1f}s")  # fmt: skip
+        if slot is None:
+            spares.note_end(self.pool, None, child, now)
+        elif slot.successor is child:
+            slot.successor, slot.not_before_s = None, now + pause_s
             rollout.successor_failed(self.pool, slot, child, event.error, 1.0, now)
         else:
-            slot.child = None
+            slot.child, slot.not_before_s = None, now + pause_s
 
     # --- events of the pool -----------------------------------------------------------------------------------
 
@@ -270,28 +273,31 @@ class Machine:
         if pool.stopping is None:
             rollout.finish_restart(pool, now)
             rollout.begin_wanted(pool, now)
-            generation = rollout.generation_of_newcomers(pool)
-            self._fill_slots(generation, now)
+            start = partial(self._fork, now=now)
+            self._fill_slots(start, now)
             rollout.look_for_old(pool, now)
-            rollout.advance(pool, now, lambda slot, generation: self._fork(slot, generation, now))
+            rollout.advance(pool, now, start)
+            spares.advance(pool, now, start)
             self._say_ready()
         if pool.stopping is not None:
             advance_stop(pool, now)
         keep_patience(pool, now)
 
-    def _fill_slots(self, generation: int, now: float) -> None:
+    def _fill_slots(self, start: spares.Start, now: float) -> None:
         """Start whom there should be; a machine that starts too many at once gets nowhere with any of them."""
-        starting = sum(child.phase is Phase.BOOTING for child in self.pool.workers())
+        generation = rollout.generation_of_newcomers(self.pool)
+        starting = spares.starting_count(self.pool)
         for slot in list(self.pool.all_slots()):
             has_turn = slot.role is not Role.WORKER or starting < self._starts_at_once
             if has_turn and self._wants_child(slot) and now >= slot.not_before_s:
-                slot.child = self._fork(slot, generation, now)
+                slot.child = spares.take(self.pool, slot, start) or start(slot, generation)
                 starting += slot.role is Role.WORKER
 
     def _wants_child(self, slot: Slot) -> bool:
         """Is it this slot's turn? Redis first, then one worker alone: its failure is everybody's."""
         pool = self.pool
-        if slot.child is not None or slot.is_done or pool.stopping is not None:
+        is_taken = slot.child is not None or spares.is_taken(pool, slot)
+        if is_taken or slot.is_done or pool.stopping is not None:
             return False
         if slot.role is Role.STEWARD:
             return pool.was_ready
@@ -302,11 +308,13 @@ class Machine:
             return False
         return pool.was_ready or slot.index == 0
 
-    def _fork(self, slot: Slot, generation: int, now: float) -> Child:
+    def _fork(
+        self, slot: Slot, generation: int, *, now: float, role: Role | None = None, source: int = 0
+    ) -> Child:
         pool = self.pool
         child = Child(
             key=pool.next_key,
-            role=slot.role,
+            role=role or slot.role,
             slot=slot.index,
             generation=generation,
             born_s=now,
@@ -315,17 +323,18 @@ class Machine:
         )
         pool.next_key += 1
         pool.children[child.key] = child
-        is_first = slot.index == 0 and not slot.was_ready and generation == 1
         order = Fork(
             key=child.key,
-            role=slot.role,
+            role=child.role,
             slot=slot.index,
             generation=generation,
             count=pool.target,
-            first=is_first,
+            first=slot.is_first(generation),
             quiet=pool.is_quiet,
             previous_worker_id=slot.last_worker_id,
             cohort=child.cohort,
+            waits=spares.is_to_wait(pool, child),
+            source=source,
         )
         pool.order(order)
         return child

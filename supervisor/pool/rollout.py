@@ -1,14 +1,14 @@
-"""Replacing workers while the pool works: reload, recycling, change of size. The new process comes first."""
+"""Replacing workers while the pool works: reload, recycling, change of size.
+
+The new process comes first, or the old one leaves first: what differs then is in `spares`.
+"""
 
 from collections import deque
-from typing import TYPE_CHECKING
 
+from . import spares
 from .escalation import climb
 from .events import Notify, Pick, ReloadDone, Role, Trace
 from .state import Child, Phase, Pool, Rollout, Slot
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 RSS_STRIKES = 3
 MOST_TRIES = 3
@@ -24,15 +24,14 @@ def request_reload(pool: Pool, cause: str) -> None:
     pool.reload_wanted = True
 
 
-def advance(pool: Pool, now: float, fork: "Callable[[Slot, int], Child]") -> None:
+def advance(pool: Pool, now: float, start: spares.Start) -> None:
     """Take the next step of the rollout under way, or begin one that is wanted."""
     begin_wanted(pool, now)
     rollout = pool.rollout
     if rollout is None:
         return
     busy = pool.draining_count() + sum(slot.successor is not None for slot in pool.slots)
-    surge = pool.options.reload_surge if rollout.is_proved else 1
-    while rollout.waiting and busy < surge:
+    while rollout.waiting and busy < _most_at_once(pool, rollout):
         slot = _slot(pool, rollout.waiting.popleft())
         if slot is None or slot.is_done or _has_new_code(slot, rollout):
             continue
@@ -46,10 +45,28 @@ def advance(pool: Pool, now: float, fork: "Callable[[Slot, int], Child]") -> Non
             rollout.waiting.appendleft(slot.index)
             break
         slot.reason, slot.pause_s = rollout.reason, 0.0
-        slot.successor = fork(slot, rollout.generation)
+        slot.successor = _successor(pool, slot, rollout, start)
         busy += 1
     if _finish(pool, rollout, now):
-        advance(pool, now, fork)
+        advance(pool, now, start)
+
+
+def _successor(pool: Pool, slot: Slot, rollout: Rollout, start: spares.Start) -> Child:
+    spare = spares.successor(pool, slot, start) if rollout.reason == "recycle" else None
+    return spare or start(slot, rollout.generation)
+
+
+def _most_at_once(pool: Pool, rollout: Rollout) -> int:
+    """How many workers may be replaced at the same time."""
+    if _waits_for_slot(pool, rollout):
+        return 0
+    return max(1, pool.options.surge) if rollout.is_proved else 1
+
+
+def _waits_for_slot(pool: Pool, rollout: Rollout) -> bool:
+    """Stop-first is one slot at a time: is there one that nobody works in? It is filled, or ends the reload."""
+    is_reload = rollout.reason == "reload"
+    return is_reload and pool.options.is_stop_first and any(map(spares.is_open, pool.slots))
 
 
 def _has_new_code(slot: Slot, rollout: Rollout) -> bool:
@@ -85,6 +102,7 @@ def _begin(pool: Pool, now: float) -> None:
             if slot.child is None:  # the old code has failed here: the new one need not wait
                 slot.not_before_s, slot.reason, slot.pause_s = min(slot.not_before_s, now), "reload", 0.0
                 slot.backoff.forgive()
+                slot.is_spares_turn, slot.failed_starts = False, 0
         pool.say("reload.start", gen=pool.last_generation)
         pool.order(Notify(f"RELOADING=1\nMONOTONIC_USEC={int(now * 1_000_000)}"))
     elif pool.recycle:
@@ -99,6 +117,7 @@ def _slot(pool: Pool, index: int) -> Slot | None:
 
 def _finish(pool: Pool, rollout: Rollout, now: float) -> bool:
     is_busy = any(slot.successor for slot in pool.slots) or pool.draining_count()
+    is_busy = is_busy or _waits_for_slot(pool, rollout)
     if rollout.waiting or is_busy or pool.rollout is not rollout:
         return False
     pool.rollout = None
@@ -134,16 +153,26 @@ def prove(pool: Pool, child: Child) -> None:
     pool.say("reload.canary_ok", gen=rollout.generation, slot=child.slot)
 
 
-def newcomer_failed(pool: Pool, child: Child, error: str, now: float) -> None:
+def newcomer_failed(pool: Pool, slot: Slot, child: Child, error: str, now: float) -> None:
     """A worker that had a slot to itself ended before it was ready: the verdict on code that is not proved yet."""
     rollout = pool.rollout
-    if rollout is not None and not rollout.is_proved and child.generation == rollout.generation:
+    slot.failed_starts += 1
+    is_new = rollout is not None and child.generation == rollout.generation and rollout.reason == "reload"
+    may_be_chance = rollout is not None and is_new and rollout.is_proved
+    if may_be_chance and (not pool.options.is_stop_first or slot.failed_starts < MOST_TRIES):
+        return
+    spares.fail(slot, child, is_given_up=is_new, now=now)
+    if rollout is not None and is_new:
         _give_up(pool, rollout, child, error, now)
 
 
 def successor_failed(pool: Pool, slot: Slot, child: Child, error: str, pause_s: float, now: float) -> None:
     """The new process ended before it was ready: the old one goes on."""
     rollout = pool.rollout
+    if slot.child is None and pool.options.is_stop_first:  # the old one has left, and does not go on
+        slot.not_before_s = now + pause_s
+        newcomer_failed(pool, slot, child, error, now)
+        rollout = rollout if rollout is not None and rollout.reason == "recycle" else None
     if rollout is None:
         return
     rollout.tries += 1
@@ -166,6 +195,9 @@ def _give_up(pool: Pool, rollout: Rollout, child: Child, error: str, now: float)
     for other in pool.workers():
         pool.tell_staying(other)
     pool.last_reload = (False, now, error)
+    if pool.options.is_stop_first:
+        for slot in pool.slots:
+            _call_off(pool, slot, now)
     if rollout.was_quiet:  # nothing is as it was wanted to be: the old code stays, and stays quiet
         quieten(pool)
     trace = child.fatal.trace if child.fatal else ""
@@ -174,6 +206,18 @@ def _give_up(pool: Pool, rollout: Rollout, child: Child, error: str, now: float)
         pool.order(Trace(trace))
     pool.last_trace = ""  # the next reload of the same code shows it again
     pool.order(ReloadDone(ok=False, error=error, trace=trace), Notify("READY=1"))
+
+
+def _call_off(pool: Pool, slot: Slot, now: float) -> None:
+    """The successor that is about to start in this slot has code that has failed elsewhere."""
+    child = slot.successor
+    if child is None:
+        return
+    slot.successor = None
+    if slot.child is None:
+        spares.fail(slot, child, is_given_up=True, now=now)
+        slot.predecessor = slot.predecessor or (child if child.was_let_in else None)
+    climb(pool, child, Phase.DRAINING, now)
 
 
 # --- recycling ------------------------------------------------------------------------------------------------
@@ -240,6 +284,7 @@ def scale(pool: Pool, target: int, now: float) -> None:
     for index in range(len(pool.slots), target):
         slot = pool.new_slot(Role.WORKER, index, now)
         slot.reason = "scale"
+        spares.follow(pool, slot)
         pool.slots.append(slot)
 
 

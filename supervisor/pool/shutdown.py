@@ -11,7 +11,7 @@ from .stop_budget import grace_s, stop_budget_s
 SAME_REQUEST_S = 0.5
 EXTEND_EVERY_S = 5.0
 EXTEND_BY_S = 15
-ORDER = ((Role.WORKER, Role.WATCHER), (Role.STEWARD,), (Role.REDIS,))
+ORDER = ((Role.WORKER, Role.SPARE, Role.WATCHER), (Role.STEWARD,), (Role.REDIS,))
 
 
 def begin_stop(pool: Pool, code: ExitCode, cause: str, now: float, stage: int = 1) -> None:

@@ -33,12 +33,14 @@ class Phase(IntEnum):
     """Where a child is, in the order in which it passes through; only the reaper takes it off the list."""
 
     BOOTING = 0
-    READY = 1
-    DRAINING = 2
-    CANCELLING = 3
-    HUNG = 4
-    ABORTING = 5
-    KILLED = 6
+    #: It has the code, and waits to be let in.
+    LOADED = 1
+    READY = 2
+    DRAINING = 3
+    CANCELLING = 4
+    HUNG = 5
+    ABORTING = 6
+    KILLED = 7
 
     @property
     def is_ending(self) -> bool:
@@ -78,6 +80,12 @@ class Child:
     needed_force: bool = False
     cohort: str = ""
     outgoing: str = ""
+    loaded_s: float = 0.0
+    was_let_in: bool = False
+    # of one that has waited as a spare: its code is that of an earlier worker of its slot
+    was_spare: bool = False
+    spare: "Child | None" = None
+    no_spare_before_s: float = 0.0
 
     def hang_limit_s(self, options: Options) -> float:
         """Silence that ends this child; 0 = none does."""
@@ -131,13 +139,21 @@ class Loss:
 
 @dataclass(slots=True)
 class Slot:
-    """A place for one child; its number stays when the child is replaced."""
+    """A place for one child; its number stays when the child is replaced.
+
+    With stop-first: `predecessor` has to be gone before anybody else is let in, `spare` has the code of a worker that
+    was ready here and is no longer, `is_spares_turn` tells that this code is wanted back.
+    """
 
     role: Role
     index: int
     backoff: Backoff
     child: Child | None = None
     successor: Child | None = None
+    predecessor: Child | None = None
+    spare: Child | None = None
+    is_spares_turn: bool = False
+    failed_starts: int = 0
     not_before_s: float = 0.0
     reason: str = "boot"
     pause_s: float = 0.0
@@ -146,6 +162,10 @@ class Slot:
     last_worker_id: str = ""
     last_exit: str = ""
     last_exit_s: float | None = None
+
+    def is_first(self, generation: int) -> bool:
+        """Would a child of this generation be the first of the whole pool?"""
+        return self.index == 0 and not self.was_ready and generation == 1
 
 
 @dataclass(slots=True)
@@ -227,6 +247,11 @@ class Pool:
     def say(self, event: str, level: str = "info", **fields: object) -> None:
         """Note a record for the log."""
         self.orders.append(Say(level, event, fields))
+
+    @property
+    def is_code_in_doubt(self) -> bool:
+        """Has the code on the disk failed? What is started from it would not be what works now."""
+        return self.last_reload is not None and not self.last_reload[0]
 
     def cohort(self, generation: int) -> str:
         """A name for the workers of one generation, which a reload or a stop ends together."""

@@ -18,6 +18,7 @@ from .status import (
 MOST_LOST = 100
 STATES = {
     Phase.BOOTING: "booting",
+    Phase.LOADED: "loaded",
     Phase.READY: "ready",
     Phase.DRAINING: "draining",
     Phase.CANCELLING: "cancelling",

@@ -54,13 +54,13 @@ def start_anew(role: Role, brief: Brief, pipes: Pipes) -> int:
         OSError: the system refuses (too many processes, no memory, no descriptor).
     """
     read_fd, write_fd = os.pipe()
-    kept = [fd for fd in (read_fd, pipes.beat_fd, pipes.life_fd, pipes.orders_fd) if fd >= 0]
+    kept = [fd for fd in (read_fd, *pipes.numbers) if fd >= 0]
     try:
         os.set_blocking(write_fd, False)
         os.write(write_fd, write_brief(brief))
         for fd in kept:
             os.set_inheritable(fd, True)
-        numbers = [str(fd) for fd in (read_fd, pipes.beat_fd, pipes.life_fd, pipes.orders_fd)]
+        numbers = [str(fd) for fd in (read_fd, *pipes.numbers)]
         return _spawn([role.value, *numbers])
     finally:
         for fd in kept:

@@ -72,7 +72,7 @@ def fork(body: Callable[[], int], pipes: Pipes, despite_threads: bool = False) -
     parent_pid = os.getpid()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, PARENT_SIGNALS)
     try:
-        pid = _plain_fork()
+        pid = plain_fork()
         if pid == 0:
             be_child(body, pipes, parent_pid)
     finally:
@@ -80,7 +80,7 @@ def fork(body: Callable[[], int], pipes: Pipes, despite_threads: bool = False) -
     return pid
 
 
-def _plain_fork() -> int:
+def plain_fork() -> int:
     """Python 3.12 warns of threads: our own line has told of them, and an error (`-W error`) would come too late."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -91,7 +91,7 @@ def be_child(body: Callable[[], int], pipes: Pipes, parent_pid: int) -> NoReturn
     """Cut this process off from its parent's affairs, run `body`, and exit with what it returns."""
     code = int(ChildCode.UNFINISHED)
     try:
-        descriptors.leave_to_parent((pipes.beat_fd, pipes.life_fd, pipes.orders_fd))
+        descriptors.leave_to_parent(pipes.numbers)
         _read_nothing()
         _boot_signals()
         os.setsid()  # Ctrl-C is the parent's, and programs of jobs find no terminal that would stop us all

@@ -64,6 +64,7 @@ PURE = (
     "supervisor.pool.stop_budget",
     "supervisor.pool.rollout",
     "supervisor.printable_text",
+    "supervisor.pool.spares",
     "supervisor.pool.shutdown",
     "supervisor.pool.job_kills",
     "supervisor.pool.exits",

@@ -12,16 +12,21 @@ from supervisor.ipc.job_stats import JobRow
 from supervisor.ipc.messages import (
     FROM_CHILD,
     NO_LIMIT_S,
+    OF_COPIES,
     TO_STEWARD,
     TO_WORKER,
     BeatMessage,
     ByeMessage,
     ChangedMessage,
+    CopiedMessage,
+    CopyMessage,
     DumpMessage,
     FatalMessage,
     HeadcountMessage,
     HeldMessage,
     JobsMessage,
+    LetInMessage,
+    LoadedMessage,
     MetricsMessage,
     OutgoingMessage,
     PickMessage,
@@ -41,11 +46,12 @@ from supervisor.pool.job_counts import JobCounts
 from supervisor.pool.status import Headcount, PoolStatus, SlotStatus, WorkerStatus
 from tests.support.source import modules
 
-ALL = {**FROM_CHILD, **TO_WORKER, **TO_STEWARD}
+ALL = {**FROM_CHILD, **TO_WORKER, **OF_COPIES, **TO_STEWARD}
 COUNTS = JobCounts(1, 2, 3, 4, 5)
 RUNNING = (("id", "function"),)
 ROWS = [JobRow("function", "complete", 3, 0.5, [0] * 14 + [3])]
 EXAMPLES = [
+    LoadedMessage(),
     ReadyMessage(Report("q", "q:health-check", 3.0, 20.0, 30.0, 8, 2, "r1"), "settings"),
     BeatMessage(COUNTS, RUNNING, 12.5),
     HeldMessage(COUNTS, RUNNING),
@@ -62,6 +68,9 @@ EXAMPLES = [
     MetricsMessage("127.0.0.1:9090", "in use"),
     PickMessage(is_allowed=True),
     OutgoingMessage("a.1", "a.0"),
+    LetInMessage(2, is_first=True, is_quiet=True, previous_worker_id="p:h:0:m", cohort="a.1"),
+    CopyMessage("{}"),
+    CopiedMessage(7, "refused"),
     RedisSettingsMessage("r1", "settings"),
     HeadcountMessage(Headcount("running", 1, 1, 2, quiet=True)),
     StatusMessage(PoolStatus("p", workers=[SlotStatus(0, worker=WorkerStatus(0, 7, jobs=COUNTS))]), ROWS),
@@ -84,7 +93,7 @@ def test_there_is_an_example_of_each_kind_and_no_kind_beside() -> None:
         if isinstance(kind, type) and issubclass(kind, Message) and "KIND" in vars(kind)
     }
     assert {type(example) for example in EXAMPLES} == set(ALL.values()) == defined
-    assert len(ALL) == len(FROM_CHILD) + len(TO_WORKER) + len(TO_STEWARD)
+    assert len(ALL) == len(FROM_CHILD) + len(TO_WORKER) + len(OF_COPIES) + len(TO_STEWARD)
 
 
 def said_and_heard() -> Iterator[tuple[str, bool]]:

@@ -16,6 +16,7 @@ from supervisor.pool.events import (
     Fatal,
     Fork,
     Forked,
+    ForkFailed,
     Kill,
     Notify,
     Ready,
@@ -58,6 +59,7 @@ class Play:
     options: Options
     now: float = 100.0
     orders: list[Command] = field(default_factory=list)
+    refuses_copies: bool = False
 
     def __post_init__(self) -> None:
         self.machine = Machine(self.options, lambda: 0.5)
@@ -101,7 +103,9 @@ class Play:
     def _perform(self, commands: list[Command]) -> None:
         for command in commands:
             self.orders.append(command)
-            if isinstance(command, Fork):
+            if isinstance(command, Fork) and command.source and self.refuses_copies:
+                self.feed(ForkFailed(command.key, "no"))
+            elif isinstance(command, Fork):
                 self.alive[command.key] = command
                 self.feed(Forked(command.key, 1000 + command.key, id_of(command.slot, command.key)))
             elif isinstance(command, Kill):

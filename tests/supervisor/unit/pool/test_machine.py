@@ -27,7 +27,7 @@ from supervisor.pool.machine import Machine
 from supervisor.pool.state import Phase
 from tests.supervisor.unit.pool.play import REPORT, Play, booted, id_of
 
-CHILD_EVENTS = {"Ready", "Beat", "Held", "Fatal", "Bye", "Dumped", "Exited", "RssSample", "Tick"}
+CHILD_EVENTS = {"Ready", "Beat", "Held", "Fatal", "Bye", "Dumped", "Exited", "RssSample", "Loaded", "Tick"}
 
 
 def test_the_table_has_a_cell_for_everything() -> None:

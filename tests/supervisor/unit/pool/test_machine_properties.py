@@ -115,7 +115,7 @@ class Pools(RuleBasedStateMachine):
     def never_too_many(self) -> None:
         pool = self.play.machine.pool
         going = [child for child in pool.workers() if not child.phase.is_ending]
-        assert len(going) <= pool.target + pool.options.reload_surge
+        assert len(going) <= pool.target + pool.options.surge
         slots = [child.slot for child in going]
         assert all(slots.count(slot) <= 2 for slot in slots)
 

@@ -64,7 +64,7 @@ class CalmPools(RuleBasedStateMachine):
     @invariant()
     def never_too_many_those_that_drain_included(self) -> None:
         pool = self.play.machine.pool
-        assert sum(1 for _ in pool.workers()) <= pool.target + pool.options.reload_surge
+        assert sum(1 for _ in pool.workers()) <= pool.target + pool.options.surge
 
     @invariant()
     def nobody_is_forced(self) -> None:

@@ -1,0 +1,179 @@
+"""A child that has imported the settings and waits until it is let in. Until then it may be told to copy itself.
+
+Nothing runs in it but this: no loop, no start hook, no connection. What it has imported stays as it was when it was
+imported, whatever becomes of the files.
+"""
+
+import asyncio
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import NoReturn
+
+from ..host.process_title import present_as
+from ..ipc.brief import Brief
+from ..ipc.child_end import BeatLine, new_loop
+from ..ipc.codec import Message, read_message
+from ..ipc.frames import Decoder
+from ..ipc.messages import OF_COPIES, TO_WORKER, CopiedMessage, CopyMessage, LetInMessage, LoadedMessage
+from ..ipc.pipes import Pipes
+from ..process.exec import read_brief
+from ..process.fork import be_child, plain_fork
+from ..process.signals import PARENT_SIGNALS
+from .at_fork import be_plain_in_copies
+from .process_setup import settle
+
+READ_BYTES = 64 * 1024
+MOST_FDS = 4
+ADOPTION_S = 2.0
+
+Body = Callable[[Brief, Pipes], int]
+
+# the loop of the process that a copy comes from: to close it would close what both have
+_of_the_origin: list[asyncio.AbstractEventLoop] = []
+
+
+@dataclass(slots=True)
+class Place:
+    """What a child has of its own. `unread` are orders that came right behind the one that has let it in."""
+
+    brief: Brief
+    pipes: Pipes
+    line: BeatLine
+    loop: asyncio.AbstractEventLoop
+    orders: Decoder = field(default_factory=Decoder)
+    unread: list[Message | None] = field(default_factory=list)
+
+
+def take_place(brief: Brief, pipes: Pipes) -> Place:
+    """Be the child that the brief describes."""
+    brief.export(os.environ)
+    present(brief)
+    line = BeatLine(pipes.beat_fd)
+    be_plain_in_copies(pipes, title_of_copies(brief), line.silence)
+    loop = new_loop(brief.options.uvloop)
+    settle(brief)
+    return Place(brief, pipes, line, loop)
+
+
+def title_of_copies(brief: Brief) -> str:
+    """What `ps` shows for processes that a job forks."""
+    return f"arq-supervise: started by a job of worker[{brief.options.name}/{brief.slot}]"
+
+
+def present(brief: Brief) -> None:
+    """What `ps` shows for it."""
+    role = "spare" if brief.is_spare else "worker"
+    present_as(role, str(brief.slot), brief.options.name, brief.generation, brief.slot)
+
+
+def wait_to_be_let_in(place: Place, body: Body) -> None:
+    """Say that the code is here, and wait; then be what the parent says by then. `body` is what a copy runs."""
+    place.line.send_surely(LoadedMessage())
+    asked = select.poll()
+    for fd in (place.pipes.orders_fd, place.pipes.copy_fd):
+        if fd >= 0:
+            asked.register(fd, select.POLLIN)
+    while not place.brief.is_let_in:
+        ready = [fd for fd, _ in asked.poll()]
+        if place.pipes.copy_fd in ready:
+            _answer(place, body)
+        if place.pipes.orders_fd in ready:
+            _obey(place, os.read(place.pipes.orders_fd, READ_BYTES))
+
+
+def _obey(place: Place, data: bytes) -> None:
+    if not data:  # the parent is gone
+        os._exit(0)
+    orders = [read_message(frame, TO_WORKER) for frame in place.orders.feed(data)]
+    while orders:
+        match orders.pop(0):
+            case LetInMessage() as order:
+                _be_let_in(place, order)
+                place.unread = orders
+                return
+
+
+def _be_let_in(place: Place, order: LetInMessage) -> None:
+    place.brief = replace(
+        place.brief,
+        count=order.count,
+        is_first=order.is_first,
+        is_quiet=order.is_quiet,
+        previous_worker_id=order.previous_worker_id,
+        cohort=order.cohort,
+        is_spare=False,
+        is_let_in=True,
+    )
+    if place.pipes.copy_fd >= 0:
+        os.close(place.pipes.copy_fd)
+        place.pipes = replace(place.pipes, copy_fd=-1)
+    place.brief.export(os.environ)
+    present(place.brief)
+    be_plain_in_copies(place.pipes, title_of_copies(place.brief), place.line.silence)
+
+
+# --- a copy ---------------------------------------------------------------------------------------------------
+
+
+def _answer(place: Place, body: Body) -> None:
+    """The parent wants a copy, and has sent its pipes."""
+    with socket.socket(fileno=os.dup(place.pipes.copy_fd)) as channel:
+        data, fds, _, _ = socket.recv_fds(channel, READ_BYTES, MOST_FDS)
+        frame = next(Decoder().feed(data), None)
+        match None if frame is None else read_message(frame, OF_COPIES):
+            case CopyMessage(brief=text):
+                brief = read_brief(text.encode())
+                channel.sendall(_copy(place, brief, Pipes(*fds), body).encode())
+            case _:  # the parent has closed it: we are let in, or it is gone
+                return
+    for fd in fds:
+        os.close(fd)
+
+
+def _copy(place: Place, brief: Brief, pipes: Pipes, body: Body) -> CopiedMessage:
+    """Fork twice, so that the copy becomes the parent's child as we are; returns the answer."""
+    read_fd, write_fd = os.pipe()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, PARENT_SIGNALS)
+    try:
+        helper = plain_fork()
+        if helper == 0:
+            _be_helper(place, brief, pipes, body, write_fd)
+        os.close(write_fd)
+        write_fd = -1
+        os.waitpid(helper, 0)
+        return CopiedMessage(int(os.read(read_fd, 64) or b"0"))
+    except (OSError, ValueError) as error:
+        return CopiedMessage(0, str(error))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        os.close(read_fd)
+        if write_fd >= 0:
+            os.close(write_fd)
+
+
+def _be_helper(place: Place, brief: Brief, pipes: Pipes, body: Body, answer_fd: int) -> NoReturn:
+    """Between the two: whoever it forks is an orphan when it ends, and the parent has asked for those."""
+    try:
+        pid = plain_fork()
+        if pid == 0:
+            os.close(answer_fd)
+            _be_copy(place, brief, pipes, body)
+        os.write(answer_fd, str(pid).encode())
+    finally:
+        os._exit(0)
+
+
+def _be_copy(place: Place, brief: Brief, pipes: Pipes, body: Body) -> NoReturn:
+    _of_the_origin.append(place.loop)
+    deadline_s = time.monotonic() + ADOPTION_S
+    while os.getppid() != brief.supervisor_pid and time.monotonic() < deadline_s:
+        time.sleep(0.001)
+    with suppress(Exception):
+        be_child(lambda: body(brief, pipes), pipes, brief.supervisor_pid)
+    os._exit(1)
