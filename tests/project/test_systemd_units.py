@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.commands.print_unit import EXAMPLE, Unit, exec_word, literal, owner, program_word, render
+from supervisor.commands.print_unit import owner
+from supervisor.commands.unit_text import EXAMPLE, Unit, exec_word, literal, program_word, render
 from tests.support.programs import ROOT
 
 pytestmark = pytest.mark.slow  # a whole process for most of them

@@ -1,12 +1,13 @@
 """One sum for the stop: the pool that stops, its unit and the manual agree on it, whatever the limits are."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.commands.print_unit import EXAMPLE, Unit, render
+from supervisor.commands.unit_text import EXAMPLE, render
 from supervisor.options import Options
 from supervisor.pool.events import Ready, Report
 from supervisor.pool.shutdown import budget_s
@@ -17,28 +18,17 @@ from tests.supervisor.unit.pool.play import Play
 SECONDS = st.integers(0, 10_000).map(lambda tenths: tenths / 10)
 
 
-def unit(wait_s: float, graceful_timeout_s: float | None, kill_timeout_s: float) -> Unit:
-    return Unit(
-        user="arq",
-        group="arq",
-        directory=EXAMPLE.directory,
-        command=EXAMPLE.command,
-        wait_s=wait_s,
-        graceful_timeout_s=graceful_timeout_s,
-        kill_timeout_s=kill_timeout_s,
-    )
-
-
 @given(
     wait_s=SECONDS, graceful_timeout_s=st.none() | SECONDS, kill_timeout_s=st.sampled_from([0.1, 2.5, 5.0])
 )
 def test_the_unit_waits_for_what_the_pool_takes(
     wait_s: float, graceful_timeout_s: float | None, kill_timeout_s: float
 ) -> None:
-    play = Play(Options("app.Settings", graceful_timeout_s=graceful_timeout_s, kill_timeout_s=kill_timeout_s))
+    options = Options("app.Settings", graceful_timeout_s=graceful_timeout_s, kill_timeout_s=kill_timeout_s)
+    play = Play(options)
     (worker,) = play.workers()
     play.feed(Ready(worker, Report(completion_wait_s=wait_s)))
-    written = unit(wait_s, graceful_timeout_s, kill_timeout_s)
+    written = replace(EXAMPLE, wait_s=wait_s, options=options)
     assert budget_s(play.machine.pool) == pytest.approx(written.budget_s)
     stop_s = math.ceil(written.budget_s + MANAGER_MARGIN_S)
     assert f"\nTimeoutStopSec={stop_s}\n" in render(written, is_template=False)
