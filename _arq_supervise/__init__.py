@@ -1,6 +1,4 @@
-"""The console scripts `arq` and `arq-supervise`: a package of its own, since it finds out whether `arq` and
-`supervisor` are the ones that it came with, before anything of them is run.
-"""
+"""The console scripts `arq` and `arq-supervise`, which first see whether these two packages are the right ones."""
 
 from .console_scripts import arq, main
 

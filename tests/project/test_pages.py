@@ -1,5 +1,6 @@
 """Pages for readers name what is there: files, headings, tests, and the names that no queue may have."""
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -88,3 +89,16 @@ def test_keys_of_ours_are_refused_as_queues_and_the_page_says_so(key: str) -> No
     (row,) = [line for line in page.splitlines() if line.startswith("| queue names that are keys of arq's")]
     said = CODE.findall(row.partition("; a `health_check_key`")[0])
     assert any(key.startswith(name.partition("<")[0]) for name in said)
+
+
+def test_the_architecture_page_has_one_line_for_each_package() -> None:
+    """The first of its docstring."""
+    packages = {
+        str(Path(name).parent): ast.get_docstring(ast.parse((ROOT / name).read_text())) or ""
+        for name in TRACKED
+        if name.endswith("/__init__.py") and name.startswith(("_arq_supervise/", "arq/", "supervisor/"))
+    }
+    rows = dict(
+        re.findall(r"^\| `([\w/]+)/` \| (.+) \|$", (ROOT / "docs/architecture.md").read_text(), re.MULTILINE)
+    )
+    assert rows == {package: text.split("\n")[0] for package, text in packages.items()}
