@@ -105,7 +105,7 @@ def _configure_logging(custom_log_dict: str | None, verbose: bool) -> None:
     if not custom_log_dict:
         logging.config.dictConfig(default_log_config(verbose))
         return
-    config = _load(custom_log_dict)
+    config = _load(custom_log_dict, "--custom-log-dict: ")
     try:
         logging.config.dictConfig(config)
     except (ValueError, TypeError, AttributeError, KeyError) as exc:
@@ -117,6 +117,8 @@ def _check(path: str, settings: WorkerSettingsType) -> NoReturn:
         sys.exit(worker_module.check_health(settings))
     except (RedisError, OSError) as exc:
         _fail_without_redis(path, exc)
+    except (RuntimeError, ValueError, TypeError) as exc:
+        _fail(f"{path} are no settings of a worker: {exc}")
 
 
 def _run(path: str, settings: WorkerSettingsType, kwargs: dict[str, Any]) -> None:
@@ -155,12 +157,12 @@ def _show_error(kind: type[BaseException], error: BaseException, trace: Tracebac
     click.echo(printable_lines(redacted(text)), err=True, nl=False)
 
 
-def _load(path: str) -> Any:
+def _load(path: str, what: str = "") -> Any:
     """Import an object; a wrong path is one line, an error in the user's module is the user's traceback."""
     try:
         split_path(path)
     except ImportError as exc:
-        _fail(f"{exc}{path_hint(path, exc)}")
+        _fail(f"{what}{exc}{path_hint(path, exc)}")
     try:
         return import_string(path)
     except ImportError as exc:
@@ -168,7 +170,7 @@ def _load(path: str) -> Any:
         if isinstance(exc, ModuleNotFoundError) and not _is_part_of(exc.name, module_path):
             _show_error(type(exc), exc, exc.__traceback__)
             sys.exit(1)
-        _fail(f"can't import {path!r}: {exc}{path_hint(path, exc)}")
+        _fail(f"{what}can't import {path!r}: {exc}{path_hint(path, exc)}")
 
 
 def _is_part_of(missing: str | None, module_path: str) -> bool:

@@ -18,7 +18,7 @@ from ._exits import run_to_end
 from ._function import Function, func
 from ._keys import health_key
 from ._names import elsewhere
-from ._option_types import to_await
+from ._option_types import text, to_await
 from ._refusals import blames_item, passes
 from ._salvage import is_unread
 from ._servers import is_refusal
@@ -383,8 +383,7 @@ async def async_check_health(
     Returns:
         0 if so, 1 if not; fit to be an exit status.
     """
-    redis_settings = redis_settings or RedisSettings()
-    key = health_check_key or health_key(queue_name or default_queue_name)
+    key = health_check_key or health_key(text("queue_name", queue_name or default_queue_name))
     redis = await create_pool(redis_settings)
     try:
         (line,) = await redis.mget(key)  # None also where it is of another type

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from .cli_options import shown_options, table_options, write_groups
+from .cli_options import origin, origin_of, shown_options, table_options, unknown_variables, write_groups
 from .commands.dispatch import (
     about_option,
     check_health,
@@ -17,7 +17,7 @@ from .commands.dispatch import (
     refuse_misplaced,
     split_words,
 )
-from .console import leave
+from .console import complain, leave
 from .exit_codes import ExitCode
 from .host.cpus import usable_cpus
 from .host.interpreter import is_to_resume
@@ -47,7 +47,7 @@ class OneLine(click.Command):
         except click.NoSuchOption as error:
             leave(ExitCode.USAGE, f"{about_option(error, shown_options(self))} (see --help)")
         except click.UsageError as error:
-            leave(ExitCode.USAGE, f"{error.format_message()} (see --help)")
+            leave(ExitCode.USAGE, f"{error.format_message().rstrip('.')}{origin(error)} (see --help)")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options of `--help`, in groups."""
@@ -111,6 +111,8 @@ def cli(words: tuple[str, ...], **given: Any) -> None:
     if not settings:
         leave(ExitCode.USAGE, "SETTINGS is missing: give the dotted path of a worker settings class")
     options = make_options(settings, given)
+    for slip in unknown_variables(os.environ):
+        complain(slip)
     from .parent.run import run_pool
 
     sys.exit(run_pool(options))
@@ -134,7 +136,7 @@ def make_question(given: dict[str, Any]) -> Question:
     try:
         return Question(**{row.name: given.pop(row.name) for row in QUESTION})
     except OptionError as error:
-        leave(ExitCode.USAGE, str(error))
+        leave(ExitCode.USAGE, f"{error}{origin_of(error, click.get_current_context())}")
 
 
 def make_options(settings: str, given: dict[str, Any]) -> Options:
@@ -149,4 +151,4 @@ def make_options(settings: str, given: dict[str, Any]) -> Options:
     try:
         return Options(settings=settings, stop_hint_s=stop_hint_s(os.environ), **values)
     except OptionError as error:
-        leave(ExitCode.USAGE, str(error))
+        leave(ExitCode.USAGE, f"{error}{origin_of(error, click.get_current_context())}")

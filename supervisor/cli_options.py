@@ -1,12 +1,14 @@
 """The table of options as click has them: parameters, their values, and `--help` in groups."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from .host.cpus import usable_cpus
-from .option_rows import Kind, Row, Subject
+from .option_rows import ENVIRONMENT, Kind, OptionError, Row, Subject
 from .options import ROWS
 
 LONGEST_OPTION = 27
@@ -62,6 +64,37 @@ def _option(row: Row) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 def help_text(row: Row) -> str:
     """The help of an option, with what holds when it is not given."""
     return row.help + (f"  [default: {row.shown_default}]" if row.shown_default else "")
+
+
+# --- the environment ------------------------------------------------------------------------------------------
+
+
+def origin(error: click.UsageError) -> str:
+    """Where a wrong value comes from, if it is not on the command line."""
+    param, ctx = getattr(error, "param", None), error.ctx
+    return _origin(param, ctx) if param is not None and ctx is not None else ""
+
+
+def origin_of(error: OptionError, ctx: click.Context) -> str:
+    """The same for a value out of its range."""
+    return "".join(_origin(param, ctx) for param in ctx.command.params if error.option in param.opts)
+
+
+def _origin(param: click.Parameter, ctx: click.Context) -> str:
+    is_there = ctx.get_parameter_source(str(param.name)) is ParameterSource.ENVIRONMENT
+    return f", from {param.envvar}" if is_there else ""
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """What is said about variables that were meant to be options, it seems."""
+    known = {row.env.removeprefix(ENVIRONMENT) for row in ROWS.values()}
+    given = sorted(name.removeprefix(ENVIRONMENT) for name in environ if name.startswith(ENVIRONMENT))
+    meant = {name: get_close_matches(name, known, 1) for name in given if name not in known}
+    return [
+        f"{ENVIRONMENT}{name} is no option, and has no effect: did you mean {ENVIRONMENT}{close[0]}?"
+        for name, close in meant.items()
+        if close
+    ]
 
 
 # --- --help ---------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ class OptionError(ValueError):
 
     def __init__(self, option: str, value: object, allowed: str) -> None:
         super().__init__(f"{option} {value}: must be {allowed}")
+        self.option = option
 
 
 class Kind(StrEnum):

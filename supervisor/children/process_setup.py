@@ -38,7 +38,11 @@ def configure_logging(brief: Brief, loop: asyncio.AbstractEventLoop) -> None:
     options = brief.options
     if options.custom_log_dict:
         see_working_directory()
-        logging.config.dictConfig(arq.utils.import_string(options.custom_log_dict))
+        config = arq.utils.import_string(options.custom_log_dict)
+        try:
+            logging.config.dictConfig(config)
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise ValueError(f"no configuration for logging: {error.__cause__ or error}") from None
     else:
         configure_child_log(options.name, str(brief.slot), options.log_format, options.log_level, loop)
     logging.raiseExceptions = False

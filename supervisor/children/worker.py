@@ -58,7 +58,7 @@ SEND_STATS_S = 0.1
 
 def fail(line: BeatLine, kind: str, error: BaseException, code: ChildCode, hint: str = "") -> int:
     """Tell the parent why this child ends; it shows each traceback once. A wrong path or value has none."""
-    traces = {"import": trace_of, "settings": trace_of, "boot": whole_trace_of}
+    traces = {"import": trace_of, "settings": trace_of, "logging": trace_of, "boot": whole_trace_of}
     trace = traces[kind](error) if kind in traces else ""
     line.send_surely(FatalMessage(kind, short(error) + hint, trace))
     return code

@@ -30,6 +30,10 @@ def run(brief: Brief, pipes: Pipes) -> int:
         return fail(place.line, "import", error, ChildCode.IMPORT, hint="; the working directory is gone")
     try:
         configure_logging(brief, place.loop)
+    except BaseException as error:  # noqa: BLE001  # the module of the configuration, too
+        hint = where_looked(brief.options.custom_log_dict, error)
+        return fail(place.line, "logging", error, ChildCode.IMPORT, hint=hint)
+    try:
         settings = load_settings(brief.options.settings)
     except BaseException as error:  # noqa: BLE001  # a settings module may raise anything, SystemExit too
         hint = where_looked(brief.options.settings, error)

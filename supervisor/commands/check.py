@@ -34,7 +34,7 @@ def run_fleet_check(wanted: Wanted) -> int:
     try:
         report = _within_limit(gather_fleet(wanted))
     except SettingsError as error:
-        return _no_settings(wanted, error)
+        return _no_settings(error)
     except AddressError as error:
         return _no_address(wanted, error)
     except Exception as error:  # noqa: BLE001  # whatever hinders, the state of the fleet is unknown
@@ -57,7 +57,7 @@ def run_check(wanted: Wanted) -> int:
         try:
             _within_limit(ask_redis(wanted, facts))
         except SettingsError as error:
-            return _no_settings(wanted, error)
+            return _no_settings(error)
         except AddressError as error:
             return _no_address(wanted, error)
         except TimeoutError:
@@ -78,8 +78,8 @@ def _within_limit(question: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(within(LIMIT_S - ASK_S, question))
 
 
-def _no_settings(wanted: Wanted, error: Exception) -> int:
-    complain(f"cannot import {wanted.settings!r} ({error})")
+def _no_settings(error: Exception) -> int:
+    complain(str(error))
     return ProbeCode.SETTINGS
 
 

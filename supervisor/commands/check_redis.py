@@ -10,6 +10,8 @@ from typing import Any
 import arq.worker
 from arq._health import parse_line
 from arq._keys import LEASES_KEY, OLD_LEASES_KEY, health_key, worker_health_key
+from arq._option_types import text
+from arq._redis_settings import settings_or_default
 from arq.connections import RedisSettings, create_pool
 from arq.constants import default_queue_name
 
@@ -25,7 +27,7 @@ MOST_OLD = 10_000
 
 
 class SettingsError(RuntimeError):
-    """The settings can not be imported."""
+    """The settings can not be imported, or used."""
 
 
 class AddressError(ValueError):
@@ -127,8 +129,11 @@ def _where(wanted: Wanted, facts: Facts) -> tuple[RedisSettings, str, str]:
         queue = facts.queue or default_queue_name
         return _address(wanted.redis_url), queue, facts.health_key or health_key(queue)
     given = _import_settings(wanted.settings)
-    queue = given.get("queue_name") or default_queue_name
-    settings = given.get("redis_settings") or RedisSettings()
+    try:
+        queue = text("queue_name", given.get("queue_name") or default_queue_name)
+        settings = settings_or_default(given.get("redis_settings"))
+    except TypeError as error:
+        raise SettingsError(f"cannot use {wanted.settings!r} ({short(error)})") from error
     return settings, queue, given.get("health_check_key") or health_key(queue)
 
 
@@ -150,7 +155,8 @@ def _import_settings(path: str) -> dict[str, Any]:
         with redirect_stdout(sys.stderr):
             return arq.worker.get_kwargs(load_settings(path))
     except BaseException as error:
-        raise SettingsError(short(error) + where_looked(path, error)) from error
+        why = short(error) + where_looked(path, error)
+        raise SettingsError(f"cannot import {path!r} ({why})") from error
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -186,8 +186,7 @@ def _error(child: Child, end: Exited) -> str:
 def _count_boot_failure(pool: Pool, child: Child, outcome: Outcome, end: Exited, now: float) -> None:
     error = _error(child, end)
     if outcome is Outcome.IMPORT_FAIL:
-        verb = "use" if child.fatal is not None and child.fatal.kind in {"settings", "server"} else "import"
-        _last_word(pool, f"cannot {verb} {pool.options.settings!r} ({error}); not restarting (exit 4)")
+        _last_word(pool, f"cannot {_what_fails(pool, child)} ({error}); not restarting (exit 4)")
         pool.say("boot.failed", "error", code=int(ExitCode.SETTINGS), error=error)
         begin_stop(pool, ExitCode.SETTINGS, "import", now)
         return
@@ -196,6 +195,13 @@ def _count_boot_failure(pool: Pool, child: Child, outcome: Outcome, end: Exited,
         _last_word(pool, f"workers cannot start ({error}); giving up (exit 3)")
         pool.say("boot.failed", "error", code=int(ExitCode.BOOT), error=error)
         begin_stop(pool, ExitCode.BOOT, "boot", now)
+
+
+def _what_fails(pool: Pool, child: Child) -> str:
+    kind = child.fatal.kind if child.fatal is not None else ""
+    if kind == "logging":
+        return f"use --custom-log-dict {pool.options.custom_log_dict}"
+    return f"{'use' if kind in {'settings', 'server'} else 'import'} {pool.options.settings!r}"
 
 
 def _count_failure(pool: Pool, now: float) -> None:

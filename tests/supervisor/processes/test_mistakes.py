@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from supervisor.cli import cli
+from supervisor.cli_options import unknown_variables
 from tests.supervisor.commands import ON, ctl, run
 from tests.supervisor.harness import Pool, Queue
 
@@ -104,6 +105,48 @@ def complain(words: tuple[str, ...]) -> tuple[int, str]:
 @pytest.fixture(autouse=True)
 def empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("PROCS", "abc", "'abc' is neither a number nor 'auto', from ARQ_SUPERVISE_PROCS (see --help)"),
+        ("PROCS", "0", "--procs 0: must be between 1 and 1024, from ARQ_SUPERVISE_PROCS"),
+        ("LOG_FORMAT", "xml", "is not one of 'text', 'json', from ARQ_SUPERVISE_LOG_FORMAT (see --help)"),
+    ],
+)
+def test_a_wrong_value_in_the_environment_is_told_with_the_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(f"ARQ_SUPERVISE_{name}", value)
+    code, line = complain((SETTINGS,))
+    assert code == 2
+    assert line.endswith(f"{said}\n")
+
+
+def test_a_variable_that_is_nearly_an_option_is_told_of() -> None:
+    given = {"ARQ_SUPERVISE_PORCS": "3", "ARQ_SUPERVISE_PROCS": "3", "ARQ_SUPERVISE_QWERTZ": "", "PORCS": "3"}
+    assert unknown_variables(given) == [
+        "ARQ_SUPERVISE_PORCS is no option, and has no effect: did you mean ARQ_SUPERVISE_PROCS?"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("queue_name = 5", "cannot use 'odd.Settings' (TypeError: queue_name must be a text, not 5)"),
+        ("redis_settings = 'redis://h'", "cannot use 'odd.Settings' (TypeError: redis settings must be"),
+    ],
+)
+def test_a_check_with_settings_that_can_not_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: str, said: str
+) -> None:
+    (tmp_path / "odd.py").write_text(f"class Settings:\n    functions = []\n    {settings}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "odd", raising=False)
+    code, line = complain(("odd.Settings", "--check", "--control", "off"))
+    assert code == 4
+    assert said in line
 
 
 @pytest.mark.parametrize(("option", "value", "said"), OUT_OF_RANGE)

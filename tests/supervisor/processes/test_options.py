@@ -46,6 +46,16 @@ def test_a_log_configuration_of_ones_own(pool: Pool, queue: Queue) -> None:
 def test_a_log_configuration_that_is_not_there(pool: Pool) -> None:
     assert pool.start("--procs", "1", "--custom-log-dict", "nowhere.config").wait() == 4
     assert "nowhere" in pool.events("boot.failed")[0]["error"]
+    assert "cannot use --custom-log-dict nowhere.config (ModuleNotFoundError: " in pool.text()
+
+
+def test_a_log_configuration_that_is_none_is_one_line(pool: Pool) -> None:
+    assert pool.start("--procs", "1", "--custom-log-dict", "app.Settings").wait() == 4
+    line = pool.text().splitlines()[-1]
+    assert line.startswith(
+        "arq-supervise: cannot use --custom-log-dict app.Settings (ValueError: no configuration"
+    )
+    assert "Traceback" not in pool.text()
 
 
 def test_options_from_the_environment(pool: Pool) -> None:
