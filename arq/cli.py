@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from . import worker as worker_module
 from ._hints import password_hint, path_hint, slips
 from ._text import printable, printable_lines, redacted
+from ._worker.connecting import CONNECTING
 from ._worker.signals import SignalHandlers
 from .logs import default_log_config
 from .typing import WorkerSettingsType
@@ -135,7 +136,7 @@ def _run(path: str, settings: WorkerSettingsType, kwargs: dict[str, Any]) -> Non
     try:
         worker.run()
     except (RedisError, OSError) as exc:
-        if worker_module.CONNECTING not in getattr(exc, "__notes__", ()):
+        if CONNECTING not in getattr(exc, "__notes__", ()):
             raise  # the user's own
         _fail_without_redis(path, exc)
 

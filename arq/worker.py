@@ -1,4 +1,8 @@
-"""The worker: takes jobs from a queue and runs them. A job's journey is `_poll_iteration`, `run_job`, `_record`."""
+"""The worker: takes jobs from a queue and runs them.
+
+Here is what applications call, override and read. What a worker is made of is in `_worker/`: `main_loop.py` puts the
+parts together; they know what they share, and neither each other nor this module.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +10,33 @@ import asyncio
 import inspect
 import logging
 import os
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+import signal
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from signal import Signals
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from redis.exceptions import RedisError
-
-from ._ask import ask
 from ._errors import FailedJobs, JobExecutionFailed, Retry, RetryJob
 from ._exits import run_to_end
 from ._function import Function, func
 from ._keys import health_key
 from ._names import elsewhere
 from ._option_types import text, to_await
-from ._refusals import blames_item, passes
 from ._salvage import is_unread
-from ._servers import is_refusal
+from ._worker import job_log
+from ._worker.arq_names import ArqNames
+from ._worker.closing import Closing
+from ._worker.connecting import connect
+from ._worker.finish_override import FinishArguments
+from ._worker.main_loop import MainLoop, OurSteps
+from ._worker.main_task import MainTask, refuse_in_a_loop
+from ._worker.options import WorkerOptions, with_arguments_of
+from ._worker.semaphore import Semaphore
 from ._worker.settings import read_options
-from ._worker.stopping import Stopping
+from ._worker.shown import Shown
+from ._worker.shutdown import Shutdown
+from ._worker.signals import SignalHandlers
 from ._worker.threads import tell_who_goes_on
-from ._worker.trouble import Backoff
-from ._worker.waiting import Waiting
 from .connections import ArqRedis, RedisSettings, create_pool, log_redis_info
 from .constants import default_queue_name, keep_cronjob_progress
 from .jobs import JobResult
@@ -57,16 +67,114 @@ if not TYPE_CHECKING:
         return elsewhere(__name__, name)
 
 
-#: A note on exceptions that say that Redis could not be reached when the worker started, or lets it do nothing.
-CONNECTING = "while connecting to redis"
+class Worker(WorkerOptions, ArqNames):
+    """Takes jobs from a queue and runs them.
 
+    Durations are seconds or timedeltas. `math.inf` says "no limit" for `job_timeout`, `keep_result`, `max_tries`,
+    `max_burst_jobs`, `job_completion_wait` and `expires_extra_ms`.
 
-class Worker(Waiting, Stopping):
-    """Runs jobs. The arguments are those of `WorkerOptions`, see there.
+    Args:
+        functions: coroutine functions, results of `func`, or dotted paths.
+        queue_name: queue to take jobs from; None: that of `redis_pool`.
+        cron_jobs: results of `arq.cron.cron`.
+        redis_settings: how to reach Redis.
+        redis_pool: an existing client, instead of `redis_settings`. The worker closes it.
+        burst: stop when the queue is empty.
+        on_startup: called with the context before the first job.
+        on_shutdown: called with the context after the last job.
+        on_job_start: called with the job's context before each job. If it raises, the job fails.
+            `ctx["job_def"]` is the job as it was enqueued, a `JobDef`.
+        on_job_end: called with the job's context after each run, before its outcome is written; may fail the job too.
+            `ctx["job_result"]` is a `JobResult` that says what ran, when, and what it returned or raised;
+            `ctx["job_outcome"]` is complete, failed, aborted, retry, or cancelled (to be run again).
+        after_job_end: called with the job's context after the outcome was written; as `on_job_end`.
+        handle_signals: handle SIGINT, SIGTERM and SIGQUIT while running.
+        job_completion_wait: seconds that running jobs may go on after a signal; 0: they are cancelled at once.
+        max_jobs: jobs that run at the same time at most.
+        job_timeout: how long a run may take, where the function says nothing; None: no limit.
+        keep_result: how long to keep results; 0: not at all; None: for ever.
+        keep_result_forever: keep results without a limit.
+        poll_delay: longest time between two looks at the queue. Jobs from this version of arq are noticed at once.
+        queue_read_limit: jobs taken from the queue in one go at most; default: 5 * max_jobs, at least 100.
+        max_tries: how often a job may be started; None: no limit. Starts that a shutdown interrupted do not count.
+        health_check_interval: how often to write the health line.
+        health_check_key: where to write it; default: the queue's name and `:health-check`.
+        ctx: initial content of the context.
+        retry_jobs: run jobs again that raised Retry or were cancelled.
+        allow_abort_jobs: cancel running jobs when `Job.abort` asks for it. Queued ones are aborted without a worker.
+        max_burst_jobs: stop after starting this many jobs; negative or None: no limit.
+        job_serializer, job_deserializer: as of the pool that enqueues.
+        expires_extra_ms: for the pool that the worker makes; see `ArqRedis`.
+        timezone: in which cron schedules are read; default: the system's.
+        log_results: log what jobs return.
+        unreadable: what to do with a job that this worker can't read, because another version of Python, of a library
+            or of the application wrote it. `fail`: fail it at once; `retry`: leave it to other workers of the queue for
+            up to six hours, and fail it then.
 
-    Here is the main loop; `JobRunner` has what a job goes through, `Duties` what goes by the clock, `Waiting` the
-    time in between, `Stopping` the end.
+    Raises:
+        RuntimeError: neither a function nor a cron job was given, or something else where one must stand.
+        TypeError: `redis_pool` is a client of Redis Cluster, or not of redis.asyncio.
+        ValueError: `queue_name` is None and there is no `redis_pool`; it, or `health_check_key`, is the name of another
+            key; two functions or cron jobs share a name; an option has a value that it can't have.
+        TypeError: `timezone` is no tzinfo, a hook or a serializer can't be called, `ctx` is no dictionary, `functions`
+            or `cron_jobs` are no list.
+        ImportError: there is nothing at a dotted path.
     """
+
+    #: process whose signals are somebody else's, also where a job starts a worker beside its own: the supervisor's
+    no_signals_in_pid: ClassVar[int] = 0
+
+    pool = Shown[ArqRedis](
+        "_context", "pool", "The client of Redis; None before the start and after `close`."
+    )
+    loop = Shown[asyncio.AbstractEventLoop](
+        "_context", "loop", "The event loop: the running one, or one for `run`."
+    )
+    tasks = Shown[dict[str, asyncio.Task[Any]]]("_jobs", "tasks", "The tasks of all jobs, by job id.")
+    job_tasks = Shown[dict[str, asyncio.Task[Any]]](
+        "_jobs", "job_tasks", "Those that run the job's own code."
+    )
+    aborting_tasks = Shown[set[str]]("_jobs", "aborting", "Ids of the jobs that `Job.abort` has cancelled.")
+    jobs_complete = Shown[int]("_jobs", "complete", "How many jobs have returned.")
+    jobs_failed = Shown[int]("_jobs", "failed", "How many jobs have failed for good.")
+    jobs_retried = Shown[int]("_jobs", "retried", "How many runs were followed by another one.")
+    queued = Shown[int]("_context", "queued", "How many jobs were in the queue when that was asked last.")
+    allow_pick_jobs = Shown[bool](
+        "_main_loop", "picks_jobs", "Whether it takes jobs. May be set while it runs."
+    )
+    outgoing = Shown[str](
+        "_main_loop", "outgoing", "Name of workers that are about to go; '' if this is none of them."
+    )
+    job_counter = Shown[int](
+        "_slots", "taken", "Places that are taken. What somebody adds to it counts, too."
+    )
+    sem = Shown[Semaphore](
+        "_slots", "semaphore", "Places that are taken here are missing to the jobs; `max_jobs` + 1."
+    )
+    _pool = Shown[ArqRedis | None]("_context", "pool", "The same as `pool`.")
+    # code that wants a new line now sets them
+    _last_health_check = Shown[float](
+        "_health", "written_at_s", "When the health line was written, unix time."
+    )
+    _last_health_check_log = Shown[str | None]("_health", "last_counts", "What the health line said last.")
+
+    @with_arguments_of(WorkerOptions.__init__)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.main_task: asyncio.Task[None] | None = None
+        #: whether the process ends after `run`; then late signals stay ignored
+        self._ends_process = False
+        # this module's number: it is where applications' tests shorten it
+        loop = self._main_loop = MainLoop(self, self, _OUR_STEPS, lambda: keep_cronjob_progress)
+        context = self._context = loop.context
+        context.pool = self._given_pool
+        self._jobs, self._slots, self._health = context.jobs, loop.slots, loop.health
+        self._main = MainTask()
+        self._shutdown = Shutdown(context, loop.writer, lambda: self.main_task, loop.pick_jobs)
+        self._closing = Closing(context, self._shutdown, self._main, self._shut_down, self._let_go)
+        self._signals = SignalHandlers(self._stop_on_signal, lambda sig: self.handle_sig(sig))  # noqa: PLW0108
+
+    # --- running ------------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Run the worker until it is stopped (or, in burst mode, done), then close it.
@@ -74,7 +182,7 @@ class Worker(Waiting, Stopping):
         Raises:
             RuntimeError: an event loop runs in this thread, as in a notebook; there `async_run` is the way.
         """
-        _refuse_in_a_loop()
+        refuse_in_a_loop()
         loop = self.loop
         self.main_task = loop.create_task(self.main())
         try:
@@ -83,7 +191,7 @@ class Worker(Waiting, Stopping):
             pass  # a signal: that is how a worker ends
         finally:
             try:
-                run_to_end(loop, loop.create_task(self._close(keep_handlers=True)))
+                run_to_end(loop, loop.create_task(self._closing.close(lambda: None)))
             finally:
                 self._end_loop(loop)
 
@@ -92,7 +200,7 @@ class Worker(Waiting, Stopping):
         tell_who_goes_on()
         loop.run_until_complete(loop.shutdown_asyncgens())
         self._signals.end_with(loop, ends_process=self._ends_process)
-        self._loop = None
+        self._context.forget_loop()
 
     async def async_run(self) -> None:
         """Run the worker in the current loop. Does not close it: call `close` afterwards.
@@ -135,210 +243,231 @@ class Worker(Waiting, Stopping):
             Exception: what `on_startup` raised.
         """
         with self._main:
-            self._loop = asyncio.get_running_loop()
+            self.loop = asyncio.get_running_loop()
             if self._handle_signals and self.no_signals_in_pid != os.getpid():
                 self._take_signals()
             await self._open()
-            if self._pool is None:  # `on_startup` has closed the worker
-                return
-            if not self.burst:
-                self._listener = self._make_listener()
-            self._in_main = True
-            try:
-                await self._work()
-            finally:
-                self._in_main = False
-                self._beat_patience.stop()
-                self._standstills.stop()
-                self._flush_beside()
-                await self._stop_listening()
+            if self._context.pool is not None:  # `on_startup` may have closed the worker
+                await self._main_loop.run()
 
     async def _open(self) -> None:
-        if self._pool is None:
-            self._pool = await self._connect() if self._given_pool is None else self._given_pool
-        self._forget_dead_loop()
-        self._all_is_due()
-        self._activity = asyncio.Event()  # the loop may be another one than the last time
-        self._more = True
+        context = self._context
+        if context.pool is None:
+            context.pool = await connect(self) if self._given_pool is None else self._given_pool
+        self._main_loop.forget_dead_loops()
+        self._main_loop.begin()
         logger.info("Starting worker for %d functions: %s", len(self.functions), ", ".join(self.functions))
         await log_redis_info(self.pool, logger.info)
         self.ctx["redis"] = self.pool
         if self.on_startup:
             await to_await("on_startup", self.on_startup(self.ctx))
 
-    async def _connect(self) -> ArqRedis:
-        try:
-            return await create_pool(
-                self.redis_settings,
-                job_deserializer=self.job_deserializer,
-                job_serializer=self.job_serializer,
-                default_queue_name=self.queue_name,
-                expires_extra_ms=self.expires_extra_ms,
-            )
-        except (RedisError, OSError) as exc:
-            exc.add_note(CONNECTING)
-            raise
-
-    async def _work(self) -> None:
-        backoff, poll = Backoff(), self._poller()
-        task = asyncio.current_task()
-        assert task is not None
-        while True:
-            # Python 3.11's wait_for, with which redis-py sends, loses a cancellation that comes just when it is done.
-            if task.cancelling():
-                raise asyncio.CancelledError
-            try:
-                await poll()
-                self._say_ready()
-                if self.burst and await self._burst_is_done():
-                    return
-            except (RedisError, OSError) as exc:
-                await self._put_up_with(exc, backoff)
-            else:
-                if backoff.tries:
-                    logger.info("redis is back")
-                    backoff.tries = 0
-                    self._keep_at_s = 0.0  # its data may be gone: say anew that we are alive
-                await self._pause()
-
-    async def _put_up_with(self, exc: Exception, backoff: Backoff) -> None:
-        """Wait for Redis, or until what stands there can be worked with. In burst mode the latter is an error."""
-        # A supervisor starts those again that could not start: it knows how many, and says why nothing happens.
-        if passes(exc) and self.on_ready is None:
-            await self._ride_out(exc, backoff)
-        elif not self.burst and blames_item(exc) and (self._answered_ms or "WRONGTYPE" in str(exc)):
-            self._complaints.failed(self._queue_text(), exc)
-            self._say_ready()  # it has answered
-            with suppress(RedisError, OSError):
-                await self._get_pump().exchange()
-            await asyncio.sleep(self._complaints.backoff.next_s())
-        else:
-            _note_refusal(exc)
-            raise exc
-
-    def _queue_text(self) -> str:
-        return f"queue {self.queue_name!r}"
-
-    def _queue_is_well(self) -> None:
-        self._complaints.went_well(self._queue_text())
-        self._complaints.backoff.tries = 0
-
-    async def _ride_out(self, exc: Exception, backoff: Backoff) -> None:
-        """Redis is away: the running jobs go on, their endings are kept."""
-        pause_s = backoff.next_s()
-        logger.warning("redis trouble, next try in %0.1fs: %s: %s", pause_s, exc.__class__.__name__, exc)
-        self._more = True
-        # What is open may hang as well, and a sentinel may know a new master by now.
-        await self._get_pump().close()
-        await self.pool.connection_pool.disconnect(inuse_connections=False)
-        await asyncio.sleep(pause_s)
+    # --- jobs ---------------------------------------------------------------------------------------------------------
 
     async def _poll_iteration(self) -> None:
         """Do what is regular, write how jobs ended, and take new ones if there is room and something may be due."""
-        self._polled = True  # unless a subclass does everything itself
-        await self._do_what_is_regular()
-        if not self.allow_pick_jobs and self._listener is not None:
-            self._listener.disarm()
-        asked = self._be_careful() if self._suspects.is_careful else ()
-        want = 1 if asked else await self._how_many()
-        if want > 0 and not asked and self._starts_by_hand():
-            await self._start_by_hand()
-            want = 0
-        await self._exchange(want, asked)
-        await self._let_go_outside_main()
+        await self._main_loop.step()
 
-    def _poller(self) -> Callable[[], Awaitable[None]]:
-        is_own = type(self)._poll_iteration is not _POLL_ITERATION or "_poll_iteration" in self.__dict__
-        return self._poll_by_hand if is_own else self._poll_iteration
+    async def start_jobs(self, job_ids: list[bytes]) -> None:
+        """Claim exactly these jobs, as far as they are due, free, and there is room, and start them.
 
-    async def _poll_by_hand(self) -> None:
-        """Run a `_poll_iteration` of somebody's own, and what it leaves out: it knows of no leases and endings."""
-        self._polled = False
-        await self._poll_iteration()
-        if self._polled:
+        Args:
+            job_ids: ids as they stand in the queue.
+        """
+        loop = self._main_loop
+        await loop.claims.start_these(job_ids, loop.idle.free_slots)
+        await loop.writer.let_go_outside_main()
+
+    async def run_job(self, job_id: str, score: int) -> None:
+        """Run one job, from its payload to its outcome. One asyncio task each; instrumentation replaces this method.
+
+        Args:
+            job_id: its id. A job that was not claimed before is claimed now.
+            score: unix ms at which it was due.
+        """
+        loop = self._main_loop
+        job = self._jobs.claimed.get(job_id) or await loop.claims.claim_for_caller(job_id)
+        if job is not None:
+            await loop.runner.run(job)
+
+    async def finish_job(
+        self,
+        job_id: str,
+        finish: bool,
+        result_data: bytes | None,
+        result_timeout_s: float | None,
+        keep_result_forever: bool,
+        incr_score: int | None,
+        keep_in_progress: float | None,
+    ) -> None:
+        """Write how a run of a job has ended; returns when that is written.
+
+        Called by a worker only where it is overridden: otherwise the endings of many jobs are written together.
+
+        Args:
+            job_id: id of a job that this worker runs.
+            finish: whether the job leaves the queue.
+            result_data: the serialized result; None: none is kept.
+            result_timeout_s: how long to keep it, in seconds.
+            keep_result_forever: keep it without a limit.
+            incr_score: ms that are added to the job's score if it is run again; None: none.
+            keep_in_progress: seconds for which the id stays taken; None: it is free at once.
+        """
+        asked = FinishArguments(
+            finish, result_data, result_timeout_s, keep_result_forever, incr_score, keep_in_progress
+        )
+        await self._main_loop.finish_override.finish(job_id, asked)
+
+    async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:
+        """`finish_job` for a job that could not even be started: expired, unreadable, unknown, too many tries.
+
+        Args:
+            job_id: its id.
+            result_data: the serialized failure; None: none is kept.
+        """
+        asked = FinishArguments(True, result_data, self.keep_result_s, self.keep_result_forever, None, None)
+        await self._main_loop.finish_override.finish(job_id, asked)
+
+    # --- what goes by the clock ---------------------------------------------------------------------------------------
+
+    async def heart_beat(self) -> None:
+        """Write the health line and enqueue the cron jobs that fall due. Called every `poll_delay`."""
+        complaints, cron = self._main_loop.complaints, self._main_loop.cron
+        await complaints.try_to("health line", self.record_health())
+        if cron.needs_clock:
+            await complaints.try_to("clock of redis", cron.look_at_clock())
+        # Half as far ahead as a plain arq worker looks: one that serves another queue has taken the common id by then,
+        # and ours gets a second one. The other way round it would get none.
+        ahead_s = max(self.poll_delay_s, 0.5) / 2
+        await complaints.try_to("cron jobs", self.run_cron(cron.now(), ahead_s))
+
+    async def run_cron(self, n: datetime, delay: float, num_windows: int = 2) -> None:
+        """Enqueue the cron jobs that fall due within the next `delay * num_windows` seconds.
+
+        Args:
+            n: now, aware.
+            delay: seconds until the next call at most.
+            num_windows: how many calls to look ahead.
+        """
+        await self._main_loop.cron.enqueue_due(n, timedelta(seconds=delay * num_windows))
+
+    async def record_health(self) -> None:
+        """Write the health line, if it is time. Under a supervisor that is the supervisor's business."""
+        await self._health.record()
+
+    async def _cancel_aborted_jobs(self) -> None:
+        await self._main_loop.aborts.obey()
+
+    # --- ending -------------------------------------------------------------------------------------------------------
+
+    def running_jobs(self) -> list[tuple[str, str]]:
+        """Id and function name of the jobs whose code is being run."""
+        return self._jobs.running()
+
+    def _take_signals(self) -> None:
+        if type(self)._add_signal_handler is _ADD_SIGNAL_HANDLER:
+            self._signals.install()
+        else:
+            for sig in (Signals.SIGINT, Signals.SIGTERM):
+                self._add_signal_handler(sig, self._stop_on_signal)
+
+    def _add_signal_handler(self, signum: Signals, handler: Callable[[Signals], None]) -> None:
+        self.loop.add_signal_handler(signum, handler, signum)
+
+    def _stop_on_signal(self, signum: Signals) -> None:
+        if self.job_completion_wait:
+            self.drain(signum, again="a second Ctrl-C cancels them")
+        else:
+            self.handle_sig(signum)
+
+    def stop_as_told(self) -> None:
+        """Stop as on SIGTERM: an operator wants that."""
+        if self.no_signals_in_pid == os.getpid():  # who handles it there also tells the supervisor
+            signal.raise_signal(Signals.SIGTERM)
+        else:
+            self._stop_on_signal(Signals.SIGTERM)
+
+    def drain(self, signum: Signals, limit_s: float | None = None, again: str = "") -> None:
+        """`handle_sig_wait_for_completion`, and say for whom the worker waits.
+
+        Args:
+            signum: the signal that is the reason.
+            limit_s: seconds after which somebody else ends the jobs, if that may be before.
+            again: what happens at another signal; for people.
+        """
+        jobs = [] if self._shutdown.has_begun else self.running_jobs()
+        self.handle_sig_wait_for_completion(signum)
+        wait_s = float(self.job_completion_wait)
+        job_log.waits_for(jobs, wait_s if limit_s is None else min(wait_s, limit_s), again)
+
+    def handle_sig(self, signum: Signals) -> None:
+        """Stop now: cancel the running jobs; they will be run again.
+
+        Args:
+            signum: the signal that is the reason.
+        """
+        self._shutdown.now(Signals(signum))
+
+    def handle_sig_wait_for_completion(self, signum: Signals) -> None:
+        """Take no more jobs, give the running ones `job_completion_wait` seconds, then stop. Again: no effect.
+
+        Args:
+            signum: the signal that is the reason.
+        """
+        if not self._shutdown.has_begun:
+            self._shutdown.drain(Signals(signum))
+
+    async def close(self) -> None:
+        """Let go of everything: jobs, locks, the health line, the connection to Redis. Doing it again has no effect.
+
+        A `main` that still runs ends first, whatever it waits for, and so does one in the event loop of another thread:
+        there `run` closes the worker.
+
+        Raises:
+            Exception: what `on_shutdown` raised.
+        """
+        if self._main.is_elsewhere:
+            self.loop.call_soon_threadsafe(self._leave_main)
+            await self._main.gone()
+        else:
+            await self._closing.close(self._signals.remove)
+
+    def _leave_main(self) -> None:
+        if not self._context.stopping:
+            self.handle_sig(Signals.SIGUSR1)
+        self._main.ask()
+
+    def _shut_down(self) -> None:
+        """Nobody has sent a signal. arq names one all the same, and who reads logs may look for that."""
+        if self._handle_signals:
             return
-        self._more = False
-        if self._look_at_s <= self._clock():
-            self._look_again(-1)
-        self._beat_at_s = self._clock() + self.poll_delay_s  # aborts, health and cron are its own business
-        await self._do_what_is_regular()
-        await self._exchange(0)
+        if self.names_no_signal or not (self.tasks or self._context.pool):
+            self._shutdown.cancel_all(Signals.SIGUSR1)
+        else:
+            self.handle_sig(Signals.SIGUSR1)
 
-    async def _exchange(self, want: int, job_ids: tuple[str, ...] = ()) -> None:
-        pump = self._get_pump()
-        if want > 0 or pump.has_endings or pump.claim_lost:
-            answer = await pump.exchange(want, fair=not self.burst, job_ids=job_ids, recover=True)
-            if answer is not None:
-                if self._complaints.said and not answer.recovered:
-                    self._queue_is_well()
-                self._take(answer)
-
-    async def _how_many(self) -> int:
-        """How many jobs to ask for. What is free is counted last: a claim that waits may bring a job at any time."""
-        left = self._room_in_burst()
-        if left <= 0 or self._room() <= 0 or not (self._more or await self._may_be_due()):
-            return 0
-        if self._room() > 0 and self._free_slots() == 0:
-            await self._leave_to_who_waits()
-            return 0
-        # Half of the places at a time: one half runs while Redis writes the endings of the other and fills it anew.
-        return min(left, self._free_slots(), self.queue_read_limit, (self.max_jobs + 1) // 2)
-
-    async def _may_be_due(self) -> bool:
-        """Whether it is time to look at the queue, and if so, whether its first job is due."""
-        if self._clock() < self._look_at_s:
-            return False
-        earliest_ms = await self._get_pump().earliest_ms()
-        wait_ms = -1 if earliest_ms is None else max(0, round(earliest_ms - self._redis_now_ms()))
-        if wait_ms:
-            self._look_again(wait_ms)
-        return wait_ms == 0
-
-    async def _burst_is_done(self) -> bool:
-        """Whether nothing is left for a worker in burst mode: no job of its own, and none that it may still take."""
-        has_enough = 0 <= self.max_burst_jobs <= self._started
-        if self.tasks or self._get_pump().has_endings or (self._more and not has_enough):
-            return False
-        if not has_enough:
-            self.queued = await ask(self.pool, "ZCARD", self.queue_name)
-            if self.queued and not await self._is_left_to_others(self.queued):
-                return False
-        await self._get_pump().leave()
-        await self._get_pump().close()
-        return True
-
-    async def _is_left_to_others(self, queued: int) -> bool:
-        """Whether only jobs that can't be read here are queued: those are not what a burst waits for."""
-        await self._unread.forget_others(self.pool, self.queue_name)
-        return queued <= len(self._unread.jobs)
-
-    def _hold_cron_s(self) -> float:
-        return keep_cronjob_progress  # this module's: it is where applications' tests shorten it
+    async def _let_go(self) -> None:
+        loop = self._main_loop
+        loop.forget_dead_loops()
+        await loop.idle.stop_listening()
+        await self._shutdown.jobs_end()
+        loop.standstills.stop()
+        await self._shutdown.leave()
+        await loop.writer.finished()
+        try:
+            if self.on_shutdown:
+                await to_await("on_shutdown", self.on_shutdown(self.ctx))
+        finally:
+            pool, self._context.pool = self.pool, None
+            await pool.close(close_connection_pool=True)
 
     def __repr__(self) -> str:
-        return (
-            f"<Worker j_complete={self.jobs_complete} j_failed={self.jobs_failed} j_retried={self.jobs_retried} "
-            f"j_ongoing={sum(not task.done() for task in self.tasks.values())}>"
-        )
+        return f"<Worker {self._jobs}>"
 
 
-def _refuse_in_a_loop() -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise RuntimeError(
-        "an event loop is running here: use `await worker.async_run()` instead of worker.run()"
-    )
-
-
-_POLL_ITERATION = Worker._poll_iteration
-
-
-def _note_refusal(exc: Exception) -> None:
-    """That Redis lets a worker do nothing is as if it could not be reached: a traceback of ours tells nobody more."""
-    if is_refusal(exc):
-        exc.add_note(CONNECTING)
+#: Where somebody has put other methods in their place, these are asked.
+_OUR_STEPS = OurSteps(Worker.start_jobs, Worker._poll_iteration, Worker.finish_job, Worker.finish_failed_job)
+_ADD_SIGNAL_HANDLER = Worker._add_signal_handler
 
 
 _OPTIONS = frozenset(inspect.signature(Worker).parameters)

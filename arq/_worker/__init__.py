@@ -1,12 +1,16 @@
-"""The parts of a worker. A job's journey, in reading order:
+"""The parts of a worker, in reading order.
 
-pump.py      one exchange with Redis: write endings, claim jobs        (wake.py: wake-up tokens)
-jobs.py      one job, from the claim to the written outcome
-attempt.py   the values that travel: what was claimed, how it ended
-decide.py    may it run, and what does its ending mean                 (no I/O)
-run.py       run it under its timeout                               (timelimit.py: one timer for many jobs)
-report.py    every log line of a job's life                            (quick_log.py: how they are made cheap)
+main_loop.py     puts the parts together; the loop: do what is regular, write how jobs ended, take new ones, wait
+context.py       what the parts share; they know it, and neither each other nor `arq.worker`   (job_table.py: its jobs)
+exchange.py      one exchange with Redis: write endings, claim jobs   (outbox.py, careful.py)
+claims.py        jobs that were claimed: started, or given back   (job_slots.py: places)
+job.py           one run of a job   (run.py, job_timeout.py: under its timeout; hooks.py)
+attempt.py       the values that travel: what was claimed, how it ended
+outcomes.py      may it run, and what does its ending mean   (no I/O)
+job_log.py       every log line of a job's life   (quick_log.py: how they are made cheap)
 
-Beside it: options.py and state.py (what the parts share), duties.py (what goes by the clock; schedule.py: which cron
-jobs are due), stopping.py (the end; signals.py), trouble.py (Redis is away).
+By the clock: duties.py says when; health.py, cron_ticks.py (cron_planner.py: which are due), locks.py,
+abort_requests.py, operators.py. In between: idle.py waits, by poll_schedule.py, for wake_tokens.py and with
+waiting_claim.py. At the end: signals.py, shutdown.py, closing.py. Without Redis: redis_outage.py. For applications that
+change a worker: finish_override.py, arq_names.py, semaphore.py.
 """

@@ -15,7 +15,7 @@ from .._link import Link
 from .._refusals import blames_item, is_lost
 from .._scripts import Call, ClaimedJob, Done, Ending
 from .._sizes import fitting
-from . import report
+from . import job_log
 from .outbox import Batch, Outbox, replaced, sizes
 
 #: Nobody hangs up because of so few bytes: neither Redis nor a proxy in front of it.
@@ -84,11 +84,11 @@ async def _write_one(link: Link, ending: Ending, finish: Finish) -> int | None:
         found = await _alone(link, functools.partial(link.call, [finish([ending])]), size)
         if not isinstance(found, Exception):
             if why and isinstance(ending, Done):
-                report.result_replaced(ending.job_id, why, is_kept=bool(ending.result))
+                job_log.result_replaced(ending.job_id, why, is_kept=bool(ending.result))
             ((answer,),) = found
             return int(answer)
         if not isinstance(ending, Done) or not ending.result:
-            report.ending_refused(ending.job_id, _text(found))
+            job_log.ending_refused(ending.job_id, _text(found))
             return None
         why = f"Redis refused {size} bytes: {_text(found)}"
         ending = replaced(ending, why, _HARMLESS_BYTES)

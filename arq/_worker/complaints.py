@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Awaitable
 
 from redis.exceptions import ResponseError
 
 from .._refusals import is_full, passes
-from .trouble import Backoff
+from .backoff import Backoff
 
 #: The word that tells one of Redis's errors from the others.
 _CODE = re.compile(r"\b[A-Z]{4,}\b")
@@ -41,6 +42,21 @@ class Complaints:
         """Something was not refused."""
         if self.said and self.said.pop(what, None) is not None:
             logger.info("%s: redis refuses no more", what)
+
+    async def try_to(self, what: str, doing: Awaitable[None]) -> None:
+        """Do one of the duties. What Redis refuses of it alone is said once, and the others go on.
+
+        Raises:
+            redis.exceptions.RedisError, OSError: Redis is in trouble, or can't be used for now.
+        """
+        try:
+            await doing
+        except ResponseError as exc:
+            if not is_of_one_duty(exc):
+                raise
+            self.failed(what, exc)
+        else:
+            self.went_well(what)
 
 
 def is_of_one_duty(exc: ResponseError) -> bool:

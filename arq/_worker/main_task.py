@@ -70,3 +70,18 @@ class MainTask:
         """Wait until a `main` in another thread has ended."""
         if self.is_elsewhere:
             await asyncio.wait([asyncio.wrap_future(self._ended)])
+
+
+def refuse_in_a_loop() -> None:
+    """Say what to do instead of `worker.run()` where an event loop runs already.
+
+    Raises:
+        RuntimeError: one does.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError(
+        "an event loop is running here: use `await worker.async_run()` instead of worker.run()"
+    )

@@ -3,68 +3,68 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from .. import _pauses
 from .._keys import paused_crons_key, paused_key
 from .._lane import Lane
-from .._script_loader import Call
 from .._scripts import Presence
 from .._text import printable
-
-if TYPE_CHECKING:
-    from .state import WorkerState
+from .context import Context
 
 logger = logging.getLogger("arq.worker")
 
 
-class Wishes:
-    """Hears what is wanted, and says so in the log once."""
+class Operators:
+    """Hears what is wanted, and says so in the log once.
 
-    def __init__(self) -> None:
+    Args:
+        context: the worker's.
+        pick_jobs: says whether the worker may take jobs.
+        stop: stops the worker.
+    """
+
+    def __init__(self, context: Context, pick_jobs: Callable[[bool], None], stop: Callable[[], None]) -> None:
+        self._context = context
+        self._pick_jobs = pick_jobs
+        self._stop = stop
         #: whether the queue was paused when it was last heard of
         self.is_paused = False
 
-    async def heard(
-        self, worker: WorkerState, presence: Presence, run: Callable[[Call], Awaitable[Any]]
-    ) -> None:
-        """Do what is wanted.
-
-        Args:
-            run: runs a script.
-        """
+    async def heard(self, presence: Presence) -> None:
+        """Do what is wanted."""
+        queue_name = self._context.options.queue_name
         if presence.word:
-            _obey(worker, presence.word)
+            self._obey(presence.word)
         was_paused, self.is_paused = self.is_paused, presence.pause is not None
         if presence.pause is not None:
             if not was_paused:
-                _say_paused(worker.queue_name, presence.pause)
-            await _pauses.keep(run, worker.queue_name, is_one_of_many=True)
+                _say_paused(queue_name, presence.pause)
+            await _pauses.keep(self._context.exchange().run, queue_name, is_one_of_many=True)
         elif was_paused:
-            logger.info("queue %s is resumed", printable(worker.queue_name))
+            logger.info("queue %s is resumed", printable(queue_name))
+
+    def _obey(self, word: str) -> None:
+        if word == "quiet":
+            logger.info("an operator wants this worker to take no more jobs")
+            self._pick_jobs(False)
+        elif word == "resume":
+            logger.info("an operator wants this worker to take jobs again")
+            self._pick_jobs(True)
+        elif word == "stop":
+            logger.info("an operator wants this worker to stop")
+            self._stop()
+        else:
+            logger.warning(
+                "an operator wants something of this worker that it does not know: %s", printable(word)
+            )
 
 
 def _say_paused(queue_name: str, pause: bytes) -> None:
     _, by, note = _pauses.read_pause(pause)
     who, why = f" by {by}" if by else "", f": {note}" if note else ""
     logger.info("queue %s is paused%s%s", *map(printable, (queue_name, who, why)))
-
-
-def _obey(worker: WorkerState, word: str) -> None:
-    if word == "quiet":
-        logger.info("an operator wants this worker to take no more jobs")
-        worker.allow_pick_jobs = False
-    elif word == "resume":
-        logger.info("an operator wants this worker to take jobs again")
-        worker.allow_pick_jobs = True
-    elif word == "stop":
-        logger.info("an operator wants this worker to stop")
-        worker.stop_as_told()
-    else:
-        logger.warning(
-            "an operator wants something of this worker that it does not know: %s", printable(word)
-        )
 
 
 class CronRules(NamedTuple):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import tzinfo
 from signal import Signals
-from typing import Any, Literal
+from typing import Any, Concatenate, Literal, ParamSpec
 from uuid import uuid4
 
 from .. import _exits
@@ -28,60 +27,11 @@ from . import limits
 from .registry import registry
 from .zones import SystemZone, now_in_system_zone
 
+_Arguments = ParamSpec("_Arguments")
+
 
 class WorkerOptions:
-    """The options of a worker, and what everybody may read of its state.
-
-    Durations are seconds or timedeltas. `math.inf` says "no limit" for `job_timeout`, `keep_result`, `max_tries`,
-    `max_burst_jobs`, `job_completion_wait` and `expires_extra_ms`.
-
-    Args:
-        functions: coroutine functions, results of `func`, or dotted paths.
-        queue_name: queue to take jobs from; None: that of `redis_pool`.
-        cron_jobs: results of `arq.cron.cron`.
-        redis_settings: how to reach Redis.
-        redis_pool: an existing client, instead of `redis_settings`. The worker closes it.
-        burst: stop when the queue is empty.
-        on_startup: called with the context before the first job.
-        on_shutdown: called with the context after the last job.
-        on_job_start: called with the job's context before each job. If it raises, the job fails.
-            `ctx["job_def"]` is the job as it was enqueued, a `JobDef`.
-        on_job_end: called with the job's context after each run, before its outcome is written; may fail the job too.
-            `ctx["job_result"]` is a `JobResult` that says what ran, when, and what it returned or raised;
-            `ctx["job_outcome"]` is complete, failed, aborted, retry, or cancelled (to be run again).
-        after_job_end: called with the job's context after the outcome was written; as `on_job_end`.
-        handle_signals: handle SIGINT, SIGTERM and SIGQUIT while running.
-        job_completion_wait: seconds that running jobs may go on after a signal; 0: they are cancelled at once.
-        max_jobs: jobs that run at the same time at most.
-        job_timeout: how long a run may take, where the function says nothing; None: no limit.
-        keep_result: how long to keep results; 0: not at all; None: for ever.
-        keep_result_forever: keep results without a limit.
-        poll_delay: longest time between two looks at the queue. Jobs from this version of arq are noticed at once.
-        queue_read_limit: jobs taken from the queue in one go at most; default: 5 * max_jobs, at least 100.
-        max_tries: how often a job may be started; None: no limit. Starts that a shutdown interrupted do not count.
-        health_check_interval: how often to write the health line.
-        health_check_key: where to write it; default: the queue's name and `:health-check`.
-        ctx: initial content of the context.
-        retry_jobs: run jobs again that raised Retry or were cancelled.
-        allow_abort_jobs: cancel running jobs when `Job.abort` asks for it. Queued ones are aborted without a worker.
-        max_burst_jobs: stop after starting this many jobs; negative or None: no limit.
-        job_serializer, job_deserializer: as of the pool that enqueues.
-        expires_extra_ms: for the pool that the worker makes; see `ArqRedis`.
-        timezone: in which cron schedules are read; default: the system's.
-        log_results: log what jobs return.
-        unreadable: what to do with a job that this worker can't read, because another version of Python, of a library
-            or of the application wrote it. `fail`: fail it at once; `retry`: leave it to other workers of the queue for
-            up to six hours, and fail it then.
-
-    Raises:
-        RuntimeError: neither a function nor a cron job was given, or something else where one must stand.
-        TypeError: `redis_pool` is a client of Redis Cluster, or not of redis.asyncio.
-        ValueError: `queue_name` is None and there is no `redis_pool`; it, or `health_check_key`, is the name of another
-            key; two functions or cron jobs share a name; an option has a value that it can't have.
-        TypeError: `timezone` is no tzinfo, a hook or a serializer can't be called, `ctx` is no dictionary, `functions`
-            or `cron_jobs` are no list.
-        ImportError: there is nothing at a dotted path.
-    """
+    """The options of a worker, see `arq.worker.Worker`, as attributes. They may be changed while it runs."""
 
     def __init__(  # noqa: PLR0915  (one line an option)
         self,
@@ -132,7 +82,7 @@ class WorkerOptions:
         check_queue_name(text("queue_name", queue_name))
         self.queue_name = queue_name
         self.redis_settings = settings_or_default(redis_settings)
-        self._given_pool = self._pool = redis_pool
+        self._given_pool = redis_pool
         self.burst = burst
         limits.count_or_none("max_burst_jobs", max_burst_jobs)
         self.max_burst_jobs = -1 if max_burst_jobs in (None, math.inf) else int(max_burst_jobs or 0)
@@ -141,7 +91,6 @@ class WorkerOptions:
         self.on_job_start = called("on_job_start", on_job_start)
         self.on_job_end = called("on_job_end", on_job_end)
         self.after_job_end = called("after_job_end", after_job_end)
-        self._be_on_its_own()
         self.job_completion_wait = limits.wait_s(job_completion_wait)
         self.max_jobs = limits.number("max_jobs", max_jobs)
         self.job_timeout_s = limits.time_limit("job_timeout", job_timeout)
@@ -165,14 +114,9 @@ class WorkerOptions:
         self.log_results = log_results
         self.unreadable = one_of("unreadable", unreadable, ("fail", "retry"))
         self.in_progress_timeout_s = lock_s(self.longest_job_s)
-        self._worker_id, self._named_in_pid, self._forks = "", 0, _exits.forks
-        self.jobs_complete = self.jobs_failed = self.jobs_retried = self.queued = 0
-        self.tasks: dict[str, asyncio.Task[Any]] = {}
-        self.job_tasks: dict[str, asyncio.Task[Any]] = {}
-        self.aborting_tasks: set[str] = set()
-        self.main_task: asyncio.Task[None] | None = None
+        self._worker_id, self._named_in_pid, self.forks_when_named = "", 0, _exits.forks
         self._handle_signals = handle_signals
-        self._start_state()
+        self._be_on_its_own()
 
     def _be_on_its_own(self) -> None:
         """What a supervisor sets, if there is one."""
@@ -189,9 +133,8 @@ class WorkerOptions:
         self.names_no_signal = False
         #: whether a supervisor keeps this worker's lease and health keys
         self.supervised = False
-
-    def _start_state(self) -> None:
-        """For the worker: what changes while it runs."""
+        #: those workers that will go together with this one, at a reload
+        self.cohort = ""
 
     @property
     def worker_id(self) -> str:
@@ -205,7 +148,8 @@ class WorkerOptions:
 
     @worker_id.setter
     def worker_id(self, worker_id: str) -> None:
-        self._worker_id, self._named_in_pid, self._forks = worker_id, os.getpid(), _exits.forks
+        self._worker_id, self._named_in_pid = worker_id, os.getpid()
+        self.forks_when_named = _exits.forks
 
     @property
     def timezone(self) -> tzinfo:
@@ -231,6 +175,19 @@ class WorkerOptions:
     def longest_job_s(self) -> float:
         """The longest of them, in seconds, as locks are made for it."""
         return longest_job_s(self.time_limits_s())
+
+
+def with_arguments_of(
+    other: Callable[Concatenate[Any, _Arguments], None],
+) -> Callable[[Callable[..., None]], Callable[Concatenate[Any, _Arguments], None]]:
+    """Let a constructor that hands its arguments on to another one show them as its own."""
+
+    def decorate(constructor: Callable[..., None]) -> Callable[Concatenate[Any, _Arguments], None]:
+        constructor.__wrapped__ = other  # type: ignore[attr-defined]  # where `inspect.signature` looks
+        constructor.__annotations__ = other.__annotations__
+        return constructor
+
+    return decorate
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from .. import _sizes
 from .._scripts import Done, Ending
-from . import report
+from . import job_log
 
 
 class Batch(NamedTuple):
@@ -106,7 +106,7 @@ class Outbox:
         """
         for ending, answer in zip(batch.endings, answers, strict=True):
             if not answer and ending.job_id not in self._repeated:
-                report.not_ours(ending.job_id)
+                job_log.not_ours(ending.job_id)
         if self._repeated:
             self._repeated.difference_update(ending.job_id for ending in batch.endings)
         if batch.written is not None:
@@ -118,7 +118,7 @@ class Outbox:
             if isinstance(ending, Done) and len(ending.result) > limit:
                 why = _sizes.too_large(len(ending.result), limit)
                 small = self._endings[index] = replaced(ending, why, limit)
-                report.result_replaced(small.job_id, why, is_kept=bool(small.result))
+                job_log.result_replaced(small.job_id, why, is_kept=bool(small.result))
         self.has_large = False
 
 

@@ -3,42 +3,51 @@
 from __future__ import annotations
 
 from .._crashes import Crashes
-from . import report
-from .state import WorkerState
+from . import job_log
+from .context import Context
+from .job_slots import JobSlots
+from .suspects import Suspects
 
 
-class Quarantine(WorkerState):
-    """The part of a worker that makes room for suspects."""
+class Quarantine:
+    """Makes room for suspects.
 
-    def _note_suspect(self, job_id: str, crashes: Crashes) -> None:
+    Args:
+        context: the worker's.
+        suspects: those that run, and the one for which room is made.
+        slots: the places for jobs.
+    """
+
+    def __init__(self, context: Context, suspects: Suspects, slots: JobSlots) -> None:
+        self._context = context
+        self._suspects = suspects
+        self._slots = slots
+
+    def begin(self, job_id: str, crashes: Crashes) -> None:
         """One of them starts."""
-        report.suspect(job_id, crashes)
-        self._suspects.begin(job_id, crashes, self._clock())
+        job_log.suspect(job_id, crashes)
+        self._suspects.begin(job_id, crashes, self._context.clock())
 
-    def _make_room(self, job_id: str) -> None:
+    def make_room(self, job_id: str) -> None:
         """Take nothing but this job from now on; '': there is none. Nobody would ask for it where no loop runs."""
-        if not self._in_main:
+        if not self._context.in_main:
             return
         if job_id and job_id != self._suspects.awaited:
-            report.makes_room(job_id)
-        self._suspects.await_(job_id, self._clock())
+            job_log.makes_room(job_id)
+        self._suspects.await_(job_id, self._context.clock())
 
-    def _be_careful(self) -> tuple[str, ...]:
+    def asked_for(self) -> tuple[str, ...]:
         """Say what claims say about suspects, and return the one for which there is room now, if it is awaited."""
-        pump, suspects, now_s = self._get_pump(), self._suspects, self._clock()
-        pump.caution = suspects.settle(self.max_jobs, now_s)
+        context, suspects = self._context, self._suspects
+        max_jobs, now_s, exchange = context.options.max_jobs, context.clock(), context.exchange()
+        exchange.caution = suspects.settle(max_jobs, now_s)
         if not suspects.awaited:
             return ()
-        if self._room_in_burst() <= 0 or not self.allow_pick_jobs or self._stopping:
+        if self._slots.left_in_burst() <= 0 or not context.may_pick_jobs or context.stopping:
             suspects.await_("", now_s)
             return ()
-        caution = suspects.asks(self.max_jobs, len(self._slots), now_s)
+        caution = suspects.asks(max_jobs, len(context.jobs.slots), now_s)
         if caution is None:
             return ()
-        pump.caution = caution
+        exchange.caution = caution
         return (suspects.awaited,)
-
-    def _room_in_burst(self) -> int:
-        """How many more jobs may be started; as many as there are places unless a burst is limited."""
-        is_limited = self.burst and self.max_burst_jobs >= 0
-        return self.max_burst_jobs - self._started if is_limited else self.max_jobs

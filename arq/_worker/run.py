@@ -9,7 +9,7 @@ from typing import Any
 from .._exits import as_failure
 from .._interrupts import asks_to_stop
 from .attempt import Cause, Ended
-from .timelimit import TimeLimit
+from .job_timeout import TimeLimit
 
 
 async def watch(

@@ -32,7 +32,7 @@ PURE = (
     "arq._worker.clock",
     "arq._worker.limits",
     "arq._worker.registry",
-    "arq._worker.schedule",
+    "arq._worker.cron_planner",
     "arq._worker.settings",
     "arq._worker.unknown_function",
     "arq._worker.zones",
@@ -136,13 +136,16 @@ ARQ_LAYERS = {
     "connections": "_batch _blocking _exits _lane _leases _link _probe _redis_settings _spans",
     "producer": "_looks connections jobs",
     "parts of a worker": (
-        "_worker _worker.attempt _worker.careful _worker.clock _worker.complaints _worker.decide _worker.duties "
-        "_worker.jobs _worker.limits _worker.main_task _worker.operators _worker.options _worker.outbox "
-        "_worker.overridable _worker.places _worker.pump _worker.quarantine _worker.quick_log _worker.registry "
-        "_worker.report _worker.run "
-        "_worker.schedule _worker.settings _worker.signals _worker.standstill _worker.state _worker.stopping "
-        "_worker.suspects _worker.threads _worker.timelimit _worker.trouble _worker.unknown_function _worker.unread "
-        "_worker.waiting _worker.wake _worker.writing _worker.zones"
+        "_worker _worker.abort_requests _worker.arq_names _worker.attempt _worker.backoff _worker.careful "
+        "_worker.claims _worker.clock _worker.closing _worker.complaints _worker.connecting _worker.context "
+        "_worker.cron_planner _worker.cron_ticks _worker.duties _worker.ending_writer _worker.exchange "
+        "_worker.finish_override _worker.health _worker.hooks _worker.idle _worker.job _worker.job_log "
+        "_worker.job_slots _worker.job_table _worker.job_timeout _worker.limits _worker.locks "
+        "_worker.main_loop _worker.main_task _worker.operators _worker.options _worker.outbox "
+        "_worker.outcomes _worker.poll_schedule _worker.quarantine _worker.quick_log _worker.redis_outage "
+        "_worker.registry _worker.run _worker.semaphore _worker.settings _worker.shown _worker.shutdown "
+        "_worker.signals _worker.standstill _worker.standstill_report _worker.suspects _worker.threads "
+        "_worker.unknown_function _worker.unread _worker.waiting_claim _worker.wake_tokens _worker.zones"
     ),
     "worker": "worker",
     "command": "__init__ __main__ cli",

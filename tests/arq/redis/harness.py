@@ -15,6 +15,7 @@ from arq.connections import ArqRedis
 from arq.jobs import Job, JobResult, serialize_job
 from arq.utils import timestamp_ms
 from arq.worker import Worker
+from tests.arq.redis import inside
 from tests.support.eventually import PATIENCE_S, wait_until_async
 
 QUEUE = "arq:queue"
@@ -64,7 +65,7 @@ async def idle(*workers: Worker) -> None:
 
     async def waiting() -> bool:
         blocked = 0
-        if any(worker._listener is None for worker in workers):
+        if any(not inside.listens(worker) for worker in workers):
             return False
         for client in await workers[0].pool.client_list():
             blocked += client["cmd"] == "blpop" and "b" in client["flags"]
@@ -77,7 +78,7 @@ async def armed(*workers: Worker) -> None:
     """Wait until all workers are idle and a claim waits with each for a token."""
 
     async def waiting() -> bool:
-        return all(worker._listener is not None and worker._listener.has_claim for worker in workers)
+        return all(inside.has_waiting_claim(worker) for worker in workers)
 
     await wait_until_async(waiting, what="claims wait")
     await idle(*workers)
@@ -90,7 +91,9 @@ async def quiet(*workers: Worker) -> None:
 
     def settled() -> bool:
         return not any(
-            worker._get_pump().claim_lost or worker._listener is None or worker._listener.has_claim
+            inside.exchange(worker).claim_lost
+            or not inside.listens(worker)
+            or inside.has_waiting_claim(worker)
             for worker in workers
         )
 

@@ -151,7 +151,7 @@ async def test_a_job_that_was_cancelled_has_its_time_to_clean_up(
         finally:
             time.sleep(1)  # noqa: ASYNC251  (that is the fault)
 
-    monkeypatch.setattr("arq._worker.stopping.CANCEL_AGAIN_S", 0.5)
+    monkeypatch.setattr("arq._worker.shutdown.CANCEL_AGAIN_S", 0.5)
     for name in ("cleans_up", "blocks"):
         await enqueued(arq_redis, name)
     begun: list[int] = []

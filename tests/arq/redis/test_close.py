@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from arq._worker.state import new_event_loop
+from arq._worker.context import new_event_loop
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.worker import Worker, func
+from tests.arq.redis import inside
 from tests.arq.redis.harness import Ctx, armed, enqueued, for_ever, idle, nothing_held, quick
 from tests.conftest import WorkerFactory
 from tests.support.eventually import PATIENCE_S, wait_until_async
@@ -44,7 +45,7 @@ async def starting(worker: Worker, pool: ArqRedis) -> None:
 
 
 async def waits_for_a_token(worker: Worker, pool: ArqRedis) -> None:
-    await wait_until_async(lambda: worker._listener is not None)
+    await wait_until_async(lambda: inside.listens(worker))
     await idle(worker)
 
 
@@ -54,7 +55,7 @@ async def has_run_a_job(worker: Worker, pool: ArqRedis) -> None:
 
 
 async def holds_a_waiting_claim(worker: Worker, pool: ArqRedis) -> None:
-    await wait_until_async(lambda: worker._listener is not None)
+    await wait_until_async(lambda: inside.listens(worker))
     await armed(worker)
 
 
@@ -78,7 +79,7 @@ async def test_main_ends_with_close(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whatever it waits for; awaiting the task raises nothing, and no job is lost."""
-    monkeypatch.setattr("arq._worker.stopping.CANCEL_AGAIN_S", 0.1)
+    monkeypatch.setattr("arq._worker.shutdown.CANCEL_AGAIN_S", 0.1)
     options: dict[str, Any] = {"redis_settings": redis_settings}
     if own_pool:
         options = {"redis_pool": await create_pool(redis_settings)}
@@ -95,7 +96,7 @@ async def test_main_ends_with_close(
 async def test_async_run_ends_cancelled_as_ever(arq_redis: ArqRedis, redis_settings: RedisSettings) -> None:
     worker = Worker([quick], redis_settings=redis_settings, poll_delay=60, handle_signals=False)
     task = asyncio.create_task(worker.async_run())
-    await wait_until_async(lambda: worker._in_main)
+    await wait_until_async(lambda: inside.is_in_main(worker))
     await worker.close()
     with pytest.raises(asyncio.CancelledError):
         await ended(task)
@@ -111,7 +112,7 @@ async def test_what_goes_on_after_main_is_not_cancelled(worker: WorkerFactory) -
         return "went on"
 
     task = asyncio.create_task(application())
-    await wait_until_async(lambda: one._listener is not None)
+    await wait_until_async(lambda: inside.listens(one))
     await one.close()
     assert await asyncio.wait_for(task, PATIENCE_S) == "went on"
 
@@ -119,7 +120,7 @@ async def test_what_goes_on_after_main_is_not_cancelled(worker: WorkerFactory) -
 async def test_somebody_elses_cancellation_is_not_swallowed(worker: WorkerFactory) -> None:
     one = worker([quick], burst=False, poll_delay=60)
     task = asyncio.create_task(one.main())
-    await wait_until_async(lambda: one._listener is not None)
+    await wait_until_async(lambda: inside.listens(one))
     task.cancel()
     await one.close()
     with pytest.raises(asyncio.CancelledError):
@@ -132,7 +133,7 @@ async def test_close_while_an_answer_is_awaited(
     """The claim was carried out, its answer hangs: the job goes back."""
     worker = Worker([quick], redis_settings=proxied, poll_delay=0.01, max_jobs=1, handle_signals=False)
     task = asyncio.create_task(worker.main())
-    await wait_until_async(lambda: worker._in_main)
+    await wait_until_async(lambda: inside.is_in_main(worker))
     proxy.arm(Fault.ANSWER_STALLED, b"EVALSHA")
     await enqueued(arq_redis, "quick", _job_id="one")
     await wait_until_async(lambda: proxy.struck == 1)
@@ -145,9 +146,9 @@ async def test_close_while_an_answer_is_awaited(
 async def test_close_while_redis_is_away(own_server: RedisServer, own_settings: RedisSettings) -> None:
     worker = Worker([quick], redis_settings=own_settings, poll_delay=0.01, handle_signals=False)
     task = asyncio.create_task(worker.main())
-    await wait_until_async(lambda: worker._in_main)
+    await wait_until_async(lambda: inside.is_in_main(worker))
     own_server.kill()
-    await wait_until_async(lambda: worker._more)
+    await wait_until_async(lambda: inside.poll(worker).more)
     await worker.close()
     await ended(task)
 
@@ -156,7 +157,7 @@ async def test_close_while_it_waits_for_the_first_connection(redis_settings: Red
     away = RedisSettings(port=1, conn_retries=1000, conn_retry_delay=60)
     worker = Worker([quick], redis_settings=away, handle_signals=False)
     task = asyncio.create_task(worker.main())
-    await wait_until_async(lambda: worker._loop is not None)
+    await wait_until_async(lambda: inside.context(worker).has_loop)
     await worker.close()
     await ended(task)
 
@@ -251,7 +252,7 @@ async def test_after_a_drain_it_takes_jobs_again(arq_redis: ArqRedis, redis_sett
         [quick], redis_settings=redis_settings, poll_delay=0.01, handle_signals=False, job_completion_wait=5
     )
     task = asyncio.create_task(worker.async_run())
-    await wait_until_async(lambda: worker._in_main)
+    await wait_until_async(lambda: inside.is_in_main(worker))
     worker.handle_sig_wait_for_completion(signal.SIGTERM)
     await asyncio.gather(task, return_exceptions=True)
     await worker.close()
@@ -265,7 +266,7 @@ async def test_after_a_drain_it_takes_jobs_again(arq_redis: ArqRedis, redis_sett
 async def test_a_second_main_is_refused(worker: WorkerFactory) -> None:
     one = worker([quick], burst=False, poll_delay=60)
     task = asyncio.create_task(one.main())
-    await wait_until_async(lambda: one._in_main)
+    await wait_until_async(lambda: inside.is_in_main(one))
     with pytest.raises(RuntimeError, match="runs already"):
         await one.main()
     await one.close()
@@ -275,7 +276,7 @@ async def test_a_second_main_is_refused(worker: WorkerFactory) -> None:
 async def test_two_workers_on_one_loop_both_hear_a_signal(redis_settings: RedisSettings) -> None:
     workers = [Worker([quick], redis_settings=redis_settings, poll_delay=60) for _ in range(2)]
     tasks = [asyncio.create_task(worker.async_run()) for worker in workers]
-    await wait_until_async(lambda: all(worker._in_main for worker in workers))
+    await wait_until_async(lambda: all(inside.is_in_main(worker) for worker in workers))
     os.kill(os.getpid(), signal.SIGTERM)
     for task in tasks:
         with pytest.raises(asyncio.CancelledError):
@@ -332,7 +333,7 @@ def test_each_step_in_a_loop_of_its_own(redis_settings: RedisSettings, own_pool:
 
     async def begin() -> None:
         task = asyncio.create_task(worker.main())  # asyncio.run cancels it
-        await wait_until_async(lambda: worker._in_main)
+        await wait_until_async(lambda: inside.is_in_main(worker))
         assert not task.done()
 
     options: dict[str, Any] = {"redis_settings": redis_settings}

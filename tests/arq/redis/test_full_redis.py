@@ -15,6 +15,7 @@ from arq._scripts import Unbegun, Why
 from arq.connections import ArqRedis, JobCall, RedisSettings, create_pool
 from arq.cron import cron
 from arq.worker import Retry, Worker, func
+from tests.arq.redis import inside
 from tests.arq.redis.harness import (
     QUEUE,
     Ctx,
@@ -105,7 +106,7 @@ async def test_everything_that_a_worker_does(own_settings: RedisSettings, pool: 
         await wait_until_async(lambda: _is_gone(pool, "dead"), what="swept")
         before = await pool.pttl("arq:in-progress:interrupted")
         await wait_until_async(lambda: _is_less(pool, before), what="time passes")
-        worker._keep_at_s = worker._present_at_s = 0.0
+        inside.due(worker).keep_at_s = inside.due(worker).present_at_s = 0.0
         await wait_until_async(lambda: _is_extended(pool, before), what="the lock is extended")
         assert await forever[0].abort(timeout=30)
         assert await pool.zscore("arq:leases", worker.worker_id)

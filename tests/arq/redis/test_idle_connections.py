@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from arq._redis_settings import FirstAtOnce, client_options, sentinel_options
-from arq._worker.wake import rest_s
+from arq._worker.wake_tokens import rest_s
 from arq.connections import ArqRedis, RedisSettings
 from arq.worker import Worker
 from tests.arq.redis.harness import QUEUE, armed, enqueued, quick, running

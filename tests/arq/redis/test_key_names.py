@@ -13,10 +13,11 @@ import redis
 
 from arq import _leases
 from arq._keys import check_queue_name, lookers_key, wake_key
-from arq._worker import wake
+from arq._worker import wake_tokens
 from arq.connections import ArqRedis, JobCall, RedisSettings, create_pool
 from arq.utils import timestamp_ms
 from arq.worker import Worker
+from tests.arq.redis import inside
 from tests.arq.redis.harness import CONNECT_S, claim, enqueued, for_ever, idle, members, quick, running
 from tests.support.eventually import wait_until_async
 
@@ -249,8 +250,7 @@ async def test_a_list_of_somebody_elses_is_left_alone(pool: ArqRedis, redis_sett
     worker = on("shop", redis_settings)
     async with running(worker):
         await idle(worker)
-        assert worker._listener is not None
-        assert not worker._listener.with_old
+        assert not inside.listener(worker).with_old
         assert await pool.llen("shop:wake") == 2
 
 
@@ -258,14 +258,13 @@ async def test_where_old_tokens_would_be_is_a_queue(
     pool: ArqRedis, redis_settings: RedisSettings, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seen once, and then not asked for again: not once a second."""
-    monkeypatch.setattr(wake, "_RETRY_S", 0.01)
+    monkeypatch.setattr(wake_tokens, "_RETRY_S", 0.01)
     await old_looker(pool, "shop")
     await enqueued(pool, "quick", _queue_name="shop:wake", _defer_by=60)
     worker = on("shop", redis_settings, poll_delay=600)
     async with running(worker):
         await idle(worker)
-        listener = worker._listener
-        assert listener is not None
+        listener = inside.listener(worker)
         await wait_until_async(lambda: listener._old_key is None, what="it is noticed")
         await idle(worker)
         redis_client.config_resetstat()

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from arq import _leases, _script_loader, _scripts
 from arq._link import Link
 from arq._scripts import ClaimAnswer, ClaimRequest, Refusal
-from arq._worker.pump import Pump
+from arq._worker.exchange import Exchange
 from arq.connections import ArqRedis, JobCall, RedisSettings
 from arq.worker import Worker, func
 from tests.arq.redis.harness import QUEUE, Ctx, ids, keys, nothing_held, quick, quiet, running
@@ -31,14 +31,14 @@ async def reclaim(pool: ArqRedis, epoch: int) -> list[str]:
 
 
 @pytest.fixture
-async def pump(arq_redis: ArqRedis) -> Pump:
+async def pump(arq_redis: ArqRedis) -> Exchange:
     """What a worker `w` has; a queue with jobs is there."""
     await _leases.register(arq_redis, "w", 60_000)
     await arq_redis.enqueue_jobs([JobCall("quick", _job_id=job_id) for job_id in "abc"])
-    return Pump(Link(arq_redis.connection_pool), QUEUE, "w", 60_000, 60_000, look_at_aborts=False)
+    return Exchange(Link(arq_redis.connection_pool), QUEUE, "w", 60_000, 60_000, look_at_aborts=False)
 
 
-async def test_a_claim_that_was_given_up_takes_nothing(arq_redis: ArqRedis, pump: Pump) -> None:
+async def test_a_claim_that_was_given_up_takes_nothing(arq_redis: ArqRedis, pump: Exchange) -> None:
     assert await reclaim(arq_redis, 1) == []
     assert await claim(arq_redis, 0) == ("late", 1)
     assert not await keys(arq_redis, "arq:in-progress:*")
@@ -47,13 +47,13 @@ async def test_a_claim_that_was_given_up_takes_nothing(arq_redis: ArqRedis, pump
     assert ids(now) == ["a"]
 
 
-async def test_a_reclaim_that_comes_late_lets_no_older_claims_in(arq_redis: ArqRedis, pump: Pump) -> None:
+async def test_a_reclaim_that_comes_late_lets_no_older_claims_in(arq_redis: ArqRedis, pump: Exchange) -> None:
     await reclaim(arq_redis, 5)
     await reclaim(arq_redis, 4)
     assert await claim(arq_redis, 4) == ("late", 5)
 
 
-async def test_the_number_goes_when_nobody_can_need_it_any_more(arq_redis: ArqRedis, pump: Pump) -> None:
+async def test_the_number_goes_when_nobody_can_need_it_any_more(arq_redis: ArqRedis, pump: Exchange) -> None:
     await reclaim(arq_redis, 1)
     assert 1_000_000 < await arq_redis.pttl(EPOCH_KEY) <= 3_600_000  # else no late claim would be refused
     await pump.leave()
@@ -63,19 +63,19 @@ async def test_the_number_goes_when_nobody_can_need_it_any_more(arq_redis: ArqRe
 
 
 async def test_after_a_lost_answer_only_new_claims_count(
-    arq_redis: ArqRedis, proxied: RedisSettings, proxy: FlakyProxy, pump: Pump
+    arq_redis: ArqRedis, proxied: RedisSettings, proxy: FlakyProxy, pump: Exchange
 ) -> None:
     through = ArqRedis(host=proxied.host, port=proxied.port)
-    pump._link = Link(through.connection_pool)
+    pump.link = Link(through.connection_pool)
     for step in ("claim", "reclaim"):  # the claim's answer is lost, then that of the reclaim
         proxy.arm(Fault.ANSWER_LOST, _script_loader.load(step).sha.encode())
         with pytest.raises((OSError, RedisError)):
-            await pump.exchange(1)
-    answer = await pump.exchange(1)
+            await pump.commit_and_claim(1)
+    answer = await pump.commit_and_claim(1)
     assert answer is not None
     assert (answer.recovered, ids(answer)) == (True, ["a"])
     assert [await claim(arq_redis, epoch) for epoch in (0, 1)] == [("late", 2)] * 2
-    answer = await pump.exchange(1)
+    answer = await pump.commit_and_claim(1)
     assert answer is not None
     assert ids(answer) == ["b"]
     await pump.close()
@@ -83,12 +83,12 @@ async def test_after_a_lost_answer_only_new_claims_count(
 
 
 async def test_a_worker_that_was_released_meanwhile_still_refuses_its_late_claims(
-    arq_redis: ArqRedis, pump: Pump
+    arq_redis: ArqRedis, pump: Exchange
 ) -> None:
     pump._claim_lost = True
-    await pump.exchange(1)
+    await pump.commit_and_claim(1)
     await _scripts.run(arq_redis, _scripts.release("w", _scripts.Why.DIED))
-    answer = await pump.exchange(1)
+    answer = await pump.commit_and_claim(1)
     assert answer is not None
     assert ids(answer) == ["a"]
     late = await claim(arq_redis, 0)
@@ -97,13 +97,13 @@ async def test_a_worker_that_was_released_meanwhile_still_refuses_its_late_claim
     await pump.close()
 
 
-async def test_a_worker_that_could_not_say_goodbye_goes_on(arq_redis: ArqRedis, pump: Pump) -> None:
+async def test_a_worker_that_could_not_say_goodbye_goes_on(arq_redis: ArqRedis, pump: Exchange) -> None:
     """It ran before with this id, lost answers, and Redis was away when it left."""
     await reclaim(arq_redis, 7)
     assert isinstance(await claim(arq_redis, 7), ClaimAnswer)
     found = []
     for _ in range(2):
-        answer = await pump.exchange(1)
+        answer = await pump.commit_and_claim(1)
         assert answer is not None
         found.append((answer.recovered, ids(answer)))
     assert found == [(True, ["a"]), (False, ["b"])]
@@ -122,7 +122,7 @@ async def test_a_claim_held_up_in_the_network(
         [func(quick, name="quick")], redis_settings=proxied, poll_delay=0.05, handle_signals=False
     )
     claims: list[tuple[Any, ...]] = []
-    claim_of = Pump._claim
+    claim_of = Exchange._claim
 
     def noted(*args: Any) -> Any:
         call = claim_of(*args)
@@ -132,7 +132,7 @@ async def test_a_claim_held_up_in_the_network(
     async def on_startup(ctx: Ctx) -> None:
         proxy.arm(Fault.REQUEST_LOST, _script_loader.load("claim").sha.encode())
 
-    monkeypatch.setattr(Pump, "_claim", noted)
+    monkeypatch.setattr(Exchange, "_claim", noted)
     worker.on_startup = on_startup
     async with running(worker):
         await wait_until_async(lambda: arq_redis.exists(f"arq:epoch:{worker.worker_id}"))

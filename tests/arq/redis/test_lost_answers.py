@@ -12,6 +12,7 @@ from arq import _script_loader
 from arq.connections import ArqRedis, JobCall, RedisSettings, create_pool
 from arq.jobs import Job
 from arq.worker import Retry, Worker, func
+from tests.arq.redis import inside
 from tests.arq.redis.harness import QUEUE, ask_as_upstream, keys, nothing_held, running
 from tests.support.eventually import wait_until_async
 from tests.support.flaky import Fault, FlakyProxy
@@ -76,7 +77,7 @@ async def test_the_worker_rides_out(
 ) -> None:
     await arq_redis.enqueue_jobs([JobCall("quick", _job_id=str(number)) for number in range(JOBS)])
     worker = runs.worker(proxied, max_jobs=4)
-    worker._sweep_at_s = worker._keep_at_s = 0.0
+    inside.due(worker).sweep_at_s = inside.due(worker).keep_at_s = 0.0
     if step in {
         "sweep",
         "lease",
@@ -87,7 +88,7 @@ async def test_the_worker_rides_out(
     async with running(worker):
         await all_finished(arq_redis)
         await wait_until_async(lambda: proxy.struck == 1)
-        if worker.tasks or worker._claimed:
+        if worker.tasks or inside.context(worker).jobs.claimed:
             await wait_until_async(lambda: not worker.tasks)
     assert runs == {str(number): 1 for number in range(JOBS)}
     assert worker.jobs_complete == JOBS
@@ -103,7 +104,7 @@ def at_startup(action: Any) -> Any:
 
 def rearm(worker: Worker, proxy: FlakyProxy, fault: Fault, step: str) -> None:
     proxy.arm(fault, marker(step))
-    worker._sweep_at_s = worker._keep_at_s = 0.0
+    inside.due(worker).sweep_at_s = inside.due(worker).keep_at_s = 0.0
 
 
 @pytest.mark.parametrize("fault", Fault)
@@ -194,7 +195,7 @@ async def test_a_worker_that_is_held_up_while_it_stops_still_says_goodbye(
 ) -> None:
     """All its time is over when the first try has failed: it may have been this machine that stood still."""
     for limit in ("_LAST_WRITES_S", "_LAST_WORDS_S"):
-        monkeypatch.setattr(f"arq._worker.stopping.{limit}", 0.0)
+        monkeypatch.setattr(f"arq._worker.shutdown.{limit}", 0.0)
     worker = runs.worker(proxied)
     async with running(worker):
         await wait_until_async(lambda: arq_redis.zscore("arq:leases", worker.worker_id))

@@ -9,6 +9,7 @@ import redis
 
 from arq.connections import ArqRedis, JobCall
 from arq.worker import func
+from tests.arq.redis import inside
 from tests.arq.redis.harness import (
     QUEUE,
     Ctx,
@@ -64,8 +65,8 @@ async def test_a_full_worker_is_quiet(
     async with running(one):
         await wait_until_async(lambda: one.job_tasks)
         before = redis_client.info("stats")["total_commands_processed"]
-        until = one._clock() + 0.5
-        await wait_until_async(lambda: one._clock() > until)
+        until = inside.clock_s(one) + 0.5
+        await wait_until_async(lambda: inside.clock_s(one) > until)
         assert redis_client.info("stats")["total_commands_processed"] - before < 10
         assert turns < 20
 
@@ -125,8 +126,8 @@ async def test_a_quiet_worker_takes_nothing_until_it_may(arq_redis: ArqRedis, wo
     one.allow_pick_jobs = False
     job = await enqueued(arq_redis, "quick")
     async with running(one):
-        until = one._clock() + 0.1
-        await wait_until_async(lambda: one._clock() > until)
+        until = inside.clock_s(one) + 0.1
+        await wait_until_async(lambda: inside.clock_s(one) > until)
         assert await arq_redis.zcard(QUEUE) == 1
         one.allow_pick_jobs = True
         assert await job.result(timeout=30) == "quick"

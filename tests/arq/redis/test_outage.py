@@ -173,7 +173,7 @@ async def test_a_worker_stops_though_redis_is_gone(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("arq._worker.stopping._LAST_WRITES_S", 0.3)
+    monkeypatch.setattr("arq._worker.shutdown._LAST_WRITES_S", 0.3)
     called = []
 
     async def on_shutdown(ctx: Ctx) -> None:

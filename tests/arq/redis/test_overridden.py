@@ -16,6 +16,7 @@ from arq.constants import in_progress_key_prefix
 from arq.jobs import JobDef, JobResult, deserialize_result
 from arq.utils import timestamp_ms
 from arq.worker import Worker, func
+from tests.arq.redis import inside
 from tests.arq.redis.harness import Ctx, broken, commands, enqueued, hold_as_upstream, nothing_held, quick
 from tests.conftest import WorkerFactory
 from tests.support.eventually import PATIENCE_S, wait_until_async
@@ -187,7 +188,7 @@ async def test_patched_ends_are_called(arq_redis: ArqRedis, worker: WorkerFactor
         await (original(one, *args) if on_instance else original(*args))
 
     task = asyncio.create_task(one.main())
-    await wait_until_async(lambda: one._in_main)
+    await wait_until_async(lambda: inside.is_in_main(one))
     with patch.object(one if on_instance else Worker, "finish_job", patched):
         job = await enqueued(arq_redis, "quick", _job_id="one")
         await job.result(timeout=PATIENCE_S, poll_delay=0.01)
@@ -322,7 +323,7 @@ async def test_an_idle_worker_with_its_own_start_jobs_is_woken(arq_redis: ArqRed
 
     one = Picking([quick], redis_pool=arq_redis, poll_delay=60, handle_signals=False)
     task = asyncio.create_task(one.main())
-    await wait_until_async(lambda: one._listener is not None)
+    await wait_until_async(lambda: inside.listens(one))
     job = await enqueued(arq_redis, "quick", _job_id="one")
     await job.result(timeout=PATIENCE_S, poll_delay=0.01)
     await one.close()
@@ -437,7 +438,7 @@ async def test_its_own_steps_do_not_spin(arq_redis: ArqRedis, redis_settings: Re
     task = asyncio.create_task(one.main())
     await wait_until_async(lambda: rounds >= 3)
     one.poll_delay_s = 60
-    await wait_until_async(lambda: one._listener is not None and one._listener._task is not None)
+    await wait_until_async(lambda: inside.listens(one) and inside.listener(one)._task is not None)
     assert rounds < 20
     job = await enqueued(arq_redis, "quick")
     await job.result(timeout=PATIENCE_S, poll_delay=0.01)
@@ -467,8 +468,8 @@ async def test_the_semaphore_takes_places_away(arq_redis: ArqRedis, worker: Work
         await one.sem.acquire()
     await enqueued(arq_redis, "quick")
     task = asyncio.create_task(one.main())
-    await wait_until_async(lambda: one._in_main)
-    assert one._room() == 0
+    await wait_until_async(lambda: inside.is_in_main(one))
+    assert inside.room(one) == 0
     for _ in range(3):
         one.sem.release()
     one.allow_pick_jobs = True  # wakes the loop

@@ -16,6 +16,7 @@ from arq._script_loader import Call
 from arq.connections import ArqRedis, RedisSettings
 from arq.cron import cron
 from arq.worker import Retry, Worker, func
+from tests.arq.redis import inside
 from tests.arq.redis.harness import QUEUE, Ctx, armed, claim, running
 from tests.support.eventually import wait_until_async
 
@@ -52,10 +53,10 @@ def job(starts: list[str]) -> Any:
 async def looks(worker: Worker, times: int = 3) -> None:
     """Wait until a worker has said something to Redis so many times."""
     for _ in range(times):
-        worker._look_at_s = 0.0
-        worker._more = True
-        worker._activity.set()
-        await wait_until_async(lambda: not worker._more, what="the worker has looked")
+        inside.poll(worker).look_at_s = 0.0
+        inside.poll(worker).more = True
+        inside.wake_up(worker)
+        await wait_until_async(lambda: not inside.poll(worker).more, what="the worker has looked")
 
 
 # ---------------------------------------------------------------- claims
@@ -211,7 +212,7 @@ async def test_a_worker_sees_to_it_and_says_that_the_queue_is_paused(
         await wait_until_async(lambda: "paused by root@host: a migration" in caplog.text)
         assert await arq_redis.pttl(job_key("a")) > 6 * DAY_MS
         await resume(arq_redis)
-        one._present_at_s = 0.0
+        inside.due(one).present_at_s = 0.0
         await wait_until_async(lambda: f"queue {QUEUE} is resumed" in caplog.text)
 
 
@@ -283,8 +284,8 @@ async def test_a_schedule_that_is_paused_adds_nothing(
 
 async def tell(pool: ArqRedis, one: Worker, word: str) -> None:
     await pool.set(control_key(one.worker_id), word, ex=60)
-    one._present_at_s = 0.0
-    one._activity.set()
+    inside.due(one).present_at_s = 0.0
+    inside.wake_up(one)
 
 
 async def test_a_worker_that_is_told_so_takes_no_more_jobs(
@@ -307,7 +308,7 @@ async def test_a_worker_that_is_told_so_stops(redis_settings: RedisSettings, job
     )
     main = asyncio.ensure_future(one.async_run())
     try:
-        await wait_until_async(lambda: one._pool is not None and one._in_main)
+        await wait_until_async(lambda: one._pool is not None and inside.is_in_main(one))
         await tell(one.pool, one, "stop")
         await asyncio.wait([main], timeout=30)
         assert main.cancelled()

@@ -17,6 +17,7 @@ from arq.connections import ArqRedis, JobCall, RedisSettings
 from arq.jobs import Job
 from arq.utils import timestamp_ms
 from arq.worker import Worker, func
+from tests.arq.redis import inside
 from tests.arq.redis.harness import QUEUE, Ctx, armed, claim, ids, running
 from tests.support.eventually import wait_until_async
 
@@ -95,7 +96,7 @@ async def busy_with(job_id: str, one: Worker, pool: ArqRedis) -> AsyncIterator[N
 
 
 async def awaits_suspect(one: Worker) -> None:
-    await wait_until_async(lambda: one._suspects.awaited == "s")
+    await wait_until_async(lambda: inside.suspects(one).awaited == "s")
 
 
 async def result(pool: ArqRedis, job_id: str) -> Any:
@@ -135,7 +136,7 @@ async def test_a_busy_worker_makes_room_and_goes_on_as_ever(
     async with busy_with("p0", one, arq_redis):
         await awaits_suspect(one)
         await arq_redis.enqueue_job("quick", _job_id="p1")
-        assert one._room() <= 0
+        assert inside.room(one) <= 0
         assert "taking no more jobs until there is room for s" in caplog.text
         jobs.go.set()
         assert await result(arq_redis, "s") == "quick"
@@ -194,7 +195,7 @@ async def test_an_idle_worker_takes_what_a_busy_one_waits_for(
         await awaits_suspect(busy)
         async with running(idle):
             assert await result(arq_redis, "s") == "quick"
-            await wait_until_async(lambda: not busy._suspects.awaited)
+            await wait_until_async(lambda: not inside.suspects(busy).awaited)
         await arq_redis.enqueue_job("quick", _job_id="p1")
         assert await result(arq_redis, "p1") == "quick"
         jobs.go.set()
@@ -208,7 +209,7 @@ async def test_who_takes_no_jobs_makes_no_room(
     async with busy_with("p0", one, arq_redis):
         await awaits_suspect(one)
         one.allow_pick_jobs = False
-        await wait_until_async(lambda: not one._suspects.awaited)
+        await wait_until_async(lambda: not inside.suspects(one).awaited)
         jobs.go.set()
         assert await result(arq_redis, "p0") == "held"
         if stop == "quiet":
@@ -240,13 +241,13 @@ async def test_start_jobs_by_hand_leaves_suspects_that_have_no_room(
     assert set(one.tasks) == {"p"}
     jobs.go.set()
     await asyncio.gather(*one.tasks.values())
-    await wait_until_async(lambda: not one._get_pump().has_endings)
+    await wait_until_async(lambda: not inside.has_endings(one))
     await one.start_jobs([b"s"])
     assert set(one.tasks) == {"s"}
     await asyncio.gather(*one.tasks.values())
-    await wait_until_async(lambda: not one._get_pump().has_endings)
-    await one._get_pump().leave()
-    await one._get_pump().close()
+    await wait_until_async(lambda: not inside.has_endings(one))
+    await inside.exchange(one).leave()
+    await inside.exchange(one).close()
 
 
 async def test_the_failure_says_how_often_and_of_what_the_process_died(

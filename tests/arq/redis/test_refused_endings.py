@@ -12,11 +12,12 @@ from arq import func
 from arq._keys import claims_key
 from arq._link import Link
 from arq._scripts import Again
-from arq._worker import decide
-from arq._worker.pump import Pump
+from arq._worker import outcomes
+from arq._worker.exchange import Exchange
 from arq.connections import ArqRedis
 from arq.jobs import ResultNotFound, SerializationError
 from arq.worker import Worker
+from tests.arq.redis import inside
 from tests.arq.redis.harness import QUEUE, Ctx, claim, enqueued, info, nothing_held, quick, running
 from tests.conftest import WorkerFactory
 from tests.support.eventually import wait_until_async
@@ -27,12 +28,12 @@ REFUSED_MS = 10**25
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Results of the job `bad` are kept for longer than Redis takes."""
-    keep_ms = decide._keep_result_ms
+    keep_ms = outcomes._keep_result_ms
 
     def keep(attempt: Any, defaults: Any) -> int | None:
         return REFUSED_MS if attempt.job.job_id == "bad" else keep_ms(attempt, defaults)
 
-    monkeypatch.setattr(decide, "_keep_result_ms", keep)
+    monkeypatch.setattr(outcomes, "_keep_result_ms", keep)
 
 
 async def test_neighbours_of_a_refused_result_are_written(
@@ -59,12 +60,12 @@ async def test_an_ending_that_redis_refuses_altogether_is_given_up(
     for job_id in ("one", "bad", "two"):
         await enqueued(arq_redis, "quick", _job_id=job_id)
     taken = {job.job_id: job.stamp for job in (await claim(arq_redis, "w")).jobs}
-    pump = Pump(Link(arq_redis.connection_pool), QUEUE, "w", 60_000, 60_000, look_at_aborts=False)
+    pump = Exchange(Link(arq_redis.connection_pool), QUEUE, "w", 60_000, 60_000, look_at_aborts=False)
     for job_id, stamp in taken.items():
         soon: Any = "soon" if job_id == "bad" else 1000
         pump.record(Again(job_id, stamp, soon, 1))
     written = pump.written()
-    answer = await pump.exchange(1)
+    answer = await pump.commit_and_claim(1)
     await pump.close()
     assert answer is not None
     assert answer.jobs == []
@@ -133,7 +134,7 @@ async def test_a_result_is_not_given_up_because_the_connection_is_cut(
 
         async def all_done() -> bool:
             redis_client.client_kill_filter(_type="normal", skipme=True)
-            return one.jobs_complete == 200 and not one._get_pump().has_endings
+            return one.jobs_complete == 200 and not inside.has_endings(one)
 
         await wait_until_async(all_done)
     assert [await job.result(timeout=5) for job in jobs] == list(range(200))

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from arq import _leases, _scripts
-from arq._scripts import Again, ClaimAnswer, ClaimRequest, Refusal
+from arq._scripts import Again, ClaimedJob, ClaimRequest, Refusal
 from arq.connections import ArqRedis, JobCall, RedisSettings
 from arq.worker import Worker
+from tests.arq.redis import inside
 from tests.arq.redis.harness import (
     QUEUE,
     Ctx,
@@ -43,28 +44,33 @@ async def counters(pool: ArqRedis, job_id: str) -> list[bytes | None]:
 # ---------------------------------------------------------------- the worker
 
 
-class HangsUpLate(Worker):
+def hang_up_late(worker: Worker) -> None:
     """What it gives back reaches Redis before the end of the connection on which its claim waits."""
+    idle = inside.main_loop(worker).idle
+    stop_listening = idle.stop_listening
 
-    async def _stop_listening(self) -> None:
-        await wait_until_async(self._has_given_back)
-        await super()._stop_listening()
+    async def has_given_back() -> bool:
+        return await worker.pool.exists("arq:in-progress:a") == 0
 
-    async def _has_given_back(self) -> bool:
-        return await self.pool.exists("arq:in-progress:a") == 0
+    async def late() -> None:
+        await wait_until_async(has_given_back)
+        await stop_listening()
+
+    idle.stop_listening = late  # type: ignore[method-assign]
 
 
 async def test_what_a_stop_gives_back_is_not_taken_by_the_claim_that_waits(
     arq_redis: ArqRedis, redis_settings: RedisSettings
 ) -> None:
     for n in range(1, 4):
-        one = HangsUpLate(
+        one = Worker(
             [for_ever],
             redis_settings=redis_settings,
             handle_signals=False,
             poll_delay=0.1,
             allow_abort_jobs=True,
         )
+        hang_up_late(one)
         async with until_stopped(one):
             await armed(one)
             if n == 1:
@@ -84,15 +90,18 @@ class StopsOnAnswer(Worker):
     stop: Callable[[], object]
     after = True
 
-    def _take(self, answer: ClaimAnswer) -> None:
-        if not answer.jobs:
-            super()._take(answer)
-        elif self.after:
-            super()._take(answer)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        claims = inside.main_loop(self).claims
+        self._begin = claims.begin
+        claims.begin = self._begin_and_stop  # type: ignore[method-assign]
+
+    def _begin_and_stop(self, jobs: list[ClaimedJob], run_job: Any) -> None:
+        if jobs and not self.after:
             self.stop()
-        else:
+        self._begin(jobs, run_job)
+        if jobs and self.after:
             self.stop()
-            super()._take(answer)
 
 
 def cancel(worker: Worker) -> None:
@@ -167,7 +176,7 @@ async def test_what_a_drain_was_given_too_late_is_run_by_another_at_once(
         await asyncio.wait_for(held.wait(), 30)
         one.stop, one.after = lambda: drain(one), False
         job = await enqueued(arq_redis, "quick")
-        await wait_until_async(lambda: one._draining)
+        await wait_until_async(lambda: inside.context(one).draining)
         async with running(two):
             assert await job.result(timeout=30) == "quick"
             assert one.job_tasks  # it still drains

@@ -17,6 +17,7 @@ from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.cron import cron
 from arq.utils import timestamp_ms
 from arq.worker import Retry, Worker
+from tests.arq.redis import inside
 from tests.arq.redis.harness import QUEUE, Ctx, claim, hold_as_upstream, keys, members, old_enqueue, running
 from tests.conftest import WorkerFactory
 from tests.support.eventually import wait_until_async
@@ -198,7 +199,7 @@ async def test_a_host_whose_clock_is_wrong_plans_by_that_of_redis_and_says_so(
     async def tick(ctx: Ctx) -> None:
         runs.append(ctx["score"] / 1000 - timestamp_ms() / 1000)
 
-    monkeypatch.setattr("arq._worker.duties.time", shifted(ahead_s))
+    monkeypatch.setattr("arq._worker.cron_ticks.time", shifted(ahead_s))
     one = Worker(
         cron_jobs=[cron(tick, name="tick", second=None)],
         redis_settings=redis_settings,
@@ -212,7 +213,7 @@ async def test_a_host_whose_clock_is_wrong_plans_by_that_of_redis_and_says_so(
     async with running(one):
         await wait_until_async(lambda: len(runs) >= 2)
         assert all(-60 < off_s < 1 for off_s in runs)
-        monkeypatch.setattr("arq._worker.duties.time", time)
+        monkeypatch.setattr("arq._worker.cron_ticks.time", time)
         await wait_until_async(lambda: said("the clock of this host agrees with that of redis again"))
     word = "ahead of" if ahead_s > 0 else "behind"
     (warning,) = (message for message in caplog.messages if "the clock of this host is" in message)
@@ -226,7 +227,7 @@ async def test_a_worker_without_cron_jobs_says_so_too(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    for module in ("arq._worker.duties.time", "arq.utils.time"):
+    for module in ("arq._worker.cron_ticks.time", "arq.utils.time"):
         monkeypatch.setattr(module, shifted(3600))
     one = worker([nothing], burst=False, poll_delay=0.02)
     async with running(one):
@@ -238,7 +239,7 @@ async def test_a_clock_that_agrees_is_not_asked_for_without_cron_jobs(
 ) -> None:
     one = worker([nothing])
     await one.main()
-    assert not one._redis_clock.is_known
+    assert not inside.main_loop(one).cron.redis_clock.is_known
 
 
 @pytest.mark.parametrize("step_s", [-3600, 3600])
@@ -248,10 +249,10 @@ async def test_a_clock_that_is_set_holds_up_no_job(
     """A job that no token tells of: an idle worker looks whether it is due, by what it knows of Redis's clock."""
     one = worker([nothing], burst=False, poll_delay=0.02)
     async with running(one):
-        await wait_until_async(lambda: one._redis_said_ms > 0)
+        await wait_until_async(lambda: inside.poll(one).answered_ms > 0)
         now_ms = timestamp_ms()
         monkeypatch.setattr("arq.utils.time", shifted(step_s))
-        assert one._redis_now_ms() >= now_ms - 1000
+        assert inside.poll(one).redis_now_ms() >= now_ms - 1000
         await old_enqueue(arq_redis, "late", "nothing", score=now_ms + 50)
         await wait_until_async(lambda: one.jobs_complete == 1)
 

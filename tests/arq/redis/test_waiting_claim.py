@@ -17,9 +17,10 @@ import redis
 
 from arq import _leases, _scripts
 from arq._scripts import ClaimAnswer, ClaimRequest, Refusal
-from arq._worker import wake
+from arq._worker import wake_tokens
 from arq.connections import ArqRedis, JobCall, RedisSettings
 from arq.worker import Retry, Worker, func
+from tests.arq.redis import inside
 from tests.arq.redis.harness import (
     QUEUE,
     Ctx,
@@ -78,7 +79,7 @@ async def jobs() -> Jobs:
 @contextlib.asynccontextmanager
 async def silent(worker: Worker) -> AsyncIterator[None]:
     """The worker can exchange nothing with Redis over its main connection."""
-    async with worker._get_pump()._link._turn:
+    async with inside.exchange(worker).link._turn:
         yield
 
 
@@ -116,8 +117,8 @@ async def test_a_job_costs_an_idle_worker_two_round_trips(
         round_trips = RoundTrips(redis_client)
         await arq_redis.enqueue_job("quick")  # a third one, the producer's
         await wait_until_async(lambda: one.jobs_complete == 2)
-        await wait_until_async(lambda: one._listener is not None and one._listener.has_claim)
-        await wait_until_async(lambda: one._listener is not None and one._listener._stage.name == "WAITING")
+        await wait_until_async(lambda: inside.has_waiting_claim(one))
+        await wait_until_async(lambda: inside.listens(one) and inside.listener(one)._stage.name == "WAITING")
         assert round_trips.so_far() <= 3
 
 
@@ -131,8 +132,8 @@ async def test_a_claim_follows_a_wait_that_is_under_way(
         await arq_redis.enqueue_job("held", _job_id="a")
         await wait_until_async(lambda: "a" in jobs)
         await idle(one)
-        assert one._listener is not None
-        assert not one._listener.has_claim
+        assert inside.listens(one)
+        assert not inside.has_waiting_claim(one)
         with commands(redis_client) as called:
             jobs.go.set()
             await armed(one)
@@ -166,7 +167,7 @@ async def test_a_batch_wakes_all(arq_redis: ArqRedis, redis_settings: RedisSetti
 async def test_a_wait_that_runs_off_looks_at_the_queue(
     arq_redis: ArqRedis, redis_settings: RedisSettings, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wake, "BLOCK_S", 0.3)
+    monkeypatch.setattr(wake_tokens, "BLOCK_S", 0.3)
     one = jobs.worker(redis_settings)
     async with running(one):
         await armed(one)
@@ -204,8 +205,8 @@ async def test_who_has_no_claim_waiting(
     async with running(one):
         for job_id in "abc":
             await idle(one)
-            assert one._listener is not None
-            assert not one._listener.has_claim
+            assert inside.listens(one)
+            assert not inside.has_waiting_claim(one)
             await arq_redis.enqueue_job("quick", _job_id=job_id)
             await wait_until_async(functools.partial(jobs.__contains__, job_id))
 
@@ -243,11 +244,10 @@ async def test_a_refusal_leaves_no_token_for_an_empty_queue(arq_redis: ArqRedis)
 async def run_beside_the_claim(one: Worker, pool: ArqRedis) -> None:
     """Let an armed worker find job a by itself, by a look at the queue: its claim goes on waiting."""
     await old_enqueue(pool, "a", "held")
-    one._more = True
-    one._activity.set()
+    inside.poll(one).more = True
+    inside.wake_up(one)
     await wait_until_async(lambda: one.job_tasks)
-    assert one._listener is not None
-    assert one._listener.has_claim
+    assert inside.has_waiting_claim(one)
 
 
 async def test_a_worker_with_a_job_gets_no_second_one_unasked(
@@ -371,7 +371,7 @@ async def test_a_draining_worker_takes_nothing(
 ) -> None:
     one = jobs.worker(redis_settings, job_completion_wait=60)
     async with until_stopped(one):
-        await wait_until_async(lambda: one._listener is not None)
+        await wait_until_async(lambda: inside.listens(one))
         await armed(one)
         await run_beside_the_claim(one, arq_redis)
         one.handle_sig_wait_for_completion(SIGTERM)
@@ -436,8 +436,8 @@ async def test_the_connection_breaks(
     fault: Fault,
 ) -> None:
     """With the answer the worker loses that it was given a job: it asks."""
-    monkeypatch.setattr(wake, "BLOCK_S", 1)
-    monkeypatch.setattr(wake, "_GRACE_S", 0.3)
+    monkeypatch.setattr(wake_tokens, "BLOCK_S", 1)
+    monkeypatch.setattr(wake_tokens, "_GRACE_S", 0.3)
     one = jobs.worker(proxied)
 
     async def on_startup(ctx: Ctx) -> None:
@@ -460,13 +460,13 @@ async def test_an_answer_that_was_overtaken_hides_nothing(
     one = jobs.worker(redis_settings)
     async with running(one):
         await armed(one)
-        now_ms = one._answered_ms + 10
-        one._take(ClaimAnswer(now_ms, wait_ms=500, begin_at="", shared=False, jobs=[]))
-        due_at_s = one._look_at_s
-        one._take(ClaimAnswer(now_ms - 1, wait_ms=-1, begin_at="", shared=False, jobs=[]))
-        assert one._look_at_s == due_at_s
-        one._take(ClaimAnswer(now_ms + 1, wait_ms=-1, begin_at="", shared=False, jobs=[]))
-        assert one._look_at_s > due_at_s
+        now_ms = inside.poll(one).answered_ms + 10
+        inside.main_loop(one).take(ClaimAnswer(now_ms, wait_ms=500, begin_at="", shared=False, jobs=[]))
+        due_at_s = inside.poll(one).look_at_s
+        inside.main_loop(one).take(ClaimAnswer(now_ms - 1, wait_ms=-1, begin_at="", shared=False, jobs=[]))
+        assert inside.poll(one).look_at_s == due_at_s
+        inside.main_loop(one).take(ClaimAnswer(now_ms + 1, wait_ms=-1, begin_at="", shared=False, jobs=[]))
+        assert inside.poll(one).look_at_s > due_at_s
 
 
 async def test_an_answer_from_before_we_asked_does_not_count(
@@ -476,12 +476,12 @@ async def test_an_answer_from_before_we_asked_does_not_count(
     one = jobs.worker(redis_settings)
     async with running(one):
         await armed(one)
-        one._get_pump().stray()
+        inside.exchange(one).ask_what_is_ours()
         async with silent(one):
-            one._activity.set()
-            await wait_until_async(lambda: one._get_pump()._epoch == 1)  # the question is on its way
+            inside.wake_up(one)
+            await wait_until_async(lambda: inside.exchange(one).epoch == 1)  # the question is on its way
             await arq_redis.enqueue_job("quick", _job_id="a")
-            await wait_until_async(lambda: one._listener is not None and not one._listener.has_claim)
+            await wait_until_async(lambda: inside.listens(one) and not inside.has_waiting_claim(one))
             assert await locks(arq_redis) == {"a"}
             assert "a" not in jobs
         await wait_until_async(lambda: "a" in jobs)

@@ -12,6 +12,7 @@ from arq.connections import ArqRedis, JobCall, RedisSettings
 from arq.jobs import Job
 from arq.utils import timestamp_ms
 from arq.worker import Retry, Worker, func
+from tests.arq.redis import inside
 from tests.arq.redis.harness import QUEUE, idle, keys, old_enqueue, quiet, running
 from tests.support.eventually import wait_until_async
 
@@ -115,9 +116,11 @@ async def test_a_deferred_job_starts_on_time_though_the_worker_that_knew_of_it_i
             await idle(first)
             await arq_redis.enqueue_job("quick", _job_id="a", _defer_by=0.5)
             # if the machine stands still here, the first starts the job itself
-            await wait_until_async(lambda: "a" in starts or first._look_at_s - first._clock() < 1)
+            await wait_until_async(
+                lambda: "a" in starts or inside.poll(first).look_at_s - inside.clock_s(first) < 1
+            )
             second.allow_pick_jobs = True
-            second._activity.set()
+            inside.wake_up(second)
             await idle(second)
         await wait_until_async(lambda: "a" in starts)
 
@@ -192,8 +195,8 @@ async def test_an_idle_worker_asks_for_nothing(
     async with running(one):
         await idle(one)
         redis_client.config_resetstat()
-        until = one._clock() + 0.3
-        await wait_until_async(lambda: one._clock() > until)
+        until = inside.clock_s(one) + 0.3
+        await wait_until_async(lambda: inside.clock_s(one) > until)
         assert {
             name for name in redis_client.info("commandstats") if "blpop" in name or "eval" in name
         } == set()

@@ -16,6 +16,7 @@ from arq import Retry, _plain
 from arq.connections import ArqRedis, JobCall, RedisSettings, create_pool
 from arq.jobs import Job, JobStatus
 from arq.worker import Worker, func
+from tests.arq.redis import inside
 from tests.arq.redis.engines import interpret
 from tests.arq.redis.harness import QUEUE, Ctx, broken, enqueued, nothing_held, quick, running
 from tests.support.eventually import PATIENCE_S, wait_until_async
@@ -129,7 +130,7 @@ async def test_a_worker_that_waits_aborts_and_stops(fake: ArqRedis) -> None:
         handle_signals=False,
     )
     async with running(worker):
-        await wait_until_async(lambda: worker._listener is not None)
+        await wait_until_async(lambda: inside.listens(worker))
         job = await enqueued(fake, "quick")
         assert await job.result(timeout=PATIENCE_S, poll_delay=0.01) == "quick"
         aborted = await enqueued(fake, "held", _job_id="aborted")

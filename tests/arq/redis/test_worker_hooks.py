@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from arq._worker import stopping
+from arq._worker import shutdown
 from arq.connections import ArqRedis, RedisSettings
 from arq.jobs import JobResult
 from arq.worker import Retry, Worker, func
@@ -228,7 +228,7 @@ async def test_a_job_that_blocks_the_loop_does_not_draw_out_the_drain(
     arq_redis: ArqRedis, redis_settings: RedisSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seen from the drain it looks as if the process stood still."""
-    monkeypatch.setattr(stopping, "_DRAIN_STEP_S", 0.01)
+    monkeypatch.setattr(shutdown, "_DRAIN_STEP_S", 0.01)
     steps = 0
 
     async def blocks(ctx: Ctx) -> None:

@@ -18,6 +18,7 @@ from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.cron import cron
 from arq.jobs import JobStatus
 from arq.worker import Worker, async_check_health
+from tests.arq.redis import inside
 from tests.arq.redis.harness import (
     QUEUE,
     Ctx,
@@ -137,7 +138,7 @@ async def test_a_key_of_a_job_while_it_runs(
     async with running(worker):
         await holds(pool, worker, 3)
         await spoil(pool, f"arq:{name}:v", kind)
-        worker._keep_at_s = 0.0
+        inside.due(worker).keep_at_s = 0.0
         open_gate.set()
         assert [await job.result(timeout=30) for job in jobs] == [1, 1, 1]
     await nothing_held(pool, [f"arq:{name}:v"])
@@ -218,7 +219,7 @@ async def test_a_key_of_a_worker(
         jobs = [await enqueued(pool, "gated", _job_id=n) for n in ("a", "b")]
         await wait_until_async(lambda: len(worker.job_tasks) == 2, what="they run")
         await spoil(pool, key, kind)
-        worker._keep_at_s = worker._present_at_s = worker._sweep_at_s = 0.0
+        inside.due(worker).keep_at_s = inside.due(worker).present_at_s = inside.due(worker).sweep_at_s = 0.0
         await enqueued(pool, "quick", _job_id="c")
         open_gate.set()
         assert [await job.result(timeout=30) for job in jobs] == [1, 1]
@@ -334,7 +335,9 @@ async def test_a_queue_of_another_type(
     worker = make()
     async with running(worker):
         await wait_until_async(lambda: f"queue '{QUEUE}': redis refuses" in caplog.text, what="it is said")
-        await wait_until_async(lambda: worker._complaints.backoff.tries > 2, what="some tries")
+        await wait_until_async(
+            lambda: inside.main_loop(worker).complaints.backoff.tries > 2, what="some tries"
+        )
         assert caplog.text.count(f"queue '{QUEUE}': redis refuses") == 1
         assert await pool.exists(QUEUE)
         await pool.delete(QUEUE)
@@ -354,7 +357,7 @@ async def test_a_queue_that_becomes_something_else_while_its_jobs_run(
     async with running(worker):
         await holds(pool, worker, 2)
         await spoil(pool, QUEUE, "list")
-        worker._keep_at_s = 0.0
+        inside.due(worker).keep_at_s = 0.0
         await wait_until_async(lambda: "redis refuses" in caplog.text, what="it is noticed")
         open_gate.set()
         await wait_until_async(job.result_info, what="the result")

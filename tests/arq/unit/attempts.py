@@ -7,7 +7,7 @@ from typing import Any
 
 from arq._function import Function, func
 from arq._scripts import ClaimedJob
-from arq._worker import decide
+from arq._worker import outcomes
 from arq._worker.attempt import Attempt
 from arq.cron import CronJob, cron
 from arq.jobs import serialize_job
@@ -58,4 +58,4 @@ def claimed(
 
 def attempt(function: str = "work", **kwargs: Any) -> Attempt:
     asked_try = kwargs.pop("asked_try", None)
-    return decide.read(claimed(payload(function, job_try=asked_try), **kwargs), FUNCTIONS, None)
+    return outcomes.read(claimed(payload(function, job_try=asked_try), **kwargs), FUNCTIONS, None)

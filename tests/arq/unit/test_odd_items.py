@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from arq._wire import serialize_job, serialize_result
-from arq._worker import decide
+from arq._worker import outcomes
 from arq.connections import ArqRedis
 from arq.jobs import SerializationError
 from tests.arq.unit.attempts import attempt
@@ -36,4 +36,4 @@ def test_a_serializer_that_returns_nothing_is_found_out(
 
 def test_a_payload_that_can_not_be_fetched_is_no_expired_job() -> None:
     claimed = attempt("work").job._replace(payload=None, unreadable="unable to read job: no")
-    assert str(decide.read(claimed, {}, None).problem) == "unable to read job: no"
+    assert str(outcomes.read(claimed, {}, None).problem) == "unable to read job: no"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 
-class Places(asyncio.BoundedSemaphore):
+class Semaphore(asyncio.BoundedSemaphore):
     """arq's `Worker.sem`: whoever acquires it takes places from the jobs. It has one more than the worker has jobs."""
 
     def __init__(self, places: int) -> None:

@@ -13,7 +13,7 @@ import pytest
 from arq._crashes import Crashes
 from arq._errors import DeserializationError, JobExecutionFailed, Retry, RetryJob
 from arq._scripts import Again, Done, Ending
-from arq._worker import decide
+from arq._worker import outcomes
 from arq._worker.attempt import Attempt, Cause, Ended, Outcome, Verdict
 from arq.jobs import deserialize_result
 from tests.arq.unit.attempts import DEFAULTS, FUNCTIONS, NOW_MS, Defaults, attempt, claimed, payload
@@ -39,7 +39,7 @@ def test_a_cron_job_is_called_by_its_name() -> None:
 
 
 def test_no_payload_means_the_job_expired() -> None:
-    read = decide.read(claimed(None), FUNCTIONS, None)
+    read = outcomes.read(claimed(None), FUNCTIONS, None)
     assert read.problem == JobExecutionFailed("job expired")
     assert read.function_name == "<unknown>"
 
@@ -64,19 +64,19 @@ ODD = [
 @pytest.mark.parametrize("data", ODD, ids=range(len(ODD)))
 def test_no_payload_however_odd_gets_past_read(data: bytes) -> None:
     """Whatever stands there, one attempt ends it: nothing may be raised here, or the job would come back for ever."""
-    read = decide.read(claimed(data), FUNCTIONS, None)
-    outcome = decide.refuse(read, DEFAULTS, NOW_MS)
+    read = outcomes.read(claimed(data), FUNCTIONS, None)
+    outcome = outcomes.refuse(read, DEFAULTS, NOW_MS)
     if outcome is None:  # harmless: the context and the arguments can be made
         assert read.context({})["job_id"] == "id"
         assert str(read.job_try)  # Python writes no number of more than 4300 digits
         return
     assert outcome.verdict is Verdict.FAILED
-    decide.ending(outcome, DEFAULTS, "queue", lambda: 60, None)
+    outcomes.ending(outcome, DEFAULTS, "queue", lambda: 60, None)
 
 
 def test_a_deserializer_of_ones_own() -> None:
     data = json.dumps({"t": 1, "f": "work", "a": [1], "k": {}, "et": 5}).encode()
-    assert decide.read(claimed(data), FUNCTIONS, json.loads).args == [1]
+    assert outcomes.read(claimed(data), FUNCTIONS, json.loads).args == [1]
 
 
 def test_the_try_asked_for_counts_if_it_is_higher() -> None:
@@ -99,7 +99,7 @@ def test_the_context_is_new_for_each_run() -> None:
 
 
 def refused(read: Attempt) -> Outcome:
-    outcome = decide.refuse(read, DEFAULTS, NOW_MS)
+    outcome = outcomes.refuse(read, DEFAULTS, NOW_MS)
     assert outcome is not None
     assert not outcome.started
     assert outcome.attempt.start_ms == outcome.finish_ms == NOW_MS
@@ -107,11 +107,11 @@ def refused(read: Attempt) -> Outcome:
 
 
 def test_a_job_may_run() -> None:
-    assert decide.refuse(attempt(), DEFAULTS, NOW_MS) is None
+    assert outcomes.refuse(attempt(), DEFAULTS, NOW_MS) is None
 
 
 def test_an_unreadable_job_is_failed() -> None:
-    outcome = refused(decide.read(claimed(b"?"), FUNCTIONS, None))
+    outcome = refused(outcomes.read(claimed(b"?"), FUNCTIONS, None))
     assert isinstance(outcome.value, DeserializationError)
     assert str(outcome.value) == "unable to deserialize job"
 
@@ -120,15 +120,15 @@ def test_why_a_job_is_unreadable_is_said() -> None:
     def refuse(data: bytes) -> dict[str, Any]:
         raise ValueError("wrong signature")
 
-    cut_off = decide.read(claimed(payload()[:-9]), FUNCTIONS, None)
+    cut_off = outcomes.read(claimed(payload()[:-9]), FUNCTIONS, None)
     assert str(cut_off.problem).startswith("unable to deserialize job: ")
     for data in (b"{}", payload()):
-        read = decide.read(claimed(data), FUNCTIONS, refuse)
+        read = outcomes.read(claimed(data), FUNCTIONS, refuse)
         assert str(read.problem) == "unable to deserialize job: ValueError: wrong signature"
         assert read.unread
         assert not hasattr(read.problem, "__notes__")
         assert read.function_name == ("work" if data == payload() else "<unknown>")
-    assert not decide.read(claimed(pickle.dumps({"f": "work"})), FUNCTIONS, None).unread
+    assert not outcomes.read(claimed(pickle.dumps({"f": "work"})), FUNCTIONS, None).unread
     assert not attempt().unread
 
 
@@ -152,7 +152,7 @@ def test_an_aborted_job_does_not_start() -> None:
 def test_the_order_of_the_reasons() -> None:
     """Unreadable before aborted before unknown before too often, as arq always looked."""
     assert isinstance(
-        refused(decide.read(claimed(b"?", aborted=True), FUNCTIONS, None)).value, DeserializationError
+        refused(outcomes.read(claimed(b"?", aborted=True), FUNCTIONS, None)).value, DeserializationError
     )
     assert refused(attempt("other", aborted=True)).verdict is Verdict.ABORTED
     assert "not found" in str(refused(attempt("other", job_try=99)).value)
@@ -160,13 +160,13 @@ def test_the_order_of_the_reasons() -> None:
 
 @pytest.mark.parametrize(("function", "tries"), [("work", 5), ("stubborn", 1), ("tick", 1)])
 def test_starts_are_counted(function: str, tries: int) -> None:
-    assert decide.refuse(attempt(function, job_try=tries), DEFAULTS, NOW_MS) is None
+    assert outcomes.refuse(attempt(function, job_try=tries), DEFAULTS, NOW_MS) is None
     outcome = refused(attempt(function, job_try=tries + 1))
     assert outcome.value == JobExecutionFailed(f"max {tries} retries exceeded")
 
 
 def test_starts_that_a_shutdown_interrupted_do_not_count() -> None:
-    assert decide.refuse(attempt(job_try=9, interrupted=4), DEFAULTS, NOW_MS) is None
+    assert outcomes.refuse(attempt(job_try=9, interrupted=4), DEFAULTS, NOW_MS) is None
     assert refused(attempt(job_try=10, interrupted=4)).value == JobExecutionFailed("max 5 retries exceeded")
 
 
@@ -197,7 +197,7 @@ CANCELLED = asyncio.CancelledError()
     ],
 )
 def test_what_an_ending_means(ended: Ended, retry_jobs: bool, verdict: Verdict) -> None:
-    outcome = decide.decide(attempt(), ended, DEFAULTS, retry_jobs=retry_jobs, now_ms=NOW_MS)
+    outcome = outcomes.decide(attempt(), ended, DEFAULTS, retry_jobs=retry_jobs, now_ms=NOW_MS)
     assert outcome.verdict is verdict
     assert outcome.value is (ended.raised or ended.value)
     assert outcome.finish_ms == NOW_MS
@@ -206,7 +206,7 @@ def test_what_an_ending_means(ended: Ended, retry_jobs: bool, verdict: Verdict) 
 def test_only_a_shutdown_forgives_a_start() -> None:
     def interrupted(cause: Cause) -> bool:
         ended = Ended(raised=CANCELLED, cause=cause)
-        return decide.decide(attempt(), ended, DEFAULTS, retry_jobs=True, now_ms=NOW_MS).interrupted
+        return outcomes.decide(attempt(), ended, DEFAULTS, retry_jobs=True, now_ms=NOW_MS).interrupted
 
     assert interrupted(Cause.SHUTDOWN)
     assert not interrupted(Cause.NOBODY)
@@ -224,7 +224,7 @@ def test_a_task_group_of_retries_is_a_retry() -> None:
         outcome = outcome_of("work", Ended(raised=mixed))
         assert (outcome.verdict, outcome.value) == (Verdict.FAILED, mixed)
     group = ExceptionGroup("all", [Retry()])
-    outcome = decide.decide(attempt(), Ended(raised=group), DEFAULTS, retry_jobs=False, now_ms=NOW_MS)
+    outcome = outcomes.decide(attempt(), Ended(raised=group), DEFAULTS, retry_jobs=False, now_ms=NOW_MS)
     assert (outcome.verdict, outcome.value) == (Verdict.FAILED, group)
 
 
@@ -244,18 +244,18 @@ def test_the_last_run_that_is_cancelled_from_inside_says_so() -> None:
 # ---------------------------------------------------------------- ending
 
 
-def ending(outcome: Outcome, defaults: decide.Defaults = DEFAULTS) -> Ending:
-    return decide.ending(outcome, defaults, "queue", lambda: 60, None)
+def ending(outcome: Outcome, defaults: outcomes.Defaults = DEFAULTS) -> Ending:
+    return outcomes.ending(outcome, defaults, "queue", lambda: 60, None)
 
 
-def done_of(outcome: Outcome, defaults: decide.Defaults = DEFAULTS) -> Done:
+def done_of(outcome: Outcome, defaults: outcomes.Defaults = DEFAULTS) -> Done:
     done = ending(outcome, defaults)
     assert isinstance(done, Done)
     return done
 
 
 def outcome_of(function: str, ended: Ended = RETURNED, **kwargs: Any) -> Outcome:
-    return decide.decide(attempt(function, **kwargs), ended, DEFAULTS, retry_jobs=True, now_ms=NOW_MS)
+    return outcomes.decide(attempt(function, **kwargs), ended, DEFAULTS, retry_jobs=True, now_ms=NOW_MS)
 
 
 def test_counters_of_earlier_starts_are_removed_where_there_may_be_some() -> None:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from arq._worker.schedule import Planner, Tick
+from arq._worker.cron_planner import Planner, Tick
 from arq.cron import CronJob, cron
 
 NOW = datetime(2030, 1, 1, 11, 59, 58, tzinfo=UTC)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arq._refusals import PASSING
-from arq._worker.trouble import Backoff
+from arq._worker.backoff import Backoff
 from arq.jobs import next_pause_s
 
 seconds = st.floats(0, 1e6)

@@ -1,4 +1,4 @@
-"""What a worker says to Redis about jobs: one exchange carries the endings of jobs there and new jobs back."""
+"""What a worker and Redis say about jobs: one exchange carries the endings of jobs there and new jobs back."""
 
 from __future__ import annotations
 
@@ -8,22 +8,10 @@ from typing import Any, NamedTuple
 
 from .. import _scripts
 from .._link import Link
-from .._plain import has_no_scripts, is_not_known
 from .._refusals import blames_item
-from .._scripts import (
-    NO_CAUTION,
-    Call,
-    ClaimAnswer,
-    ClaimRequest,
-    Done,
-    Ending,
-    Presence,
-    Refusal,
-    Released,
-    Why,
-)
+from .._scripts import NO_CAUTION, Call, ClaimAnswer, ClaimRequest, Done, Ending, Refusal, Why
 from .._sizes import MOST_BYTES, SizeLimit
-from . import careful, report
+from . import careful, job_log
 from .outbox import Outbox
 
 
@@ -35,7 +23,7 @@ class _Wanted(NamedTuple):
     job_ids: Sequence[str]
 
 
-class Pump:
+class Exchange:
     """Group commit of endings, batch claim of jobs, and recovery of answers that were lost.
 
     Args:
@@ -50,7 +38,8 @@ class Pump:
     def __init__(
         self, link: Link, queue_name: str, worker_id: str, lock_ms: int, lease_ms: int, look_at_aborts: bool
     ) -> None:
-        self._link = link
+        #: the connection, also for what else the worker has to say
+        self.link = link
         self._queue_name = queue_name
         self._worker_id = worker_id
         self._lock_ms = lock_ms
@@ -68,10 +57,11 @@ class Pump:
         #: the jobs that the worker knows to be its own
         self.known: Container[str] = ()
         #: goes up with each `reclaim`: claims that were given up before and arrive after it are refused
-        self._epoch = self._waiting_epoch = 0
-        self._begin_at = ""
+        self.epoch = 0
+        #: from which entry of the queue on the next claim looks; '': from the first one
+        self.begin_at = ""
         #: whether the worker has said that it is alive
-        self._announced = False
+        self.announced = False
         self._parting: str | None = None
         #: which workers we belong to, see `_scripts.claim`
         self.cohorts = ""
@@ -95,14 +85,18 @@ class Pump:
         Args:
             cohort: see `_scripts.part`.
         """
-        self._epoch += 1
+        self.epoch += 1
         self._parting = cohort
 
     def start_over(self) -> None:
         """Let the next claim look at the whole queue again."""
-        self._begin_at = ""
+        self.begin_at = ""
 
-    async def exchange(
+    async def commit(self) -> None:
+        """Write the endings noted so far; see `commit_and_claim`."""
+        await self.commit_and_claim()
+
+    async def commit_and_claim(
         self, want: int = 0, *, fair: bool = True, job_ids: Sequence[str] = (), recover: bool = False
     ) -> ClaimAnswer | None:
         """Write the endings noted so far and claim up to `want` jobs; None if nothing was claimed.
@@ -129,7 +123,7 @@ class Pump:
         if asks:  # until the answer is here
             self._claim_lost, self._stray = True, self._stray and not recovers
         try:
-            answers = await self._link.call(calls) if calls else []
+            answers = await self.link.call(calls) if calls else []
         except BaseException as exc:
             self._outbox.put_back(batch)
             self._outbox.is_suspect = bool(batch.endings)
@@ -139,12 +133,12 @@ class Pump:
             if not batch.endings:  # the scripts look before they write: nothing was claimed
                 self._claim_lost = recover
                 raise
-            await careful.write_apart(self._link, self._outbox, self._finish)
+            await careful.write_apart(self.link, self._outbox, self._finish)
             return await self._talk(wanted, recover)
         self._outbox.settle(batch, answers[0] if batch.endings else [])
         if not asks:
             return None
-        self._announced = True
+        self.announced = True
         if recovers:
             return await self._recovered(answers[-1])
         self._claim_lost = False
@@ -153,9 +147,9 @@ class Pump:
     async def _look_at_endings(self) -> None:
         """What may be too much for Redis is cut down, and after a failure the endings are written by themselves."""
         if self._outbox.has_large:
-            self._outbox.cut_down(await self._limit.ask(self._link.commands))
+            self._outbox.cut_down(await self._limit.ask(self.link.commands))
         if self._outbox.is_suspect and self._outbox:
-            await careful.write(self._link, self._outbox, self._finish)
+            await careful.write(self.link, self._outbox, self._finish)
 
     def _calls(self, endings: list[Ending], wanted: _Wanted, recovers: bool) -> list[Call]:
         calls = []
@@ -164,7 +158,7 @@ class Pump:
         if recovers:  # first what is ours already: it takes the places that were free
             calls.append(self._reclaim())
         elif wanted.limit > 0:
-            if not self._announced:  # a claim of somebody unknown would be refused
+            if not self.announced:  # a claim of somebody unknown would be refused
                 calls.append(_scripts.lease([self._worker_id], self._lease_ms))
             calls.append(self._claim(wanted))
         return calls
@@ -173,11 +167,11 @@ class Pump:
         return _scripts.finish(self._queue_name, self._worker_id, endings, self._part())
 
     def _part(self) -> str:
-        return "" if self._parting is None else _scripts.part(self._epoch, self._parting)
+        return "" if self._parting is None else _scripts.part(self.epoch, self._parting)
 
     def _reclaim(self) -> Call:
-        self._epoch += 1
-        return _scripts.reclaim(self._worker_id, self._epoch, 0 if self._recovery_failed else MOST_BYTES)
+        self.epoch += 1
+        return _scripts.reclaim(self._worker_id, self.epoch, 0 if self._recovery_failed else MOST_BYTES)
 
     def _claim(self, wanted: _Wanted) -> Call:
         limit, fair, job_ids = wanted
@@ -186,9 +180,22 @@ class Pump:
             self._lock_ms,
             job_ids,
             fair,
-            self._begin_at,
+            self.begin_at,
             self._look_at_aborts,
-            self._epoch,
+            self.epoch,
+            cohorts=self.cohorts,
+            caution=self.caution,
+        )
+        return _scripts.claim(self._queue_name, self._worker_id, asked)
+
+    def claim_one_behind_a_wait(self) -> Call:
+        """The claim of one job that waits for a token on another connection, see `waiting_claim`."""
+        asked = ClaimRequest(
+            1,
+            self._lock_ms,
+            look_at_aborts=self._look_at_aborts,
+            epoch=self.epoch,
+            waited=True,
             cohorts=self.cohorts,
             caution=self.caution,
         )
@@ -200,7 +207,7 @@ class Pump:
         jobs, nameless = _scripts.read_jobs(answer)
         self._remove([ending for ending in nameless if (ending.job_id, ending.stamp) not in over])
         held = [job for job in jobs if (job.job_id, job.stamp) not in over and job.job_id not in self.known]
-        held = await careful.fetch(self._link, held)
+        held = await careful.fetch(self.link, held)
         self._claim_lost = self._recovery_failed = False
         return ClaimAnswer(now_ms=0, wait_ms=0, begin_at="", shared=False, jobs=held, recovered=True)
 
@@ -209,32 +216,57 @@ class Pump:
         while isinstance(answer, Refusal):
             self._claim_lost = True
             if answer.why == "late":  # the worker ran before, and Redis was away when it left
-                self._epoch = answer.epoch
-                (raw,) = await self._link.call([self._reclaim()])
+                self.epoch = answer.epoch
+                (raw,) = await self.link.call([self._reclaim()])
                 return await self._recovered(raw)
             # presumed dead, or Redis has lost its data: announce ourselves and ask again
             calls = [_scripts.lease([self._worker_id], self._lease_ms)]
-            if self._epoch:  # was forgotten with the worker, and counts again; nothing is ours
+            if self.epoch:  # was forgotten with the worker, and counts again; nothing is ours
                 calls.append(self._reclaim())
-            raw = (await self._link.call([*calls, self._claim(wanted)]))[-1]
+            raw = (await self.link.call([*calls, self._claim(wanted)]))[-1]
             self._claim_lost = False
             answer = _scripts.read_claim(raw)
-        self._begin_at = answer.begin_at or self._begin_at
+        return self.accept(answer, answer.begin_at or self.begin_at)
+
+    def accept(self, answer: ClaimAnswer, begin_at: str) -> ClaimAnswer:
+        """A claim was carried out; the next one begins to look at `begin_at`."""
+        self.begin_at = begin_at
         self._remove(answer.nameless)
         return answer
 
     def _remove(self, nameless: Sequence[Done]) -> None:
         """Write the endings of jobs that can't be run, because their ids are not text."""
         for ending in nameless:
-            report.nameless(ending.job_id)
+            job_log.nameless(ending.job_id)
             self.record(ending)
+
+    def ask_what_is_ours(self) -> None:
+        """The answer of a claim on another connection is lost: the next exchange asks."""
+        self._stray = True
+
+    async def earliest_ms(self) -> int | None:
+        """The score of the first entry that may be free: one cheap command."""
+        begin_at = f"({self.begin_at}" if self.begin_at else "-inf"
+        command = ("ZRANGEBYSCORE", self._queue_name, begin_at, "+inf", "WITHSCORES", "LIMIT", 0, 1)
+        (answer,) = await self.link.commands([command])
+        if isinstance(answer, Exception):
+            raise answer
+        if not answer:
+            return None
+        score = answer[0][1] if isinstance(answer[0], list) else answer[1]  # RESP3 pairs member and score
+        return _scripts.score_ms(score)
+
+    async def run(self, call: Call) -> Any:
+        """Run one script over the same connection."""
+        (answer,) = await self.link.call([call])
+        return answer
 
     async def take_over(self, job_id: str, lock: str) -> ClaimAnswer | None:
         """Claim a job that code of this process has locked as arq does, in one step; None: it is somebody else's."""
         async with self._turn:
-            _, owner = await self._link.commands([("WATCH", lock), ("GET", lock)])
+            _, owner = await self.link.commands([("WATCH", lock), ("GET", lock)])
             if owner != b"1":
-                await self._link.commands([("UNWATCH",)])
+                await self.link.commands([("UNWATCH",)])
                 return None
             self._claim_lost = True
             steps = [
@@ -243,100 +275,10 @@ class Pump:
                 self._claim(_Wanted(1, fair=False, job_ids=[job_id])).by_sha(),
                 ("EXEC",),
             ]
-            *_, done = await self._link.commands(steps)
+            *_, done = await self.link.commands(steps)
             self._claim_lost = False
         answer = _scripts.read_claim(done[1]) if isinstance(done, list) else None
         return answer if isinstance(answer, ClaimAnswer) else None
-
-    def waiting_claim(self) -> tuple[Any, ...] | None:
-        """A command that claims one job when a token arrives, to be sent behind a wait for it; None: not now.
-
-        Its answer goes to `waited`; if none comes, `stray` must be told.
-        """
-        if self.claim_lost or self._outbox:
-            return None
-        self._waiting_epoch = self._epoch
-        asked = ClaimRequest(
-            1,
-            self._lock_ms,
-            look_at_aborts=self._look_at_aborts,
-            epoch=self._epoch,
-            waited=True,
-            cohorts=self.cohorts,
-            caution=self.caution,
-        )
-        return _scripts.claim(self._queue_name, self._worker_id, asked).by_sha()
-
-    def waited(self, raw: Any) -> ClaimAnswer | None:
-        """The answer of a `waiting_claim`; None: it was refused or does not count, an ordinary exchange must ask."""
-        if is_not_known(raw) or has_no_scripts(raw):
-            return None
-        if isinstance(raw, Exception):
-            self._stray = True
-            return None
-        answer = _scripts.read_claim(raw)
-        # If we have asked since what is ours, the answer to that has this job, too, or it is over already.
-        if isinstance(answer, Refusal) or self._waiting_epoch != self._epoch:
-            return None
-        self._begin_at = answer.begin_at
-        self._remove(answer.nameless)
-        return answer
-
-    def stray(self) -> None:
-        """The answer of a `waiting_claim` is lost: the next exchange asks what is ours."""
-        self._stray = True
-
-    async def pass_on(self) -> None:
-        """Leave a token for whoever waits for one, this worker or another."""
-        await self._link.call([_scripts.pass_on(self._queue_name)])
-
-    async def earliest_ms(self) -> int | None:
-        """The score of the first entry that may be free: one cheap command."""
-        begin_at = f"({self._begin_at}" if self._begin_at else "-inf"
-        command = ("ZRANGEBYSCORE", self._queue_name, begin_at, "+inf", "WITHSCORES", "LIMIT", 0, 1)
-        (answer,) = await self._link.commands([command])
-        if isinstance(answer, Exception):
-            raise answer
-        if not answer:
-            return None
-        score = answer[0][1] if isinstance(answer[0], list) else answer[1]  # RESP3 pairs member and score
-        return _scripts.score_ms(score)
-
-    async def aborted(self, job_ids: Sequence[str]) -> list[str]:
-        """Which of the running jobs somebody asked to abort."""
-        (answer,) = await self._link.call([_scripts.aborted(self._queue_name, job_ids)])
-        return _scripts.decode_ids(answer)
-
-    async def keep(self, job_ids: Sequence[str], lease_ms: int | None) -> list[str]:
-        """Keep the locks of running jobs and, unless somebody else does, the lease of the worker.
-
-        Returns:
-            ids of jobs that are not this worker's any more.
-        """
-        calls = []
-        if job_ids:
-            calls.append(_scripts.extend(self._queue_name, self._worker_id, self._lock_ms, job_ids))
-        if lease_ms is not None:
-            calls.append(_scripts.lease([self._worker_id], lease_ms))
-            self._announced = True
-        answers = await self._link.call(calls) if calls else []
-        return _scripts.decode_ids(answers[0]) if job_ids else []
-
-    async def show_presence(self, for_ms: int) -> Presence:
-        """Count among the workers that look at this queue for the next `for_ms`, and learn what operators want."""
-        return _scripts.read_present(
-            await self.run(_scripts.present(self._queue_name, self._worker_id, for_ms))
-        )
-
-    async def run(self, call: Call) -> Any:
-        """Run one script."""
-        (answer,) = await self._link.call([call])
-        return answer
-
-    async def sweep(self) -> dict[str, Released]:
-        """Give back the jobs of workers that are overdue."""
-        (answer,) = await self._link.call([_scripts.sweep()])
-        return _scripts.read_sweep(answer)
 
     async def leave(self) -> list[str]:
         """Write the last endings, give back what was claimed and not begun, and be no member any more.
@@ -347,17 +289,17 @@ class Pump:
         async with self._turn:
             pass  # an exchange that fails puts its endings back
         while self._outbox:
-            await self.exchange()
+            await self.commit()
         last_calls = [
             _scripts.release(self._worker_id, Why.UNBEGUN),
             _scripts.pass_on(self._queue_name, leaving=self._worker_id),
         ]
-        answer, _ = await self._link.call(last_calls)
+        answer, _ = await self.link.call(last_calls)
         return _scripts.read_release(answer).job_ids
 
     async def close(self) -> None:
         """Close the connection."""
-        await self._link.drop()
+        await self.link.drop()
 
     def unwritten(self) -> list[str | bytes]:
         """Ids of jobs whose endings are not written."""

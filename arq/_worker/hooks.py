@@ -1,0 +1,68 @@
+"""What an application has run around each job: `on_job_start`, `on_job_end`, `after_job_end`."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from typing import Any
+
+from .._interrupts import asks_to_stop
+from .._text import printable
+from ..utils import timestamp_ms
+from . import job_log, run
+from .attempt import Attempt, Cause, Ended, Outcome, Verdict
+from .context import Context
+
+logger = logging.getLogger("arq.worker")
+
+
+class Hooks:
+    """Runs them, where there are some.
+
+    Args:
+        context: the worker's.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def start(self, attempt: Attempt, ctx: dict[Any, Any], task: asyncio.Task[Any]) -> Ended | None:
+        """Run `on_job_start`; if it raises, that is how the job has ended."""
+        on_job_start = self._context.options.on_job_start
+        assert on_job_start is not None
+        ctx["job_def"] = attempt.definition()
+        who_cancelled = functools.partial(self._context.who_cancelled, attempt.job.job_id)
+        ended = await run.watch(on_job_start(ctx), task, None, who_cancelled)
+        if ended.raised is not None:
+            return ended
+        attempt.start_ms = timestamp_ms()  # the hook's time is not the job's
+        return None
+
+    async def end(self, ctx: dict[Any, Any], outcome: Outcome, task: asyncio.Task[Any]) -> Outcome:
+        """Run `on_job_end`; if it raises, the job has failed."""
+        options = self._context.options
+        assert options.on_job_end is not None
+        ctx.update(outcome.told(options.queue_name))
+        ended = await run.watch(options.on_job_end(ctx), task, None, lambda: Cause.NOBODY)
+        if ended.raised is None or isinstance(ended.raised, asyncio.CancelledError):
+            return outcome  # a shutdown must not undo what the job has done
+        failed = Outcome(outcome.attempt, Verdict.FAILED, ended.raised, finish_ms=timestamp_ms())
+        job_log.ended(failed, options.log_results)
+        return failed
+
+    async def after_end(self, ctx: dict[Any, Any], outcome: Outcome, *, is_written: bool) -> None:
+        """Run `after_job_end` when the outcome is written."""
+        options, job_id = self._context.options, outcome.attempt.job.job_id
+        assert options.after_job_end is not None
+        ctx.update(outcome.told(options.queue_name))
+        try:
+            if not is_written:
+                await asyncio.shield(self._context.exchange().written())
+            await options.after_job_end(ctx)
+        except asyncio.CancelledError:
+            logger.info("after_job_end of job %s cancelled", printable(job_id))
+        except BaseException as exc:
+            if isinstance(exc, GeneratorExit) or asks_to_stop(exc):
+                raise
+            logger.exception("after_job_end of job %s failed", printable(job_id))

@@ -1,0 +1,181 @@
+"""One run of a job: from its payload to its outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from .. import _exits
+from .._exits import as_failure, end_copy
+from .._interrupts import asks_to_stop
+from .._scripts import ClaimedJob, Unbegun
+from ..utils import LONGEST_S, timestamp_ms
+from . import job_log, outcomes, run
+from .attempt import Attempt, Cause, Ended, Outcome, Verdict
+from .context import Context
+from .ending_writer import EndingWriter
+from .finish_override import FinishOverride
+from .hooks import Hooks
+from .job_timeout import TimeLimit
+from .standstill import Standstills
+
+
+class JobRunner:
+    """Runs jobs, each in the task that calls `run`.
+
+    Args:
+        context: the worker's.
+        hooks: what is run around a job.
+        standstills: knows when the event loop stood still.
+        writer: writes endings where no main loop does.
+        override: writes them where an application has put its own methods in the place of ours.
+        hold_cron_s: for how many seconds the id of a cron job that has run stays taken.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        hooks: Hooks,
+        standstills: Standstills,
+        writer: EndingWriter,
+        override: FinishOverride,
+        hold_cron_s: Callable[[], float],
+    ) -> None:
+        self._context = context
+        self._hooks = hooks
+        self._standstills = standstills
+        self._writer = writer
+        self._override = override
+        self._hold_cron_s = hold_cron_s
+        #: by their seconds; as many as there are different time limits
+        self._time_limits: dict[float, TimeLimit] = {}
+
+    async def run(self, job: ClaimedJob) -> None:
+        """Run a claimed job in the current task, and have its outcome written."""
+        task = asyncio.current_task()
+        assert task is not None
+        options = self._context.options
+        attempt = outcomes.read(job, options.functions, options.job_deserializer)
+        attempt.start_ms = timestamp_ms()
+        outcome = outcomes.refuse(attempt, options, attempt.start_ms)
+        if outcome is not None:
+            await self._end_refused(outcome, task)
+            return
+        ctx = attempt.context(options.ctx)
+        ended = None if options.on_job_start is None else await self._hooks.start(attempt, ctx, task)
+        if ended is None:
+            if not self._standstills.is_watching:
+                self._standstills.watch(task.get_loop())
+            job_log.started(attempt)
+            ended = await self._run_body(attempt, ctx, task)
+        outcome = outcomes.decide(
+            attempt, ended, options, retry_jobs=options.retry_jobs, now_ms=timestamp_ms()
+        )
+        if ended.cause is Cause.TIMEOUT:
+            job_log.ignored_timeout(outcome)
+        job_log.ended(outcome, options.log_results)
+        if options.on_job_end is not None:
+            outcome = await self._hooks.end(ctx, outcome, task)
+        writing = self.record(outcome, task)
+        is_written = writing is not None and await writing
+        if options.after_job_end is not None:
+            await self._hooks.after_end(ctx, outcome, is_written=is_written)
+
+    async def _end_refused(self, outcome: Outcome, task: asyncio.Task[Any]) -> None:
+        context = self._context
+        if outcome.attempt.unread and context.options.unreadable == "retry":
+            outcome = await context.unread.leave_to_others(context.redis, outcome)
+        if outcome.leave is not None:
+            context.exchange().cohorts = context.cohorts()
+            if context.options.burst:
+                context.unread.jobs.add(outcome.attempt.job.job_id)
+            job_log.left_to_others(outcome)
+        else:
+            job_log.refused(outcome)
+        writing = self.record(outcome, task)
+        if writing is not None:
+            await writing
+
+    async def _run_body(self, attempt: Attempt, ctx: dict[Any, Any], task: asyncio.Task[Any]) -> Ended:
+        function, job_id, jobs = attempt.function, attempt.job.job_id, self._context.jobs
+        assert function is not None
+        timeout_s = self._context.options.job_timeout_s if function.timeout_s is None else function.timeout_s
+        limit = self._time_limit(timeout_s)
+        jobs.job_tasks[job_id] = task
+        jobs.names[job_id] = attempt.function_name
+        ended = None
+        try:
+            body = function.coroutine(ctx, *attempt.args, **attempt.kwargs)
+        except BaseException as exc:  # the arguments do not fit, or it is no plain coroutine function
+            if asks_to_stop(exc):
+                raise
+            return Ended(raised=as_failure(exc))
+        else:
+            who_cancelled = functools.partial(self._context.who_cancelled, job_id)
+            ended = await run.watch(body, task, limit, who_cancelled)
+            return ended
+        finally:
+            if _exits.forks != self._context.options.forks_when_named:
+                end_copy(None if ended is None else ended.raised)
+            del jobs.job_tasks[job_id], jobs.names[job_id]
+            jobs.aborting.discard(job_id)
+            jobs.abort_again_at_s.pop(job_id, None)
+
+    def _time_limit(self, limit_s: float | None) -> TimeLimit | None:
+        if limit_s is None or limit_s > LONGEST_S:
+            return None
+        limit = self._time_limits.get(limit_s)
+        if limit is None:
+            limit = self._time_limits[limit_s] = TimeLimit(limit_s, self._standstills)
+        return limit
+
+    def record(self, outcome: Outcome, task: asyncio.Task[Any]) -> Coroutine[Any, Any, bool] | None:
+        """Count an outcome and have it written; a group of them goes out together.
+
+        Returns:
+            what the job's task must await, if no main loop is to write it; true if it is written then.
+        """
+        context, options = self._context, self._context.options
+        self._count(outcome)
+        ending = outcomes.ending(
+            outcome,
+            options,
+            options.queue_name,
+            self._hold_cron_s,
+            options.job_serializer,
+            options.job_deserializer,
+        )
+        override = self._override
+        # put in their place by a subclass, in the class or in the worker, at any time
+        is_plain = (override.owner.finish_job, override.owner.finish_failed_job) == override.plain
+        if not is_plain and not isinstance(ending, Unbegun) and task is asyncio.current_task():
+            return override.hand_over(outcome, ending)
+        if outcome.interrupted:
+            self._writer.hold_back(ending)
+        else:
+            (context.current or context.exchange()).record(ending)
+        context.jobs.claimed.pop(outcome.attempt.job.job_id, None)
+        if options.after_job_end is None:  # else the place is taken until that hook is through
+            context.jobs.slots.discard(task)
+        context.activity.set()
+        if context.in_main:
+            return None
+        if task is asyncio.current_task() and not context.stopping:
+            return self._writer.write_now()
+        self._writer.write_beside()
+        return None
+
+    def _count(self, outcome: Outcome) -> None:
+        jobs, on_outcome = self._context.jobs, self._context.options.on_outcome
+        if outcome.verdict is Verdict.COMPLETE:
+            jobs.complete += 1
+        elif outcome.verdict.is_final:
+            jobs.failed += 1
+        else:
+            jobs.retried += 1
+        if on_outcome is not None:
+            attempt = outcome.attempt
+            took_s = max(0, outcome.finish_ms - attempt.start_ms) / 1000  # the clock may have been set back
+            on_outcome(attempt.function_name, outcome.verdict.name.lower(), took_s)
