@@ -263,6 +263,11 @@ def _driver_info() -> dict[str, Any]:
     return {"driver_info": DriverInfo(lib_version=redis.__version__).add_upstream_driver("arq", VERSION)}
 
 
+def has_unchecked_name(settings: RedisSettings) -> bool:
+    """Would a certificate do that is for another server? That is arq's default; redis-py's own is stricter by now."""
+    return settings.ssl and settings.ssl_cert_reqs != "none" and not settings.ssl_check_hostname
+
+
 def _tls_options(settings: RedisSettings) -> dict[str, Any]:
     return {
         "ssl": True,

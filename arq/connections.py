@@ -31,6 +31,7 @@ from ._redis_settings import (
     address,
     call_retry,
     client_options,
+    has_unchecked_name,
     sentinel_options,
     settings_or_default,
 )
@@ -445,6 +446,20 @@ def _as_call(job: Any) -> JobCall:
     raise TypeError(f"a job must be a JobCall, a tuple (function, *args) or a function's name, not {job!r}")
 
 
+_told_of: set[str] = set()
+
+
+def _tell_of_unchecked_name(settings: RedisSettings) -> None:
+    """Once for each server: TLS that takes any certificate of a known authority keeps out few who are in between."""
+    server = str(settings.host)
+    if has_unchecked_name(settings) and server not in _told_of:
+        _told_of.add(server)
+        logger.warning(
+            "TLS to %s: the certificate is checked, but not that it is for this name: set ssl_check_hostname=True",
+            server,
+        )
+
+
 async def create_pool(
     settings_: RedisSettings | None = None,
     *,
@@ -479,6 +494,7 @@ async def create_pool(
         )
         try:
             await probe(pool.connection_pool)
+            _tell_of_unchecked_name(settings)
         except (TimeoutError, OSError, RedisError) as exc:
             await pool.close(close_connection_pool=True)
             if retry >= settings.conn_retries or isinstance(exc, AuthenticationError) or is_refusal(exc):

@@ -7,6 +7,7 @@ is blocked), gives back the jobs of those that are, writes the health keys, and 
 
 import asyncio
 import datetime
+import logging
 import os
 import signal
 from collections import defaultdict
@@ -84,6 +85,9 @@ def _beat(lag_ms: float) -> BeatMessage:
 
 def main(brief: Brief, pipes: Pipes) -> int:
     """Run the steward; returns the exit code."""
+    logging.getLogger("arq").addHandler(
+        logging.NullHandler()
+    )  # what there is to say of settings, workers say
     present_as("steward", "st", brief.options.name, brief.generation)
     line = BeatLine(pipes.beat_fd)
     loop = new_loop(brief.options.uvloop)
@@ -100,6 +104,7 @@ class Steward:
         self._decoder = Decoder(LONGEST_ORDER_BYTES)
         self._redis_texts: dict[str, str] = {}
         self._pools: dict[str, ArqRedis] = {}
+        self._unused: set[str] = set()
         self._connecting: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._roster = Roster()
         self._releasing: set[str] = set()
@@ -207,6 +212,17 @@ class Steward:
             )
             for worker_id, released in (await _leases.sweep(pool)).items():
                 self._line.send(_told(worker_id, released))
+        await self._close_unused()
+
+    async def _close_unused(self) -> None:
+        """Connections by settings that nobody has any more; at the second look, for a duty may be about to use them."""
+        used = {entry.redis for entry in (*self._roster.alive, *self._roster.lost)}
+        unused = self._pools.keys() - used
+        for name in unused & self._unused:
+            pool = self._pools.pop(name)
+            self._written = {key: texts for key, texts in self._written.items() if key[0] != name}
+            await pool.aclose(close_connection_pool=True)
+        self._unused = unused
 
     # --- metrics --------------------------------------------------------------------------------------------------
 

@@ -4,12 +4,14 @@ import asyncio
 import os
 import select
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
 from .messages import BeatMessage, FromChild
 
 WRITE_S = 5.0
+MOST_FROM_HANDLERS = 16
 
 
 class BeatLine:
@@ -18,8 +20,10 @@ class BeatLine:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._rest = b""
-        # the loop's thread may be stopped by a signal while it writes, and its handler writes as well
+        # threads write in turn; a signal's handler can not wait for the thread that it has interrupted
         self._lock = threading.RLock()
+        self._is_writing = False
+        self._from_handlers: deque[bytes] = deque(maxlen=MOST_FROM_HANDLERS)
         self.on_broken: Callable[[], None] = lambda: None
         os.set_blocking(fd, False)
 
@@ -33,28 +37,52 @@ class BeatLine:
 
         Returns false when there was no room, and nothing of it was written.
         """
-        data = message.encode()
-        with self._lock:
-            if self._rest:
-                self._rest = self._rest[max(0, self._write(self._rest)) :]
-            if self._rest:
-                return False
-            written = self._write(data)
-            if written <= 0:
-                return False
-            self._rest = data[written:]
-            return True
+        return self._in_turn(message.encode(), self._offer)
 
     def send_surely(self, message: FromChild) -> None:
         """A message that matters: waits a little for room. Not for the running loop."""
-        data, self._rest = self._rest + message.encode(), b""
+        self._in_turn(message.encode(), self._insist)
+
+    def _in_turn(self, data: bytes, put: Callable[[bytes], bool]) -> bool:
+        """Write now, or behind what a handler has interrupted, for it may be half written."""
+        with self._lock:
+            if self._is_writing:
+                self._from_handlers.append(data)
+                return True
+            self._is_writing = True
+            try:
+                is_written = put(data)
+                while self._from_handlers:  # few, so that they may wait for room
+                    self._rest += self._from_handlers.popleft()
+                    self._write_rest()
+            finally:
+                self._is_writing = False
+            return is_written
+
+    def _write_rest(self) -> None:
+        if self._rest:
+            self._rest = self._rest[max(0, self._write(self._rest)) :]
+
+    def _offer(self, data: bytes) -> bool:
+        self._write_rest()
+        if self._rest:
+            return False
+        written = self._write(data)
+        if written <= 0:
+            return False
+        self._rest = data[written:]
+        return True
+
+    def _insist(self, data: bytes) -> bool:
+        data, self._rest = self._rest + data, b""
         while data and self._fd >= 0:
             if not _has_room(self._fd):
-                return
+                return False
             written = self._write(data)
             if written < 0:
-                return
+                return False
             data = data[written:]
+        return True
 
     def _write(self, data: bytes) -> int:
         """Bytes written; 0 when the pipe is full, -1 when it is broken."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from ..host.usage import Usage
+from .events import Role
 from .state import Child, Phase, Pool, Slot
 from .status import (
     Headcount,
@@ -40,7 +41,7 @@ def take_status(pool: Pool, now: float, pid: int, host: str, usage: Mapping[int,
         supervisor=_supervisor(pool, now, pid, usage.get(pid, Usage())),
         workers=[_slot(slot, pool, now, usage) for slot in pool.slots],
         leaving=[_worker(child, pool, now, usage) for child in _leaving(pool)],
-        helpers=[_helper(slot, now, usage) for slot in pool.helpers.values()],
+        helpers=_helpers(pool, now, usage),
         past=pool.past,
     )
 
@@ -98,7 +99,8 @@ def state_of(pool: Pool) -> str:
 
 def _slot(slot: Slot, pool: Pool, now: float, usage: Mapping[int, Usage]) -> SlotStatus:
     ended_s = slot.last_exit_s
-    worker = None if slot.child is None else _worker(slot.child, pool, now, usage)
+    child = slot.child or slot.successor  # stop-first: the one that is to come, when the old one has left
+    worker = None if child is None else _worker(child, pool, now, usage)
     waits = worker is None and not slot.is_done
     return SlotStatus(
         slot=slot.index,
@@ -144,10 +146,15 @@ def _leaving(pool: Pool) -> list[Child]:
     return [child for child in pool.workers() if pool.slot_of(child) is None]
 
 
-def _helper(slot: Slot, now: float, usage: Mapping[int, Usage]) -> HelperStatus:
-    child = slot.child
+def _helpers(pool: Pool, now: float, usage: Mapping[int, Usage]) -> list[HelperStatus]:
+    spares = [child for child in pool.children.values() if child.role is Role.SPARE]
+    own = [_helper(slot.role, slot.child, now, usage) for slot in pool.helpers.values()]
+    return [*own, *(_helper(Role.SPARE, child, now, usage) for child in spares)]
+
+
+def _helper(role: Role, child: Child | None, now: float, usage: Mapping[int, Usage]) -> HelperStatus:
     if child is None:
-        return HelperStatus(slot.role.value, state="backoff")
+        return HelperStatus(role.value, state="backoff")
     used = usage.get(child.pid, Usage())
     uptime_s = round(now - child.born_s, 1)
-    return HelperStatus(slot.role.value, child.pid, STATES[child.phase], uptime_s, used.rss_mb, used.cpu_s)
+    return HelperStatus(role.value, child.pid, STATES[child.phase], uptime_s, used.rss_mb, used.cpu_s)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 
-from arq.connections import RedisSettings, create_pool
+from arq.connections import RedisSettings, _told_of, create_pool
 from arq.worker import Worker
 from tests.arq.redis.harness import CONNECT_S, quick, running
 from tests.supervisor.harness import Pool, Queue, pool_in
@@ -161,3 +161,18 @@ def test_a_pool_says_why_it_does_not_connect(
     pool.start("--procs", "1", settings="secure.Settings", **environ)
     assert "certificate verify failed" in pool.wait_event("tempfail")["error"]
     assert pool.stop() == 0
+
+
+async def test_a_name_that_is_not_checked_is_told_of_once(
+    settings: RedisSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def connect(**changes: Any) -> int:
+        pool = await create_pool(replace(settings, **changes))
+        await pool.aclose()
+        return caplog.text.count("set ssl_check_hostname=True")
+
+    _told_of.clear()
+    assert await connect() == 0
+    assert await connect(ssl_cert_reqs="none", ssl_check_hostname=False) == 0  # that is meant so
+    assert await connect(ssl_check_hostname=False) == 1
+    assert await connect(ssl_check_hostname=False) == 1

@@ -174,3 +174,29 @@ def test_stop_and_wait_tells_the_exit_code(pool: Pool) -> None:
     nobody = ctl(pool, "status")
     assert nobody.returncode == 3
     assert nobody.stderr.count("\n") == 1
+
+
+def test_connections_of_settings_that_were_replaced_are_closed(pool: Pool, redis_client: redis.Redis) -> None:
+    def clients(database: int) -> int:
+        return sum(one["db"] == str(database) for one in redis_client.client_list())
+
+    def use(database: int) -> None:
+        change_code(pool, "conn_retries=0\n", f"conn_retries=0, database={database}\n")
+
+    use(3)
+    script = pool.script_with({"children.steward.RENEW_EVERY_S": 0.2})
+    pool.start("--procs", "1", script=script).ready()
+    wait_until(lambda: clients(3) >= 2, what="worker and steward are connected")
+    change_code(pool, "database=3", "database=4")
+    pool.signal(signal.SIGHUP)
+    pool.wait_event("reload.done")
+    wait_until(lambda: clients(4) >= 2, what="both are connected to the other one")
+    wait_until(lambda: clients(3) == 0, what="nobody is connected to the first one")
+    change_code(pool, "database=4", "database=3")  # and back, which the steward has heard of before
+    pool.signal(signal.SIGHUP)
+    pool.wait_event("reload.done", n=2)
+    wait_until(lambda: clients(3) >= 2 and clients(4) == 0, what="both are back")
+    assert not pool.events("redis.lost")
+    assert pool.stop() == 0
+    for database in (3, 4):
+        redis.Redis(port=pool.port, db=database).flushdb()
