@@ -116,15 +116,15 @@ def dump_tasks(brief: Brief, worker: Any, loop: asyncio.AbstractEventLoop, frame
 
 def write_tasks(pool: str, slot: int, log_format: str, views: list[TaskView]) -> None:
     """All of them to stderr, in one piece, whoever else is writing there."""
-    fields: dict[str, Any] = {"slot": slot, "child": os.getpid()}
+    fields: dict[str, object] = {"slot": slot, "child": os.getpid()}
     if log_format == "json":
         fields["jobs"] = [{"job_id": one.job_id, "function": one.name, "running": one.is_running, "stack": one.stack}
                           for one in views if one.job_id]  # fmt: skip
         fields["tasks"] = [{"name": one.name, "stack": one.stack} for one in views if not one.job_id]
         text = json_record("warning", pool, "child.tasks", fields)
     else:
-        fields["jobs"] = sum(bool(view.job_id) for view in views)
-        fields["others"] = len(views) - fields["jobs"]
+        jobs = sum(bool(view.job_id) for view in views)
+        fields |= {"jobs": jobs, "others": len(views) - jobs}
         text = text_record("warning", pool, "child.tasks", fields) + "".join(map(_text_of, views))
     write_whole(text)
 

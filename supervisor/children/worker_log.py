@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import traceback
-from typing import Any
 
 from arq.logs import LineFormatter, LineWriter
 
@@ -81,7 +80,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One JSON object on one line."""
-        fields: dict[str, Any] = {"slot": self.slot, "logger": record.name, "message": record.getMessage()}
+        fields: dict[str, object] = {"slot": self.slot, "logger": record.name, "message": record.getMessage()}
         if isinstance(job := getattr(record, "job", None), dict):
             fields |= job
         if record.exc_info:

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from ..exit_codes import ProbeCode
 from ..pool.job_counts import JobCounts
@@ -30,7 +29,7 @@ class Member:
         """Healthy while its lease and its health key live; `silent` without the key, `overdue` without the lease."""
         return OVERDUE if self.lease_s <= 0 else HEALTHY if self.counts is not None else SILENT
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """By name."""
         return {
             "slot": self.slot,
@@ -60,7 +59,7 @@ class FleetPool:
         """How many of them are."""
         return sum(worker.state == HEALTHY for worker in self.workers)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """By name."""
         workers = [worker.as_json() for worker in self.workers]
         return {"pool": self.pool, "host": self.host, "healthy": self.healthy, "workers": workers}
@@ -82,7 +81,7 @@ class FleetReport:
         """Workers that are healthy, in all pools."""
         return sum(pool.healthy for pool in self.pools)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """By name."""
         return {
             "v": VERSION,

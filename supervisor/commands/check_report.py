@@ -2,7 +2,6 @@
 
 import datetime
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..exit_codes import ProbeCode
 from ..pool.job_counts import JobCounts
@@ -12,7 +11,7 @@ VERSION = 1
 # what a report shows of the supervisor
 SHOWN = ("reachable", "pid", "state", "generation", "uptime_s", "procs", "ready", "restarts_total", "restarts_window",
          "last_reload", "quiet")  # fmt: skip
-NO_SUPERVISOR: dict[str, Any] = {**dict.fromkeys(SHOWN), "reachable": False}
+NO_SUPERVISOR: dict[str, object] = {**dict.fromkeys(SHOWN), "reachable": False}
 
 
 @dataclass(slots=True)
@@ -103,7 +102,7 @@ class CheckedWorker:
             return f"slot {self.slot}: its event loop has been blocked for {self.blocked_s:.1f} s"
         return "" if self.fresh else f"slot {self.slot}: no fresh heartbeat"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """By name."""
         body = {name: getattr(self, name) for name in self.__slots__}
         return {**body, "jobs": self.jobs and self.jobs.as_json()}
@@ -141,7 +140,7 @@ class CheckReport:
     totals: Totals
     problems: list[str]
 
-    def as_json(self, now: datetime.datetime) -> dict[str, Any]:
+    def as_json(self, now: datetime.datetime) -> dict[str, object]:
         """By name. The supervisor counts in seconds since; a report is read later, and gets times of the day."""
         return {
             "v": VERSION,
@@ -164,7 +163,7 @@ class CheckReport:
         }
 
 
-def _boss(supervisor: SupervisorStatus, now: datetime.datetime) -> dict[str, Any]:
+def _boss(supervisor: SupervisorStatus, now: datetime.datetime) -> dict[str, object]:
     shown = {name: getattr(supervisor, name) for name in SHOWN}
     if (reload := supervisor.last_reload) is not None:
         ended = now - datetime.timedelta(seconds=reload.age_s)

@@ -1,24 +1,20 @@
 """`--print-unit`: the systemd unit with this installation's paths, its user, and time-outs that fit the settings."""
 
 import asyncio
-import grp
 import os
-import pwd
 import sys
-import sysconfig
 from collections.abc import Mapping
 from contextlib import redirect_stdout
-from pathlib import Path
 from typing import Any
 
 import click
 
-from ..console import complain, leave
+from ..console import leave
 from ..exit_codes import ExitCode
 from ..host.cpus import usable_cpus
-from ..host.interpreter import is_frozen
 from ..host.working_directory import named_folder
 from ..options import NAMELESS, POOL, OptionError, Options, values_of
+from .installation import own_command, own_places, owner
 from .unit_text import UNKNOWN_WAIT_S, USUAL, Unit, render
 
 CARRIED = frozenset(row.name for row in POOL if row.is_carried and row.flags)
@@ -44,53 +40,12 @@ def print_unit(settings: str, name: str, is_template: bool) -> str:
         words=_with_usual(words, is_template),
         wait_s=completion_wait_s(settings) if settings else UNKNOWN_WAIT_S,
         options=options,
-        places=_places(),
+        places=own_places(),
     )
     try:
         return render(unit, is_template)
     except ValueError as error:
         leave(ExitCode.USAGE, f"--print-unit: {error}")
-
-
-# --- this installation ----------------------------------------------------------------------------------------
-
-
-def own_command() -> tuple[str, ...]:
-    """How this program is started: its script, or the interpreter and the module; a frozen one with its subcommands."""
-    if is_frozen():
-        context = click.get_current_context(silent=True)
-        return (os.path.abspath(sys.executable), *(context.command_path.split()[1:] if context else ()))
-    beside = Path(sysconfig.get_path("scripts")) / "arq-supervise"
-    for path in (Path(sys.argv[0]), beside):
-        if path.name == "arq-supervise" and os.access(path, os.X_OK):
-            return (os.path.abspath(path),)
-    return (sys.executable, "-m", "supervisor")
-
-
-def _places() -> tuple[str, ...]:
-    """Where the program and its libraries are; a frozen one has them with it, or unpacks them where it runs."""
-    real = os.path.realpath(sys.executable)
-    return (real,) if is_frozen() else (sys.prefix, sys.base_prefix, real)
-
-
-def owner(directory: str, environ: Mapping[str, str]) -> tuple[str, str]:
-    """User and group of the service: who asks; for root, who has called sudo or owns the directory."""
-    uid, gid = os.geteuid(), os.getegid()
-    if uid == 0 and environ.get("SUDO_UID", "").isdigit() and environ.get("SUDO_GID", "").isdigit():
-        uid, gid = int(environ["SUDO_UID"]), int(environ["SUDO_GID"])
-    if uid == 0:
-        about = os.stat(directory)
-        uid, gid = about.st_uid, about.st_gid
-    if uid == 0:
-        complain("--print-unit: User=root: better give the workers a user of their own")
-    return _name(pwd.getpwuid, uid), _name(grp.getgrgid, gid)
-
-
-def _name(look_up: Any, number: int) -> str:
-    try:
-        return str(look_up(number)[0])
-    except KeyError:
-        return str(number)
 
 
 def completion_wait_s(settings: str) -> float:

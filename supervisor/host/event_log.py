@@ -3,8 +3,7 @@
 import datetime
 import json
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from ..printable_text import printable, printable_lines
 from .nonblocking_writer import Outlet
@@ -21,7 +20,7 @@ class Journal:
         self._format = json_record if log_format == "json" else text_record
         self._least = LEVELS[level]
 
-    def say(self, level: str, event: str, fields: dict[str, Any]) -> None:
+    def say(self, level: str, event: str, fields: Mapping[str, object]) -> None:
         """One record of a stable event."""
         if LEVELS[level] >= self._least:
             self._outlet.write(self._format(level, self._pool, event, fields).encode(errors="replace"))
@@ -36,13 +35,13 @@ def now_iso() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def json_record(level: str, pool: str, event: str, fields: dict[str, Any]) -> str:
+def json_record(level: str, pool: str, event: str, fields: Mapping[str, object]) -> str:
     """One JSON object; `pid` is the supervisor's unless the event is about another process."""
     head = {"ts": now_iso(), "level": level, "event": event, "pool": pool, "pid": os.getpid()}
     return json.dumps({**head, **fields}, default=str) + "\n"
 
 
-def text_record(level: str, pool: str, event: str, fields: dict[str, Any]) -> str:
+def text_record(level: str, pool: str, event: str, fields: Mapping[str, object]) -> str:
     """`12:03:04: [pool] event key=value ...`; fields that say nothing are left out."""
     clock = datetime.datetime.now().astimezone().strftime("%H:%M:%S")
     shown = [f"{name}={_shown(value)}" for name, value in fields.items() if value not in (None, "", [], ())]
@@ -63,7 +62,7 @@ def _quoted(text: str, marks: str) -> str:
     return printable(json.dumps(text, ensure_ascii=False))
 
 
-def lost_lines(pool: str, log_format: str, **fields: Any) -> Callable[[int], str]:
+def lost_lines(pool: str, log_format: str, **fields: object) -> Callable[[int], str]:
     """What an outlet says about lines that were lost."""
     record = json_record if log_format == "json" else text_record
     return lambda count: record("warning", pool, "log.dropped", {**fields, "n": count})

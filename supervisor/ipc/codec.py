@@ -16,7 +16,7 @@ class Message:
     __slots__ = ()
     KIND: ClassVar[str]
 
-    def members(self) -> dict[str, Any]:
+    def members(self) -> Mapping[str, object]:
         """What the frame says beside the kind."""
         return {wire: getattr(self, name) for name, wire, _ in _plan(type(self))}
 

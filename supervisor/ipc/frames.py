@@ -6,7 +6,7 @@ or no JSON object, and never raises.
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ class Frame:
     """One line: what kind it is, and its other members, which may be anything."""
 
     kind: str
-    body: dict[str, Any]
+    body: Mapping[str, object]
 
     def number(self, name: str, default: float = 0.0) -> float:
         """A member that should be a finite number; `default` when it is absent or something else."""
@@ -43,13 +43,21 @@ class Frame:
         """A member that should be true or false; what is neither is false."""
         return self.body.get(name) is True
 
+    def raw(self, name: str) -> Any:
+        """A member as it came.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self.body[name]
+
     def texts(self, name: str) -> tuple[str, ...]:
         """A member that should be a list of texts.
 
         Raises:
             KeyError, TypeError: there is none.
         """
-        return tuple(str(text) for text in self.body[name])
+        return tuple(str(text) for text in self.raw(name))
 
     def pairs(self, name: str) -> tuple[tuple[str, str], ...]:
         """A member that should be a list of pairs of texts; empty when there is none.
@@ -57,10 +65,11 @@ class Frame:
         Raises:
             TypeError, ValueError: it is something else.
         """
-        return tuple((str(first), str(second)) for first, second in self.body.get(name, ()))
+        found = self.raw(name) if name in self.body else ()
+        return tuple((str(first), str(second)) for first, second in found)
 
 
-def encode(kind: str, members: dict[str, Any]) -> bytes:
+def encode(kind: str, members: Mapping[str, object]) -> bytes:
     """One line, ready to be written."""
     return (
         json.dumps({"v": VERSION, "t": kind, **members}, separators=(",", ":"), default=str).encode() + b"\n"

@@ -88,7 +88,7 @@ def _clean(name: str) -> str:
     return name[:LONGEST_NAME].encode(errors="backslashreplace").decode()
 
 
-def read_rows(rows: Iterable[Any]) -> list[JobRow]:
+def read_rows(rows: Iterable[object]) -> list[JobRow]:
     """Rows that came through a pipe, and are plain lists, or anything.
 
     Raises:

@@ -4,10 +4,10 @@ Members that are missing have defaults, and kinds that nobody knows are passed o
 (`--start-method exec`) a child may be of a later version than its parent.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, astuple, dataclass, field
 from itertools import islice
-from typing import Any, Self
+from typing import Self
 
 from ..pool.events import (
     Beat,
@@ -46,7 +46,7 @@ Running = tuple[tuple[str, str], ...]
 
 
 def _rows(frame: Frame, name: str) -> list[JobRow]:
-    return read_rows(frame.body[name])
+    return read_rows(frame.raw(name))
 
 
 class FromChild(Message):
@@ -80,7 +80,7 @@ class ReadyMessage(FromChild):
     report: Report = field(default_factory=Report)
     redis_text: str = field(default="", repr=False)
 
-    def members(self) -> dict[str, Any]:
+    def members(self) -> Mapping[str, object]:
         report = self.report
         return {
             "completion_wait_s": min(report.completion_wait_s, NO_LIMIT_S),
@@ -121,7 +121,7 @@ class BeatMessage(FromChild):
     running: Running = ()
     lag_ms: float = 0.0
 
-    def members(self) -> dict[str, Any]:
+    def members(self) -> Mapping[str, object]:
         return {"lag_ms": round(self.lag_ms, 1), **_work(self.counts, self.running)}
 
     @classmethod
@@ -140,7 +140,7 @@ class HeldMessage(FromChild):
     counts: JobCounts
     running: Running
 
-    def members(self) -> dict[str, Any]:
+    def members(self) -> Mapping[str, object]:
         return _work(self.counts, self.running)
 
     @classmethod
@@ -349,7 +349,7 @@ class HeadcountMessage(Message):
     KIND = "alive"
     headcount: Headcount
 
-    def members(self) -> dict[str, Any]:
+    def members(self) -> Mapping[str, object]:
         return asdict(self.headcount)
 
     @classmethod
@@ -366,12 +366,12 @@ class StatusMessage(Message):
     status: PoolStatus
     jobs: list[JobRow]
 
-    def members(self) -> dict[str, Any]:
+    def members(self) -> Mapping[str, object]:
         return {"status": self.status.as_json(), "jobs": self.jobs}
 
     @classmethod
     def read(cls, frame: Frame) -> Self:
-        return cls(read_status(frame.body["status"]), [JobRow(*row) for row in frame.body["jobs"]])
+        return cls(read_status(frame.raw("status")), [JobRow(*row) for row in frame.raw("jobs")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,7 +381,7 @@ class RosterMessage(Message):
     KIND = "roster"
     roster: Roster
 
-    def members(self) -> dict[str, Any]:
+    def members(self) -> Mapping[str, object]:
         roster = self.roster
         return {
             "alive": [astuple(entry) for entry in roster.alive],
@@ -392,8 +392,8 @@ class RosterMessage(Message):
 
     @classmethod
     def read(cls, frame: Frame) -> Self:
-        alive, lost = (tuple(_entry(*item) for item in frame.body[name]) for name in ("alive", "lost"))
-        return cls(Roster(alive, lost, JobCounts(*frame.body["past"]), frame.text("queue")))
+        alive, lost = (tuple(_entry(*item) for item in frame.raw(name)) for name in ("alive", "lost"))
+        return cls(Roster(alive, lost, JobCounts(*frame.raw("past")), frame.text("queue")))
 
 
 # --- all of them --------------------------------------------------------------------------------------------------
@@ -418,7 +418,7 @@ def brief_ids(job_ids: Iterable[str]) -> tuple[str, ...]:
     return tuple(job_id[:LONGEST_NAME] for job_id in islice(job_ids, MOST_IDS))
 
 
-def _work(counts: JobCounts, running: Running) -> dict[str, Any]:
+def _work(counts: JobCounts, running: Running) -> dict[str, object]:
     return {
         "c": counts.complete,
         "f": counts.failed,

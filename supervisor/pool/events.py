@@ -1,8 +1,8 @@
 """What can happen to a pool, and what can be ordered in answer. Values only: nothing here acts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from .job_counts import JobCounts
 
@@ -348,7 +348,7 @@ class Say:
 
     level: str
     event: str
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ may be of an earlier or of a later version.
 """
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Any
 
 from .job_counts import JobCounts
 
@@ -51,15 +51,9 @@ class SupervisorStatus:
     rss_mb: float = 0.0
     cpu_s: float = 0.0
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """By name."""
         return {**_members(self), "last_reload": self.last_reload and asdict(self.last_reload)}
-
-    @classmethod
-    def read(cls, body: dict[str, Any]) -> Self:
-        """What `as_json` made."""
-        reload = body.get("last_reload")
-        return cls(**{**_known(cls, body), "last_reload": reload and ReloadStatus(**reload)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +76,11 @@ class WorkerStatus:
     jobs: JobCounts = field(default_factory=JobCounts)
     running: list[str] = field(default_factory=list)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """By name; the length of the queue stands beside the jobs."""
         body = _members(self)
         running = body.pop("running")
         return {**body, "jobs": self.jobs.as_json(), "queued": self.jobs.queued, "running": running}
-
-    @classmethod
-    def read(cls, body: dict[str, Any]) -> Self:
-        """What `as_json` made."""
-        jobs = JobCounts(**_known(JobCounts, body.get("jobs", {})), queued=body.get("queued", 0))
-        return cls(**{**_known(cls, body), "jobs": jobs})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +100,7 @@ class SlotStatus:
         """Is there a process in it that has given a sign of life lately?"""
         return self.worker is not None and self.worker.fresh
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """The slot and its process in one."""
         about = {
             "slot": self.slot,
@@ -123,12 +111,6 @@ class SlotStatus:
         if self.worker is not None:
             return {**about, **self.worker.as_json()}
         return {**about, "pid": None, "state": self.state, "fresh": False, "retry_in_s": self.retry_in_s}
-
-    @classmethod
-    def read(cls, body: dict[str, Any]) -> Self:
-        """What `as_json` made."""
-        worker = None if body["pid"] is None else WorkerStatus.read(body)
-        return cls(**{**_known(cls, body), "worker": worker})
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +124,7 @@ class HelperStatus:
     rss_mb: float = 0.0
     cpu_s: float = 0.0
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """By name; of one that is not there, only that."""
         body = _members(self)
         return body if self.pid is not None else {name: body[name] for name in ("role", "pid", "state")}
@@ -167,7 +149,7 @@ class PoolStatus:
         """Worker processes: those in their slots, then those that are leaving."""
         return [*(slot.worker for slot in self.workers if slot.worker is not None), *self.leaving]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """By name, with the version of this form."""
         return {
             "v": VERSION,
@@ -181,7 +163,7 @@ class PoolStatus:
         }
 
 
-def read_status(body: dict[str, Any]) -> PoolStatus:
+def read_status(body: Any) -> PoolStatus:
     """What `PoolStatus.as_json` made.
 
     Raises:
@@ -189,9 +171,9 @@ def read_status(body: dict[str, Any]) -> PoolStatus:
     """
     parts = {
         "queue_state": QueueStatus(**_known(QueueStatus, body.get("queue_state", {}))),
-        "supervisor": SupervisorStatus.read(body.get("supervisor", {})),
-        "workers": [SlotStatus.read(slot) for slot in body.get("workers", ())],
-        "leaving": [WorkerStatus.read(worker) for worker in body.get("leaving", ())],
+        "supervisor": _supervisor(body.get("supervisor", {})),
+        "workers": [_slot(slot) for slot in body.get("workers", ())],
+        "leaving": [_worker(worker) for worker in body.get("leaving", ())],
         "helpers": [HelperStatus(**_known(HelperStatus, helper)) for helper in body.get("helpers", ())],
         "past": JobCounts(**_known(JobCounts, body.get("past", {}))),
     }
@@ -209,7 +191,23 @@ class Headcount:
     quiet: bool
 
 
-def _members(value: Any) -> dict[str, Any]:
+def _supervisor(body: dict[str, Any]) -> SupervisorStatus:
+    last = body.get("last_reload")
+    reload = ReloadStatus(**_known(ReloadStatus, last)) if last else None
+    return SupervisorStatus(**{**_known(SupervisorStatus, body), "last_reload": reload})
+
+
+def _worker(body: dict[str, Any]) -> WorkerStatus:
+    jobs = JobCounts(**{**_known(JobCounts, body.get("jobs", {})), "queued": body.get("queued", 0)})
+    return WorkerStatus(**{**_known(WorkerStatus, body), "jobs": jobs})
+
+
+def _slot(body: dict[str, Any]) -> SlotStatus:
+    worker = None if body["pid"] is None else _worker(body)
+    return SlotStatus(**{**_known(SlotStatus, body), "worker": worker})
+
+
+def _members(value: Any) -> dict[str, object]:
     return {name: getattr(value, name) for name in value.__slots__}
 
 

@@ -1,6 +1,7 @@
 """The shape of the source, checked: who may import whom, what stays free of I/O, how long things may get."""
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -261,6 +262,34 @@ def test_decisions_and_the_parent_never_import_the_settings() -> None:
     """What they import is the user's code. A child does; and so does a command that has no pool to run."""
     importing = {name for name, found in import_graph("supervisor").items() if "supervisor.settings" in found}
     assert {supervisor_layer(name) for name in importing} == {"children", "commands"}
+
+
+def loose_types(tree: ast.Module) -> list[int]:
+    """Lines where something that others see is typed as a dictionary or a list of anything."""
+    nodes: list[ast.expr | None] = []
+    for node in [
+        *tree.body,
+        *(inner for outer in tree.body if isinstance(outer, ast.ClassDef) for inner in outer.body),
+    ]:
+        if isinstance(node, FunctionNode) and not node.name.startswith("_"):
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            nodes += [node.returns, *(one.annotation for one in arguments)]
+        elif isinstance(node, ast.AnnAssign):
+            nodes.append(node.annotation)
+    loose = re.compile(r"(dict|Mapping)\[str, Any\]|(list|Iterable|Sequence)\[Any\]")
+    return [node.lineno for node in nodes if node is not None and loose.search(ast.unparse(node))]
+
+
+def test_what_crosses_modules_of_the_supervisor_has_a_type() -> None:
+    """Only click hands options over as it found them."""
+    found = {
+        module.name: loose_types(module.tree)
+        for module in PRODUCT
+        if module.name.startswith("supervisor.")
+        and module.name not in {"supervisor.cli", "supervisor.options"}
+    }
+    assert not {name: lines for name, lines in found.items() if lines}
+    assert loose_types(ast.parse("class A:\n  def f(self, x: int) -> dict[str, Any]: ..."))
 
 
 def test_the_queue_does_not_know_the_supervisor() -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.commands.print_unit import owner
+from supervisor.commands.installation import owner
 from supervisor.commands.unit_text import EXAMPLE, Unit, exec_word, literal, program_word, render
 from tests.support.programs import ROOT
 

@@ -155,7 +155,9 @@ class Play:
         return key
 
     def said(self, event: str) -> list[dict[str, Any]]:
-        return [order.fields for order in self.orders if isinstance(order, Say) and order.event == event]
+        return [
+            dict(order.fields) for order in self.orders if isinstance(order, Say) and order.event == event
+        ]
 
     def notified(self) -> list[str]:
         return [order.state for order in self.orders if isinstance(order, Notify)]
