@@ -8,7 +8,15 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from .cli_options import origin, origin_of, shown_options, table_options, unknown_variables, write_groups
+from .cli_options import (
+    forget_other_spellings,
+    origin,
+    origin_of,
+    shown_options,
+    table_options,
+    unknown_variables,
+    write_groups,
+)
 from .commands.dispatch import (
     about_option,
     check_health,
@@ -26,6 +34,7 @@ from .options import QUESTION, OptionError, Options, Question, values_of
 HELP = """Run SETTINGS (dotted path of a worker settings class, as for `arq`) in a pool of supervised processes.
 
 Every option can also be given in the environment as ARQ_SUPERVISE_<NAME>; the command line wins.
+
 Signals: TERM and INT stop gracefully (again: harder), QUIT stops at once, HUP reloads the code, TTIN and TTOU
 add and remove a worker, USR2 makes the pool quiet (until `--ctl resume` or a reload), USR1 writes the stacks and tasks
 of all workers to the log."""
@@ -43,7 +52,8 @@ class OneLine(click.Command):
 
             resume()
         try:
-            return super().make_context(info_name, args, parent, **extra)
+            ctx = super().make_context(info_name, args, parent, **extra)
+            return forget_other_spellings(ctx)
         except click.NoSuchOption as error:
             leave(ExitCode.USAGE, f"{about_option(error, shown_options(self))} (see --help)")
         except click.UsageError as error:
@@ -142,10 +152,6 @@ def make_question(given: dict[str, Any]) -> Question:
 def make_options(settings: str, given: dict[str, Any]) -> Options:
     """The options of a pool; leaves with one line when one of them is out of its range."""
     values = values_of(given)
-    if given_by_hand("reload_order") != given_by_hand(
-        "reload_surge"
-    ):  # two spellings: the environment has the other
-        values["reload_surge" if given_by_hand("reload_order") else "reload_order"] = None
     if values["procs"] is None:
         values["procs"] = usable_cpus()
     try:

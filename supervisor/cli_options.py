@@ -97,6 +97,16 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     ]
 
 
+def forget_other_spellings(ctx: click.Context) -> click.Context:
+    """Where two options say the same, one of them on the command line leaves none of the other in the environment."""
+    for row in ROWS.values():
+        for one, other in ((row.name, row.other_spelling), (row.other_spelling, row.name)):
+            is_by_hand = one and ctx.get_parameter_source(one) is ParameterSource.COMMANDLINE
+            if is_by_hand and ctx.get_parameter_source(other) is ParameterSource.ENVIRONMENT:
+                ctx.params[other] = ROWS[other].default
+    return ctx
+
+
 # --- --help ---------------------------------------------------------------------------------------------------
 
 

@@ -48,6 +48,7 @@ class Subject(StrEnum):
     RUNNING = "Running"
     STARTING = "Starting"
     RESTARTING = "Restarting"
+    RECYCLING = "Recycling"
     STOPPING = "Stopping"
     RELOADING = "Reloading"
     CONTROL = "Control"
@@ -71,6 +72,7 @@ class Row:
         applies: what applies when the default says nothing.
         allowed: the range as the manual tells it, where it depends on other options.
         cli_default: the default of the command line, where it is another one.
+        other_spelling: the field of an option that says the same in other words.
         is_question: does the command answer it, instead of running a pool?
         goes_with: the questions without which the option would be ignored.
         is_carried: is it put into the ExecStart of a unit, when it is on the command line of `--print-unit`?
@@ -90,6 +92,7 @@ class Row:
     applies: str = ""
     allowed: str = ""
     cli_default: str = ""
+    other_spelling: str = ""
     is_question: bool = False
     goes_with: tuple[str, ...] = ()
     is_carried: bool = True

@@ -123,16 +123,16 @@ class Options:
         0.0, "--exit-on-tempfail", Subject.REDIS, "Give up after so many seconds without Redis; 0: never.",
     )
     max_jobs_per_child: int = count(
-        0, "--max-jobs-per-child", Subject.RESTARTING, "Replace a worker after so many jobs; 0: never.", 0,
+        0, "--max-jobs-per-child", Subject.RECYCLING, "Replace a worker after so many jobs; 0: never.", 0,
     )
     max_rss_mb: float = number(
-        0.0, "--max-rss", Subject.RESTARTING, "Replace a worker that uses more MB; 0: never.", "MB",
+        0.0, "--max-rss", Subject.RECYCLING, "Replace a worker that uses more MB; 0: never.", "MB",
     )
     max_lifetime_s: float = seconds(
-        0.0, "--max-lifetime", Subject.RESTARTING, "Replace a worker after so many seconds; 0: never.",
+        0.0, "--max-lifetime", Subject.RECYCLING, "Replace a worker after so many seconds; 0: never.",
     )
     recycle_jitter: float = number(
-        0.1, "--recycle-jitter", Subject.RESTARTING, "Spread of the limits of jobs and seconds, as a fraction.",
+        0.1, "--recycle-jitter", Subject.RECYCLING, "Spread of the limits of jobs and seconds, as a fraction.",
         "FRACTION", most=1.0,
     )
     reload_order: str | None = word(
@@ -143,7 +143,7 @@ class Options:
     )
     reload_surge: int | None = count(
         None, "--reload-surge", Subject.RELOADING, "Additional processes while workers are replaced; 0 is stop-first.",
-        0, most=MOST_PROCS, applies="1; 0 with --reload-order stop-first",
+        0, most=MOST_PROCS, applies="1; 0 with --reload-order stop-first", other_spelling="reload_order",
     )
     watch: tuple[str, ...] = word(
         (), "--watch", Subject.DEVELOPMENT, "Development: restart when Python files change.", "PATH",

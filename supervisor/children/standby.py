@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
+from ..exit_codes import ChildCode
 from ..host.process_title import present_as
 from ..ipc.brief import Brief
 from ..ipc.child_end import BeatLine, new_loop
@@ -89,7 +90,7 @@ def wait_to_be_let_in(place: Place, body: Body) -> None:
 
 def _obey(place: Place, data: bytes) -> None:
     if not data:  # the parent is gone
-        os._exit(0)
+        os._exit(ChildCode.CLEAN)
     orders = [read_message(frame, TO_WORKER) for frame in place.orders.feed(data)]
     while orders:
         match orders.pop(0):
@@ -166,7 +167,7 @@ def _be_helper(place: Place, brief: Brief, pipes: Pipes, body: Body, answer_fd: 
             _be_copy(place, brief, pipes, body)
         os.write(answer_fd, str(pid).encode())
     finally:
-        os._exit(0)
+        os._exit(ChildCode.CLEAN)
 
 
 def _be_copy(place: Place, brief: Brief, pipes: Pipes, body: Body) -> NoReturn:
@@ -176,4 +177,4 @@ def _be_copy(place: Place, brief: Brief, pipes: Pipes, body: Body) -> NoReturn:
         time.sleep(0.001)
     with suppress(Exception):
         be_child(lambda: body(brief, pipes), pipes, brief.supervisor_pid)
-    os._exit(1)
+    os._exit(ChildCode.UNFINISHED)

@@ -79,6 +79,24 @@ def test_no_other_variable_says_anything(monkeypatch: pytest.MonkeyPatch) -> Non
     assert cli.make_context("arq-supervise", []).params == before
 
 
+@pytest.mark.parametrize(
+    ("words", "order", "surge"),
+    [
+        (("--reload-order", "start-first"), "start-first", None),
+        (("--reload-surge", "2"), None, 2),
+        ((), "stop-first", 0),
+        (("--reload-order", "start-first", "--reload-surge", "3"), "start-first", 3),
+    ],
+)
+def test_the_command_line_wins_over_the_other_spelling_in_the_environment(
+    words: tuple[str, ...], order: str | None, surge: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARQ_SUPERVISE_RELOAD_ORDER", "stop-first")
+    monkeypatch.setenv("ARQ_SUPERVISE_RELOAD_SURGE", "0")
+    params = cli.make_context("arq-supervise", list(words)).params
+    assert (params["reload_order"], params["reload_surge"]) == (order, surge)
+
+
 @pytest.mark.parametrize("row", [row for row in POOL if row.flags and row.name != "settings"], ids=ids)
 def test_the_defaults_are_those_of_a_pool_made_in_python(row: Row) -> None:
     given = cli.make_context("arq-supervise", []).params[row.name]
