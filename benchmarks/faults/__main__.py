@@ -52,8 +52,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def observe(peer: Peer, fault: Fault, programs: Path, logs: Path | None) -> Note:
     """One cell: a fresh scene, one fault. A fault that could not be caused is an observation, too."""
-    if not fault.needs(peer):
-        return {"not_offered": True}
+    if reason := fault.lacks(peer):
+        return {"not_applicable": reason}
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="arq-f-") as name, Scene(peer, programs, Path(name)) as scene:
         try:
@@ -154,7 +154,6 @@ def merged(known: Note, new: Note) -> Note:
         peers[name] = {**found, "cells": {fault: cells[fault] for fault in FAULTS if fault in cells}}
     return {
         **new,
-        "took_s": max(known["took_s"], new["took_s"]),
         "peers": {name: peers[name] for name in PEERS if name in peers},
     }
 
@@ -167,9 +166,8 @@ def main() -> None:
         end_with_parent()
         print(json.dumps(alone(PEERS[options.peer[0]], options)))
         return
-    began = time.monotonic()
     peers = several(options)
-    results = {"machine": machine(), "took_s": round(time.monotonic() - began), "peers": peers}
+    results = {"machine": machine(), "peers": peers}
     if options.json:
         known = json.loads(options.json.read_text()) if options.json.exists() else {}
         options.json.write_text(json.dumps(merged(known, results), indent=1) + "\n")

@@ -12,6 +12,7 @@ from benchmarks.faults.stopping import stop
 
 WATCH_S = 20.0
 ORPHANS_AFTER_S = 5.0
+REDELIVERY_S, REDELIVERY_WATCH_S = 20, 240
 JOBS = ("first", "second")
 
 
@@ -113,6 +114,29 @@ def _watch(scene: Scene, began: int) -> Note:
             scene.start()
         time.sleep(0.02)
     return facts
+
+
+def whole_host(scene: Scene) -> Note:
+    """SIGKILL of every process, a job runs: a host that dies. Started again at once, with nothing else to do."""
+    (scene.directory / "redelivery-s").write_text(str(REDELIVERY_S))
+    scene.start_ready()
+    scene.send_started("nap", "job", 3)
+    began = kill(scene.main.pid)
+    scene.clear()
+    scene.start_ready()
+    by_itself = scene.until(lambda: scene.is_done("job"), REDELIVERY_WATCH_S)
+    if by_itself is None:
+        scene.send("nap", "another", 0)
+        scene.until(lambda: scene.is_done("job"), 30)
+    starts = scene.starts("job")
+    return {
+        "redelivery_s": REDELIVERY_S,
+        "watched_s": REDELIVERY_WATCH_S,
+        "again_s": since_s(began, starts[1]["at_ns"]) if len(starts) > 1 else None,
+        "by_itself": by_itself is not None,
+        "done": scene.is_done("job"),
+        "starts": len(starts),
+    }
 
 
 def helper_program(scene: Scene) -> Note:

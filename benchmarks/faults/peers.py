@@ -14,6 +14,7 @@ class Peer:
     `command` is started in the directory of the scene, its first word taken from the peer's own environment; `{port}`,
     `{dsn}` and `{dir}` in it are filled in. `reload` is the signal that loads new code ("" if there is none).
     `is_web`: jobs are requests, there is no broker. `has_name`: something is held that a second start collides with.
+    `files` are patterns of the lock, pid file and socket that it keeps, in the directory of the scene.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Peer:
     reload: str = "SIGHUP"
     is_web: bool = False
     has_name: bool = True
+    files: tuple[str, ...] = ()
     environ: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -46,10 +48,13 @@ _PEERS = (
     Peer(
         OURS,
         (),
-        ("arq-supervise", "ours_app.Settings", "--procs", "2", "--graceful-timeout", "6", "--kill-timeout", "2"),
+        ("arq-supervise", "ours_app.Settings", "--procs", "2", "--graceful-timeout", "6", "--kill-timeout", "2",
+         "--pidfile", "{dir}/pid"),
         "ours_app",
-        "`job_timeout = 10`, `job_completion_wait = 5`, `--graceful-timeout 6 --kill-timeout 2`: a stop may take 10 s",
+        "`job_timeout = 10`, `job_completion_wait = 5`, `--graceful-timeout 6 --kill-timeout 2`: a stop may take 10 s; "
+        "`--pidfile FILE`",
         title="arq-supervise",
+        files=("pid", "run/*"),
         environ=(("RUNTIME_DIRECTORY", "{dir}/run"),),
     ),
     Peer(
@@ -59,6 +64,7 @@ _PEERS = (
         "web_producer",
         "`-k asgi --timeout 10 --graceful-timeout 10 --pid FILE`, uvloop",
         is_web=True,
+        files=("pid", "control"),
     ),
     Peer(
         "gunicorn-uvicorn",
@@ -68,6 +74,7 @@ _PEERS = (
         "the same with `-k uvicorn_worker.UvicornWorker`",
         title="gunicorn + uvicorn",
         is_web=True,
+        files=("pid", "control"),
     ),
     Peer(
         "uvicorn",
@@ -85,6 +92,7 @@ _PEERS = (
         "celery_app",
         "prefork; `task_acks_late`, `task_reject_on_worker_lost`, `worker_prefetch_multiplier = 1`, "
         "`task_time_limit = 10`",
+        files=("pid",),
     ),
     Peer(
         "dramatiq",
@@ -93,6 +101,7 @@ _PEERS = (
          "--worker-shutdown-timeout", "10000"),
         "dramatiq_app",
         "`--processes 2 --threads 8 --pid-file FILE --worker-shutdown-timeout 10000`, `time_limit = 10000`",
+        files=("pid",),
     ),
     Peer(
         "taskiq",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from benchmarks.faults.peers import WORKERS
-from benchmarks.faults.processes import descriptors, is_alive, threads
-from benchmarks.faults.scene import Note, Scene, since_s
+from benchmarks.faults.processes import descriptors, is_alive, kill, threads
+from benchmarks.faults.scene import APPS, GOOD_CODE, Note, Scene, since_s
 
 NEW_VERSIONS = 3
 NEW_CODE_LIMIT_S = 15.0
 BROKEN_WATCH_S = 8.0
+REPLACED_LIMIT_S = 10.0
 RELOADS, RELOAD_LIMIT_S, TWENTY_LIMIT_S = 20, 15.0, 150.0
 SYNTAX_ERROR = "VERSION = = 2\n"
 
@@ -111,6 +114,57 @@ def broken_code(scene: Scene) -> Note:
         "old_workers": sum(map(is_alive, old)),
         "serves": scene.main.poll() is None and scene.serves("after", 5) is not None,
         "watched_s": BROKEN_WATCH_S,
+    }
+
+
+def release_link(scene: Scene) -> Note:
+    """Started in a folder `current` that is a link; it leads to a new release; reload. Then the old release is removed
+    and a worker killed: the one that takes its place needs the code, too.
+    """
+    old, new = (_release(scene, version) for version in ("1", "2"))
+    scene.home = scene.directory / "current"
+    scene.home.symlink_to(old)
+    scene.environ["PWD"] = str(scene.home)  # as a shell has it
+    del scene.environ["PYTHONPATH"]
+    scene.start_ready()
+    workers = scene.workers()
+    link = scene.directory / "current.new"
+    link.symlink_to(new)
+    link.rename(scene.home)
+    began = _reload(scene) if scene.peer.reload else time.monotonic_ns()
+    load = Load(scene)
+    load.run_until(lambda: bool(scene.starts_of("2")), NEW_CODE_LIMIT_S)
+    if scene.peer.reload:
+        scene.until(lambda: not any(map(is_alive, workers)), 5)
+    by_new = scene.starts_of("2")
+    return {
+        "new_code_s": since_s(began, by_new[0]["at_ns"]) if by_new else None,
+        "by_signal": bool(scene.peer.reload),
+        "main_exit_code": scene.main.poll(),
+        "watched_s": NEW_CODE_LIMIT_S,
+        **_without_release(scene, old),
+    }
+
+
+def _release(scene: Scene, version: str) -> Path:
+    folder = scene.directory / "releases" / version
+    shutil.copytree(APPS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "version.py").write_text(GOOD_CODE.format(version=version))
+    return folder
+
+
+def _without_release(scene: Scene, old: Path) -> Note:
+    """Is a worker that dies replaced, and do jobs go on, when the old release has been removed?"""
+    if scene.main.poll() is not None:
+        return {}
+    shutil.rmtree(old)
+    already = len(scene.ups())
+    kill(scene.workers()[0])
+    scene.until(lambda: len(scene.ups()) > already or scene.main.poll() is not None, REPLACED_LIMIT_S)
+    return {
+        "replaced": len(scene.ups()) > already,
+        "exit_code_then": scene.main.poll(),
+        "serves_then": scene.main.poll() is None and scene.serves("then", 5) is not None,
     }
 
 

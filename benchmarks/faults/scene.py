@@ -37,7 +37,8 @@ class Scene:
         self._producer: subprocess.Popen[str] | None = None
         self._journal = directory / "journal"
         self._read, self._notes = 0, list[Note]()
-        self._environ = {
+        self.home = directory
+        self.environ = {
             **os.environ,
             "PYTHONPATH": str(directory),
             "PYTHONUNBUFFERED": "1",
@@ -48,6 +49,7 @@ class Scene:
             "FAULTS_PORT": str(self.port),
             **{name: value.format(dir=directory) for name, value in peer.environ},
         }
+        self._senders_environ = dict(self.environ)
 
     def __enter__(self) -> Self:
         for source in APPS.glob("*.py"):
@@ -84,8 +86,15 @@ class Scene:
         """The process that was started last."""
         return self.pools[-1]
 
-    def start(self, *before: str, output: IO[bytes] | int | None = None) -> subprocess.Popen[bytes]:
-        """Start the pool; `before` is put in front of its command. Returns at once."""
+    def start(
+        self, *before: str, output: IO[bytes] | int | None = None, terminal: int | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start the pool in `home`, with `environ`. Returns at once.
+
+        `before` is put in front of its command. A `terminal` controls it, as a window does, and shows what it prints.
+        """
+        if terminal is not None:
+            output, before = terminal, ("setsid", "--ctty", *before)  # the same process, see its manual
         words = self.peer.words(
             port=self.port, dsn=self.broker.dsn if self.broker else "", dir=self.directory
         )
@@ -93,21 +102,23 @@ class Scene:
         with self._log.open("ab") as log:
             pool = subprocess.Popen(
                 command,
-                cwd=self.directory,
-                env=self._environ,
-                stdin=subprocess.DEVNULL,
+                cwd=self.home,
+                env=self.environ,
+                stdin=subprocess.DEVNULL if terminal is None else terminal,
                 stdout=log if output is None else output,
                 stderr=log if output is None else output,
-                start_new_session=True,
+                start_new_session=terminal is None,
             )
         self.pools.append(pool)
         return pool
 
-    def start_ready(self, *before: str, output: IO[bytes] | int | None = None) -> float:
+    def start_ready(
+        self, *before: str, output: IO[bytes] | int | None = None, terminal: int | None = None
+    ) -> float:
         """Start it and wait for all workers; seconds that took. An exception if they never come."""
         self.open_producer()
         already = len(self.ups())
-        self.start(*before, output=output)
+        self.start(*before, output=output, terminal=terminal)
         took_s = self.until(lambda: len(self.ups()) >= already + WORKERS, 30)
         if took_s is None:
             raise RuntimeError(f"{self.peer.name} did not start\n{self.log()[-3000:]}")
@@ -157,7 +168,7 @@ class Scene:
         with self._log.open("ab") as log:
             self._producer = subprocess.Popen(
                 [str(self.programs / "python"), "producer.py", self.peer.producer],
-                cwd=self.directory, env=self._environ, text=True,
+                cwd=self.directory, env=self._senders_environ, text=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
             )  # fmt: skip
         if self._answer() != "ready":

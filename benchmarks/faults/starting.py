@@ -54,14 +54,19 @@ def twice(scene: Scene) -> Note:
     """The same command, name and pidfile a second time, while the first runs."""
     scene.start_ready()
     first = scene.main
+    facts = second(scene)
+    return {**facts, "first_serves": first.poll() is None and scene.serves("after", 5) is not None}
+
+
+def second(scene: Scene) -> Note:
+    """Start the pool once more; what becomes of that one. The first is `main` again afterwards."""
     already = len(scene.ups())
-    second = scene.start()
+    other = scene.start()
     began = time.monotonic_ns()
-    scene.until(lambda: second.poll() is not None or len(scene.ups()) > already, 10)
-    facts = {
-        "second_exit_code": second.poll(),
+    scene.until(lambda: other.poll() is not None or len(scene.ups()) > already, 10)
+    scene.pools.reverse()
+    return {
+        "second_exit_code": other.poll(),
         "took_s": since_s(began),
         "second_works": len(scene.ups()) > already,
     }
-    scene.pools.reverse()
-    return {**facts, "first_serves": first.poll() is None and scene.serves("after", 5) is not None}

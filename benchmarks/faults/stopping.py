@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 
-from benchmarks.faults.processes import kill
+from benchmarks.faults.processes import is_alive, kill
 from benchmarks.faults.scene import Note, Scene, since_s
 
 STOP_LIMIT_S = 30.0
@@ -52,6 +52,20 @@ def busy(scene: Scene) -> Note:
     scene.start_ready()
     scene.send_started("nap", "job", 2)
     return {**stop(scene), **fate(scene, "job")}
+
+
+def after_programs(scene: Scene) -> Note:
+    """SIGTERM, idle; an earlier job has started a program, and another one in a session of its own."""
+    scene.start_ready()
+    scene.send_started("programs", "job")
+    scene.until(lambda: scene.is_settled("job"), 5)
+    started = scene.notes("programs", "job")[0]
+    facts = stop(scene)
+    return {
+        **facts,
+        "program_left": is_alive(started["program"]),
+        "daemon_left": is_alive(started["daemon"]),
+    }
 
 
 def burst(scene: Scene) -> Note:

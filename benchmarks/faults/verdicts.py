@@ -2,125 +2,23 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
-from typing import Any
 
-Seen = dict[str, Any]
+from benchmarks.faults import around_verdicts as around
+from benchmarks.faults import stop_verdicts as stops
+from benchmarks.faults.grades import Grade, Seen, Verdict, bad, exit_words, fair, good, seconds, several
+
+PROMPT = 2  # times the set time
 GROWTH = 5  # by twenty reloads: a helper thread that is started once is none
-
-
-class Grade(Enum):
-    """GOOD: what one hopes for. FAIR: survivable, with a price that the words name. BAD: somebody has to get up."""
-
-    GOOD = "✔"
-    FAIR = "~"
-    BAD = "✘"
-    NONE = "·"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One cell of the table."""
-
-    grade: Grade
-    words: str
-
-    def __str__(self) -> str:
-        return f"{self.grade.value} {self.words}"
-
-
-def good(words: str) -> Verdict:
-    """As one hopes."""
-    return Verdict(Grade.GOOD, words)
-
-
-def fair(words: str) -> Verdict:
-    """It goes on, at a price."""
-    return Verdict(Grade.FAIR, words)
-
-
-def bad(words: str) -> Verdict:
-    """It does not go on, or something is lost."""
-    return Verdict(Grade.BAD, words)
 
 
 def judge(fault: str, seen: Seen) -> Verdict:
     """The verdict on what was seen after this fault. KeyError: no such fault."""
-    if seen.get("not_offered"):
-        return Verdict(Grade.NONE, "not offered")
+    if reason := seen.get("not_applicable"):
+        return Verdict(Grade.NONE, reason)
     if "could_not_be_caused" in seen:
         return bad(f"the scene could not be set: {seen['could_not_be_caused']}")
     return JUDGES[fault](seen)
-
-
-# --- parts of sentences -----------------------------------------------------------------------------------------------
-
-
-def seconds(value: float) -> str:
-    """One digit behind the point; two below a tenth of a second."""
-    return f"{value:.2f} s" if value < 0.1 else f"{value:.1f} s"
-
-
-def exit_words(code: int) -> str:
-    """`exit 3`, or the signal that it died of."""
-    return f"exit {code}" if code >= 0 else f"died of {signal.Signals(-code).name}"
-
-
-def several(count: int, what: str) -> str:
-    """`1 orphan`, `2 orphans`."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-# --- stop -------------------------------------------------------------------------------------------------------------
-
-
-def stopped(seen: Seen) -> Verdict:
-    """Did it end, how, and is anybody left?"""
-    if seen["stop_s"] is None:
-        return bad(f"still there after {seen['limit_s']:.0f} s")
-    words = f"{exit_words(seen['exit_code'])} after {seconds(seen['stop_s'])}"
-    if seen["left"]:
-        return bad(f"{words}, {several(seen['left'], 'orphan')} left")
-    return good(words)
-
-
-def stopped_idle(seen: Seen) -> Verdict:
-    """Without work nothing excuses another code than 0."""
-    verdict = stopped(seen)
-    return verdict if verdict.grade is Grade.BAD or seen["exit_code"] == 0 else fair(verdict.words)
-
-
-def stopped_busy(seen: Seen) -> Verdict:
-    """And the job that ran?"""
-    end = stopped(seen)
-    job = job_after_stop(seen)
-    grade = Grade.BAD if Grade.BAD in (end.grade, job.grade) else job.grade
-    return Verdict(grade, f"{job.words}; {end.words}")
-
-
-def job_after_stop(seen: Seen) -> Verdict:
-    """Finished before the end, run again after a restart, or neither."""
-    if seen["done_before_end"]:
-        return good("job done") if seen["starts"] == 1 else fair(f"job run {seen['starts']} times")
-    if seen["broken"]:
-        return bad("request broken")
-    if seen.get("done_after_restart_s") is not None:
-        return good(f"job cut off, done {seconds(seen['done_after_restart_s'])} after a restart")
-    return bad("job cut off, not run again within 10 s of a restart")
-
-
-def stopped_during_boot(seen: Seen) -> Verdict:
-    """At each moment: ended, nobody left."""
-    moments = seen["moments"]
-    failed = [one for one in moments if stopped(one).grade is Grade.BAD]
-    if failed:
-        return bad(
-            f"{len(failed)} of {len(moments)}: {failed[0]['after_s']:g} s after the start {stopped(failed[0]).words}"
-        )
-    return good(f"always ended, after {seconds(max(one['stop_s'] for one in moments))} at most")
 
 
 # --- killed processes -------------------------------------------------------------------------------------------------
@@ -180,6 +78,20 @@ def busy_worker_killed(seen: Seen) -> Verdict:
     return (fair if ending else good)(f"{ending}{jobs} run again after {again}")
 
 
+def host_died(seen: Seen) -> Verdict:
+    """When does the job run again, by itself or only when something else comes?"""
+    if seen["again_s"] is None:
+        return bad(f"not run again within {seen['watched_s']:.0f} s, nor with the next job")
+    if not seen["by_itself"]:
+        return fair(f"not run again within {seen['watched_s']:.0f} s, but with the next job")
+    words = f"run again {seconds(seen['again_s'])} after the death"
+    if seen["starts"] > 2:
+        return bad(f"{words}, {seen['starts'] - 1} times")
+    if not seen["done"]:
+        return bad(f"{words}, not done")
+    return good(words) if seen["again_s"] <= PROMPT * seen["redelivery_s"] else fair(words)
+
+
 def helper_left(seen: Seen) -> Verdict:
     """The program that a killed worker's job had started."""
     if seen["helper_gone_s"] is not None:
@@ -232,6 +144,25 @@ def reloaded(seen: Seen) -> Verdict:
         return fair(f"{words}; old workers stay")
     words += f", {seen['jobs']} jobs once each"
     return good(words) if seen["fewest_workers"] > 0 else fair(f"{words}; for a while no worker was there")
+
+
+def release_switched(seen: Seen) -> Verdict:
+    """The new code now, and in a worker that takes another's place when the old release is gone."""
+    if seen["main_exit_code"] is not None:
+        return bad(f"everything stops, {exit_words(seen['main_exit_code'])}")
+    words = "the old release goes on"
+    if seen["new_code_s"] is not None:
+        words = f"new release after {seconds(seen['new_code_s'])}"
+        words += "" if seen["by_signal"] else " without a reload: each job imports it"
+    if seen["exit_code_then"] is not None:
+        then = f"the first death of a worker stops everything, {exit_words(seen['exit_code_then'])}"
+    elif not seen["serves_then"]:
+        then = "nothing is done any more"
+    elif not seen["replaced"]:
+        then = "a worker that dies is not replaced"
+    else:
+        return good(f"{words}, also in later workers") if seen["new_code_s"] is not None else bad(words)
+    return bad(f"{words}; once {'it' if seen['new_code_s'] is None else 'the old one'} is removed, {then}")
 
 
 def reloaded_broken(seen: Seen) -> Verdict:
@@ -295,64 +226,35 @@ def started_twice(seen: Seen) -> Verdict:
     return bad(words) if seen["second_exit_code"] == 0 else good(words)
 
 
-# --- what is around ---------------------------------------------------------------------------------------------------
-
-
-def broker_away(seen: Seen) -> Verdict:
-    """Everything goes on, the job ran once."""
-    if seen["main_exit_code"] is not None:
-        return bad(f"everything stops, {exit_words(seen['main_exit_code'])}")
-    if seen["serves_s"] is None:
-        return bad("nothing is done any more")
-    words = f"goes on {seconds(seen['serves_s'])} after it is back"
-    if not seen["done"]:
-        return bad(f"{words}; the job was cut off, not run again in 10 s")
-    if seen["starts"] > 1:
-        return fair(f"{words}; the job ran {seen['starts']} times")
-    return good(f"{words}, the job ran once")
-
-
-def mute(seen: Seen) -> Verdict:
-    """Nobody needs the output."""
-    if not seen["serves"]:
-        code = "" if seen["exit_code"] is None else f", {exit_words(seen['exit_code'])}"
-        return bad(f"does not work{code}")
-    return stopped_idle(seen)
-
-
-def process_one(seen: Seen) -> Verdict:
-    """No zombie, nobody taken for a worker, and SIGTERM works."""
-    if not seen["main_alive"] or seen["workers_restarted"]:
-        return bad("an orphan's end is taken for a worker's")
-    words = several(seen["zombies"], "zombie")
-    if seen["stop_s"] is None:
-        return bad(f"{words}; SIGTERM does not end it in {seen['limit_s']:.0f} s")
-    words += f"; stops after {seconds(seen['stop_s'])}"
-    return bad(words) if seen["zombies"] else good(words)
-
-
 JUDGES: dict[str, Callable[[Seen], Verdict]] = {
-    "stop-idle": stopped_idle,
-    "stop-busy": stopped_busy,
-    "stop-burst": stopped_busy,
-    "stop-boot": stopped_during_boot,
-    "stop-stopped": stopped,
-    "stop-stuck": stopped,
+    "stop-idle": stops.stopped_idle,
+    "stop-busy": stops.stopped_busy,
+    "stop-burst": stops.stopped_busy,
+    "stop-boot": stops.stopped_during_boot,
+    "stop-stopped": stops.stopped,
+    "stop-stuck": stops.stopped,
+    "stop-programs": stops.programs_left,
     "kill-main": main_killed,
     "kill-idle": worker_killed,
     "kill-all": worker_killed,
     "kill-busy": busy_worker_killed,
     "kill-helper": helper_left,
+    "kill-host": host_died,
     "hang-stopped": hung,
     "hang-stuck": hung,
     "reload-load": reloaded,
     "reload-broken": reloaded_broken,
+    "reload-link": release_switched,
     "reload-twenty": grown,
     "start-import": import_failed,
     "start-crash": crash_loop,
     "start-twice": started_twice,
-    "around-broker": broker_away,
-    "around-full": mute,
-    "around-reader": mute,
-    "around-init": process_one,
+    "around-broker": around.broker_away,
+    "around-full": around.mute,
+    "around-reader": around.mute,
+    "around-files": around.files_kept,
+    "around-cleaner": around.files_removed,
+    "around-terminal": around.terminal_closed,
+    "around-nohup": around.nohup,
+    "around-init": around.process_one,
 }

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from benchmarks.faults.catalogue import FAULTS
-from benchmarks.faults.verdicts import JUDGES, Grade, judge
+from benchmarks.faults.grades import Grade
+from benchmarks.faults.verdicts import JUDGES, judge
 
 STOPPED = {"stop_s": 2.1, "exit_code": 0, "left": 0, "limit_s": 30.0}
 STUCK = STOPPED | {"stop_s": None, "exit_code": None, "left": 3}
@@ -302,13 +303,169 @@ def test_verdict(fault: str, observation: dict[str, Any], grade: Grade, words: s
     assert str(verdict) == f"{grade.value} {words}"
 
 
+PROGRAMS = STOPPED | {"program_left": False, "daemon_left": False}
+HOST = {"redelivery_s": 20, "watched_s": 240, "again_s": 24.0, "by_itself": True, "done": True, "starts": 2}
+RELEASE = {
+    "main_exit_code": None,
+    "new_code_s": 0.31,
+    "by_signal": True,
+    "replaced": True,
+    "exit_code_then": None,
+    "serves_then": True,
+}
+FILES = {
+    "jobs": 5,
+    "done": 5,
+    "lines": 150,
+    "expected": 150,
+    "strange": 0,
+    "workers_died": 0,
+    "main_exit_code": None,
+}
+CLEANED = TWICE | {"files": 3, "back": 3, "back_s": 0.5, "stop": STOPPED}
+NOT_MADE_ANEW = CLEANED | {"back": 1, "back_s": None}
+LIVES_ON = {"exit_code": None, "serves": True, "then_stop_s": 0.4, "left": 0}
+
+
+@pytest.mark.parametrize(
+    ("fault", "observation", "grade", "words"),
+    [
+        ("stop-programs", PROGRAMS, GOOD, "exit 0 after 2.1 s, both ended"),
+        (
+            "stop-programs",
+            seen(PROGRAMS, left=1, daemon_left=True),
+            FAIR,
+            "exit 0 after 2.1 s; the one in a session of its own lives on",
+        ),
+        (
+            "stop-programs",
+            seen(PROGRAMS, left=1, program_left=True),
+            BAD,
+            "exit 0 after 2.1 s; the first lives on",
+        ),
+        (
+            "stop-programs",
+            seen(PROGRAMS, left=2, program_left=True, daemon_left=True),
+            BAD,
+            "exit 0 after 2.1 s; both live on",
+        ),
+        ("stop-programs", seen(PROGRAMS, left=1), BAD, "exit 0 after 2.1 s; 1 orphan left"),
+        ("stop-programs", seen(PROGRAMS, stop_s=None), BAD, "still there after 30 s"),
+        ("kill-host", HOST, GOOD, "run again 24.0 s after the death"),
+        ("kill-host", seen(HOST, again_s=104.0), FAIR, "run again 104.0 s after the death"),
+        ("kill-host", seen(HOST, done=False), BAD, "run again 24.0 s after the death, not done"),
+        ("kill-host", seen(HOST, starts=3), BAD, "run again 24.0 s after the death, 2 times"),
+        (
+            "kill-host",
+            seen(HOST, by_itself=False, again_s=243.0),
+            FAIR,
+            "not run again within 240 s, but with the next job",
+        ),
+        (
+            "kill-host",
+            seen(HOST, by_itself=False, again_s=None),
+            BAD,
+            "not run again within 240 s, nor with the next job",
+        ),
+        ("reload-link", RELEASE, GOOD, "new release after 0.3 s, also in later workers"),
+        (
+            "reload-link",
+            seen(RELEASE, by_signal=False),
+            GOOD,
+            "new release after 0.3 s without a reload: each job imports it, also in later workers",
+        ),
+        ("reload-link", seen(RELEASE, new_code_s=None), BAD, "the old release goes on"),
+        (
+            "reload-link",
+            seen(RELEASE, new_code_s=None, replaced=False),
+            BAD,
+            "the old release goes on; once it is removed, a worker that dies is not replaced",
+        ),
+        (
+            "reload-link",
+            seen(RELEASE, new_code_s=None, serves_then=False),
+            BAD,
+            "the old release goes on; once it is removed, nothing is done any more",
+        ),
+        (
+            "reload-link",
+            seen(RELEASE, exit_code_then=1),
+            BAD,
+            (
+                "new release after 0.3 s; "
+                "once the old one is removed, the first death of a worker stops everything, exit 1"
+            ),
+        ),
+        ("reload-link", {"main_exit_code": 1}, BAD, "everything stops, exit 1"),
+        ("around-files", FILES, GOOD, "all 150 lines written"),
+        ("around-files", seen(FILES, lines=120), BAD, "30 of 150 lines lost"),
+        ("around-files", seen(FILES, strange=2), BAD, "2 of 150 lines garbled"),
+        ("around-files", seen(FILES, workers_died=2, done=1), BAD, "2 workers died, 1 of 5 jobs done"),
+        ("around-files", seen(FILES, done=3), BAD, "3 of 5 jobs done"),
+        ("around-files", {"main_exit_code": 5}, BAD, "everything stops, exit 5"),
+        ("around-cleaner", CLEANED, GOOD, "made anew after 0.5 s; a second one is refused, exit 7"),
+        ("around-cleaner", NOT_MADE_ANEW, FAIR, "1 of 3 made anew; a second one is refused, exit 7"),
+        (
+            "around-cleaner",
+            seen(NOT_MADE_ANEW, second_works=True, second_exit_code=None),
+            BAD,
+            "1 of 3 made anew; a second one runs beside it",
+        ),
+        (
+            "around-cleaner",
+            seen(CLEANED, second_exit_code=None),
+            BAD,
+            "made anew after 0.5 s; a second one waits",
+        ),
+        ("around-cleaner", seen(CLEANED, first_serves=False), BAD, "the first one is disturbed"),
+        ("around-cleaner", seen(CLEANED, stop=STUCK), BAD, "SIGTERM does not end it any more"),
+        ("around-terminal", seen(STOPPED, DONE), GOOD, "job done; exit 0 after 2.1 s"),
+        (
+            "around-terminal",
+            seen(STOPPED, CUT_OFF, exit_code=-1, done_after_restart_s=None),
+            BAD,
+            "job cut off, not run again within 10 s of a restart; died of SIGHUP after 2.1 s",
+        ),
+        ("around-terminal", seen(STOPPED, DONE, left=1), BAD, "exit 0 after 2.1 s, 1 orphan left"),
+        ("around-terminal", LIVES_ON, FAIR, "goes on without it"),
+        ("around-terminal", seen(LIVES_ON, serves=False), BAD, "lives, but nothing is done any more"),
+        ("around-nohup", seen(LIVES_ON, workers_stayed=True), GOOD, "goes on"),
+        (
+            "around-nohup",
+            seen(LIVES_ON, workers_stayed=False),
+            FAIR,
+            "goes on; takes it for a reload, all workers are replaced",
+        ),
+        (
+            "around-nohup",
+            seen(LIVES_ON, workers_stayed=True, then_stop_s=None),
+            BAD,
+            "goes on; then SIGTERM does not end it",
+        ),
+        (
+            "around-nohup",
+            seen(LIVES_ON, workers_stayed=True, left=1),
+            BAD,
+            "goes on; 1 orphan after a stop",
+        ),
+        ("around-nohup", {"exit_code": -1}, BAD, "ends all the same, died of SIGHUP"),
+    ],
+)
+def test_verdict_of_what_is_around_and_left(
+    fault: str, observation: dict[str, Any], grade: Grade, words: str
+) -> None:
+    verdict = judge(fault, observation)
+    assert (verdict.grade, verdict.words) == (grade, words)
+
+
 def test_every_fault_has_a_judge_and_every_judge_a_fault() -> None:
     assert JUDGES.keys() == FAULTS.keys()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_a_peer_does_not_offer_is_not_held_against_it(fault: str) -> None:
-    assert judge(fault, {"not_offered": True}).grade is Grade.NONE
+    verdict = judge(fault, {"not_applicable": "it has no reload"})
+    assert (verdict.grade, verdict.words) == (Grade.NONE, "it has no reload")
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -8,6 +8,7 @@ from pathlib import Path
 from journal import note
 
 CRASH_AFTER_S = Path("crash-after-s")
+REDELIVERY_S = Path("redelivery-s")
 
 
 def worker_is_up() -> None:
@@ -15,3 +16,8 @@ def worker_is_up() -> None:
     note("up")
     if CRASH_AFTER_S.exists():
         threading.Timer(float(CRASH_AFTER_S.read_text()), os._exit, (1,)).start()
+
+
+def redelivery_s(usual_s: float) -> float:
+    """Seconds after which a job of a dead worker may be given to another one: as usual, or what the fault says."""
+    return float(REDELIVERY_S.read_text()) if REDELIVERY_S.exists() else usual_s

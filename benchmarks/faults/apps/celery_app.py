@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 import jobs
-from arrival import worker_is_up
+from arrival import redelivery_s, worker_is_up
 from celery import Celery
 from celery.signals import worker_process_init
 
@@ -16,6 +16,7 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     broker_connection_retry_on_startup=True,
     task_time_limit=10,
+    broker_transport_options={"visibility_timeout": redelivery_s(3600)},
 )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import dramatiq
 import jobs
-from arrival import worker_is_up
+from arrival import redelivery_s, worker_is_up
 from dramatiq.brokers.redis import RedisBroker
 
 
@@ -18,7 +18,7 @@ class Up(dramatiq.Middleware):  # type: ignore[name-defined,unused-ignore]
         worker_is_up()
 
 
-broker = RedisBroker(url=os.environ["FAULTS_DSN"])
+broker = RedisBroker(url=os.environ["FAULTS_DSN"], heartbeat_timeout=round(1000 * redelivery_s(60)))
 broker.add_middleware(Up())
 dramatiq.set_broker(broker)
 

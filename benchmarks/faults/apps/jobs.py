@@ -4,6 +4,7 @@
 import asyncio
 import ctypes
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -50,6 +51,22 @@ def start_helper(job: str) -> None:
     note("end", job=job)
 
 
+def start_programs(job: str) -> None:
+    """A job that leaves two programs behind; one of them has a session of its own, as daemons do."""
+    note("start", job=job, version=VERSION)
+    program = subprocess.Popen(["sleep", "600"])
+    daemon = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    note("programs", job=job, program=program.pid, daemon=daemon.pid)
+    note("end", job=job)
+
+
+def log_by_agent(job: str) -> None:
+    """A job that writes into files which were opened when Python started (see agent.py)."""
+    note("start", job=job, version=VERSION)
+    note("agent", job=job, files=sys.modules["sitecustomize"].log(job))
+    note("end", job=job)
+
+
 def call(kind: str, *arguments: Any) -> None:
     """Run a job by name, blocking."""
     jobs: dict[str, Callable[..., None]] = {
@@ -57,6 +74,8 @@ def call(kind: str, *arguments: Any) -> None:
         "stuck": stuck_in_native_code,
         "orphan": leave_orphan,
         "helper": start_helper,
+        "programs": start_programs,
+        "agent": log_by_agent,
     }
     jobs[kind](*arguments)
 

@@ -5,13 +5,13 @@ import os
 from typing import Any
 
 import jobs
-from arrival import worker_is_up
+from arrival import redelivery_s, worker_is_up
 from taskiq import TaskiqEvents, TaskiqState
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 
-broker = RedisStreamBroker(url=os.environ["FAULTS_DSN"]).with_result_backend(
-    RedisAsyncResultBackend(redis_url=os.environ["FAULTS_DSN"])
-)
+broker = RedisStreamBroker(
+    url=os.environ["FAULTS_DSN"], idle_timeout=round(1000 * redelivery_s(600))
+).with_result_backend(RedisAsyncResultBackend(redis_url=os.environ["FAULTS_DSN"]))
 
 
 @broker.on_event(TaskiqEvents.WORKER_STARTUP)
