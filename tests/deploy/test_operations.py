@@ -144,7 +144,7 @@ def test_commands_can_be_given(command: str) -> None:
 
 
 def test_options_exist() -> None:
-    known = {option for parameter in cli.params for option in parameter.opts}
+    known = {option for parameter in cli.params for option in (*parameter.opts, *parameter.secondary_opts)}
     named = {word for code in codes(PAGE) for word in code.split() if re.fullmatch(r"--[a-z-]+", word)}
     named |= set(re.findall(r"--[a-z][a-z-]+", section("The time budget of a stop")))
     assert len(named) >= 15
