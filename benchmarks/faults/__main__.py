@@ -162,6 +162,7 @@ def main() -> None:
     """Observe, write, print."""
     options = parse(sys.argv[1:])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # if we run under nohup, the peers do not
     if options.alone:
         end_with_parent()
         print(json.dumps(alone(PEERS[options.peer[0]], options)))
