@@ -162,11 +162,11 @@ class Recipe(metaclass=_Names):
         return show(self)
 
 
-class _Unpickler(pickle.Unpickler):
+class RecipeReader(pickle.Unpickler):
     """Makes recipes only."""
 
-    def __init__(self, payload: bytes) -> None:
-        super().__init__(io.BytesIO(payload))
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file)
         self._names: dict[tuple[str, str], _Names] = {}
 
     def find_class(self, module: str, name: str) -> Any:
@@ -197,7 +197,7 @@ class Salvaged:
     """
 
     def __init__(self, payload: bytes, *, rebuild: bool) -> None:
-        reader = _Unpickler(payload)
+        reader = RecipeReader(io.BytesIO(payload))
         self._raw = reader.load()
         if not isinstance(self._raw, dict):
             raise pickle.UnpicklingError("not a pickled dict")

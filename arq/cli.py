@@ -8,6 +8,7 @@ import logging.config
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from signal import Signals
 from types import TracebackType
 from typing import Any, NoReturn, cast
@@ -16,6 +17,7 @@ import click
 from redis.exceptions import RedisError
 
 from . import worker as worker_module
+from ._commands import COMMANDS, is_command
 from ._hints import password_hint, path_hint, slips
 from ._text import printable, printable_lines, redacted
 from ._worker.connecting import CONNECTING
@@ -45,7 +47,26 @@ _OPTION_WIDTH = 24
 
 
 class _Command(click.Command):
-    """A command whose mistakes are told without the passwords that are in them."""
+    """A command whose mistakes are told without the passwords that are in them. Commands for operators have a word of
+    their own in the place of the settings, and nothing of them is imported for a worker.
+    """
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
+        """Run the command that the words mean."""
+        words = list(sys.argv[1:] if args is None else args)
+        completes = any(name.endswith("_COMPLETE") and "ARQ" in name for name in os.environ)
+        if completes or is_command(words):
+            from ._commands.operators import operators
+
+            return operators.main(words, *rest, **extra)
+        return super().main(words, *rest, **extra)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands for operators by subject."""
+        for subject in dict.fromkeys(row.subject for row in COMMANDS.values()):
+            rows = [(name, row.help) for name, row in COMMANDS.items() if row.subject == subject]
+            with formatter.section(f"{subject}: arq COMMAND [OPTIONS], see arq COMMAND --help"):
+                formatter.write_dl(rows)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         """Read the words of the command line."""

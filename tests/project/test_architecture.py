@@ -16,6 +16,9 @@ BY_NAME = {module.name: module for module in PRODUCT}
 
 # These decide and compute. Time reaches them as an argument, the world not at all.
 PURE = (
+    "arq._admin.records",
+    "arq._admin.restricted",
+    "arq._admin.shown",
     "arq._calendar",
     "arq._errors",
     "arq._function",
@@ -136,6 +139,10 @@ ARQ_LAYERS = {
     "server and scripts": "_ask _pauses _plain _pools _refusals _script_loader _script_runner _scripts _servers",
     "connections": "_batch _blocking _exits _lane _leases _link _probe _redis_settings _spans",
     "producer": "_looks connections jobs",
+    "operators": (
+        "_admin _admin.actions _admin.counting _admin.details _admin.filters _admin.listing _admin.pauses "
+        "_admin.records _admin.restricted _admin.running _admin.scripts _admin.shown admin"
+    ),
     "parts of a worker": (
         "_worker _worker.abort_requests _worker.arq_names _worker.attempt _worker.backoff _worker.careful "
         "_worker.claims _worker.clock _worker.closing _worker.complaints _worker.connecting _worker.context "
@@ -149,6 +156,10 @@ ARQ_LAYERS = {
         "_worker.unknown_function _worker.unread _worker.waiting_claim _worker.wake_tokens _worker.zones"
     ),
     "worker": "worker",
+    "commands for operators": (
+        "_commands _commands.act _commands.choice _commands.exit_codes _commands.jobs_shown _commands.ls "
+        "_commands.operators _commands.output _commands.pause _commands.show _commands.target"
+    ),
     "command": "__init__ __main__ cli",
 }
 # The packages of `supervisor`, each with those that its modules may import beside their own; other modules stand on the

@@ -79,6 +79,7 @@ async def test_nor_does_a_claim_of_certain_jobs(arq_redis: ArqRedis) -> None:
     assert (await claim(arq_redis, "w", job_ids=["a"])).jobs
 
 
+@pytest.mark.keeps_keys("arq:paused:*")
 async def test_another_queue_goes_on(arq_redis: ArqRedis) -> None:
     await arq_redis.enqueue_job("f", _job_id="a", _queue_name="other")
     await pause(arq_redis)

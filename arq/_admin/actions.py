@@ -1,0 +1,89 @@
+"""What can be done with jobs. Each step is one script: whoever is killed in between has done none by half."""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .. import _scripts
+from .._script_runner import run
+from .._scripts import Ask
+from .._wire import serialize_result
+from ..constants import default_queue_name, keep_cronjob_progress
+from . import scripts
+from .records import Deed
+from .restricted import UnreadableError, ms_at, read, text_at
+from .scripts import raw
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+#: Jobs that one script acts on.
+STEP = 100
+#: Seconds for which the result of an aborted job is kept, as by `Job.abort`.
+_KEEP_S = 3600
+_CRON = "cron:"
+
+
+async def delete(redis: Redis, queue: str, jobs: Sequence[tuple[str, str]]) -> list[Deed]:
+    """Remove jobs that nobody runs; ids, and the fingerprints that they must have or ''."""
+    call = scripts.delete(queue, [(raw(job_id), mark) for job_id, mark in jobs])
+    return _deeds(await run(redis, call))
+
+
+async def run_now(redis: Redis, queue: str, job_ids: Sequence[str]) -> list[Deed]:
+    """Let jobs that wait for a time, or for another try, be due now."""
+    return _deeds(await run(redis, scripts.run_now(queue, list(map(raw, job_ids)))))
+
+
+def _deeds(answer: list[bytes]) -> list[Deed]:
+    return [Deed(word.decode()) for word in answer]
+
+
+async def abort(redis: Redis, queue: str, job_id: str) -> Deed:
+    """Abort a job: one that nobody runs leaves the queue, and those who wait for its result hear of it."""
+    look = _scripts.abort(queue, raw(job_id), Ask.ITS_WORKER)  # type: ignore[arg-type]
+    found = _scripts.read_abort(await run(redis, look))
+    while found.state == "queued":
+        result, keep_s = _aborted_result(job_id, queue, found)
+        call = _scripts.take_out(look, found.payload, result, keep_s * 1000)
+        found = _scripts.read_abort(await run(redis, call))
+    if found.state == "aborted":
+        return Deed.done
+    if found.state == "running":
+        return Deed.asked
+    ((_, size),) = scripts.read_bytes(await run(redis, scripts.results([raw(job_id)], 0)))
+    return Deed.over if size else Deed.unknown
+
+
+def _aborted_result(job_id: str, queue: str, found: _scripts.AbortAnswer) -> tuple[bytes, int]:
+    """The result of a job that was aborted, without its arguments, which are not read; and seconds to keep it."""
+    payload = found.payload or b""
+    if not payload.startswith(b"\x80"):  # a serializer of the application's: it could not read what we write
+        return b"", 0
+    try:
+        data: dict[str, Any] = read(payload)
+    except UnreadableError:
+        data = {}
+    function = text_at(data, "f") or "<unknown>"
+    keep_s = _KEEP_S
+    if function.startswith(_CRON):
+        keep_s = int(keep_cronjob_progress) if job_id.startswith(f"{function}:") else 0
+    if not keep_s:
+        return b"", 0
+    result = serialize_result(
+        function,
+        (),
+        {},
+        max(ms_at(data, "t") or 0, found.starts + 1),
+        ms_at(data, "et") or 0,
+        False,
+        CancelledError(),
+        found.now_ms,
+        found.now_ms,
+        f"{job_id}:{function}",
+        queue or default_queue_name,
+        job_id,
+    )
+    return (result, keep_s) if result else (b"", 0)

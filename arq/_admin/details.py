@@ -1,0 +1,82 @@
+"""One job, with what became of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .._ask import ask
+from .._crashes import read_crashes
+from .._keys import crashes_key, job_key, result_key
+from .._script_runner import run
+from ..constants import abort_jobs_ss
+from . import scripts
+from .filters import done_job, queued_job, state_of
+from .records import Event, JobDetails, JobState, ListedJob
+from .restricted import notes_of
+from .scripts import raw, text
+from .shown import FULL
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+#: Of one job more is read than of those in a list, in bytes.
+_LARGEST = 8 * 1024 * 1024
+
+
+async def details(redis: Redis, job_id: str, queue: str) -> JobDetails | None:
+    """All that is known of a job; None if nothing is."""
+    name = raw(job_id)
+    now_ms, (found,) = scripts.read_look(await run(redis, scripts.look(queue, [name], _LARGEST)))
+    state = state_of(found, now_ms)
+    if state is None:
+        return None
+    if state is JobState.done:
+        ((payload, size),) = scripts.read_bytes(await run(redis, scripts.results([name], _LARGEST)))
+        job, data = done_job(job_id, payload, size, FULL)
+        expires_ms = await ask(redis, "PTTL", raw(result_key("")) + name)
+    else:
+        job, data = queued_job(job_id, queue, found, now_ms, FULL)
+        expires_ms = await ask(redis, "PTTL", raw(job_key("")) + name)
+    (crashes,) = await ask(redis, "MGET", raw(crashes_key("")) + name)
+    asked = await ask(redis, "ZSCORE", abort_jobs_ss, name)
+    expires_at = now_ms + expires_ms if expires_ms > 0 else None
+    return JobDetails(
+        job,
+        timeline(job, expires_at),
+        "\n".join(notes_of(data.get("r"))) if data else "",
+        _crashes(crashes),
+        None if asked is None else int(float(asked)),
+        now_ms,
+    )
+
+
+def _crashes(note: bytes | None) -> str:
+    found = read_crashes(note) if note else None
+    return "" if found is None else text(note)
+
+
+def timeline(job: ListedJob, expires_at_ms: int | None) -> list[Event]:
+    """What became of a job, and will; in order of time."""
+    tries = f"try {job.tries}"
+    events = [Event(job.enqueued_ms, "enqueued")] if job.enqueued_ms is not None else []
+    if job.state is JobState.done:
+        what = "finished" if job.success else "failed"
+        events += [
+            Event(job.started_ms, "started", tries),
+            Event(job.finished_ms, what, job.error or job.result),
+        ]
+        if expires_at_ms is not None:
+            events.append(Event(expires_at_ms, "result expires"))
+        return events
+    if job.due_ms is not None:
+        events.append(Event(job.due_ms, "due"))
+    if job.state is JobState.running:
+        worker = "a worker of python-arq" if job.worker == "1" else job.worker
+        events.append(Event(job.since_ms, "running", f"{tries} on {worker}"))
+    if expires_at_ms is not None:
+        events.append(Event(expires_at_ms, "expires", "if it was not started by then"))
+    return sorted(events, key=_time)
+
+
+def _time(event: Event) -> Any:
+    return event.at_ms is None, event.at_ms or 0

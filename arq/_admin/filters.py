@@ -1,0 +1,163 @@
+"""Which jobs of a list are wanted, and how they are read. No I/O."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from .records import JobState, ListedJob
+from .restricted import UnreadableError, error_of, ms_at, read, text_at
+from .scripts import Looked, text
+from .shown import FULL, SHORT, Bounds, as_json, shown, shown_call
+
+#: Payloads and results up to this size are read for lists, in bytes: of larger ones only the size is shown.
+LARGEST = 262_144
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What jobs must have to be listed.
+
+    Attributes:
+        function: name of the function.
+        id_prefix: what the id begins with.
+        arg: what stands somewhere in the arguments as they are shown.
+        older_than_ms: so long ago they were enqueued, or, when they are over, finished.
+    """
+
+    function: str | None = None
+    id_prefix: str = ""
+    arg: str = ""
+    older_than_ms: int | None = None
+
+    @property
+    def reads_payloads(self) -> bool:
+        """Whether payloads must be read to know."""
+        return self.function is not None or bool(self.arg) or self.older_than_ms is not None
+
+    def may_match(self, data: bytes | None) -> bool:
+        """Whether it is worth reading: a name stands in the bytes as it is, unless another serializer escapes it."""
+        return data is not None and (
+            self.function is None or not self.function.isascii() or self.function.encode() in data
+        )
+
+    def matches(self, data: bytes | None, time_key: str, now_ms: int) -> bool:
+        """Whether a job is wanted, by its payload or result; `time_key`: where the time of `older_than` stands."""
+        if not self.reads_payloads:
+            return True
+        if data is None or not self.may_match(data):
+            return False
+        try:
+            found = read(data)
+        except UnreadableError:
+            return False
+        if self.function is not None and found.get("f") != self.function:
+            return False
+        if self.older_than_ms is not None:
+            since_ms = ms_at(found, time_key)
+            if since_ms is None or now_ms - since_ms < self.older_than_ms:
+                return False
+        return not self.arg or self.arg in shown_call(found.get("a"), found.get("k"), FULL)
+
+
+def fingerprint(kind: str, data: bytes | None, size: int) -> str:
+    """Tells a payload or a result from others, as `delete.lua` takes it; '' if it is too large to be read."""
+    if data is None:
+        return "" if size else f"{kind} none"
+    return f"{kind} {hashlib.sha1(data, usedforsecurity=False).hexdigest()}"
+
+
+def state_of(found: Looked, now_ms: int) -> JobState | None:
+    """Where a job is; None: nowhere."""
+    if found.owner and (found.score is not None or found.since_ms is not None):
+        return JobState.running
+    if found.score is None:
+        return JobState.done if found.has_result else None
+    return JobState.queued if found.score <= now_ms else JobState.deferred
+
+
+def queued_job(
+    job_id: str, queue: str, found: Looked, now_ms: int, bounds: Bounds = SHORT
+) -> tuple[ListedJob, dict[str, Any] | None]:
+    """A job that stands in a queue, and what its payload says."""
+    data, problem = _read(found.payload, found.size)
+    fields = _called(data, bounds) if data is not None else {}
+    job = ListedJob(
+        job_id,
+        queue,
+        state_of(found, now_ms) or JobState.queued,
+        problem=problem,
+        due_ms=found.due_ms,
+        tries=found.tries,
+        interrupted=found.interrupted,
+        worker=found.owner,
+        since_ms=found.since_ms,
+        bytes=found.size,
+        fingerprint=fingerprint("payload", found.payload, found.size),
+        **fields,
+    )
+    return job, data
+
+
+def done_job(
+    job_id: str, payload: bytes | None, size: int, bounds: Bounds = SHORT
+) -> tuple[ListedJob, dict[str, Any] | None]:
+    """A job that is over, and what its result says; the queue is '' where that is not known."""
+    data, problem = _read(payload, size)
+    fields = {**_called(data, bounds), **_ended(data, bounds)} if data is not None else {}
+    queue = text_at(data, "q") or "" if data is not None else ""
+    mark = fingerprint("result", payload, size)
+    return ListedJob(
+        job_id, queue, JobState.done, problem=problem, bytes=size, fingerprint=mark, **fields
+    ), data
+
+
+def _read(payload: bytes | None, size: int) -> tuple[dict[str, Any] | None, str]:
+    if payload is None:
+        return None, f"{size} bytes are too much to be read here" if size else "its payload has expired"
+    try:
+        return read(payload), ""
+    except UnreadableError as exc:
+        return None, str(exc)
+
+
+def _called(data: dict[str, Any], bounds: Bounds) -> dict[str, Any]:
+    args, kwargs = as_json(data.get("a"), FULL), as_json(data.get("k"), FULL)
+    return {
+        "function": text_at(data, "f"),
+        "arguments": shown_call(data.get("a"), data.get("k"), bounds),
+        "args": args if isinstance(args, list) else [],
+        "kwargs": kwargs if isinstance(kwargs, dict) else {},
+        "enqueued_ms": ms_at(data, "et"),
+    }
+
+
+def _ended(data: dict[str, Any], bounds: Bounds) -> dict[str, Any]:
+    told = data.get("unreadable")  # the worker could not read the value back, either
+    success = data.get("s") is True or told is not None
+    value, error = data.get("r"), ""
+    if told is not None:
+        value = told
+    elif not success:
+        kind, said = error_of(value)
+        error = (
+            f"{kind}: {said}"
+            if kind and said
+            else shown(value, bounds)
+            if kind
+            else said or shown(value, bounds)
+        )
+    return {
+        "success": success,
+        "result": shown(value, bounds) if success else "",
+        "error": error[: bounds.characters * 5],
+        "tries": ms_at(data, "t") or 0,
+        "started_ms": ms_at(data, "st"),
+        "finished_ms": ms_at(data, "ft"),
+    }
+
+
+def job_id_of(key: bytes, prefix: str) -> str:
+    """The id in the name of a key."""
+    return text(key.removeprefix(prefix.encode()))

@@ -1,0 +1,183 @@
+"""What `arq.admin.Admin` answers with. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class JobState(StrEnum):
+    """Where a job is."""
+
+    #: in the queue and due, it waits for a worker
+    queued = "queued"
+    #: in the queue, its time has not come yet
+    deferred = "deferred"
+    #: a worker has it
+    running = "running"
+    #: it is over, and its result is there
+    done = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedJob:
+    """A job as lists have it. Times are unix ms by Redis's clock, None where they are not known.
+
+    Attributes:
+        job_id: its id; bytes that are no text are escaped.
+        queue: name of the queue.
+        state: where it is.
+        function: name of the function; None if the payload can't be read.
+        arguments: the arguments as they stand in a call, cut to a line.
+        args, kwargs: the arguments as JSON has them; what JSON has no word for is text, what is long is cut.
+        problem: why payload or result can't be read; '' if they can.
+        enqueued_ms: when it was enqueued.
+        due_ms: when it is due, or was.
+        tries: how often it was started.
+        interrupted: how many of these starts were ended by the shutdown of a worker.
+        worker: id of the worker that has it; '1': a worker of python-arq.
+        since_ms: when that worker took it.
+        success: of a job that is over: whether it returned.
+        result: what it returned, as text.
+        error: what it raised, as text.
+        started_ms, finished_ms: start and end of the last try of a job that is over.
+        bytes: size of the payload, or of the result.
+        fingerprint: tells the payload from that of another job with the same id, for `Admin.delete`.
+    """
+
+    job_id: str
+    queue: str
+    state: JobState
+    function: str | None = None
+    arguments: str = ""
+    args: list[Any] = field(default_factory=list)
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    problem: str = ""
+    enqueued_ms: int | None = None
+    due_ms: int | None = None
+    tries: int = 0
+    interrupted: int = 0
+    worker: str = ""
+    since_ms: int | None = None
+    success: bool | None = None
+    result: str = ""
+    error: str = ""
+    started_ms: int | None = None
+    finished_ms: int | None = None
+    bytes: int = 0
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Some jobs of a list.
+
+    Attributes:
+        jobs: those that were found, `limit` at most.
+        cursor: where the next page begins; '': there is none.
+        looked_at: how many entries were looked at for this page.
+        is_cut: the search has ended at a limit before the page was full: the cursor goes on with it.
+        now_ms: Redis's clock, unix ms.
+    """
+
+    jobs: list[ListedJob]
+    cursor: str = ""
+    looked_at: int = 0
+    is_cut: bool = False
+    now_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that became of a job, or will.
+
+    Attributes:
+        at_ms: when, unix ms; None: nobody knows.
+        what: enqueued | due | started | running | finished | failed | expires | result expires
+        detail: more about it.
+    """
+
+    at_ms: int | None
+    what: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobDetails:
+    """All that is known of one job.
+
+    Attributes:
+        job: as lists have it, with longer texts.
+        timeline: what became of it, in order of time.
+        traceback: what the result has of it; '' if nothing.
+        crashes: what is known of workers that died while they ran it; ''.
+        abort_asked_ms: when somebody asked to abort it, unix ms; None: nobody has.
+        now_ms: Redis's clock, unix ms.
+    """
+
+    job: ListedJob
+    timeline: list[Event]
+    traceback: str = ""
+    crashes: str = ""
+    abort_asked_ms: int | None = None
+    now_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A queue is paused.
+
+    Attributes:
+        by: who has paused it.
+        since_ms: since when, unix ms; None: it is not known.
+        note: why.
+    """
+
+    by: str = ""
+    since_ms: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many jobs a queue has.
+
+    Attributes:
+        queued, deferred, running: so many.
+        done: results of the queue's jobs; None: not counted.
+        done_is_least: there are more results than were looked at.
+        oldest_due_ms: since when the first queued job is due, unix ms; None: there is none.
+        paused: None: the queue is not paused.
+        now_ms: Redis's clock, unix ms.
+    """
+
+    queued: int
+    deferred: int
+    running: int
+    done: int | None = None
+    done_is_least: bool = False
+    oldest_due_ms: int | None = None
+    paused: Pause | None = None
+    now_ms: int = 0
+
+
+class Deed(StrEnum):
+    """What became of an action on one job."""
+
+    #: it is done
+    done = "done"
+    #: a worker has the job: it is left alone
+    running = "running"
+    #: no such job
+    unknown = "unknown"
+    #: another job has the id since it was listed: it is left alone
+    changed = "changed"
+    #: a worker has the job, and was asked to end it
+    asked = "asked"
+    #: the job is over
+    over = "over"
+
+
+for _kind in (JobState, ListedJob, JobPage, Event, JobDetails, Pause, Counts, Deed):
+    _kind.__module__ = "arq.admin"  # where everybody imports them from

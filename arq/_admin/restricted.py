@@ -1,0 +1,121 @@
+"""Reads payloads and results without trust in who wrote them: nothing is imported, called or made for them. No I/O.
+
+A pickle becomes plain values with recipes in them (see `_unreadable`): what would have been called, with what.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import pickle
+import pickletools
+import re
+from typing import Any
+
+from .._salvage import PICKLE
+from .._unreadable import Recipe, RecipeReader, explain
+
+#: What pickles say that would make Python's reader ask for memory without need: numbers of remembered objects.
+_LARGE_NUMBERS = re.compile(rb"r.{3}[^\x00]|p[0-9]{7}", re.DOTALL)
+_LARGEST_NUMBER = 1_000_000
+#: So many tuples may lie in one another: Python's C code goes down in them without a limit.
+_MOST_TUPLES = 5_000
+_TUPLES = (b"t", b"\x85", b"\x86", b"\x87")
+_JSON = b"{"
+
+
+class UnreadableError(Exception):
+    """Bytes can't be read; the text says why."""
+
+
+class _Reader(RecipeReader):
+    def find_class(self, module: str, name: str) -> Any:
+        return (
+            self._attribute if (module, name) == ("builtins", "getattr") else super().find_class(module, name)
+        )
+
+    def _attribute(self, owner: Any, name: Any) -> Any:
+        """That is how pickles name methods of classes."""
+        if not (isinstance(owner, type) and issubclass(owner, Recipe) and isinstance(name, str)):
+            raise pickle.UnpicklingError("it wants an attribute of what is no class")
+        return super().find_class(owner.module, f"{owner.name}.{name}")
+
+    def persistent_load(self, pid: Any) -> Any:
+        # not shown: it may have no end
+        return self.find_class("persistent", "object")
+
+
+def read(data: bytes) -> dict[str, Any]:
+    """The dict of a payload or a result.
+
+    Raises:
+        UnreadableError: there is none.
+    """
+    try:
+        found = _unpickled(data) if data.startswith(PICKLE) else _from_json(data)
+    except UnreadableError:
+        raise
+    except Exception as exc:  # whatever broken bytes lead to
+        raise UnreadableError(explain(exc)) from exc
+    if not isinstance(found, dict):
+        raise UnreadableError("it is no dict")
+    return found
+
+
+def _unpickled(data: bytes) -> Any:
+    if sum(data.count(code) for code in _TUPLES) > _MOST_TUPLES and _count_tuples(data) > _MOST_TUPLES:
+        raise UnreadableError(f"it has more than {_MOST_TUPLES} tuples")
+    if _LARGE_NUMBERS.search(data):
+        _check_numbers(data)
+    return _Reader(io.BytesIO(data)).load()
+
+
+def _count_tuples(data: bytes) -> int:
+    return sum(opcode.name.startswith("TUPLE") for opcode, _, _ in pickletools.genops(data))
+
+
+def _check_numbers(data: bytes) -> None:
+    """Most of these bytes are text; then nothing is wrong."""
+    for opcode, argument, _ in pickletools.genops(data):
+        if opcode.name in ("LONG_BINPUT", "PUT") and not 0 <= (argument or 0) <= _LARGEST_NUMBER:
+            raise UnreadableError("it is no pickle that pickle writes")
+
+
+def _from_json(data: bytes) -> Any:
+    if not data.startswith(_JSON):
+        shown = repr(data[:20]) + ("…" if len(data) > 20 else "")
+        raise UnreadableError(
+            f"it is neither pickle nor JSON, a serializer of the application wrote it: {shown}"
+        )
+    return json.loads(data)
+
+
+def text_at(found: dict[str, Any], key: str) -> str | None:
+    """The text under a key; None if there is none."""
+    value = found.get(key)
+    return value if isinstance(value, str) else None
+
+
+def ms_at(found: dict[str, Any], key: str) -> int | None:
+    """The time or number under a key; None if there is none that could be one."""
+    value = found.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return int(value) if abs(value) < 1e15 else None
+
+
+def error_of(raw: Any) -> tuple[str, str]:
+    """Type and text of an exception in a result."""
+    if not isinstance(raw, Recipe):
+        return "", raw if isinstance(raw, str) else ""
+    kind = repr(type(raw)).removeprefix("builtins.")
+    args = raw.args
+    return kind, args[0] if len(args) == 1 and isinstance(args[0], str) else ""
+
+
+def notes_of(raw: Any) -> list[str]:
+    """The notes of an exception in a result: arq leaves a traceback there when it could not store the exception."""
+    state = raw.state if isinstance(raw, Recipe) else None
+    notes = state.get("__notes__") if isinstance(state, dict) else None
+    return [note for note in notes if isinstance(note, str)] if isinstance(notes, list) else []

@@ -1,0 +1,30 @@
+"""The commands for operators, `arq ls` and so on. Which there are is known without importing them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """A command: what it is about, its module in this package, and what it does in a line."""
+
+    subject: str
+    module: str
+    help: str
+
+
+#: A command is one module with a click command of its name.
+COMMANDS: dict[str, Row] = {
+    "ls": Row("Jobs", "ls", "List jobs, or count them by state."),
+    "show": Row("Jobs", "show", "Show one job with what became of it."),
+    "retry": Row("Jobs", "act", "Let jobs that wait for a time, or for another try, be due now."),
+    "abort": Row("Jobs", "act", "Abort jobs: those who wait for a result hear of it."),
+    "rm": Row("Jobs", "act", "Remove jobs that nobody runs, or their results."),
+    "pause": Row("Queues", "pause", "Start no more jobs of a queue."),
+    "resume": Row("Queues", "pause", "Start jobs of a queue again."),
+}
+
+
+def is_command(words: list[str]) -> bool:
+    """Whether this command line is one for operators: a path of settings has a dot or a colon."""
+    return bool(words) and words[0] in COMMANDS

@@ -1,0 +1,226 @@
+"""`arq rm`, `arq retry`, `arq abort`: something is done with jobs, that are named or chosen."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import click
+from redis.exceptions import RedisError
+
+from .._text import printable
+from ..admin import Admin, Deed, JobState, ListedJob
+from .choice import Choice, with_choice
+from .exit_codes import ExitCode
+from .output import json_line
+from .target import Target, fail, say, with_target
+
+#: Jobs that are acted on in one go.
+_STEP = 100
+#: So many are told one by one.
+_FEW = 20
+
+Act = Callable[[Admin, str, Sequence[ListedJob]], Awaitable[list[Deed]]]
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something that is done with jobs.
+
+    Attributes:
+        verb, past: what it is called.
+        act: does it, and says what became of each.
+        good: what may become of a job for the command to be content.
+        is_final: nothing brings the job back, so it is asked also about a single one.
+    """
+
+    verb: str
+    past: str
+    act: Act
+    good: tuple[Deed, ...] = (Deed.done,)
+    is_final: bool = False
+
+
+@dataclass
+class Tally:
+    """How far a command has come."""
+
+    of: int
+    deeds: list[tuple[str, Deed]] = field(default_factory=list)
+    interrupted: str = ""
+
+
+def with_action(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a command that acts on jobs."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each job."),
+        click.option("--dry-run", is_flag=True, help="Only say which jobs it would be."),
+        click.option("-y", "--yes", is_flag=True, help="Do not ask."),
+        click.option("--all", "all_jobs", is_flag=True, help="All jobs that the other options choose."),
+        click.argument("job_ids", metavar="[ID]...", nargs=-1),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command("rm")
+@with_target
+@with_choice(*JobState)
+@with_action
+def rm(target: Target, **options: Any) -> None:
+    """Remove jobs, with all that is known of them. What runs is left alone: `arq abort` ends it.
+
+    Name ids, or choose jobs with the options.
+    """
+
+    async def delete(admin: Admin, queue: str, jobs: Sequence[ListedJob]) -> list[Deed]:
+        return await admin.delete(jobs, queue)
+
+    _do(target, Action("remove", "removed", delete, is_final=True), **options)
+
+
+@click.command("retry")
+@with_target
+@with_choice(JobState.deferred, JobState.queued)
+@with_action
+def retry(target: Target, **options: Any) -> None:
+    """Let jobs be due now: those that are deferred, or wait for another try.
+
+    Name ids, or choose jobs with the options: that is among those that are deferred.
+    """
+
+    async def run_now(admin: Admin, queue: str, jobs: Sequence[ListedJob]) -> list[Deed]:
+        return await admin.run_now([job.job_id for job in jobs], queue)
+
+    _do(target, Action("retry", "due now", run_now), default_state=JobState.deferred, **options)
+
+
+@click.command("abort")
+@with_target
+@with_choice(JobState.queued, JobState.deferred, JobState.running)
+@with_action
+def abort(target: Target, **options: Any) -> None:
+    """Abort jobs: those that nobody runs leave the queue, and whoever waits for a result hears of it. Those that run
+    are asked to end, which workers with allow_abort_jobs do.
+
+    Name ids, or choose jobs with the options.
+    """
+
+    async def end(admin: Admin, queue: str, jobs: Sequence[ListedJob]) -> list[Deed]:
+        return [await admin.abort(job.job_id, queue) for job in jobs]
+
+    _do(target, Action("abort", "aborted", end, (Deed.done, Deed.asked)), **options)
+
+
+def _do(
+    target: Target,
+    action: Action,
+    choice: Choice,
+    job_ids: tuple[str, ...],
+    all_jobs: bool,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
+    default_state: JobState | None = None,
+) -> None:
+    _check_words(action, choice, job_ids, all_jobs)
+    if default_state is not None and choice.state is None:
+        choice = replace(choice, state=default_state)
+    jobs = _named(job_ids, target.queue) if job_ids else _chosen(target, choice)
+    if dry_run:
+        _tell_dry(action, jobs, as_json)
+        return
+    if jobs and not yes and (action.is_final or len(jobs) > 1 or not job_ids):
+        _ask(action, jobs)
+    _tell(action, target.run(lambda admin: _in_steps(admin, target.queue, action, jobs)), as_json)
+
+
+def _check_words(action: Action, choice: Choice, job_ids: tuple[str, ...], all_jobs: bool) -> None:
+    chooses = not choice.is_any or all_jobs
+    if job_ids and chooses:
+        fail("name ids, or choose jobs with options: not both", ExitCode.USAGE)
+    if not job_ids and not chooses:
+        fail(f"which jobs? Name ids, or choose some with options; --all to {action.verb} all", ExitCode.USAGE)
+
+
+def _named(job_ids: tuple[str, ...], queue: str) -> list[ListedJob]:
+    return [ListedJob(job_id, queue, JobState.queued) for job_id in dict.fromkeys(job_ids)]
+
+
+def _chosen(target: Target, choice: Choice) -> list[ListedJob]:
+    """All that fit now; of each only what is needed to act."""
+
+    async def collect(admin: Admin) -> list[ListedJob]:
+        await target.must_exist(admin)
+        found: dict[str, ListedJob] = {}
+        async for page in choice.pages(admin, target.queue):
+            for job in page.jobs:
+                found[job.job_id] = ListedJob(job.job_id, job.queue, job.state, fingerprint=job.fingerprint)
+        return list(found.values())
+
+    return target.run(collect)
+
+
+def _ask(action: Action, jobs: list[ListedJob]) -> None:
+    what = f"{action.verb} {_number(len(jobs))}"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        fail(f"this is no terminal, and would {what}: say --yes if you mean it", ExitCode.USAGE)
+    if not click.confirm(f"{what.capitalize()}?", err=True):
+        fail("nothing was done", ExitCode.NOT_ALL)
+
+
+def _number(count: int) -> str:
+    return f"{count:,} job{'' if count == 1 else 's'}"
+
+
+async def _in_steps(admin: Admin, queue: str, action: Action, jobs: list[ListedJob]) -> Tally:
+    tally = Tally(len(jobs))
+    for first in range(0, len(jobs), _STEP):
+        part = jobs[first : first + _STEP]
+        try:
+            deeds = await action.act(admin, queue, part)
+        except (RedisError, OSError) as exc:
+            tally.interrupted = f"{exc.__class__.__name__}: {exc}"
+            return tally
+        tally.deeds += zip((job.job_id for job in part), deeds, strict=True)
+    return tally
+
+
+def _tell_dry(action: Action, jobs: list[ListedJob], as_json: bool) -> None:
+    for job in jobs if as_json else jobs[:_FEW]:
+        if as_json:
+            json_line({"id": job.job_id, "outcome": "dry run"})
+        else:
+            click.echo(f"would {action.verb} {printable(job.job_id)}")
+    if not as_json:
+        say(f"would {action.verb} {_number(len(jobs))}; nothing was done")
+
+
+def _tell(action: Action, tally: Tally, as_json: bool) -> None:
+    words = {Deed.done: action.past, Deed.asked: "is asked to end", Deed.running: "runs, and was left alone"}
+    words |= {
+        Deed.unknown: "there is no such job",
+        Deed.over: "is over",
+        Deed.changed: "is another job by now",
+    }
+    counts = Counter(deed for _, deed in tally.deeds)
+    for job_id, deed in tally.deeds:
+        if as_json:
+            json_line({"id": job_id, "outcome": deed.value})
+        elif tally.of <= _FEW:
+            click.echo(f"{printable(job_id)}: {words[deed]}", err=deed not in action.good)
+    if not as_json and tally.of > _FEW:
+        click.echo(", ".join(f"{count:,} {words[deed]}" for deed, count in counts.items()))
+    if tally.of == 0:
+        say("no such jobs")
+    if tally.interrupted:
+        fail(
+            f"redis went away after {len(tally.deeds):,} of {_number(tally.of)} ({tally.interrupted}): "
+            "run the command again for the rest",
+            ExitCode.REDIS,
+        )
+    if any(deed not in action.good for deed in counts):
+        sys.exit(ExitCode.NOT_ALL)

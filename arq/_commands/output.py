@@ -1,0 +1,102 @@
+"""What commands print: a table for people, or one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from .._text import printable
+from ..utils import truncate
+
+_SHORTEST = 8
+_COLORS = {"queued": "cyan", "deferred": "blue", "running": "green", "done": "white", "failed": "red"}
+
+
+def json_line(fields: dict[str, Any]) -> None:
+    """Print one object."""
+    click.echo(json.dumps(fields, ensure_ascii=True, allow_nan=False, default=str))
+
+
+def iso(unix_ms: int | None) -> str | None:
+    """A time as scripts read it."""
+    if unix_ms is None:
+        return None
+    try:
+        text = datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):  # a score may be anything
+        return None
+    return text.replace("+00:00", "Z")
+
+
+def clock(unix_ms: int | None) -> str:
+    """A time as people read it, in the timezone of the terminal."""
+    if unix_ms is None:
+        return "?"
+    try:
+        return datetime.fromtimestamp(unix_ms / 1000).astimezone().isoformat(" ", timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{unix_ms} ms"
+
+
+def span(ms: float | None) -> str:
+    """A duration for people: 12s, 5m, 2h03m, 4d1h; one that is negative with a minus."""
+    if ms is None:
+        return "-"
+    seconds = round(abs(ms) / 1000)
+    sign = "-" if ms <= -500 else ""
+    if seconds < 60:
+        return f"{sign}{seconds}s"
+    if seconds < 3600:
+        return f"{sign}{seconds // 60}m{seconds % 60:02}s"
+    if seconds < 86400:
+        return f"{sign}{seconds // 3600}h{seconds % 3600 // 60:02}m"
+    return f"{sign}{seconds // 86400}d{seconds % 86400 // 3600}h"
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows under headings. On a terminal the last column is cut where the line ends, others before that if
+    nothing else helps; elsewhere nothing is cut.
+    """
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in [headings, *cells]) for column in range(len(headings))]
+    if is_terminal():
+        widths = _fitting(widths, shutil.get_terminal_size().columns)
+    click.secho(_line(headings, widths), bold=True)
+    for row in cells:
+        click.echo(_colored(_line(row, widths), row))
+
+
+def is_terminal() -> bool:
+    """Whether people read what is printed."""
+    return sys.stdout.isatty()
+
+
+def _fitting(widths: list[int], columns: int) -> list[int]:
+    """Widths that fit into a line: the last column gives first, then the widest."""
+    between = 2 * (len(widths) - 1)
+    over = sum(widths) + between - columns
+    for column in [len(widths) - 1, *sorted(range(len(widths) - 1), key=lambda one: -widths[one])]:
+        gives = max(0, min(over, widths[column] - _SHORTEST))
+        widths[column] -= gives
+        over -= gives
+    return widths
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(
+        truncate(cell, width).ljust(width) for cell, width in zip(row, widths, strict=True)
+    ).rstrip()
+
+
+def _colored(line: str, row: Sequence[str]) -> str:
+    """A state in its colour; `click.echo` leaves colours out where there is no terminal."""
+    for cell in row:
+        if cell in _COLORS:
+            return line.replace(f" {cell}", f" {click.style(cell, fg=_COLORS[cell])}", 1)
+    return line

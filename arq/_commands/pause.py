@@ -1,0 +1,75 @@
+"""`arq pause` and `arq resume`."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import sys
+from contextlib import suppress
+
+import click
+
+from .._text import printable
+from ..admin import Admin, Counts
+from .exit_codes import ExitCode
+from .output import json_line
+from .target import Target, say, with_redis
+
+
+@click.command("pause")
+@with_redis
+@click.argument("queues", metavar="QUEUE...", nargs=-1, required=True)
+@click.option("--note", default="", metavar="TEXT", help="Why: workers and other operators are told.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def pause(target: Target, queues: tuple[str, ...], note: str, as_json: bool) -> None:
+    """Start no more jobs of a queue. Those that run go on to their end, jobs may be enqueued, and none expires.
+
+    Workers of python-arq, and of arq before this version, do not know of pauses.
+    """
+
+    async def stop(admin: Admin) -> list[tuple[str, Counts, bool]]:
+        found = []
+        for queue in queues:
+            is_known = await admin.exists(queue)
+            await admin.pause(queue, by=_who(), note=note)
+            found.append((queue, await admin.counts(queue), is_known))
+        return found
+
+    for queue, counts, is_known in target.run(stop):
+        if as_json:
+            json_line({"queue": queue, "paused": True, "running": counts.running, "queued": counts.queued})
+        else:
+            click.echo(
+                f"queue {printable(queue)} is paused: {counts.running} running jobs end, {counts.queued} wait"
+            )
+        if not is_known:
+            say(f"note: queue {queue!r} has no jobs, and no worker looks at it")
+
+
+@click.command("resume")
+@with_redis
+@click.argument("queues", metavar="QUEUE...", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def resume(target: Target, queues: tuple[str, ...], as_json: bool) -> None:
+    """Start jobs of a queue again."""
+
+    async def go_on(admin: Admin) -> list[tuple[str, bool]]:
+        return [(queue, await admin.resume(queue)) for queue in queues]
+
+    found = target.run(go_on)
+    for queue, was_paused in found:
+        if as_json:
+            json_line({"queue": queue, "resumed": was_paused})
+        elif was_paused:
+            click.echo(f"queue {printable(queue)} is resumed")
+        if not was_paused:
+            say(f"queue {queue!r} was not paused")
+    if not all(was_paused for _, was_paused in found):
+        sys.exit(ExitCode.NOT_ALL)
+
+
+def _who() -> str:
+    user = "?"
+    with suppress(Exception):  # no such user, as in containers
+        user = getpass.getuser()
+    return f"{user}@{socket.gethostname()}"

@@ -1,0 +1,75 @@
+"""`arq show`: one job with what became of it."""
+
+from __future__ import annotations
+
+import click
+
+from .._text import printable, printable_lines
+from ..admin import Admin, JobDetails
+from .exit_codes import ExitCode
+from .jobs_shown import job_fields
+from .output import clock, iso, json_line, span
+from .target import Target, fail, with_target
+
+
+@click.command("show")
+@with_target
+@click.argument("job_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def show(target: Target, job_id: str, as_json: bool) -> None:
+    """Show a job: arguments, times, tries, who runs it, how it ended."""
+
+    async def look(admin: Admin) -> JobDetails | None:
+        await target.must_exist(admin)
+        return await admin.job(job_id, target.queue)
+
+    found = target.run(look)
+    if found is None:
+        fail(f"there is no job {job_id!r} in queue {target.queue!r}", ExitCode.NOT_ALL)
+    if as_json:
+        json_line(_fields(found))
+    else:
+        _print(found)
+
+
+def _fields(found: JobDetails) -> dict[str, object]:
+    return {
+        **job_fields(found.job),
+        "timeline": [
+            {"at": iso(event.at_ms), "what": event.what, "detail": event.detail} for event in found.timeline
+        ],
+        "traceback": found.traceback,
+        "crashes": found.crashes,
+        "abort_asked": iso(found.abort_asked_ms),
+    }
+
+
+def _print(found: JobDetails) -> None:
+    job = found.job
+    rows = [
+        ("id", job.job_id),
+        ("state", job.state.value if job.success is not False else f"{job.state.value}, failed"),
+        ("queue", job.queue or "?"),
+        ("call", f"{job.function}({job.arguments})" if job.function is not None else "?"),
+        ("problem", job.problem),
+        ("size", f"{job.bytes} bytes"),
+        ("tries", str(job.tries) + (f", {job.interrupted} interrupted" if job.interrupted else "")),
+        ("crashes", found.crashes),
+        (
+            "abort",
+            f"asked for {span(found.now_ms - found.abort_asked_ms)} ago" if found.abort_asked_ms else "",
+        ),
+        ("result", job.result),
+        ("error", job.error),
+    ]
+    for name, value in rows:
+        if value:
+            click.echo(f"{name:<9} {printable(value)}")
+    click.echo("")
+    for event in found.timeline:
+        ahead = (event.at_ms or found.now_ms) - found.now_ms
+        when = f"in {span(ahead)}" if ahead > 0 else f"{span(-ahead)} ago"
+        line = f"{clock(event.at_ms)}  {when:>12}  {event.what}  {event.detail}"
+        click.echo(printable(line.rstrip()))
+    if found.traceback:
+        click.echo(f"\n{printable_lines(found.traceback)}")

@@ -1,0 +1,120 @@
+"""Which Redis and which queue a command is about, and how trouble is told."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import functools
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn, TypeVar
+
+import click
+from redis.exceptions import RedisError
+
+from .._hints import password_hint
+from .._text import printable, redacted
+from ..admin import Admin
+from ..connections import RedisSettings
+from ..constants import default_queue_name
+from .exit_codes import ExitCode
+
+Answer = TypeVar("Answer")
+
+_REDIS_HELP = "Address of Redis: redis://[user:password@]host[:port][/db], rediss:// or unix://."
+_SETTINGS_HELP = "Take Redis and queue from the settings of a worker (imports them)."
+_QUEUE_HELP = "Name of the queue."
+
+
+class Target:
+    """Which Redis and queue.
+
+    Args:
+        redis: an address; None: see `settings`.
+        settings: dotted path; None: the default Redis.
+        queue: None: that of the settings, or the default.
+    """
+
+    def __init__(self, redis: str | None, settings: str | None, queue: str | None) -> None:
+        found = _options_of(settings) if settings else {}
+        self.queue: str = queue or found.get("queue_name") or default_queue_name
+        self.named_queue = queue
+        if redis:
+            self.redis = _from_address(redis)
+        else:
+            self.redis = found.get("redis_settings") or RedisSettings()
+        self.redis = dataclasses.replace(self.redis, conn_retries=0)
+
+    def run(self, do: Callable[[Admin], Awaitable[Answer]]) -> Answer:
+        """Do something with Redis; what it says against that, or that it is away, ends the command."""
+        try:
+            return asyncio.run(self._with_admin(do))
+        except (RedisError, OSError) as exc:
+            fail(f"redis can't be used: {exc.__class__.__name__}: {exc}{password_hint(exc)}", ExitCode.REDIS)
+        except ValueError as exc:
+            fail(str(exc), ExitCode.USAGE)
+
+    async def _with_admin(self, do: Callable[[Admin], Awaitable[Answer]]) -> Answer:
+        async with Admin.connect(self.redis) as admin:
+            return await do(admin)
+
+    async def must_exist(self, admin: Admin) -> None:
+        """A queue that was named and of which there is nothing is a slip."""
+        if self.named_queue and not await admin.exists(self.queue):
+            fail(f"there is no queue {self.queue!r}: no jobs, no workers", ExitCode.NOT_ALL)
+
+
+def _from_address(address: str) -> RedisSettings:
+    try:
+        return RedisSettings.from_dsn(address)
+    except (RuntimeError, ValueError) as exc:
+        fail(f"--redis is no address of a Redis: {exc}; as in redis://localhost:6379/0", ExitCode.USAGE)
+
+
+def _options_of(path: str) -> dict[str, Any]:
+    from ..utils import import_string
+    from ..worker import get_kwargs
+
+    sys.path.append(os.getcwd())
+    try:
+        return get_kwargs(import_string(path))
+    except ImportError as exc:
+        fail(f"can't import {path!r}: {exc}", ExitCode.USAGE)
+
+
+def fail(message: str, code: ExitCode) -> NoReturn:
+    """End the command with one line."""
+    say(message)
+    sys.exit(code)
+
+
+def say(message: str) -> None:
+    """One line beside what the command prints."""
+    click.echo(f"arq: {printable(redacted(message))}", err=True)
+
+
+def with_target(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say which Redis and queue; the command gets a `Target` first."""
+    return _with(command, queue=True)
+
+
+def with_redis(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for a command to which queues are given as arguments."""
+    return _with(command, queue=False)
+
+
+def _with(command: Callable[..., Any], *, queue: bool) -> Callable[..., Any]:
+    @functools.wraps(command)
+    def wrapped(redis: str | None, settings: str | None, queue: str | None = None, **options: Any) -> None:
+        if redis and "://" not in redis and settings is None:
+            redis, settings = None, redis
+        command(Target(redis, settings, queue), **options)
+
+    if queue:
+        wrapped = click.option(
+            "-q", "--queue", metavar="NAME", help=_QUEUE_HELP + f"  [default: {default_queue_name}]"
+        )(wrapped)
+    wrapped = click.option("--settings", metavar="PATH", help=_SETTINGS_HELP)(wrapped)
+    help_text = f"{_REDIS_HELP}  [env: ARQ_REDIS; default: redis://localhost:6379]"
+    return click.option("--redis", metavar="URL", envvar="ARQ_REDIS", help=help_text)(wrapped)

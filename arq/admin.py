@@ -1,0 +1,200 @@
+"""What operators see and do: jobs by state, one job, delete, run now, abort, pauses, schedules, workers.
+
+Neither the application nor trust in Redis is needed: payloads are read without importing or calling anything.
+
+    async with Admin.connect("redis://localhost") as admin:
+        page = await admin.jobs(state="deferred", function="send_mail")
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from ._admin import actions, counting, details, listing, pauses
+from ._admin.filters import Filter
+from ._admin.records import Counts, Deed, Event, JobDetails, JobPage, JobState, ListedJob, Pause
+from ._admin.scripts import raw
+from ._keys import check_job_id, check_queue_name
+from .connections import RedisSettings, create_pool
+from .constants import default_queue_name
+from .utils import to_ms
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+__all__ = [
+    "Admin",
+    "Counts",
+    "Deed",
+    "Event",
+    "JobDetails",
+    "JobPage",
+    "JobState",
+    "ListedJob",
+    "Pause",
+]
+
+#: Jobs of a page unless another number is asked for, and at most.
+LIMIT, HIGHEST_LIMIT = 100, 1000
+
+
+class Admin:
+    """Looks at queues and acts on them.
+
+    Args:
+        redis: any client of redis.asyncio, an `ArqRedis` for example.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, settings: RedisSettings | str) -> AsyncIterator[Admin]:
+        """An admin with a connection of its own.
+
+        Args:
+            settings: or an address, see `RedisSettings.from_dsn`.
+
+        Raises:
+            redis.exceptions.RedisError, OSError: Redis can't be reached.
+            ValueError: the address is wrong.
+        """
+        found = RedisSettings.from_dsn(settings) if isinstance(settings, str) else settings
+        pool = await create_pool(found)
+        try:
+            yield cls(pool)
+        finally:
+            await pool.aclose(close_connection_pool=True)
+
+    async def jobs(
+        self,
+        queue: str = default_queue_name,
+        *,
+        state: JobState | str | None = None,
+        function: str | None = None,
+        id_prefix: str = "",
+        arg: str = "",
+        older_than: float | timedelta | None = None,
+        cursor: str = "",
+        limit: int = LIMIT,
+        scan_limit: int = listing.SCAN_LIMIT,
+    ) -> JobPage:
+        """A page of jobs. What is queued, deferred or running comes in the order of its due times.
+
+        Args:
+            state: only such jobs; None: all that are in the queue. Those that are `done` are in no list of Redis's: all
+                keys are looked at for them, and they come in no order.
+            function: only those of the function of this name.
+            id_prefix: only those whose ids begin so.
+            arg: only those that have this somewhere in their arguments, as they are shown.
+            older_than: only those that were enqueued, or when they are done finished, so many seconds ago at least.
+            cursor: of the page before.
+            limit: jobs of a page at most, 1 - 1000.
+            scan_limit: entries to look at for this page at most. A page is also given out when making it has taken
+                0.6 s; `is_cut` says that it could go on.
+
+        Raises:
+            ValueError: a value is out of its range, or the cursor is none of such a list.
+        """
+        _check(queue)
+        if not 1 <= limit <= HIGHEST_LIMIT:
+            raise ValueError(f"limit must be a number from 1 to {HIGHEST_LIMIT}, not {limit!r}")
+        wanted_state = None if state is None else _state(state)
+        older_than_ms = None if older_than is None else to_ms(older_than)
+        wanted = Filter(function, id_prefix, arg, older_than_ms)
+        search = listing.Search(self.redis, queue, wanted_state, wanted, limit, scan_limit)
+        return await listing.PAGES[wanted_state](search, cursor)
+
+    async def job(self, job_id: str, queue: str = default_queue_name) -> JobDetails | None:
+        """All that is known of a job; None if nothing is.
+
+        Raises:
+            ValueError: it can't be an id.
+        """
+        _check(queue, job_id)
+        return await details.details(self.redis, job_id, queue)
+
+    async def counts(self, queue: str = default_queue_name, *, with_done: bool = False) -> Counts:
+        """How many jobs there are in each state.
+
+        Args:
+            with_done: also count results; keys are looked at for that, 100,000 at most.
+        """
+        _check(queue)
+        return await counting.counts(self.redis, queue, with_done=with_done)
+
+    async def exists(self, queue: str) -> bool:
+        """Whether there is anything of a queue: jobs, workers, a pause."""
+        _check(queue)
+        return await counting.exists(self.redis, queue)
+
+    async def delete(self, jobs: Sequence[str | ListedJob], queue: str = default_queue_name) -> list[Deed]:
+        """Remove jobs, or their results, with all that is known of them. What runs is left alone.
+
+        Args:
+            jobs: ids; or jobs as they were listed: one whose id has another job by now is left alone. 100 at a time
+                are one step.
+        """
+        pairs = [(one, "") if isinstance(one, str) else (one.job_id, one.fingerprint) for one in jobs]
+        _check(queue, *(job_id for job_id, _ in pairs))
+        found: list[Deed] = []
+        for first in range(0, len(pairs), actions.STEP):
+            found += await actions.delete(self.redis, queue, pairs[first : first + actions.STEP])
+        return found
+
+    async def run_now(self, job_ids: Sequence[str], queue: str = default_queue_name) -> list[Deed]:
+        """Let jobs that are deferred, or wait for another try, be due now. 100 at a time are one step."""
+        _check(queue, *job_ids)
+        found: list[Deed] = []
+        for first in range(0, len(job_ids), actions.STEP):
+            found += await actions.run_now(self.redis, queue, job_ids[first : first + actions.STEP])
+        return found
+
+    async def abort(self, job_id: str, queue: str = default_queue_name) -> Deed:
+        """Abort a job: one that nobody runs is taken out of the queue, and its result says so; for one that runs a
+        request is noted, which workers with `allow_abort_jobs=True` obey.
+        """
+        _check(queue, job_id)
+        return await actions.abort(self.redis, queue, job_id)
+
+    async def paused(self, queue: str = default_queue_name) -> Pause | None:
+        """The pause of a queue; None: it is not paused."""
+        _check(queue)
+        return await pauses.paused(self.redis, queue)
+
+    async def pause(self, queue: str = default_queue_name, *, by: str = "", note: str = "") -> Pause:
+        """Pause a queue: no job is started any more once this has answered, but by workers of python-arq. Running jobs
+        end, jobs may be enqueued, those that are deferred fall due, and none expires.
+
+        Args:
+            by: who does it, a line.
+            note: why.
+
+        Raises:
+            ValueError: the key that says so is something else.
+        """
+        _check(queue)
+        return await pauses.pause(self.redis, queue, by, note)
+
+    async def resume(self, queue: str = default_queue_name) -> bool:
+        """End a pause; False: there was none."""
+        _check(queue)
+        return await pauses.resume(self.redis, queue)
+
+
+def _state(given: JobState | str) -> JobState:
+    try:
+        return JobState(given)
+    except ValueError:
+        raise ValueError(f"there is no state {given!r}: {', '.join(JobState)}") from None
+
+
+def _check(queue: str, *job_ids: str) -> None:
+    """Refuse what can't be a queue or an id."""
+    check_queue_name(queue)
+    for job_id in job_ids:
+        check_job_id(raw(job_id).decode(errors="replace"))

@@ -1,0 +1,45 @@
+-- Remove jobs that nobody runs, with all that is known of them, results as well.
+--
+-- KEYS  1 queue (zset)   2 requests to abort (zset)
+-- ARGV  1 prefix   then for each job: id, '' or 'payload SHA1' or 'result SHA1': what it must have, else it is another job by now;
+--       'payload none': its payload has expired
+-- Result  for each job 'done', 'running', 'changed' or 'unknown'
+--!include keys
+local queue, aborts, answers = KEYS[1], KEYS[2], {}
+
+local function is_as_listed(wanted, payload, result)
+  local kind, sha = string.match(wanted, '^(%a+) (%w+)$')
+  local bytes = kind == 'payload' and payload or kind == 'result' and result
+  if sha == 'none' then
+    return not bytes
+  end
+  return bytes and redis.sha1hex(bytes) == sha
+end
+
+local function remove(id, wanted)
+  local score, owner = score_of(id, queue), text_at(LOCK .. id)
+  if owner and (score or owner ~= '1') then
+    return 'running'
+  end
+  local payload, result = text_at(JOB .. id), text_at(RESULT .. id)
+  if not (score or result) then
+    return 'unknown'
+  end
+  if wanted ~= '' and not is_as_listed(wanted, payload, result) then
+    return 'changed'
+  end
+  if score then
+    -- A plain arq worker watches the lock from its look at the queue to its claim: that claim must fail.
+    write('SET', LOCK .. id, 'deleted', 'PX', 1000)
+    redis.call('DEL', LOCK .. id, JOB .. id)
+    redis.call('ZREM', queue, id)
+  end
+  redis.call('DEL', RETRY .. id, INTERRUPTED .. id, LEFT .. id, CRASHES .. id, RESULT .. id)
+  count('ZREM', aborts, id)
+  return 'done'
+end
+
+for i = 2, #ARGV, 2 do
+  answers[#answers + 1] = remove(ARGV[i], ARGV[i + 1])
+end
+return answers
