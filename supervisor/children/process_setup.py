@@ -18,6 +18,26 @@ from .worker_log import configure_child_log
 
 logger = logging.getLogger("arq.worker")
 
+OOM_SCORE_ADJ = "/proc/self/oom_score_adj"
+IDLE_OOM_SCORE = 300
+
+
+def be_first_victim() -> int | None:
+    """Of two processes the kernel shall rather end this one for memory; returns what `be_victim_like_others` needs."""
+    with suppress(OSError, ValueError), open(OOM_SCORE_ADJ, "r+", encoding="ascii") as file:
+        before = int(file.read())
+        file.seek(0)
+        file.write(str(min(1000, before + IDLE_OOM_SCORE)))
+        return before
+    return None
+
+
+def be_victim_like_others(before: int | None) -> None:
+    """Take that back, where the system allows it."""
+    if before is not None:
+        with suppress(OSError), open(OOM_SCORE_ADJ, "w", encoding="ascii") as file:
+            file.write(str(before))
+
 
 def settle(brief: Brief) -> None:
     """What the options want of the process itself; a system that refuses is no reason not to work."""
@@ -25,7 +45,7 @@ def settle(brief: Brief) -> None:
     if "numpy" in sys.modules:  # Python's own generator is seeded anew by the fork
         sys.modules["numpy"].random.seed()
     if options.child_oom_score_adj is not None:
-        with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        with suppress(OSError), open(OOM_SCORE_ADJ, "w", encoding="ascii") as file:
             file.write(str(options.child_oom_score_adj))
     if options.cpu_affinity:
         with suppress(OSError, AttributeError):

@@ -27,7 +27,7 @@ from ..process.exec import read_brief
 from ..process.fork import be_child, plain_fork
 from ..process.signals import PARENT_SIGNALS
 from .at_fork import be_plain_in_copies
-from .process_setup import settle
+from .process_setup import be_first_victim, be_victim_like_others, settle
 
 READ_BYTES = 64 * 1024
 MOST_FDS = 4
@@ -49,6 +49,7 @@ class Place:
     loop: asyncio.AbstractEventLoop
     orders: Decoder = field(default_factory=Decoder)
     unread: list[Message | None] = field(default_factory=list)
+    oom_score_adj: int | None = None
 
 
 def take_place(brief: Brief, pipes: Pipes) -> Place:
@@ -59,7 +60,10 @@ def take_place(brief: Brief, pipes: Pipes) -> Place:
     be_plain_in_copies(pipes, title_of_copies(brief), line.silence)
     loop = new_loop(brief.options.uvloop)
     settle(brief)
-    return Place(brief, pipes, line, loop)
+    place = Place(brief, pipes, line, loop)
+    if brief.is_spare:
+        place.oom_score_adj = be_first_victim()
+    return place
 
 
 def title_of_copies(brief: Brief) -> str:
@@ -114,6 +118,7 @@ def _be_let_in(place: Place, order: LetInMessage) -> None:
     if place.pipes.copy_fd >= 0:
         os.close(place.pipes.copy_fd)
         place.pipes = replace(place.pipes, copy_fd=-1)
+    be_victim_like_others(place.oom_score_adj)
     place.brief.export(os.environ)
     present(place.brief)
     be_plain_in_copies(place.pipes, title_of_copies(place.brief), place.line.silence)

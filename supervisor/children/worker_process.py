@@ -8,7 +8,7 @@ from ..ipc.brief import Brief
 from ..ipc.pipes import Pipes
 from ..settings import load_settings, where_looked
 from .bytecode_cache import distrust_young_sources
-from .process_setup import configure_logging
+from .process_setup import be_victim_like_others, configure_logging
 from .standby import Place, take_place, wait_to_be_let_in
 from .worker import Session, fail
 from .worker_exit import take_leave
@@ -45,6 +45,7 @@ def work(place: Place, settings: Any) -> int:
     """Everything after the import; returns the exit code."""
 
     def live_as_copy(brief: Brief, pipes: Pipes) -> int:
+        be_victim_like_others(place.oom_score_adj)
         copy = take_place(brief, pipes)
         use_loop(copy.loop)
         return take_leave(brief, work(copy, settings), pipes.beat_fd)

@@ -45,13 +45,19 @@ def advance(pool: Pool, now: float, start: spares.Start) -> None:
             rollout.waiting.appendleft(slot.index)
             break
         slot.reason, slot.pause_s = rollout.reason, 0.0
-        slot.successor = _successor(pool, slot, rollout, start)
+        slot.successor = _successor(pool, slot, slot.child, rollout, now, start)
         busy += 1
     if _finish(pool, rollout, now):
         advance(pool, now, start)
 
 
-def _successor(pool: Pool, slot: Slot, rollout: Rollout, start: spares.Start) -> Child:
+def _successor(
+    pool: Pool, slot: Slot, old: Child, rollout: Rollout, now: float, start: spares.Start
+) -> Child | None:
+    """Who comes after this worker; nobody, when it has to be gone before anybody can be started."""
+    if pool.options.is_stop_first and spares.is_hopeless(old):
+        spares.leave_first(pool, slot, old, now)
+        return None
     spare = spares.successor(pool, slot, start) if rollout.reason == "recycle" else None
     return spare or start(slot, rollout.generation)
 

@@ -1,12 +1,16 @@
 """Replacing workers stop-first: the old one leaves, then the new one starts, and the old code is not lost with it.
 
 A worker that has left can not be asked to stay, and its code may not be on the disk any more. So each worker has a
-spare: a process with the same code, imported when the worker was started, that waits before the start hook and holds
-nothing of what the hook loads. The successor imports its code while the old one still works, and so does its own spare:
-code that can not be imported changes nothing. Then the old one leaves, the successor is let in, and when it fails, the
-spare of the old one takes the place. Before it does so it leaves a copy of itself, which is the next spare.
+spare: a process with the same code, imported before the worker takes its first job, that waits before the start hook
+and holds nothing of what the hook loads. The successor imports its code while the old one still works, and then its
+own spare does: code that can not be imported changes nothing. Then the old one leaves, the successor is let in, and
+when it fails, the spare of the old one takes the place. Before it does so it leaves a copy of itself, the next spare.
+
+Code that can not be imported a second time (its import takes what there is once) has no spare: then the old worker
+leaves before anything of the new one starts, and there is nothing to go back to.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -15,6 +19,7 @@ from .events import WITH_CODE, LetIn, Role
 from .state import Child, Phase, Pool, Slot
 
 RETRY_S = 30.0
+MOST_LOST = 3
 
 
 class Start(Protocol):
@@ -73,11 +78,10 @@ def starting_count(pool: Pool) -> int:
 
 
 def _provide(pool: Pool, slot: Slot, child: Child, now: float, start: Start) -> None:
-    """Its spare is started with it, so that both have the same code; what fails is tried again later."""
-    is_starting = child.phase in (Phase.BOOTING, Phase.LOADED)
+    """When it has its code, its spare gets the same; not at the same time, for that may be too much for the machine."""
     is_settled = child.phase is Phase.READY and not pool.is_code_in_doubt
     may_have_one = child.spare is None and not child.was_spare and now >= child.no_spare_before_s
-    if may_have_one and (is_starting or is_settled):
+    if may_have_one and (is_settled or child.phase is Phase.LOADED):
         child.spare = start(slot, child.generation, role=Role.SPARE)
 
 
@@ -88,13 +92,19 @@ def _make_way(pool: Pool, slot: Slot, now: float) -> None:
         return
     if not _is_provided(new) or not _is_provided(old):
         return
+    leave_first(pool, slot, old, now)
+
+
+def is_hopeless(child: Child) -> bool:
+    """Is it clear that there can be no spare with its code?"""
+    return child.spare is None and child.no_spare_before_s == math.inf
+
+
+def leave_first(pool: Pool, slot: Slot, old: Child, now: float) -> None:
+    """Have the worker of this slot leave, before another one starts."""
     if old.spare is None:
-        pool.say(
-            "spare.missing",
-            "warning",
-            slot=slot.index,
-            why="code that fails to start can not be taken back here",
-        )
+        why = "there is no process with the old code, which can not be taken back here"
+        pool.say("spare.missing", "warning", slot=slot.index, why=why)
     slot.child, slot.predecessor, slot.spare = None, old, old.spare
     slot.is_spares_turn, slot.failed_starts = False, 0
     pool.tell_outgoing(old, old.outgoing or old.cohort)
@@ -104,7 +114,8 @@ def _make_way(pool: Pool, slot: Slot, now: float) -> None:
 def _let_in(pool: Pool, slot: Slot, child: Child, now: float) -> None:
     """Nobody is in its way: it runs its start hook. The time that it has waited is nobody's fault."""
     is_free = slot.predecessor is None and slot.child in (None, child)
-    if child.phase is not Phase.LOADED or not is_free or not _is_provided(child):
+    is_safe = slot.spare is not None or _is_provided(child)
+    if child.phase is not Phase.LOADED or not is_free or not is_safe:
         return
     child.phase, child.was_let_in = Phase.BOOTING, True
     child.born_s += now - child.loaded_s
@@ -199,8 +210,21 @@ def note_end(pool: Pool, slot: Slot | None, child: Child, now: float) -> None:
             other.predecessor = None
         if other.spare is child:
             other.spare = None
-    for other_child in pool.children.values():
-        if other_child.spare is child:
-            other_child.spare, other_child.no_spare_before_s = None, now + RETRY_S
+    for worker in pool.children.values():
+        if worker.spare is child:
+            _lose(pool, worker, child, now)
     if slot is not None and slot.child is None and child.ready_s is not None:
         slot.spare, slot.is_spares_turn = child.spare, pool.is_code_in_doubt
+
+
+def _lose(pool: Pool, worker: Child, spare: Child, now: float) -> None:
+    """This worker has no spare any more: it gets another one later, if there is hope."""
+    worker.spares_lost += 1
+    was_refused = not spare.pid  # by the system, which has nothing to do with the code
+    is_bad = not was_refused and (not spare.loaded_s or worker.spares_lost > MOST_LOST)
+    pause_s = math.inf if is_bad else RETRY_S * 2 ** min(worker.spares_lost - 1, MOST_LOST)
+    worker.spare, worker.no_spare_before_s = None, now + pause_s
+    if is_bad:
+        error = spare.fatal.error if spare.fatal else ""
+        why = "the code could not be imported once more: what there is once belongs into on_startup"
+        pool.say("spare.failed", "warning", slot=worker.slot, error=error, why=why)

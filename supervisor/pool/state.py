@@ -86,6 +86,7 @@ class Child:
     was_spare: bool = False
     spare: "Child | None" = None
     no_spare_before_s: float = 0.0
+    spares_lost: int = 0
 
     def hang_limit_s(self, options: Options) -> float:
         """Silence that ends this child; 0 = none does."""

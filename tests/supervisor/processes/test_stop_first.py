@@ -1,6 +1,7 @@
 """`--reload-order stop-first`: the old worker leaves first, and its code comes back when the new code fails."""
 
 import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,6 +85,10 @@ def write(pool: Pool, code: str, place: str = "nowhere", line: str = "") -> None
 def reload(pool: Pool) -> bool:
     """Reload, and wait; did it work?"""
     return ask(pool.directory / ON[1], Request("reload", wait=True)).ok
+
+
+def oom_score(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
 
 
 def codes(pool: Pool, queue: Queue) -> dict[str, str]:
@@ -315,6 +320,8 @@ def test_what_comes_back_is_a_worker_like_any_other(
     assert worker.ppid() == pool.pid
     assert "worker[" in " ".join(worker.cmdline())
     (spare,) = (one for one in psutil.Process(pool.pid).children() if "spare[" in " ".join(one.cmdline()))
+    assert oom_score(spare.pid) == oom_score(pid) + 300  # the kernel ends it rather than the other
+    assert oom_score(pid) == oom_score(pool.pid)
     assert queue.result(queue.put("place"))[4] == pid
     job_id = queue.put("until", "gate")
     pool.wait_started(job_id)
@@ -334,3 +341,81 @@ def test_nobody_survives_the_parent(pool: Pool, queue: Queue, redis_client: redi
     pool.kill(pool.pid)
     pool.wait()
     pool.wait_gone()
+
+
+def test_reloads_leave_no_descriptor_and_no_process(
+    pool: Pool, queue: Queue, redis_client: redis.Redis
+) -> None:
+    pool.start("--procs", "1", *ORDER).ready()
+
+    def held() -> tuple[int, int]:
+        return len(os.listdir(f"/proc/{pool.pid}/fd")), len(psutil.Process(pool.pid).children())
+
+    pool.wait_event("child.ready", role="steward")
+    before = held()
+    for n in range(6):
+        write(pool, str(n), *([], ["on startup", "raise RuntimeError('no good')"])[n % 2])
+        assert reload(pool) is not bool(n % 2)
+        wait_until(lambda: len(pool.workers()) == 1, what="a worker")
+    assert queue.result(queue.put("code")) == "4"
+    wait_until(lambda: held() == before, what="as many as before")
+    assert pool.stop() == 0
+
+
+def test_scaling_down_and_up_again_waits_for_those_who_leave(
+    pool: Pool, queue: Queue, redis_client: redis.Redis
+) -> None:
+    pool.start("--procs", "2", *ORDER).ready()
+    busy = [queue.put("until", "gate") for _ in range(20)]  # some for each
+    for worker in range(2):
+        pool.wait_event("log", slot=worker, outcome="started")
+    pool.signal(signal.SIGTTOU)
+    pool.wait_event("pool.scale", new=1)
+    pool.signal(signal.SIGTTIN)
+    pool.wait_event("pool.scale", new=2)
+    pool.wait_event("child.exit", role="spare", slot=1)
+    assert len(pool.events("child.spawn", role="worker", slot=1)) == 1
+    pool.open_gate()
+    queue.results(busy)
+    wait_until(lambda: len(pool.workers()) == 2, what="both workers")
+    assert codes(pool, queue) == {"0": "one", "1": "one"}
+    assert pool.stop() == 0
+
+
+IMPORT_ONCE = """
+import fcntl
+_all_there_is = open("once-" + os.environ["ARQ_WORKER_SLOT"], "w")
+fcntl.flock(_all_there_is, fcntl.LOCK_EX | fcntl.LOCK_NB)
+"""
+
+
+def test_code_that_can_be_imported_only_once_is_replaced_without_a_way_back(
+    pool: Pool, queue: Queue, redis_client: redis.Redis
+) -> None:
+    write(pool, "one", "on import", IMPORT_ONCE)
+    pool.start("--procs", "2", *ORDER).ready()
+    pool.wait_event("spare.failed", n=2)
+    write(pool, "two", "on import", IMPORT_ONCE)
+    assert reload(pool)
+    assert codes(pool, queue) == {"0": "two", "1": "two"}
+    assert len(pool.events("spare.missing")) == 2
+    write(pool, "three", "on import", IMPORT_ONCE + "raise RuntimeError('no good')")
+    assert not reload(pool)
+    assert queue.result(queue.put("code")) == "two"  # in the other slot
+    write(pool, "four", "on import", IMPORT_ONCE)
+    assert reload(pool)
+    assert codes(pool, queue) == {"0": "four", "1": "four"}
+    assert pool.stop() == 0
+
+
+def test_threads_that_the_import_starts_are_no_hindrance(
+    pool: Pool, queue: Queue, redis_client: redis.Redis
+) -> None:
+    thread = "import threading; threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()"
+    write(pool, "one", "on import", thread)
+    pool.start("--procs", "1", *ORDER, interpreter=("-W", "error")).ready()
+    for _ in range(2):
+        write(pool, "two", "on startup", "raise RuntimeError('no good')")
+        assert not reload(pool)
+        assert queue.result(queue.put("code")) == "one"
+    assert pool.stop() == 0
