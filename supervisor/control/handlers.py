@@ -91,7 +91,7 @@ class Desk:
         """Another number of workers."""
         wanted = request.to
         if isinstance(wanted, bool) or not isinstance(wanted, int) or not 1 <= wanted <= MOST_PROCS:
-            self._refuse(client, f"scale {wanted}: must be a whole number between 1 and {MOST_PROCS}")
+            self._refuse(client, f"{wanted}: must be a whole number between 1 and {MOST_PROCS}")
             return
         before = self._pool.target
         self._feed(Scale(to=wanted))
@@ -104,7 +104,7 @@ class Desk:
         """Stacks of all workers, or of one slot, into the log."""
         slot = request.slot
         if slot is not None and not (isinstance(slot, int) and slot in range(len(self._pool.slots))):
-            self._refuse(client, f"dump {slot}: there is no such slot")
+            self._refuse(client, f"there is no slot {slot}: they are 0 to {len(self._pool.slots) - 1}")
             return
         self._feed(Dump(slot))
         whose = "all workers" if slot is None else f"slot {slot}"
