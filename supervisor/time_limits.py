@@ -29,6 +29,7 @@ async def within(limit_s: float, answer: Awaitable[T]) -> T:
         TimeoutError: it took longer than `limit_s` seconds of waiting, and was cancelled.
     """
     task = asyncio.ensure_future(answer)
+    task.add_done_callback(_look_at_error)
     try:
         if await is_done(task, limit_s):
             return task.result()
@@ -37,3 +38,9 @@ async def within(limit_s: float, answer: Awaitable[T]) -> T:
             task.cancel()
             await asyncio.wait({task})
     raise TimeoutError(f"no answer within {limit_s:g} s")
+
+
+def _look_at_error(task: "asyncio.Future[Any]") -> None:
+    """Who waits for it may be cancelled in the same moment: then nobody else asks what it raised."""
+    if not task.cancelled():
+        task.exception()

@@ -50,7 +50,9 @@ def split_words(words: tuple[str, ...], ctl: str | None) -> tuple[str, str]:
     numbers = [word for word in words if ctl in ("scale", "dump") and word.lstrip("-").isdigit()]
     others = [word for word in words if word not in numbers]
     if ctl in ("scale", "dump") and not numbers and len(others) > 1:
-        leave(ExitCode.USAGE, f"{others[-1]}: must be a whole number, as in `--ctl scale 4` or `--ctl dump 0`")
+        leave(
+            ExitCode.USAGE, f"{others[-1]}: must be a whole number, as in `--ctl scale 4` or `--ctl dump 0`"
+        )
     if len(numbers) > 1 or len(others) > 1:
         leave(ExitCode.USAGE, f"too many arguments: {' '.join(words)}")
     if ctl == "scale" and not numbers:

@@ -86,7 +86,11 @@ OTHERS = [
     ((SETTINGS, "--workers", "4"), 2, "No such option '--workers': did you mean --procs? (see --help)"),
     ((SETTINGS, "--proc", "4"), 2, "No such option '--proc': did you mean --procs? (see --help)"),
     (("--ctl", "scale", "-1"), 2, "-1: must be a whole number, as in `--ctl scale 4`"),
-    ((SETTINGS, "--ctl", "dump", "x"), 2, "x: must be a whole number, as in `--ctl scale 4` or `--ctl dump 0`"),
+    (
+        (SETTINGS, "--ctl", "dump", "x"),
+        2,
+        "x: must be a whole number, as in `--ctl scale 4` or `--ctl dump 0`",
+    ),
     (("--ctl", "scale"), 2, "say how many workers"),
     (("--ctl", "scale", "many"), 2, "say how many workers"),
     (("--ctl", "status", "--control", "no.sock"), 3, "no supervisor answers at no.sock"),

@@ -1,6 +1,7 @@
 """Limits on answers: what stands still together is late together, and nobody has failed."""
 
 import asyncio
+import gc
 import signal
 import socket
 import threading
@@ -25,6 +26,28 @@ async def test_an_answer_that_comes_after_everything_stood_still() -> None:
         return await coming
 
     assert await within(0.3, answer()) == 1
+
+
+async def test_an_error_that_nobody_waits_for_any_more_is_no_news() -> None:
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
+    started = asyncio.Event()
+
+    async def answer() -> None:
+        started.set()
+        await failing
+        raise AssertionError
+
+    failing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    waiting = asyncio.create_task(within(30, answer()))
+    await started.wait()
+    failing.set_exception(ConnectionResetError())
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    assert waiting.cancelled()
+    del waiting
+    gc.collect()
+    assert not told
 
 
 async def test_an_answer_that_does_not_come() -> None:
