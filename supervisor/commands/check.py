@@ -14,7 +14,6 @@ from ..control.client import UnreachableError, ask, find_socket
 from ..control.protocol import Request
 from ..exit_codes import ExitCode, ProbeCode
 from ..printable_text import all_printable
-from .check_fleet import fleet_text
 from .check_report import CheckedWorker, CheckReport, Facts, Wanted, judge_check
 
 LIMIT_S = 5.0
@@ -29,6 +28,7 @@ def run_fleet_check(wanted: Wanted) -> int:
     2: --redis-url is no address.
     """
     from ..redis_errors import short
+    from .check_fleet import fleet_text
     from .check_redis import AddressError, SettingsError, gather_fleet
 
     try:
