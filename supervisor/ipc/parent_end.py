@@ -118,7 +118,7 @@ class Link:
             case LetIn():
                 self.role = Role.WORKER
                 self._end_copying()
-                news = (order.count, order.first, order.quiet, order.previous_worker_id, order.cohort)
+                news = (order.count, order.is_first, order.is_quiet, order.previous_worker_id, order.cohort)
                 self.add(LetInMessage(*news).encode())
 
     def copy(self, brief: bytes, pipes: Pipes) -> int:

@@ -31,7 +31,6 @@ from ..ipc.brief import make_brief
 from ..ipc.parent_end import Link
 from ..options import Options
 from ..pool.events import (
-    Amnesty,
     Command,
     Event,
     Exited,
@@ -42,6 +41,7 @@ from ..pool.events import (
     LetIn,
     Notify,
     Outgoing,
+    ParentStalled,
     Pick,
     ReloadDone,
     Role,
@@ -173,7 +173,7 @@ class Parent:
         now = time.monotonic()
         late_s, self._turned_s = now - self._turned_s - patience_s, now
         if late_s > LATE_S:  # a stalled machine, a frozen container: nobody is to blame for that
-            self._feed(Amnesty(late_s))
+            self._feed(ParentStalled(late_s))
             if self._control is not None:
                 self._control.excuse(late_s)
         self._take_signals()

@@ -240,7 +240,7 @@ class Dump:
 
 
 @dataclass(frozen=True, slots=True)
-class Amnesty:
+class ParentStalled:
     """The parent itself stood still, `late_s` longer than it meant to wait: that time counts against nobody."""
 
     late_s: float
@@ -275,7 +275,7 @@ Event = (
     | Quiet
     | Resume
     | Dump
-    | Amnesty
+    | ParentStalled
     | Tick
 )
 
@@ -285,7 +285,7 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """Start a child; answer with Forked or ForkFailed. `first` = nobody of this slot was ever ready.
+    """Start a child; answer with Forked or ForkFailed. `is_first` = nobody of this slot was ever ready.
 
     `waits`: it imports the settings, says Loaded, and goes on when it is let in. `source`: it is a copy of this child,
     which waits itself; 0 = it is a new one.
@@ -296,8 +296,8 @@ class Fork:
     slot: int
     generation: int
     count: int
-    first: bool
-    quiet: bool
+    is_first: bool
+    is_quiet: bool
     previous_worker_id: str
     cohort: str = ""
     waits: bool = False
@@ -310,8 +310,8 @@ class LetIn:
 
     key: int
     count: int
-    first: bool
-    quiet: bool
+    is_first: bool
+    is_quiet: bool
     previous_worker_id: str
     cohort: str
 

@@ -1,22 +1,25 @@
 """A child's journey: what each event does to a child in each phase.
 
-phase       Fatal       Bye       Held       Dumped  Exited  RssSample  Loaded  Ready     Beat     deadline
-BOOTING     note_fatal  note_bye  note_held  tell    bury    weigh      wait    admit     refresh  overdue
-LOADED      note_fatal  note_bye  note_held  tell    bury    weigh      ignore  ignore    ignore   ignore
-READY       note_fatal  note_bye  note_held  tell    bury    weigh      ignore  ignore    refresh  look
-DRAINING    note_fatal  note_bye  note_held  tell    bury    weigh      ignore  remember  refresh  climb_on
-CANCELLING  note_fatal  note_bye  note_held  tell    bury    weigh      ignore  remember  refresh  climb_on
-HUNG        note_fatal  note_bye  note_held  tell    bury    weigh      ignore  remember  ignore   climb_on
-ABORTING    note_fatal  note_bye  note_held  tell    bury    weigh      ignore  remember  ignore   climb_on
-KILLED      note_fatal  note_bye  note_held  tell    bury    weigh      ignore  remember  ignore   climb_on
+phase       Fatal       Bye       Held       Dumped  Exited       RssSample  Loaded  Ready         Beat     deadline
+BOOTING     note_fatal  note_bye  note_held  tell    record_exit  weigh      wait    became_ready  refresh  overdue
+LOADED      note_fatal  note_bye  note_held  tell    record_exit  weigh      ignore  ignore        ignore   ignore
+READY       note_fatal  note_bye  note_held  tell    record_exit  weigh      ignore  ignore        refresh  look
+DRAINING    note_fatal  note_bye  note_held  tell    record_exit  weigh      ignore  remember      refresh  next_stage
+CANCELLING  note_fatal  note_bye  note_held  tell    record_exit  weigh      ignore  remember      refresh  next_stage
+HUNG        note_fatal  note_bye  note_held  tell    record_exit  weigh      ignore  remember      ignore   next_stage
+ABORTING    note_fatal  note_bye  note_held  tell    record_exit  weigh      ignore  remember      ignore   next_stage
+KILLED      note_fatal  note_bye  note_held  tell    record_exit  weigh      ignore  remember      ignore   next_stage
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from . import escalation, exits, rollout, spares
+from . import dev_restart, escalation, exits, hang, recycling, rollout, spares
 from .events import Beat, Bye, Dumped, Event, Exited, Fatal, Held, Loaded, Ready, Role, RssSample, Tick
 from .state import Child, Phase, Pool
+
+STAGGER_S = 0.05
+LONGEST_STAGGER_S = 2.0
 
 Handler = Callable[[Pool, Child, Any, float], None]
 
@@ -37,11 +40,11 @@ def wait(pool: Pool, child: Child, _event: Loaded, now: float) -> None:
         pool.say("child.loaded", slot=child.slot, pid=child.pid, gen=child.generation, role=child.role.value)
 
 
-def admit(pool: Pool, child: Child, event: Ready, now: float) -> None:
+def became_ready(pool: Pool, child: Child, event: Ready, now: float) -> None:
     """It works now."""
     child.report = event.report
-    exits.admit(pool, child, now)
-    child.deadline_s = escalation.next_look_s(pool, child)
+    _note_ready(pool, child, now)
+    child.deadline_s = hang.next_look_s(pool, child)
     pool.say("child.ready", slot=child.slot, pid=child.pid, gen=child.generation, role=child.role.value,
                   boot_s=round(now - child.born_s, 3))  # fmt: skip
     slot = pool.slot_of(child)
@@ -51,12 +54,39 @@ def admit(pool: Pool, child: Child, event: Ready, now: float) -> None:
     if child.role is not Role.WORKER:
         return
     spares.note_ready(slot, child)
-    rollout.report_restart(pool, "")
-    rollout.plan_retirement(pool, child, now)
+    dev_restart.report_restart(pool, "")
+    recycling.plan_retirement(pool, child, now)
     if slot.successor is child:
         rollout.take_over(pool, slot, child, now)
     else:
         rollout.prove(pool, child)
+
+
+def _note_ready(pool: Pool, child: Child, now: float) -> None:
+    """A worker is ready."""
+    child.phase = Phase.READY
+    child.ready_s = child.last_beat_s = now
+    if child.role is not Role.WORKER:
+        return
+    pool.tempfail_since_s = None
+    if child.report is not None and not child.report.redis and pool.report is None:
+        pool.say(
+            "lease.own",
+            "warning",
+            why="the steward can not use these Redis settings: workers keep their leases",
+        )
+    pool.report = child.report
+    if not pool.was_ready:
+        _let_others_follow(pool, now)
+
+
+def _let_others_follow(pool: Pool, now: float) -> None:
+    """The first worker is ready: the others may start, not all in the same instant."""
+    pool.was_ready = True
+    gap_s = min(STAGGER_S, LONGEST_STAGGER_S / len(pool.slots))
+    for slot in pool.slots:
+        if slot.child is None:
+            slot.not_before_s = max(slot.not_before_s, now + gap_s * slot.index)
 
 
 def refresh(pool: Pool, child: Child, event: Beat, now: float) -> None:
@@ -68,7 +98,7 @@ def refresh(pool: Pool, child: Child, event: Beat, now: float) -> None:
         if child.is_stalled:
             pool.say("child.recovered", slot=child.slot, pid=child.pid)
         child.is_stalled = False
-        child.deadline_s = escalation.next_look_s(pool, child)
+        child.deadline_s = hang.next_look_s(pool, child)
 
 
 def note_held(pool: Pool, child: Child, event: Held, _now: float) -> None:
@@ -95,17 +125,17 @@ def tell(pool: Pool, child: Child, event: Dumped, _now: float) -> None:
 
 def weigh(pool: Pool, child: Child, event: RssSample, _now: float) -> None:
     """How much memory it uses."""
-    rollout.note_rss(pool, child, event.rss_mb)
+    recycling.note_rss(pool, child, event.rss_mb)
 
 
-def bury(pool: Pool, child: Child, event: Exited, now: float) -> None:
+def record_exit(pool: Pool, child: Child, event: Exited, now: float) -> None:
     """It was reaped."""
     slot = pool.slot_of(child)
     was_successor = slot is not None and slot.successor is child
-    exits.bury(pool, child, event, now)
+    exits.settle(pool, child, event, now)
     spares.note_end(pool, slot, child, now)
     if pool.waits_for_change and child.fatal is not None:
-        rollout.report_restart(pool, child.fatal.error, child.fatal.trace)
+        dev_restart.report_restart(pool, child.fatal.error, child.fatal.trace)
     if slot is None or child.role is not Role.WORKER or pool.stopping is not None:
         return
     error = child.fatal.error if child.fatal else event.status
@@ -115,31 +145,23 @@ def bury(pool: Pool, child: Child, event: Exited, now: float) -> None:
         rollout.newcomer_failed(pool, slot, child, error, now)
 
 
-def overdue(pool: Pool, child: Child, _event: Event, now: float) -> None:
-    """It was not ready in time."""
-    escalation.overdue(pool, child, now)
-
-
-def look(pool: Pool, child: Child, _event: Event, now: float) -> None:
-    """It has been silent for a while."""
-    escalation.look(pool, child, now)
-
-
-def climb_on(pool: Pool, child: Child, _event: Event, now: float) -> None:
-    """It has not ended in time."""
-    escalation.climb_on(pool, child, now)
-
-
 _Row = dict[type[Any], Handler]
 
-_ANY: _Row = {Fatal: note_fatal, Bye: note_bye, Held: note_held, Dumped: tell, Exited: bury, RssSample: weigh}
-_ENDING: _Row = _ANY | {Loaded: ignore, Ready: remember, Beat: refresh, Tick: climb_on}
-_FORCED: _Row = _ANY | {Loaded: ignore, Ready: remember, Beat: ignore, Tick: climb_on}
+_ANY: _Row = {
+    Fatal: note_fatal,
+    Bye: note_bye,
+    Held: note_held,
+    Dumped: tell,
+    Exited: record_exit,
+    RssSample: weigh,
+}
+_ENDING: _Row = _ANY | {Loaded: ignore, Ready: remember, Beat: refresh, Tick: escalation.next_stage}
+_FORCED: _Row = _ANY | {Loaded: ignore, Ready: remember, Beat: ignore, Tick: escalation.next_stage}
 
 TABLE: dict[Phase, _Row] = {
-    Phase.BOOTING: _ANY | {Loaded: wait, Ready: admit, Beat: refresh, Tick: overdue},
+    Phase.BOOTING: _ANY | {Loaded: wait, Ready: became_ready, Beat: refresh, Tick: hang.overdue},
     Phase.LOADED: _ANY | {Loaded: ignore, Ready: ignore, Beat: ignore, Tick: ignore},
-    Phase.READY: _ANY | {Loaded: ignore, Ready: ignore, Beat: refresh, Tick: look},
+    Phase.READY: _ANY | {Loaded: ignore, Ready: ignore, Beat: refresh, Tick: hang.look},
     Phase.DRAINING: _ENDING,
     Phase.CANCELLING: _ENDING,
     Phase.HUNG: _FORCED,

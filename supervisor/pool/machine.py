@@ -6,10 +6,9 @@ from functools import partial
 from ..exit_codes import ExitCode
 from ..options import MOST_PROCS, Options
 from ..worker_id import parse_worker_id
-from . import escalation, exits, job_kills, rollout, spares
+from . import dev_restart, give_up, job_kills, recycling, resize, rollout, spares, stall
 from .backoff import RestartLimit
 from .events import (
-    Amnesty,
     Changed,
     Command,
     Dump,
@@ -20,6 +19,7 @@ from .events import (
     Kill,
     MetricsState,
     Notify,
+    ParentStalled,
     QueueState,
     Quiet,
     RedisState,
@@ -165,8 +165,8 @@ class Machine:
         match event:
             case Stop():
                 self._stop(event, now)
-            case Amnesty():
-                escalation.excuse(self.pool, event.late_s, now)
+            case ParentStalled():
+                stall.excuse(self.pool, event.late_s, now)
             case Dump():
                 self._dump(event.slot)
             case Released() | ReleaseFailed() | RedisState() | QueueState() | MetricsState():
@@ -184,17 +184,17 @@ class Machine:
             case Reload() if not pool.options.watch:
                 rollout.request_reload(pool, event.cause)
             case Reload():
-                rollout.restart_all(pool, now)
+                dev_restart.restart_all(pool, now)
             case Changed():
                 pool.say("watch.change", paths=list(event.paths[:5]), n=len(event.paths))
-                rollout.restart_all(pool, now)
+                dev_restart.restart_all(pool, now)
             case Scale():
                 target = event.to if event.to is not None else pool.target + event.by
-                rollout.scale(pool, min(max(target, 1), MOST_PROCS), now)
+                resize.scale(pool, min(max(target, 1), MOST_PROCS), now)
             case Quiet():
-                rollout.quieten(pool)
+                resize.quieten(pool)
             case Resume():
-                rollout.resume(pool)
+                resize.resume(pool)
 
     def _stop(self, event: Stop, now: float) -> None:
         if self.pool.stopping is None:
@@ -266,16 +266,16 @@ class Machine:
 
     def _reconcile(self, now: float) -> None:
         pool = self.pool
-        if pool.stopping is None and exits.is_burst_over(pool):
+        if pool.stopping is None and give_up.is_burst_over(pool):
             begin_stop(pool, ExitCode.OK, "burst", now)
-        exits.give_up_waiting(pool, now)
-        exits.give_up_restarting(pool, now)
+        give_up.give_up_waiting(pool, now)
+        give_up.give_up_restarting(pool, now)
         if pool.stopping is None:
-            rollout.finish_restart(pool, now)
+            dev_restart.finish_restart(pool, now)
             rollout.begin_wanted(pool, now)
             start = partial(self._fork, now=now)
             self._fill_slots(start, now)
-            rollout.look_for_old(pool, now)
+            recycling.look_for_old(pool, now)
             rollout.advance(pool, now, start)
             spares.advance(pool, now, start)
             self._say_ready()
@@ -329,8 +329,8 @@ class Machine:
             slot=slot.index,
             generation=generation,
             count=pool.target,
-            first=slot.is_first(generation),
-            quiet=pool.is_quiet,
+            is_first=slot.is_first(generation),
+            is_quiet=pool.is_quiet,
             previous_worker_id=slot.last_worker_id,
             cohort=child.cohort,
             waits=spares.is_to_wait(pool, child),

@@ -1,20 +1,17 @@
-"""Replacing workers while the pool works: reload, recycling, change of size.
+"""Replacing workers while the pool works, one after the other.
 
 The new process comes first, or the old one leaves first: what differs then is in `spares`.
 """
 
 from collections import deque
 
-from . import spares
-from .escalation import climb
-from .events import Notify, Pick, ReloadDone, Role, Trace
+from . import resize, spares
+from .escalation import escalate
+from .events import Notify, ReloadDone, Trace
 from .state import Child, Phase, Pool, Rollout, Slot
 
-RSS_STRIKES = 3
 MOST_TRIES = 3
 RETRY_RECYCLE_S = 30.0
-# no generation has this number: workers that go while others of their generation stay
-ONE_BY_ONE = 0
 
 
 def request_reload(pool: Pool, cause: str) -> None:
@@ -143,7 +140,7 @@ def take_over(pool: Pool, slot: Slot, child: Child, now: float) -> None:
         pool.rollout.tries = 0
     prove(pool, child)
     if old is not None:
-        climb(pool, old, Phase.DRAINING, now)
+        escalate(pool, old, Phase.DRAINING, now)
 
 
 def prove(pool: Pool, child: Child) -> None:
@@ -205,7 +202,7 @@ def _give_up(pool: Pool, rollout: Rollout, child: Child, error: str, now: float)
         for slot in pool.slots:
             _call_off(pool, slot, now)
     if rollout.was_quiet:  # nothing is as it was wanted to be: the old code stays, and stays quiet
-        quieten(pool)
+        resize.quieten(pool)
     trace = child.fatal.trace if child.fatal else ""
     pool.say("reload.failed", "error", gen=rollout.generation, error=error)
     if trace and trace != pool.last_trace:
@@ -223,124 +220,4 @@ def _call_off(pool: Pool, slot: Slot, now: float) -> None:
     if slot.child is None:
         spares.fail(slot, child, is_given_up=True, now=now)
         slot.predecessor = slot.predecessor or (child if child.was_let_in else None)
-    climb(pool, child, Phase.DRAINING, now)
-
-
-# --- recycling ------------------------------------------------------------------------------------------------
-
-
-def plan_retirement(pool: Pool, child: Child, now: float) -> None:
-    """Decide at its birth when a worker has lived long enough, a little different for each."""
-    options = pool.options
-    factor = 1 + options.recycle_jitter * (2 * pool.spread() - 1)
-    child.retire_s = now + options.max_lifetime_s * factor if options.max_lifetime_s else None
-    child.most_jobs = max(1, round(options.max_jobs_per_child * factor)) if options.max_jobs_per_child else 0
-
-
-def note_rss(pool: Pool, child: Child, rss_mb: float) -> None:
-    """Three samples in a row above the limit, and it has grown too large."""
-    child.rss_mb = rss_mb
-    too_large = pool.options.max_rss_mb and rss_mb > pool.options.max_rss_mb
-    child.rss_strikes = child.rss_strikes + 1 if too_large else 0
-
-
-def look_for_old(pool: Pool, now: float) -> None:
-    """Queue the workers that have served their time."""
-    if pool.options.burst or pool.options.watch:
-        return
-    taken = {*pool.recycle, *(pool.rollout.waiting if pool.rollout else ())}
-    for slot in pool.slots:
-        child = slot.child
-        if child is None or child.phase is not Phase.READY or slot.successor or slot.index in taken:
-            continue
-        if reason := _why_old(child, now):
-            pool.say(
-                "child.recycle", slot=slot.index, pid=child.pid, why=reason, rss_mb=round(child.rss_mb, 1)
-            )
-            child.retire_s, child.most_jobs, child.rss_strikes = None, 0, 0
-            pool.recycle.append(slot.index)
-            pool.tell_outgoing(child, pool.cohort(ONE_BY_ONE))
-
-
-def _why_old(child: Child, now: float) -> str:
-    if child.most_jobs and child.counts.ended >= child.most_jobs:
-        return "jobs"
-    if child.rss_strikes >= RSS_STRIKES:
-        return "rss"
-    return "lifetime" if child.retire_s is not None and now >= child.retire_s else ""
-
-
-# --- size, quiet, watch ---------------------------------------------------------------------------------------
-
-
-def scale(pool: Pool, target: int, now: float) -> None:
-    """Have this many workers: new slots at the end, or the last slots retire."""
-    if target == pool.target:
-        return
-    pool.say("pool.scale", old=pool.target, new=target)
-    pool.target = target
-    if pool.options.max_restarts is None:
-        pool.limit.most = 5 * target
-    for slot in pool.slots[target:]:
-        for child in (slot.child, slot.successor):
-            if child is not None:
-                pool.tell_outgoing(child, pool.cohort(ONE_BY_ONE))
-                climb(pool, child, Phase.DRAINING, now)
-    del pool.slots[target:]
-    for index in range(len(pool.slots), target):
-        slot = pool.new_slot(Role.WORKER, index, now)
-        slot.reason = "scale"
-        spares.follow(pool, slot)
-        pool.slots.append(slot)
-
-
-def quieten(pool: Pool) -> None:
-    """No worker takes new jobs from now on, until it is told to, or until a reload."""
-    pool.is_quiet = True
-    pool.say("pool.quiet")
-    _let_pick(pool, is_allowed=False)
-
-
-def resume(pool: Pool) -> None:
-    """Every worker takes jobs again."""
-    pool.is_quiet = False
-    pool.say("pool.resume")
-    _let_pick(pool, is_allowed=True)
-
-
-def _let_pick(pool: Pool, is_allowed: bool) -> None:
-    for child in pool.workers():
-        if child.phase <= Phase.READY:
-            pool.order(Pick(child.key, is_allowed))
-
-
-def restart_all(pool: Pool, now: float) -> None:
-    """Development mode: stop every worker, then boot again with the code as it is now."""
-    pool.waits_for_change = False
-    pool.restart_wanted = pool.restart_asked = True
-    for child in list(pool.workers()):
-        pool.tell_outgoing(child, child.cohort)
-        climb(pool, child, Phase.DRAINING, now, grace_s=pool.options.watch_grace_s)
-
-
-def report_restart(pool: Pool, error: str, trace: str = "") -> None:
-    """In development mode, a reload is over when the first worker is ready, or can not be."""
-    if pool.restart_asked and not pool.restart_wanted:
-        pool.restart_asked = False
-        pool.order(ReloadDone(ok=not error, error=error, trace=trace))
-
-
-def finish_restart(pool: Pool, now: float) -> None:
-    """Everybody is gone: begin again, canary first."""
-    if not pool.restart_wanted or any(True for _ in pool.workers()):
-        return
-    pool.restart_wanted = False
-    pool.was_ready = False
-    pool.boot_failures = 0
-    pool.last_trace = ""
-    pool.last_generation += 1
-    pool.generation = pool.last_generation
-    pool.say("watch.restart", gen=pool.generation)
-    for slot in pool.slots:
-        slot.not_before_s, slot.reason = now, "reload"
-        slot.backoff.forgive()
+    escalate(pool, child, Phase.DRAINING, now)

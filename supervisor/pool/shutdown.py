@@ -3,7 +3,7 @@
 import math
 
 from ..exit_codes import ExitCode
-from .escalation import climb
+from .escalation import escalate
 from .events import Notify, Role, Trace
 from .state import Child, Phase, Pool, Stopping
 from .stop_budget import grace_s, stop_budget_s
@@ -27,7 +27,7 @@ def begin_stop(pool: Pool, code: ExitCode, cause: str, now: float, stage: int = 
     pool.extend_at_s = now  # that has started the manager's own clock, which knows nothing of running jobs
     for child in _of(pool, ORDER[0]):
         pool.tell_outgoing(child, child.cohort)
-        climb(pool, child, Phase.DRAINING, now)
+        escalate(pool, child, Phase.DRAINING, now)
     for _ in range(1, stage):
         _raise_stage(pool, now)
 
@@ -48,7 +48,7 @@ def _raise_stage(pool: Pool, now: float) -> None:
     pool.say("stop.stage", "warning", n=pool.stopping.stage)
     phase = Phase.CANCELLING if pool.stopping.stage == 2 else Phase.KILLED
     for child in _of(pool, ORDER[0]):
-        climb(pool, child, phase, now)
+        escalate(pool, child, phase, now)
 
 
 def advance_stop(pool: Pool, now: float) -> None:
@@ -57,7 +57,7 @@ def advance_stop(pool: Pool, now: float) -> None:
     for roles in ORDER:
         if children := _of(pool, roles):
             for child in children:
-                climb(pool, child, Phase.DRAINING, now)
+                escalate(pool, child, Phase.DRAINING, now)
             return
     if pool.exit_code is None:
         pool.exit_code = _final_code(pool)

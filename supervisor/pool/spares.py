@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterator
 from typing import Protocol
 
-from .escalation import climb
+from .escalation import escalate
 from .events import WITH_CODE, LetIn, Role
 from .state import Child, Phase, Pool, Slot
 
@@ -108,7 +108,7 @@ def leave_first(pool: Pool, slot: Slot, old: Child, now: float) -> None:
     slot.child, slot.predecessor, slot.spare = None, old, old.spare
     slot.is_spares_turn, slot.failed_starts = False, 0
     pool.tell_outgoing(old, old.outgoing or old.cohort)
-    climb(pool, old, Phase.DRAINING, now)
+    escalate(pool, old, Phase.DRAINING, now)
 
 
 def _let_in(pool: Pool, slot: Slot, child: Child, now: float) -> None:
@@ -125,8 +125,8 @@ def _let_in(pool: Pool, slot: Slot, child: Child, now: float) -> None:
         LetIn(
             key=child.key,
             count=pool.target,
-            first=slot.is_first(child.generation),
-            quiet=pool.is_quiet,
+            is_first=slot.is_first(child.generation),
+            is_quiet=pool.is_quiet,
             previous_worker_id=slot.last_worker_id,
             cohort=child.cohort,
         )
@@ -147,7 +147,7 @@ def _dismiss(pool: Pool, now: float) -> None:
         }
     for child in list(pool.children.values()):
         if child.role is Role.SPARE and child.key not in kept:
-            climb(pool, child, Phase.DRAINING, now)
+            escalate(pool, child, Phase.DRAINING, now)
 
 
 # --- the old code comes back ----------------------------------------------------------------------------------

@@ -13,11 +13,6 @@ from .job_counts import JobCounts
 from .recent_maximum import RecentMaximum
 from .stop_budget import grace_s
 
-# a worker that has said nothing for the time of its longest job, and so much more, hangs
-HANG_MARGIN_S = 10.0
-STALL_S = 30.0
-# well within the 30 s for which leases hold: a new steward has to renew them in time
-STEWARD_HANG_S = 12.0
 HELPER_BACKOFF_MAX_S = 5.0
 HELPER_GRACE_S = 5.0
 IDLE_PROOF_S = 60.0
@@ -27,6 +22,8 @@ BLOCKED_S = 2.0
 LAG_SHOWN_S = 60.0
 
 BEATING = (Role.WORKER, Role.STEWARD)
+# no generation has this number: workers that go while others of their generation stay
+ONE_BY_ONE = 0
 
 
 class Phase(IntEnum):
@@ -87,19 +84,6 @@ class Child:
     spare: "Child | None" = None
     no_spare_before_s: float = 0.0
     spares_lost: int = 0
-
-    def hang_limit_s(self, options: Options) -> float:
-        """Silence that ends this child; 0 = none does."""
-        if self.role is Role.STEWARD:
-            return STEWARD_HANG_S
-        if options.hang_timeout_s is not None:
-            return options.hang_timeout_s
-        return (self.report or Report()).longest_job_s + HANG_MARGIN_S
-
-    def stall_limit_s(self, options: Options) -> float:
-        """Silence after which its stacks are wanted."""
-        limit_s = self.hang_limit_s(options)
-        return min(STALL_S, limit_s / 2) if limit_s else STALL_S
 
     def grace_s(self, options: Options) -> float:
         """Time between TERM and QUIT."""

@@ -13,8 +13,8 @@ from supervisor.commands.check import LIMIT_S
 from supervisor.exit_codes import ExitCode
 from supervisor.options import Options
 from supervisor.pool.events import Dump, Quiet, Ready, Reload, Report, Scale, Stop
+from supervisor.pool.hang import STALL_S
 from supervisor.pool.shutdown import budget_s
-from supervisor.pool.state import STALL_S
 from supervisor.process.signals import PARENT_SIGNALS, event_of
 from tests.deploy.dockerfile import ROOT
 from tests.deploy.manifests import SPARE_S, documents

@@ -7,7 +7,6 @@ from supervisor.exit_codes import ExitCode
 from supervisor.options import Options
 from supervisor.parent.loop import TURN_S
 from supervisor.pool.events import (
-    Amnesty,
     Beat,
     Bye,
     Command,
@@ -19,6 +18,7 @@ from supervisor.pool.events import (
     ForkFailed,
     Kill,
     Notify,
+    ParentStalled,
     Ready,
     Report,
     Role,
@@ -38,8 +38,8 @@ def order_for(role: Role, *, first: bool = False, previous: str = "") -> Fork:
         slot=0,
         generation=1,
         count=1,
-        first=first,
-        quiet=False,
+        is_first=first,
+        is_quiet=False,
         previous_worker_id=previous,
     )
 
@@ -97,7 +97,7 @@ class Play:
         patience_s = min(TURN_S, max(0.0, due - self.now) if due is not None else TURN_S)
         self.now += seconds
         if seconds > patience_s:
-            self.feed(Amnesty(seconds - patience_s))
+            self.feed(ParentStalled(seconds - patience_s))
         return self.feed(Tick())
 
     def _perform(self, commands: list[Command]) -> None:

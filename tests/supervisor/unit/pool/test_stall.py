@@ -9,7 +9,7 @@ import pytest
 from supervisor.control.server import IDLE_S, ControlServer
 from supervisor.options import Options
 from supervisor.parent.loop import TURN_S
-from supervisor.pool.events import Amnesty, Stop
+from supervisor.pool.events import ParentStalled, Stop
 from tests.supervisor.unit.pool.play import Play, booted
 
 
@@ -43,7 +43,7 @@ def test_r09_a_request_is_the_same_when_we_stood_still_in_between(seconds: float
     play = booted(1)
     play.feed(Stop("SIGTERM"))
     play.now += seconds
-    play.feed(Amnesty(seconds - 0.25), Stop("SIGTERM"))  # it meant to wake after a quarter of a second
+    play.feed(ParentStalled(seconds - 0.25), Stop("SIGTERM"))  # it meant to wake after a quarter of a second
     assert not play.said("stop.stage")
     play.pass_time(0.6).feed(Stop("SIGTERM"))
     assert len(play.said("stop.stage")) == 1

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from supervisor.commands.unit_text import EXAMPLE, render
 from supervisor.options import Options
 from supervisor.pool.events import Ready, Report
+from supervisor.pool.hang import HANG_MARGIN_S
 from supervisor.pool.shutdown import budget_s
-from supervisor.pool.state import HANG_MARGIN_S
 from supervisor.pool.stop_budget import MANAGER_MARGIN_S, MARGIN_S
 from tests.supervisor.unit.pool.play import Play
 
