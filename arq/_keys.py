@@ -20,6 +20,8 @@ _LONGEST_NAME = 65_536
 PREFIX = "arq:"
 #: Sorted set: worker id -> unix ms at which it is presumed dead.
 LEASES_KEY = PREFIX + "leases"
+#: The same for workers that note a batch of jobs at a time: earlier versions can't read that, and do not look here.
+MEMBERS_KEY = PREFIX + "members"
 #: Where workers of our first versions stand instead. Read while fleets are mixed; it may as well be somebody's queue.
 OLD_LEASES_KEY = PREFIX + "workers"
 
@@ -84,8 +86,18 @@ def control_key(worker_id: str) -> str:
     return f"{PREFIX}control:{worker_id}"
 
 
+def batches_key(worker_id: str) -> str:
+    """Hash of one worker: stamp of a claim -> what must be put back of its jobs when the worker dies."""
+    return f"{PREFIX}batches:{worker_id}"
+
+
+def lapses_key(queue_name: str) -> str:
+    """Sorted set: stamp of a claim, a blank, and its worker -> unix ms at which its locks lapse."""
+    return f"{PREFIX}lapses:{queue_name}"
+
+
 def claims_key(worker_id: str) -> str:
-    """Hash of one worker: job id -> what must be put back when the worker dies."""
+    """The same as workers of earlier versions keep it: job id -> what must be put back."""
     return f"{PREFIX}claims:{worker_id}"
 
 
@@ -119,14 +131,16 @@ def worker_health_key(base: str, pool: str, host: str, slot: int) -> str:
     return f"{base}:{pool}:{host}:{slot}"
 
 
-_KEYS = (LEASES_KEY, abort_jobs_ss)
+_KEYS = (LEASES_KEY, MEMBERS_KEY, abort_jobs_ss)
 _PREFIXES = (
     job_key_prefix,
     in_progress_key_prefix,
     retry_key_prefix,
     result_key_prefix,
     interrupted_key(""),
+    batches_key(""),
     claims_key(""),
+    lapses_key(""),
     f"{PREFIX}epoch:",
     f"{PREFIX}left:",
     crashes_key(""),

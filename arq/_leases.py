@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from . import _scripts
-from ._keys import LEASES_KEY
+from ._keys import LEASES_KEY, MEMBERS_KEY
 from ._scripts import Released, Why
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ async def release(redis: Redis, worker_id: str, why: Why = Why.DIED, detail: str
 
     Args:
         why: `DIED`: one of its jobs is to blame. `STOPPED`: whoever has ended it is, and no start counts.
-        detail: how it died, as `signal 9`; of a stopped one those who leave its jobs to others, see `_scripts.part`.
+        detail: how it died, as `signal 9`; of a stopped one those who leave its jobs to others, see `Terms`.
     """
     return _scripts.read_release(await _scripts.run(redis, _scripts.release(worker_id, why, detail)))
 
@@ -52,4 +52,7 @@ async def sweep(redis: Redis) -> dict[str, Released]:
 
 async def deregister(redis: Redis, worker_id: str) -> None:
     """Forget a worker that holds nothing any more."""
-    await redis.zrem(LEASES_KEY, worker_id)
+    pipe = redis.pipeline(transaction=False)
+    pipe.zrem(LEASES_KEY, worker_id)
+    pipe.zrem(MEMBERS_KEY, worker_id)
+    await pipe.execute()

@@ -6,18 +6,21 @@ A script is a file in `lua/`; its header says what KEYS, ARGV and the answer mea
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ._crashes import Crashes, read_crashes
+from ._endings import NO_TERMS, Done, Ending, Terms, told
 from ._keys import (
     LEASES_KEY,
+    MEMBERS_KEY,
     OLD_LEASES_KEY,
     PREFIX,
-    claims_key,
+    batches_key,
     control_key,
+    lapses_key,
     lookers_key,
     old_lookers_key,
     paused_key,
@@ -97,6 +100,7 @@ class ClaimedJob(NamedTuple):
         left_out: bytes of a payload that was not sent along.
         unreadable: why the payload is not here, and will not come; '' if it is, or there is none.
         crashes: what is known of it if a process died that ran it.
+        is_counted: whether Redis may have counters of its starts, as it has none at the first one.
     """
 
     job_id: str
@@ -109,6 +113,7 @@ class ClaimedJob(NamedTuple):
     left_out: int = 0
     unreadable: str = ""
     crashes: Crashes | None = None
+    is_counted: bool = False
 
 
 class ClaimAnswer(NamedTuple):
@@ -191,14 +196,27 @@ def claim(queue_name: str, worker_id: str, asked: ClaimRequest) -> Call:
     keys = (
         queue_name,
         wake_key(queue_name),
-        claims_key(worker_id),
+        batches_key(worker_id),
         lookers_key(queue_name),
         abort_jobs_ss,
         LEASES_KEY,
+        MEMBERS_KEY,
+        lapses_key(queue_name),
     )
     options = (begin_at or "-inf", int(look_at_aborts), int(fair), epoch, int(waited), cohorts, MOST_BYTES)
-    args = (PREFIX, worker_id, limit, lock_ms, RETRY_TTL_S, *options, *caution, *job_ids)
+    args = (
+        *(PREFIX, worker_id, limit, lock_ms, RETRY_TTL_S),
+        *options,
+        *caution,
+        _notes_ttl_ms(lock_ms),
+        *job_ids,
+    )
     return Call(_CLAIM, keys, args)
+
+
+def _notes_ttl_ms(lock_ms: int) -> int:
+    """For how long the notes of claims are kept: until all their locks have lapsed."""
+    return lock_ms + 60_000
 
 
 class Refusal(NamedTuple):
@@ -219,12 +237,61 @@ def read_claim(answer: Any) -> ClaimAnswer | Refusal:
     if len(answer) == len(Refusal._fields):
         why, epoch = answer
         return Refusal(why.decode(), epoch)
-    now_ms, wait_ms, begin_at, shared, jobs, *more = answer
-    found = ClaimAnswer(now_ms, wait_ms, begin_at.decode(), shared == 1, *read_jobs(jobs))
-    return _read_rare(found, *more) if more else found
+    now_ms, wait_ms, begin_at, shared, stamp, ids_and_scores, payloads, *more = answer
+    jobs, nameless = _read_batch(stamp, ids_and_scores, payloads, more[0] if more else ())
+    found = ClaimAnswer(now_ms, wait_ms, begin_at.decode(), shared == 1, jobs, nameless)
+    return _read_rare(found, *more[1:]) if more else found
 
 
-def _read_rare(found: ClaimAnswer, awaited: bytes, swept: Any = ()) -> ClaimAnswer:
+def _read_batch(
+    stamp: bytes, ids_and_scores: list[bytes], payloads: list[bytes | None], special: Any
+) -> tuple[list[ClaimedJob], list[Done]]:
+    """The jobs of one claim, and the endings that remove those whose ids are no text."""
+    try:
+        jobs = [
+            ClaimedJob(job_id.decode(), int(score), payload or None, 1, 0, False, stamp)
+            for job_id, score, payload in zip(
+                ids_and_scores[::2], ids_and_scores[1::2], payloads, strict=True
+            )
+        ]
+    except ValueError:  # an id that is no text, or a score that is no whole number
+        return _read_odd_batch(stamp, ids_and_scores, payloads, special)
+    for number, *row in special:
+        jobs[number - 1] = _special(jobs[number - 1], *row)
+    return jobs, []
+
+
+def _read_odd_batch(
+    stamp: bytes, ids_and_scores: list[bytes], payloads: list[bytes | None], special: Any
+) -> tuple[list[ClaimedJob], list[Done]]:
+    rows = {number: row for number, *row in special}
+    jobs, nameless = list[ClaimedJob](), list[Done]()
+    odd = zip(ids_and_scores[::2], ids_and_scores[1::2], payloads, strict=True)
+    for number, (job_id, score, payload) in enumerate(odd, 1):
+        try:
+            name = job_id.decode()
+        except UnicodeDecodeError:
+            nameless.append(Done(job_id, stamp))
+            continue
+        job = ClaimedJob(name, score_ms(score), payload or None, 1, 0, False, stamp)
+        jobs.append(_special(job, *rows[number]) if number in rows else job)
+    return jobs, nameless
+
+
+def _special(
+    job: ClaimedJob, job_try: int, interrupted: int, aborted: int, crashes: bytes | None = None
+) -> ClaimedJob:
+    """A job that was started before, or is to be aborted."""
+    return job._replace(
+        job_try=job_try,
+        interrupted=interrupted,
+        aborted=aborted == 1,
+        crashes=None if crashes is None else read_crashes(crashes),
+        is_counted=True,
+    )
+
+
+def _read_rare(found: ClaimAnswer, awaited: bytes, swept: Any) -> ClaimAnswer:
     return found._replace(awaited=awaited.decode(errors="replace"), swept=read_sweep(swept))
 
 
@@ -233,11 +300,11 @@ def reclaim(worker_id: str, epoch: int, most_bytes: int = MOST_BYTES) -> Call:
 
     After `most_bytes` of payloads only their sizes are sent. For the answer see `read_jobs`.
     """
-    return Call(_RECLAIM, (claims_key(worker_id), abort_jobs_ss), (PREFIX, worker_id, epoch, most_bytes))
+    return Call(_RECLAIM, (batches_key(worker_id), abort_jobs_ss), (PREFIX, worker_id, epoch, most_bytes))
 
 
 def read_jobs(answer: Any) -> tuple[list[ClaimedJob], list[Done]]:
-    """Claimed jobs as the scripts give them. And the endings that remove those whose ids are no text."""
+    """The answer of `reclaim`. And the endings that remove those whose ids are no text."""
     jobs, nameless = list[ClaimedJob](), list[Done]()
     for row in answer:
         try:
@@ -246,7 +313,9 @@ def read_jobs(answer: Any) -> tuple[list[ClaimedJob], list[Done]]:
         except ValueError:
             _read_special(row, jobs, nameless)
             continue
-        job = ClaimedJob(name, score_ms(score), payload, job_try, interrupted, aborted == 1, stamp)
+        job = ClaimedJob(
+            name, score_ms(score), payload, job_try, interrupted, aborted == 1, stamp, is_counted=True
+        )
         jobs.append(job if payload and type(payload) is bytes else _without_payload(job))
     return jobs, nameless
 
@@ -258,7 +327,7 @@ def _read_special(row: Any, jobs: list[ClaimedJob], nameless: list[Done]) -> Non
     except UnicodeDecodeError:
         nameless.append(Done(row[0], row[6]))
         return
-    job = ClaimedJob(name, score_ms(row[1]), row[2], row[3], row[4], row[5] == 1, row[6])
+    job = ClaimedJob(name, score_ms(row[1]), row[2], row[3], row[4], row[5] == 1, row[6], is_counted=True)
     jobs.append(_without_payload(job._replace(crashes=read_crashes(row[7]))))
 
 
@@ -275,107 +344,29 @@ def score_ms(text: bytes) -> int:
     return int(score) if math.isfinite(score) else 0
 
 
-class Done(NamedTuple):
-    """A job is over, with a result or without one.
-
-    Attributes:
-        job_id: bytes if it is not text.
-        stamp: of the claim that ends.
-        result: b"" for none.
-        keep_ms: for how long to keep the result; None: for ever.
-        hold_ms: for how long its id stays taken; None: it is free at once.
-        only_start: the job was started once, and nothing is counted of others. Says nothing beside `hold_ms`.
-        smaller: for a result that Redis can't take: makes one that says why, of so many bytes at most.
-    """
-
-    job_id: str | bytes
-    stamp: bytes
-    result: bytes = b""
-    keep_ms: int | None = None
-    hold_ms: int | None = None
-    only_start: bool = False
-    smaller: Callable[[str, int], bytes] | None = None
-
-
-class Again(NamedTuple):
-    """A run of a job has ended, and the job will be run again.
-
-    Attributes:
-        stamp: of the claim that ends.
-        defer_ms: ms from now until it is due; None: it is due as before.
-        job_try: number of the run that has ended.
-        interrupted: a shutdown has ended it, so the start does not count.
-    """
-
-    job_id: str
-    stamp: bytes
-    defer_ms: int | None = None
-    job_try: int = 0
-    interrupted: bool = False
-
-
-class Unbegun(NamedTuple):
-    """A job is given back that was claimed and never ran: this start does not count for anybody.
-
-    Attributes:
-        stamp: of the claim that ends.
-        defer_ms: see `Again`.
-        cohort: name of those workers that leave it to others, because they can't read it; '': there are none.
-        leave_ms: for how long they do.
-    """
-
-    job_id: str
-    stamp: bytes
-    defer_ms: int | None = None
-    cohort: str = ""
-    leave_ms: int | None = None
-
-
-#: How a claim ended, as `finish.lua` takes it.
-Ending = Done | Again | Unbegun
-
-
-def finish(queue_name: str, worker_id: str, endings: Iterable[Ending], parting: str = "") -> Call:
-    """Write how jobs ended; the answer is a list of 1 (written) and 0 (not ours any more).
-
-    `parting`: from a worker that stops, see `part`.
-    """
-    keys = (queue_name, wake_key(queue_name), claims_key(worker_id), abort_jobs_ss)
-    args: list[Any] = [PREFIX, worker_id, RETRY_TTL_S, parting]
-    for ending in endings:
-        if isinstance(ending, Done):
-            job_id, stamp, result, keep_ms, hold_ms, only_start, _ = ending
-            hold = hold_ms if hold_ms is not None else "once" if only_start else ""
-            args += (job_id, stamp, "done", result, "" if keep_ms is None else keep_ms, hold)
-            continue
-        when = "" if ending.defer_ms is None else ending.defer_ms
-        if isinstance(ending, Again):
-            args += (ending.job_id, ending.stamp, "again", when, ending.job_try, int(ending.interrupted))
-        else:
-            leave_ms = "" if ending.leave_ms is None else ending.leave_ms
-            args += (ending.job_id, ending.stamp, "unbegun", when, ending.cohort, leave_ms)
-    return Call(_FINISH, keys, tuple(args))
-
-
-def part(epoch: int, cohort: str) -> str:
-    """What a worker that stops says with its endings.
-
-    Args:
-        epoch: its claims of earlier epochs count no more.
-        cohort: name of those workers that leave to others what this one gives back, for they are about to go as well;
-            '': there are none.
-    """
-    return f"{epoch}:{cohort}"
+def finish(queue_name: str, worker_id: str, endings: Iterable[Ending], terms: Terms = NO_TERMS) -> Call:
+    """Write how jobs ended; for the answer see `read_finish`."""
+    keys = (
+        queue_name,
+        wake_key(queue_name),
+        batches_key(worker_id),
+        abort_jobs_ss,
+        lapses_key(queue_name),
+    )
+    return Call(_FINISH, keys, (PREFIX, worker_id, RETRY_TTL_S, *terms.told(), *told(endings, terms.over)))
 
 
 def extend(queue_name: str, worker_id: str, lock_ms: int, job_ids: Sequence[str]) -> Call:
     """Keep the locks of running jobs; the answer is the ids of those that were lost."""
-    return Call(_EXTEND, (queue_name, claims_key(worker_id)), (PREFIX, worker_id, lock_ms, *job_ids))
+    keys = (queue_name, batches_key(worker_id), lapses_key(queue_name))
+    return Call(_EXTEND, keys, (PREFIX, worker_id, lock_ms, *job_ids))
 
 
 def lease(worker_ids: Sequence[str], lease_ms: int, *, known_only: bool = False) -> Call:
     """Say that workers are alive for the next `lease_ms`; `known_only`: no new ones."""
-    return Call(_LEASE, (LEASES_KEY,), (PREFIX, lease_ms, "XX" if known_only else "", *worker_ids))
+    return Call(
+        _LEASE, (LEASES_KEY, MEMBERS_KEY), (PREFIX, lease_ms, "XX" if known_only else "", *worker_ids)
+    )
 
 
 def present(queue_name: str, worker_id: str, for_ms: int) -> Call:
@@ -422,7 +413,7 @@ def release(worker_id: str, why: Why, detail: str = "") -> Call:
 
     `detail`: how it died, or if it was stopped, its cohort, as in `part`.
     """
-    return Call(_RELEASE, (LEASES_KEY,), (PREFIX, worker_id, why.value, RETRY_TTL_S, detail))
+    return Call(_RELEASE, (LEASES_KEY, MEMBERS_KEY), (PREFIX, worker_id, why.value, RETRY_TTL_S, detail))
 
 
 class Released(NamedTuple):
@@ -447,7 +438,7 @@ def read_release(answer: Any) -> Released:
 
 def sweep() -> Call:
     """Give back the jobs of all overdue workers; for the answer see `read_sweep`."""
-    return Call(_SWEEP, (LEASES_KEY, OLD_LEASES_KEY), (PREFIX, RETRY_TTL_S))
+    return Call(_SWEEP, (LEASES_KEY, MEMBERS_KEY, OLD_LEASES_KEY), (PREFIX, RETRY_TTL_S))
 
 
 def read_sweep(answer: Any) -> dict[str, Released]:

@@ -101,6 +101,7 @@ def _library(send: Send) -> dict[str, Any]:
         "redis": LuaTable({b"call": call, b"pcall": pcall}),
         "math": LuaTable({name.encode(): _plain(function) for name, function in _MATH.items()} | _HUGE),
         "string": LuaTable({name.encode(): _plain(function) for name, function in _STRING.items()}),
+        "table": LuaTable({b"concat": _plain(_concat)}),
         **{name: _plain(function) for name, function in _BASIC.items()},
     }
 
@@ -170,6 +171,16 @@ def _sub(subject: Any, first: float, last: float = -1) -> bytes:
     return whole[max(begin, 1) - 1 : end]
 
 
+def _gsub(subject: Any, wanted: bytes, instead: bytes) -> tuple[Any, ...]:
+    plain = instead.replace(b"%%", b"%")
+    changed, times = re.subn(_regex(wanted), lambda _: plain, text(subject), flags=re.DOTALL)
+    return changed, float(times)
+
+
+def _concat(table: LuaTable, between: bytes = b"") -> bytes:
+    return between.join(map(text, table.values_from(1, table.length())))
+
+
 def _format(pattern: bytes, *values: Any) -> bytes:
     return pattern % tuple(map(number, values))
 
@@ -181,7 +192,9 @@ _MATH: dict[str, Callable[..., Any]] = {
     "min": lambda *values: min(map(number, values)),
     "max": lambda *values: max(map(number, values)),
 }
-_STRING: dict[str, Callable[..., Any]] = {"match": _match, "find": _find, "sub": _sub, "format": _format}
+_STRING: dict[str, Callable[..., Any]] = {
+    "match": _match, "find": _find, "sub": _sub, "gsub": _gsub, "format": _format,
+}  # fmt: skip
 _BASIC: dict[str, Callable[..., Any]] = {
     "tonumber": _tonumber,
     "tostring": text,

@@ -40,7 +40,7 @@ _TOKEN = re.compile(
     r"""(?P<space>\s+|--[^\n]*)
     |(?P<name>[A-Za-z_]\w*)
     |(?P<number>\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)
-    |(?P<string>'[^'\\\n]*'|"[^"\\\n]*")
+    |(?P<string>'(?:[^'\\\n]|\\n)*'|"(?:[^"\\\n]|\\n)*")
     |(?P<sign>==|~=|<=|>=|\.\.\.?|[-+*/%^\#<>=(){}\[\];,.])""",
     re.VERBOSE,
 )
@@ -273,7 +273,7 @@ class _Parser:
         if token.kind == "number":
             return Constant(float(token.text))
         if token.kind == "string":
-            return Constant(token.text[1:-1].encode())
+            return Constant(token.text[1:-1].replace("\\n", "\n").encode())
         if token.kind == "name":
             return Name(token.text)
         if token.text in _CONSTANTS:

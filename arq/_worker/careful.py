@@ -10,10 +10,11 @@ from typing import TypeVar
 
 from redis.exceptions import RedisError
 
+from .._endings import Done, Ending, read_finish
 from .._keys import job_key
 from .._link import Link
 from .._refusals import blames_item, is_lost
-from .._scripts import Call, ClaimedJob, Done, Ending
+from .._scripts import Call, ClaimedJob
 from .._sizes import fitting
 from . import job_log
 from .outbox import Batch, Outbox, replaced, sizes
@@ -36,7 +37,7 @@ async def write(link: Link, outbox: Outbox, finish: Finish) -> None:
     await _answers(link)
     batch = outbox.take()
     try:
-        (answers,) = await link.call([finish(batch.endings)])
+        (answer,) = await link.call([finish(batch.endings)])
     except Exception as exc:
         outbox.put_back(batch)
         if not (blames_item(exc) or is_lost(exc)):
@@ -45,7 +46,7 @@ async def write(link: Link, outbox: Outbox, finish: Finish) -> None:
         outbox.put_back(batch)
         raise
     else:
-        outbox.settle(batch, answers)
+        outbox.settle(batch, read_finish(answer, len(batch.endings)))
         outbox.is_suspect = False
         return
     await write_apart(link, outbox, finish)
@@ -63,10 +64,10 @@ async def write_apart(link: Link, outbox: Outbox, finish: Finish) -> None:
     left = [ending for _, ending in by_size]
     try:
         while left:
-            answer = await _write_one(link, left[0], finish)
+            late = await _write_one(link, left[0], finish)
             ending = left.pop(0)
-            outbox.settle(Batch([ending], None), [answer is None or answer])
-            if answer is None:
+            outbox.settle(Batch([ending], None), late or [])
+            if late is None:
                 outbox.given_up.add((ending.job_id, ending.stamp))
         outbox.is_suspect = False
     finally:
@@ -76,8 +77,8 @@ async def write_apart(link: Link, outbox: Outbox, finish: Finish) -> None:
             outbox.settle(Batch([], batch.written), [])
 
 
-async def _write_one(link: Link, ending: Ending, finish: Finish) -> int | None:
-    """Write one ending, or what stands for it; 1 if that was in time, None if Redis takes nothing of it."""
+async def _write_one(link: Link, ending: Ending, finish: Finish) -> list[int] | None:
+    """Write one ending, or what stands for it; see `read_finish`. None if Redis takes nothing of it."""
     why = ""
     while True:
         (size,) = sizes([ending])
@@ -85,8 +86,7 @@ async def _write_one(link: Link, ending: Ending, finish: Finish) -> int | None:
         if not isinstance(found, Exception):
             if why and isinstance(ending, Done):
                 job_log.result_replaced(ending.job_id, why, is_kept=bool(ending.result))
-            ((answer,),) = found
-            return int(answer)
+            return read_finish(found[0], 1)
         if not isinstance(ending, Done) or not ending.result:
             job_log.ending_refused(ending.job_id, _text(found))
             return None

@@ -8,9 +8,10 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from .._endings import Unbegun
 from .._exits import as_failure
 from .._keys import in_progress_key
-from .._scripts import ClaimAnswer, ClaimedJob, Unbegun
+from .._scripts import ClaimAnswer, ClaimedJob
 from .._text import printable
 from ..utils import timestamp_ms
 from .attempt import Attempt, Outcome, Verdict

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from redis.exceptions import RedisError
 
-from .._scripts import Ending
+from .._endings import Ending
 from . import job_log
 from .context import Context
 from .exchange import Exchange

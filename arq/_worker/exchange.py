@@ -7,9 +7,10 @@ from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
 from .. import _scripts
+from .._endings import Done, Ending, Terms, read_finish
 from .._link import Link
 from .._refusals import blames_item
-from .._scripts import NO_CAUTION, Call, ClaimAnswer, ClaimRequest, Done, Ending, Refusal, Why
+from .._scripts import NO_CAUTION, Call, ClaimAnswer, ClaimRequest, Refusal, Why
 from .._sizes import MOST_BYTES, SizeLimit
 from . import careful, job_log
 from .outbox import Outbox
@@ -83,7 +84,7 @@ class Exchange:
         """The worker stops: no claim that was sent before now counts once Redis hears of the next ending.
 
         Args:
-            cohort: see `_scripts.part`.
+            cohort: see `Terms`.
         """
         self.epoch += 1
         self._parting = cohort
@@ -135,7 +136,8 @@ class Exchange:
                 raise
             await careful.write_apart(self.link, self._outbox, self._finish)
             return await self._talk(wanted, recover)
-        self._outbox.settle(batch, answers[0] if batch.endings else [])
+        if batch.endings:
+            self._outbox.settle(batch, read_finish(answers[0], len(batch.endings)))
         if not asks:
             return None
         self.announced = True
@@ -164,10 +166,13 @@ class Exchange:
         return calls
 
     def _finish(self, endings: list[Ending]) -> Call:
-        return _scripts.finish(self._queue_name, self._worker_id, endings, self._part())
-
-    def _part(self) -> str:
-        return "" if self._parting is None else _scripts.part(self.epoch, self._parting)
+        if self._outbox.is_repeating:  # what was sent before may still be on its way
+            self.epoch += 1
+            self._stray = True  # so may be the answer of a claim that was carried out before
+        is_leaving, cohort = self._parting is not None, self._parting or ""
+        over = self._outbox.batches.over_with(endings)
+        terms = Terms(self.epoch, self._outbox.is_repeating, is_leaving, cohort, over)
+        return _scripts.finish(self._queue_name, self._worker_id, endings, terms)
 
     def _reclaim(self) -> Call:
         self.epoch += 1
@@ -205,9 +210,11 @@ class Exchange:
         """What is ours and not known yet. From now on we know."""
         over = {(ending.job_id, ending.stamp) for ending in self._outbox} | self._outbox.given_up
         jobs, nameless = _scripts.read_jobs(answer)
-        self._remove([ending for ending in nameless if (ending.job_id, ending.stamp) not in over])
+        nameless = [ending for ending in nameless if (ending.job_id, ending.stamp) not in over]
         held = [job for job in jobs if (job.job_id, job.stamp) not in over and job.job_id not in self.known]
         held = await careful.fetch(self.link, held)
+        self._outbox.batches.opened(held)
+        self._remove(nameless)
         self._claim_lost = self._recovery_failed = False
         return ClaimAnswer(now_ms=0, wait_ms=0, begin_at="", shared=False, jobs=held, recovered=True)
 
@@ -231,11 +238,13 @@ class Exchange:
     def accept(self, answer: ClaimAnswer, begin_at: str) -> ClaimAnswer:
         """A claim was carried out; the next one begins to look at `begin_at`."""
         self.begin_at = begin_at
+        self._outbox.batches.opened(answer.jobs, self.known)
         self._remove(answer.nameless)
         return answer
 
     def _remove(self, nameless: Sequence[Done]) -> None:
         """Write the endings of jobs that can't be run, because their ids are not text."""
+        self._outbox.batches.opened(nameless)
         for ending in nameless:
             job_log.nameless(ending.job_id)
             self.record(ending)
@@ -278,7 +287,7 @@ class Exchange:
             *_, done = await self.link.commands(steps)
             self._claim_lost = False
         answer = _scripts.read_claim(done[1]) if isinstance(done, list) else None
-        return answer if isinstance(answer, ClaimAnswer) else None
+        return self.accept(answer, self.begin_at) if isinstance(answer, ClaimAnswer) else None
 
     async def leave(self) -> list[str]:
         """Write the last endings, give back what was claimed and not begun, and be no member any more.

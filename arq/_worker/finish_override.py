@@ -7,7 +7,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, NamedTuple, Protocol
 
-from .._scripts import Again, ClaimedJob, Done, Ending
+from .._endings import Again, Done, Ending
+from .._scripts import ClaimedJob
 from ..utils import timestamp_ms, to_ms
 from .attempt import Outcome
 from .context import Context

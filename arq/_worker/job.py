@@ -8,9 +8,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from .. import _exits
+from .._endings import Unbegun
 from .._exits import as_failure, end_copy
 from .._interrupts import asks_to_stop
-from .._scripts import ClaimedJob, Unbegun
+from .._scripts import ClaimedJob
 from ..utils import LONGEST_S, timestamp_ms
 from . import job_log, outcomes, run
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict

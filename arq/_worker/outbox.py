@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from .. import _sizes
-from .._scripts import Done, Ending
+from .._endings import Done, Ending
 from . import job_log
+from .batches import Batches
 
 
 class Batch(NamedTuple):
@@ -40,6 +41,7 @@ class Outbox:
     Attributes:
         has_large: whether one may be larger than Redis takes.
         is_suspect: whether a write has failed, perhaps because of what was to be written.
+        batches: which claims are open.
         given_up: id and claim of jobs of whose endings Redis takes nothing. They are nobody's until their locks lapse.
     """
 
@@ -50,6 +52,7 @@ class Outbox:
         self._repeated: set[str | bytes] = set()
         self._written: asyncio.Future[None] | None = None
         self.has_large = self.is_suspect = False
+        self.batches = Batches()
         self.given_up: set[tuple[str | bytes, bytes]] = set()
 
     def __len__(self) -> int:
@@ -57,6 +60,11 @@ class Outbox:
 
     def __iter__(self) -> Iterator[Ending]:
         return iter(self._endings)
+
+    @property
+    def is_repeating(self) -> bool:
+        """Whether some of what is written next, or later, may be written already."""
+        return bool(self._repeated)
 
     def add(self, ending: Ending) -> None:
         """Keep one more; the next exchange writes it."""
@@ -99,14 +107,19 @@ class Outbox:
             else:  # somebody asked anew meanwhile: both are answered by the same write
                 self._written.add_done_callback(functools.partial(_resolve, batch.written))
 
-    def settle(self, batch: Batch, answers: Sequence[int]) -> None:
+    def settle(self, batch: Batch, late: Collection[int]) -> None:
         """Forget what was taken: it is written. Say which endings came too late.
 
         One that was sent twice may have been written the first time.
+
+        Args:
+            batch: what was taken.
+            late: the indices of those that came too late.
         """
-        for ending, answer in zip(batch.endings, answers, strict=True):
-            if not answer and ending.job_id not in self._repeated:
-                job_log.not_ours(ending.job_id)
+        for index in late:
+            if batch.endings[index].job_id not in self._repeated:
+                job_log.not_ours(batch.endings[index].job_id)
+        self.batches.closed(batch.endings)
         if self._repeated:
             self._repeated.difference_update(ending.job_id for ending in batch.endings)
         if batch.written is not None:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
+from .._endings import Again, Done, Ending, Unbegun
 from .._errors import DeserializationError, JobExecutionFailed, Retry, RetryJob
 from .._function import Function
 from .._salvage import PICKLE, salvage
-from .._scripts import Again, ClaimedJob, Done, Ending, Unbegun
+from .._scripts import ClaimedJob
 from .._unreadable import explain
 from .._wire import (
     UNSERIALIZABLE_RESULT,
@@ -221,7 +222,7 @@ def ending(
             return Unbegun(job_id, stamp, leave.due_ms or None, leave.name, leave.leave_ms)
         return Again(job_id, stamp, outcome.defer_ms, attempt.job_try, outcome.interrupted)
     job = attempt.job
-    only_start = job.job_try == 1 and not job.interrupted and job.crashes is None
+    only_start = not job.is_counted and job.job_try == 1 and not job.interrupted and job.crashes is None
     hold_ms = None
     if isinstance(attempt.function, CronJob) and _is_tick(attempt):
         hold_ms = to_ms(hold_cron_s())

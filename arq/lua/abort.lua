@@ -11,17 +11,17 @@
 --         {'queued', payload ('' none), number of starts, now in ms} nobody runs it: make a result and call again
 --         {'aborted'}
 --!include keys
+--!include batches
 local queue, aborts, id = KEYS[1], KEYS[2], ARGV[2]
 local score, owner = redis.call('ZSCORE', queue, id), text_at(LOCK .. id)
 
 -- Whether it runs for this queue, though it stands in the queue no more: somebody has removed it by hand.
 local function is_claimed_here()
-  local note = owner ~= '1' and redis.pcall('HGET', CLAIMS .. owner, id)
-  if type(note) ~= 'string' then
+  if owner == '1' then
     return false
   end
-  local _, _, _, claimed_from = recall(note)
-  return claimed_from == queue
+  local _, by_id = claims_of(owner)
+  return by_id[id] ~= nil and by_id[id][QUEUE] == queue
 end
 
 if redis.call('EXISTS', RESULT .. id) == 1 or not (score or owner and is_claimed_here()) then

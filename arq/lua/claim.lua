@@ -1,30 +1,35 @@
--- Take due jobs for a worker: lock them, count the start, and move their score to the time at which the lock lapses, so that
--- nobody looks at them again before.
+-- Take due jobs for a worker: lock them, note that it has them, and move their score to the time at which the lock lapses, so that
+-- nobody looks at them again before. The first start of a job is counted by that note alone.
 --
--- KEYS  1 queue (zset)   2 its wake-up tokens (list)   3 claims of this worker (hash)   4 workers that look at this queue (zset)
---       5 requests to abort (zset)   6 workers that are presumed alive (zset)
+-- KEYS  1 queue (zset)   2 its wake-up tokens (list)   3 claims of this worker, a batch each (hash)
+--       4 workers that look at this queue (zset)   5 requests to abort (zset)   6 workers that are presumed alive (zset)
+--       7 those of them that note a batch at a time (zset)   8 when the claims of this queue lapse (zset)
 -- ARGV  1 prefix   2 worker id   3 most jobs to take   4 ms until the locks lapse   5 s until the start counters expire
 --       6 score to begin at: '-inf', or what the last claim said   7 '1': look at the requests to abort
 --       8 '1': leave a fair share to the other workers   9 epoch of this claim   10 '1': it waited behind BLPOP for a token and
 --       counts only if this worker holds nothing   11 cohorts of this worker, ' NAME NAME ' or '': what one of them has given back is
 --       left to others for a while   12 bytes of payloads after which no more jobs are taken
---       13 - 15 about suspects, see include/quarantine.lua   16.. ids: take exactly these instead
+--       13 - 15 about suspects, see include/quarantine.lua   16 ms to keep the notes of claims
+--       17.. ids: take exactly these instead
 -- Result  {now in ms, ms until the next job is due (0: more are due now, -1: none), score to begin at next time ('' from the
---         start), 1 if a fair share was left to others, jobs}; a job: see include/claimed.lua. And the id of a suspect for which this
---         worker is to make room, or ''; and what sweep.lua returns, if dead workers were found. Both only if there is one of them
+--         start), 1 if a fair share was left to others, stamp of this claim, {id, score before, id, ...}, {payload, ...}: false
+--         for one that has expired}. After that, if there is something to be said:
+--         {{n, number of this start, how many starts were interrupted, 1 if somebody asked to abort it, see include/crashes.lua}, ...}
+--         of those jobs that were started before or are to be aborted; id of a suspect for which this worker is to make room, or '';
+--         what sweep.lua returns, if dead workers were found
 --         {'unknown', 0} if this worker is not presumed alive: whoever released its jobs would not know of new ones
 --         {'busy', 0} if it may only have jobs when it holds none, and holds some
 --         {'late', E} if the worker has given this claim up: only those of epoch E and later count (reclaim.lua)
 --!include keys
+--!include batches
 --!include wake
---!include claimed
 --!include give_back
 --!include suspects
 --!include crashes
 --!include release
 --!include overdue
-local queue, wake, claims, workers, aborts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local EXACTLY = 16
+local queue, wake, batches, workers, aborts, lapses = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[8]
+local EXACTLY = 17
 local waited, cohorts = ARGV[10] == '1', ARGV[11]
 
 -- The token that went before may not be lost: somebody must see what it was left for.
@@ -43,10 +48,10 @@ local epoch = number(told[1]) or 0
 if epoch > tonumber(ARGV[9]) then
   return refuse('late', epoch)
 end
-if waited and redis.call('EXISTS', claims) == 1 then
+if waited and redis.call('EXISTS', batches) == 1 then
   return refuse('busy', 0)
 end
-local worker, limit, lock_ms, retry_ttl_s = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local worker, limit, lock_ms, retry_ttl_s = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local begin_at, look_at_aborts, fair = ARGV[6], ARGV[7] == '1', ARGV[8] == '1'
 if told[2] then -- the queue is paused: nothing is due that could be taken
   begin_at, EXACTLY = '+inf', math.huge
@@ -54,14 +59,22 @@ end
 local most_bytes, bytes = tonumber(ARGV[12]), 0
 local stamp = whole(now_us())
 local now = math.floor(stamp / 1000)
-local lapse = whole(now + lock_ms)
+-- Texts instead of numbers where one is said more than once: Redis takes 1 us to turn a number into text.
+local now_text, lapse = whole(now), whole(now + lock_ms)
 -- So many entries that others hold at the head of the queue are worth remembering where the rest begins.
 local MANY_HELD = 16
 local LARGEST_PAGE = 1000
 -- Scores may be anything, up to infinity.
 local LONGEST_WAIT_MS = 1e12
+-- Payloads that are read at a time: large ones may be too many in the end.
+local FEW_PAYLOADS, MOST_PAYLOADS, SMALL_BYTES = 4, 16, 65536
+-- Claims that have lapsed, of which a claim looks at so many.
+local MOST_LAPSED = 10
 
-local jobs, scores, notes = {}, {}, {}
+-- How many jobs were taken. Of them all: id and score before; payload; new score and id, for the queue.
+local taken, ours, payloads, scores = 0, {}, {}, {}
+-- What there is to say of jobs that are not run for the first time, see above.
+local special = {}
 --!include quarantine
 local aborts_asked = look_at_aborts and is_zset(aborts) and aborts
 -- ms until the first job may be taken that is due and was left to others; nil: none was left
@@ -83,12 +96,68 @@ local function is_left_to_others(id)
   return true
 end
 
+-- Other producers of arq let a deferred job become due at this time when they ask to abort it: it must not be run early.
+local DUE_FOR_ABORT = '1'
+
+-- Who has not been heard of in time, once it was looked, and what sweep.lua would return of those whose jobs were given back here.
+local missing, swept = nil, {}
+
+local function is_missing(holder)
+  missing = missing or overdue(KEYS[6], KEYS[7])
+  for _, dead in ipairs(missing) do
+    if dead == holder then
+      return holder ~= worker
+    end
+  end
+  return false
+end
+
+-- Locks have lapsed, and the jobs will be taken as if they had not been started: nothing has counted that so far. If the worker is
+-- missing, nobody has seen its death, and it must be settled whose fault that was. A missing worker that still extends its locks is
+-- left alone: only its supervisor has fallen silent.
+local function settle_lapsed(entry)
+  local its_stamp, holder = string.match(entry, '^(%d+) (.*)$')
+  local note = holder and redis.pcall('HGET', BATCHES .. holder, its_stamp)
+  redis.call('ZREM', lapses, entry)
+  if type(note) ~= 'string' then
+    return
+  end
+  if is_missing(holder) then
+    sweep({KEYS[6], KEYS[7]}, holder, retry_ttl_s, swept)
+    return
+  end
+  local claims = claims_in(note, its_stamp)
+  for n, owner in ipairs(owners_of(claims)) do
+    if not owner and is_held_by(holder, owner, claims[n]) then
+      count_first(claims[n][ID], retry_ttl_s)
+    end
+  end
+end
+
+local first_lapse = redis.pcall('ZRANGE', lapses, 0, 0, 'WITHSCORES')[2]
+if first_lapse and tonumber(first_lapse) <= now then
+  for _, entry in ipairs(redis.call('ZRANGEBYSCORE', lapses, '-inf', now_text, 'LIMIT', 0, MOST_LAPSED)) do
+    settle_lapsed(entry)
+  end
+end
+
+-- The same for a job that was counted by a worker of an earlier version.
+local function settle_old(id)
+  local before = #swept
+  missing = missing or overdue(KEYS[6], KEYS[7])
+  for _, dead in ipairs(missing) do
+    if dead ~= worker and count('HEXISTS', CLAIMS .. dead, id) == 1 then
+      sweep({KEYS[6], KEYS[7]}, dead, retry_ttl_s, swept)
+    end
+  end
+  return #swept > before
+end
+
 -- What the locks are written with: the server may only refuse the first one (include/keys.lua).
 local put = write
 
 local function lock(id)
-  -- Texts instead of numbers: Redis takes 1 us to turn a number into text, and there would be two for each job.
-  local is_free = put('SET', LOCK .. id, worker, 'NX', 'PX', ARGV[4])
+  local is_free = put('SET', LOCK .. id, worker, 'NX', 'PX', lock_ms)
   put = redis.call
   if is_free then
     return true
@@ -96,105 +165,132 @@ local function lock(id)
   if redis.call('TYPE', LOCK .. id).ok == 'string' then
     return false
   end
-  redis.call('SET', LOCK .. id, worker, 'PX', ARGV[4]) -- no lock, but something else
+  redis.call('SET', LOCK .. id, worker, 'PX', lock_ms) -- no lock, but something else
   return true
 end
 
--- Other producers of arq let a deferred job become due at this time when they ask to abort it: it must not be run early.
-local DUE_FOR_ABORT = '1'
-
--- Who has not been heard of in time, once it was looked; and what sweep.lua would return of those whose jobs were given back here.
-local missing, swept = nil, {}
-
--- Nobody holds a job that was started: if a worker is missing that had it, nobody has seen its death, and its locks have lapsed before.
--- Then it must be settled first whose fault that was, or the start counts as any other. A missing worker that still extends its
--- locks is left alone: only its supervisor has fallen silent.
-local function settle_dead(id)
-  local before = #swept
-  missing = missing or overdue(KEYS[6])
-  for _, dead in ipairs(missing) do
-    if dead ~= worker and count('HEXISTS', CLAIMS .. dead, id) == 1 then
-      redis.call('DEL', LOCK .. id) -- ours since a moment
-      sweep(KEYS[6], dead, retry_ttl_s, swept)
-    end
+local function take(id, score, payload)
+  taken = taken + 1
+  payloads[taken] = payload
+  ours[2 * taken - 1], ours[2 * taken] = id, score
+  scores[2 * taken - 1], scores[2 * taken] = lapse, id
+  if payload then
+    bytes = bytes + #payload
   end
-  return #swept > before
 end
 
-local function take(id, score)
-  if not lock(id) then
-    return false
+-- A job that was started before, or that somebody may have asked to abort. `retry`: its counter of starts, or false. Returns whether
+-- it was taken, and whether the queue is not any more as it was read.
+local function take_special(id, score, payload, retry)
+  local has_changed = retry and settle_old(id)
+  if has_changed then
+    score, retry = redis.call('ZSCORE', queue, id), text_at(RETRY .. id)
   end
-  local values = redis.call('MGET', JOB .. id, RETRY .. id, INTERRUPTED .. id)
-  if values[2] and settle_dead(id) then
-    return take(id, redis.call('ZSCORE', queue, id))
+  if retry and cohorts ~= '' and is_left_to_others(id) or not (score and lock(id)) then
+    return false, has_changed
   end
-  if values[3] and cohorts ~= '' and is_left_to_others(id) then
-    redis.call('DEL', LOCK .. id)
-    return false
-  end
-  local try = (number(values[2]) or 0) + 1
-  local crashes = try > 1 and text_at(CRASHES .. id)
+  local counts = retry and redis.call('MGET', INTERRUPTED .. id, CRASHES .. id) or {}
+  local starts = number(retry) or 0
+  local crashes = starts > 0 and counts[2]
   if crashes and not is_admitted(id, crashes) then
     redis.call('DEL', LOCK .. id)
-    return false
+    return false, has_changed
   end
-  redis.call('SET', RETRY .. id, try == 1 and '1' or whole(try), 'EX', retry_ttl_s)
-  bytes = bytes + (values[1] and #values[1] or 0)
-  jobs[#jobs + 1] = claimed(id, score, values, try, score == DUE_FOR_ABORT and aborts or aborts_asked, stamp, crashes)
-  scores[#scores + 1] = lapse
-  scores[#scores + 1] = id
-  notes[#notes + 1] = id
-  notes[#notes + 1] = remember(score, lapse, stamp, queue)
-  return true
-end
-
--- Then the queue is not any more as it was read.
-local function has_swept()
-  return #swept > 0
+  if starts > 0 then
+    redis.call('SET', RETRY .. id, whole(starts + 1), 'EX', retry_ttl_s)
+  end
+  local asked_in = score == DUE_FOR_ABORT and aborts or aborts_asked
+  local is_aborted = asked_in and score_of(id, asked_in)
+  take(id, score, payload)
+  if retry or is_aborted then
+    special[#special + 1] = {taken, starts + 1, number(counts[1]) or 0, is_aborted and 1 or 0, crashes}
+  end
+  return true, has_changed
 end
 
 -- How many to take when there is not enough for all workers.
 local function share()
-  local alive = count('ZCOUNT', workers, now, '+inf')
+  local alive = count('ZCOUNT', workers, now_text, '+inf')
   if alive < 2 then
     return limit
   end
-  return math.min(limit, math.ceil(redis.call('ZCOUNT', queue, '-inf', now) / alive))
+  return math.min(limit, math.ceil(redis.call('ZCOUNT', queue, '-inf', now_text) / alive))
 end
 
--- Such keys of a page of ids and scores: one command where most are held, instead of one for each.
-local function at_page(kind, due)
+-- Such keys of entries of a page of ids and scores.
+local function values_at(kind, due, first, last)
   local names = {}
-  for i = 1, #due, 2 do
-    names[#names + 1] = kind .. due[i]
+  for n = first, last do
+    names[n - first + 1] = kind .. due[2 * n - 1]
   end
-  return #names > 0 and redis.call('MGET', unpack(names)) or names
+  return redis.call('MGET', unpack(names))
 end
 
 -- Jobs that this worker can't read may be many, all of them at the head of the queue.
 local has_unread = string.find(cohorts, ' ' .. UNREAD, 1, true)
+-- Whether jobs that others hold lie at the head of the queue: then their locks are looked at together.
+local is_crowded = false
+
+-- Take what is free of a page of ids and scores; returns whether it was looked through, how many others hold, and the last score seen.
+local function take_page(due, most)
+  local size, held, last = #due / 2, 0, nil
+  if size == 0 then
+    return true, 0, nil
+  end
+  local counters = values_at(RETRY, due, 1, size)
+  local locks = is_crowded and values_at(LOCK, due, 1, size)
+  local left_by = has_unread and values_at(LEFT, due, 1, size)
+  local first, chunk = 1, FEW_PAYLOADS
+  while first <= size do
+    local stop = math.min(first + chunk, first + most - taken, size + 1) - 1
+    local read = stop >= first and values_at(JOB, due, first, stop)
+    for n = first, stop do
+      if taken >= most_here or bytes >= most_bytes then
+        return false, held, last
+      end
+      local id, score, retry = due[2 * n - 1], due[2 * n], counters[n]
+      local is_ours, has_changed = false, false
+      last = score
+      if (locks and locks[n]) or (left_by and left_by[n] and is_left_to_others(id)) then
+        is_ours = false
+      elseif retry or aborts_asked or score == DUE_FOR_ABORT then
+        is_ours, has_changed = take_special(id, score, read[n - first + 1], retry)
+      elseif lock(id) then
+        take(id, score, read[n - first + 1])
+        is_ours = true
+      end
+      if not is_ours then
+        held = held + 1
+        if not locks then
+          is_crowded, locks = true, values_at(LOCK, due, 1, size)
+        end
+      end
+      if has_changed then
+        return false, held, last
+      end
+    end
+    if taken >= most and stop < size then
+      return false, held, last
+    end
+    first, chunk = stop + 1, bytes < SMALL_BYTES * taken and MOST_PAYLOADS or 1
+  end
+  return true, held, last
+end
 
 -- Take from the head of the queue; returns whether more is due, how many were held by others, and the last score seen.
 local function take_due(most)
   local offset, held, last = 0, 0, nil
   while true do
     -- One more than wanted: is there more? And larger pages the more is held, to be through with it soon.
-    local size = math.min(LARGEST_PAGE, most - #jobs + 1 + 3 * held)
-    local due = redis.call('ZRANGEBYSCORE', queue, begin_at, now, 'WITHSCORES', 'LIMIT', offset, size)
-    local locks, left_by = at_page(LOCK, due), has_unread and at_page(LEFT, due) or {}
-    for i = 1, #due, 2 do
-      if #jobs >= most or #jobs >= most_here or bytes >= most_bytes or has_swept() then
-        return true, held, last
-      end
-      last = due[i + 1]
-      local n = (i + 1) / 2
-      if locks[n] or (left_by[n] and is_left_to_others(due[i])) or not take(due[i], last) then
-        held = held + 1
-      end
+    local size = math.min(LARGEST_PAGE, most - taken + 1 + 3 * held)
+    local due = redis.call('ZRANGEBYSCORE', queue, begin_at, now_text, 'WITHSCORES', 'LIMIT', offset, size)
+    local is_through, held_here, last_here = take_page(due, most)
+    held, last = held + held_here, last_here or last
+    if not is_through then
+      return true, held, last
     end
     if #due < 2 * size then
-      return has_swept(), held, last
+      return false, held, last
     end
     offset = offset + size
   end
@@ -203,13 +299,10 @@ end
 local more, held, last, shared = false, 0, nil, 0
 if #ARGV >= EXACTLY then
   for i = EXACTLY, #ARGV do
-    if bytes >= most_bytes then
-      more = true
-      break
-    end
-    local score = redis.call('ZSCORE', queue, ARGV[i])
-    if score and tonumber(score) <= now and #jobs < most_here then
-      take(ARGV[i], score)
+    more = bytes >= most_bytes
+    local score = not more and redis.call('ZSCORE', queue, ARGV[i])
+    if score and tonumber(score) <= now then
+      take_page({ARGV[i], score}, math.huge)
     end
   end
 else
@@ -224,10 +317,12 @@ else
   end
 end
 
-if #jobs > 0 then
+if taken > 0 then
   in_pieces(redis.call, 'ZADD', queue, 'XX', scores)
-  in_pieces(write, 'HSET', claims, nil, notes)
-  redis.call('PEXPIRE', claims, lock_ms + 60000)
+  write('HSET', batches, stamp, batch_note(lapse, queue, ours))
+  redis.call('PEXPIRE', batches, ARGV[16])
+  write('ZADD', lapses, lapse, stamp .. ' ' .. worker)
+  redis.call('PEXPIRE', lapses, ARGV[16])
 end
 
 local wait_ms = -1
@@ -237,7 +332,7 @@ else
   if begin_at == '-inf' and #ARGV < EXACTLY and not (left_ms or suspect_ms) then
     redis.call('DEL', wake) -- everything due is taken: tokens would wake others for nothing
   end
-  local next_due = redis.call('ZRANGEBYSCORE', queue, '(' .. whole(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  local next_due = redis.call('ZRANGEBYSCORE', queue, '(' .. now_text, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
   if next_due[2] then
     wait_ms = math.min(math.max(1, tonumber(next_due[2]) - now), LONGEST_WAIT_MS)
   end
@@ -250,10 +345,11 @@ else
 end
 -- The next worker's turn: more is due, or was left to others, or has no room here, or we have taken all we can and somebody else
 -- must know when the next job is due.
-if (more or left_by_outgoing or awaited or (wait_ms > 0 and #jobs == limit and not waited)) and count('ZCARD', workers) > 1 then
+if (more or left_by_outgoing or awaited or (wait_ms > 0 and taken == limit and not waited)) and count('ZCARD', workers) > 1 then
   wake_one(wake)
 end
-if has_swept() then
-  return {now, wait_ms, '', more and shared or 0, jobs, awaited or '', swept}
+local answer = {now, wait_ms, held >= MANY_HELD and #swept == 0 and last or '', more and shared or 0, stamp, ours, payloads}
+if #special > 0 or awaited or #swept > 0 then
+  answer[8], answer[9], answer[10] = special, awaited or '', swept
 end
-return {now, wait_ms, held >= MANY_HELD and last or '', more and shared or 0, jobs, awaited}
+return answer

@@ -10,6 +10,7 @@
 --                 'AHEAD+': the queue is paused, and this run takes the place of earlier ones that wait there
 -- Result  one number a job: 1 enqueued, 0 refused
 --!include keys
+--!include batches
 --!include wake
 local queue, wake, workers, aborts = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local extra_ms = tonumber(ARGV[2])
@@ -20,7 +21,11 @@ redis.call('ZCARD', queue) -- a key of another type is refused here, before anyt
 -- also leaves behind for a while after a cron job: such a lock has never kept anybody from enqueueing.)
 local function is_running_here(id)
   local owner = text_at(LOCK .. id)
-  return owner and owner ~= '1' and count('HEXISTS', CLAIMS .. owner, id) == 1
+  if not owner or owner == '1' then
+    return false
+  end
+  local _, by_id = claims_of(owner)
+  return by_id[id] ~= nil
 end
 
 -- Whether the id is free: no job, no result, none that is running. Mostly there is nothing at all, which one look shows.

@@ -1,26 +1,34 @@
 -- Move the time at which the locks of running jobs lapse.
 --
--- KEYS  1 queue (zset)   2 claims of this worker (hash)
+-- KEYS  1 queue (zset)   2 claims of this worker, a batch each (hash)   3 when the claims of this queue lapse (zset)
 -- ARGV  1 prefix   2 worker id   3 ms until the locks lapse   4.. job ids
 -- Result  ids of the jobs that are not this worker's any more
 --!include keys
-local queue, claims, worker, lock_ms = KEYS[1], KEYS[2], ARGV[2], tonumber(ARGV[3])
+--!include batches
+local queue, batches, lapses, worker, lock_ms = KEYS[1], KEYS[2], KEYS[3], ARGV[2], tonumber(ARGV[3])
 local lapse = whole(now_ms() + lock_ms)
-local lost = {}
+local _, by_id = claims_of(worker)
+local lost, extended = {}, {}
 for i = 4, #ARGV do
   local id = ARGV[i]
-  local note = redis.pcall('HGET', claims, id)
-  local is_readable = type(note) ~= 'table'
-  if note and is_held_by(worker, id, text_at(LOCK .. id), is_readable and note) then
+  local claim = by_id[id]
+  if claim and is_held_by(worker, text_at(LOCK .. id), claim) then
     write('SET', LOCK .. id, worker, 'PX', lock_ms)
     move_in_queue(queue, lapse, id)
-    local score, _, stamp = recall(is_readable and note or '')
-    if stamp then
-      redis.call('HSET', claims, id, remember(score, lapse, stamp, queue))
+    if claim[STAMP] then
+      extended[claim[STAMP]] = true
     end
   else
     lost[#lost + 1] = id
   end
 end
-redis.call('PEXPIRE', claims, lock_ms + 60000)
+for stamp in pairs(extended) do
+  local note = redis.call('HGET', batches, stamp)
+  if note then
+    redis.call('HSET', batches, stamp, with_lapse(note, lapse))
+    write('ZADD', lapses, lapse, stamp .. ' ' .. worker)
+    redis.call('PEXPIRE', lapses, lock_ms + 60000)
+  end
+end
+redis.call('PEXPIRE', batches, lock_ms + 60000)
 return lost

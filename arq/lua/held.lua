@@ -3,7 +3,7 @@
 -- ARGV  1 prefix   2.. worker ids
 -- Result  for each worker a list of {id, score before the claim, stamp of the claim, queue}; false stands for what is not known
 --!include keys
---!include claims_of
+--!include batches
 local answers = {}
 for i = 2, #ARGV do
   local rows = {}

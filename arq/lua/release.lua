@@ -1,12 +1,13 @@
 -- Give back all jobs of one worker, because it is dead or because it leaves.
 --
--- KEYS  1 workers that are presumed alive (zset)
+-- KEYS  1 workers that are presumed alive (zset)   2 those of them that note a batch at a time (zset)
 -- ARGV  1 prefix   2 worker id   3 why, and 5 detail: see include/release.lua   4 s until the start counters expire
 -- Result  see include/release.lua
 --!include keys
+--!include batches
 --!include wake
 --!include give_back
 --!include suspects
 --!include crashes
 --!include release
-return release_worker(KEYS[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5])
+return release_worker(KEYS, ARGV[2], ARGV[3], ARGV[4], ARGV[5])

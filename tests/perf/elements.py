@@ -31,7 +31,7 @@ LIMITED = {"ZRANGEBYSCORE"}
 A_WORKERS_CLAIMS = 1000
 #: Read or cut a range of any size. Allowed for the registers of workers, which are as long as there are workers.
 RANGES = {"ZRANGE", "ZRANGEBYSCORE", "ZREMRANGEBYSCORE"}
-REGISTERS = ("arq:leases", "arq:lookers:", "arq:workers")
+REGISTERS = ("arq:leases", "arq:members", "arq:lapses:", "arq:lookers:", "arq:workers")
 
 
 class WholeCollectionError(AssertionError):
@@ -54,7 +54,7 @@ def elements(words: Sequence[str]) -> int:
         return int(offset) + int(count)
     if name in RANGES and words[1].startswith(REGISTERS):
         return 1
-    if name == "HGETALL" and ":claims:" in words[1]:
+    if name == "HGETALL" and (":batches:" in words[1] or ":claims:" in words[1]):
         return A_WORKERS_CLAIMS
     raise WholeCollectionError(
         f"{' '.join(words)[:200]}: its cost is not known here (tests/perf/elements.py)"

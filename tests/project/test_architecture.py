@@ -33,6 +33,7 @@ PURE = (
     "arq._types",
     "arq._unreadable",
     "arq._wire",
+    "arq._endings",
     "arq._worker.clock",
     "arq._worker.cron_planner",
     "arq._worker.limits",
@@ -137,7 +138,7 @@ KEY_PREFIXES = (
 # and for the type checker only.
 ARQ_LAYERS = {
     "ground": (
-        "_crashes _errors _function _health _hints _interrupts _keys _lock_time _lua _lua.machine _lua.syntax "
+        "_crashes _endings _errors _function _health _hints _interrupts _keys _lock_time _lua _lua.machine _lua.syntax "
         "_lua.tree _names _option_types _patience _pyinstaller _pyinstaller.hook-arq _pyinstaller.hook-supervisor "
         "_records _sizes _text _types constants logs utils version"
     ),
@@ -151,7 +152,8 @@ ARQ_LAYERS = {
         "_admin.records _admin.restricted _admin.running _admin.scripts _admin.shown admin"
     ),
     "parts of a worker": (
-        "_worker _worker.abort_requests _worker.arq_names _worker.attempt _worker.backoff _worker.careful "
+        "_worker _worker.abort_requests _worker.arq_names _worker.attempt _worker.backoff _worker.batches "
+        "_worker.careful "
         "_worker.claims _worker.clock _worker.closing _worker.complaints _worker.connecting _worker.context "
         "_worker.cron_planner _worker.cron_ticks _worker.duties _worker.ending_writer _worker.exchange "
         "_worker.finish_override _worker.health _worker.hooks _worker.idle _worker.job _worker.job_log "

@@ -12,7 +12,13 @@ local function uncount(id)
   end
 end
 
--- It can't be read by the workers of a cohort, and shall be left to others. A claim looks for that where a start was interrupted.
+-- It began, and the first start is not counted before it must be: that of a worker which lives is in its claim.
+local function count_first(id, retry_ttl_s)
+  write('SET', RETRY .. id, '1', 'NX', 'EX', retry_ttl_s)
+end
+
+-- It can't be read by the workers of a cohort, and shall be left to others. Claims of earlier versions look for that where a start was
+-- interrupted.
 local function leave_unread(id, retry_ttl_s, cohort, leave_ms)
   write('SET', INTERRUPTED .. id, 0, 'NX', 'EX', retry_ttl_s)
   write('SET', LEFT .. id, cohort, 'PX', leave_ms)

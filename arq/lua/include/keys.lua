@@ -96,31 +96,3 @@ local function in_pieces(run, command, key, option, values)
     end
   end
 end
-
--- What the claims hash says of a job: the score before the claim, the score that the claim gave it, the stamp that tells
--- this claim from every other one, and the queue. `recall` returns nil for what we have not written.
-local function remember(old_score, lapse, stamp, queue)
-  return old_score .. ' ' .. lapse .. ' ' .. stamp .. ' ' .. queue
-end
-
-local function recall(note)
-  return string.match(note, '^(%S+) (%S+) (%S+) (.*)$')
-end
-
--- A third of the time that `recall` takes.
-local function has_stamp(note, stamp)
-  return string.find(note, ' ' .. stamp .. ' ', 1, true) ~= nil
-end
-
--- Whether a job is still a worker's: the lock names the worker, or it lapsed and nobody has taken the job since, which the
--- score shows.
-local function is_held_by(worker, id, owner, note)
-  if owner then
-    return owner == worker
-  end
-  if not note then
-    return false
-  end
-  local _, lapse, _, queue = recall(note)
-  return queue ~= nil and score_of(id, queue) == lapse
-end

@@ -13,9 +13,17 @@ local ROOM_MS = 5000
 local most_here, suspect_ms, awaited = math.huge, nil, nil
 local held_before
 
+local function count_held()
+  local held_here = 0
+  for _, owner in ipairs(owners_of((claims_of(worker)))) do
+    held_here = held_here + (owner == worker and 1 or 0)
+  end
+  return held_here
+end
+
 local function counted()
-  held_before = held_before or count('HLEN', claims)
-  return held_before - uncounted + #jobs
+  held_before = held_before or count_held()
+  return held_before - uncounted + taken
 end
 
 local function leave(id, key, owner)
@@ -38,7 +46,7 @@ local function is_admitted(id, crashes)
     leave(id, key, owner)
     return false
   end
-  most_here = math.min(most_here, level > 1 and #jobs + 1 or math.max(#jobs + 1, few - counted() + #jobs))
+  most_here = math.min(most_here, level > 1 and taken + 1 or math.max(taken + 1, few - counted() + taken))
   if owner == worker then
     redis.call('DEL', key)
   end

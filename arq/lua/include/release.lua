@@ -1,32 +1,41 @@
 -- Give back everything that a worker holds: its jobs get the score they had before, and become free again.
 -- Returns {ids of the jobs, id of the one that is blamed for the worker's death or '', 1 if one was a suspect before}. Jobs whose
 -- lock names somebody else are left alone.
--- `why`: 'unbegun' (the worker leaves and has begun none of them), 'stopped' (a shutdown ended them) or 'died'. `detail`: how it
--- died, or when it was stopped its cohort, see include/give_back.lua.
-local function release_worker(leases, worker, why, retry_ttl_s, detail)
-  local claims = CLAIMS .. worker
-  local held = all_of(claims)
+-- `registers`: keys of the registers in which it stands. `why`: 'unbegun' (the worker leaves and has begun none of them), 'stopped' (a
+-- shutdown ended them) or 'died'. `detail`: how it died, or when it was stopped its cohort, see include/give_back.lua.
+local function release_worker(registers, worker, why, retry_ttl_s, detail)
+  local claims = claims_of(worker)
+  local owners = owners_of(claims)
   local released, stamps, queues = {}, {}, {}
-  for i = 1, #held, 2 do
-    local id = held[i]
-    local score, _, stamp, queue = recall(held[i + 1])
-    if is_held_by(worker, id, text_at(LOCK .. id), held[i + 1]) then
+  for n, claim in ipairs(claims) do
+    local id, queue = claim[ID], claim[QUEUE]
+    if is_held_by(worker, owners[n], claim) then
       redis.call('DEL', LOCK .. id)
       if queue then
-        move_in_queue(queue, score, id)
+        move_in_queue(queue, claim[SCORE], id)
         queues[queue] = true
       end
       if why == 'unbegun' then
         uncount(id)
-      elseif why == 'stopped' then
+      else
+        count_first(id, retry_ttl_s)
+      end
+      if why == 'stopped' then
         forgive(id, retry_ttl_s, detail)
       end
       released[#released + 1] = id
-      stamps[#released] = stamp
+      stamps[#released] = claim[STAMP]
     end
   end
-  redis.call('DEL', claims, EPOCH .. worker) -- no member: all its claims are refused from now on
-  count('ZREM', leases, worker)
+  redis.call('DEL', CLAIMS .. worker, BATCHES .. worker, EPOCH .. worker) -- no member: all its claims are refused from now on
+  for _, claim in ipairs(claims) do
+    if claim[QUEUE] then
+      count('ZREM', LAPSES .. claim[QUEUE], claim[STAMP] .. ' ' .. worker)
+    end
+  end
+  for _, register in ipairs(registers) do
+    count('ZREM', register, worker)
+  end
   for queue in pairs(queues) do
     wake_one(WAKE .. queue)
     if why ~= 'unbegun' then -- a second one: the dead worker may have been waiting, and Redis may not know yet that it is gone

@@ -19,6 +19,8 @@ from tests.arq.redis import inside
 from tests.support.eventually import PATIENCE_S, wait_until_async
 
 QUEUE = "arq:queue"
+#: Where workers say that they are alive.
+REGISTERS = {"arq:leases", "arq:members"}
 #: Seconds for a connection where that is not the subject: the machine may stand still for some.
 CONNECT_S = 20
 #: Claims of single steps take suspects as any other job.
@@ -135,6 +137,27 @@ async def hold_as_upstream(pool: ArqRedis, *job_ids: str) -> None:
         await pool.set(f"arq:in-progress:{job_id}", b"1", px=60_000)
 
 
+async def hold_as_old(
+    pool: ArqRedis,
+    worker_id: str,
+    *job_ids: str,
+    queue: str = QUEUE,
+    lock_ms: int = 60_000,
+    stamp_us: int = 0,
+) -> None:
+    """Claim jobs as workers of 0.29.0 do: starts are counted at once, and each job has a note of its own."""
+    lapse_ms, stamp_us = timestamp_ms() + lock_ms, stamp_us or timestamp_ms() * 1000
+    for job_id in job_ids:
+        score = await pool.zscore(queue, job_id)
+        assert score is not None
+        await pool.set(f"arq:in-progress:{job_id}", worker_id, px=lock_ms)
+        await pool.set(f"arq:retry:{job_id}", int(await pool.get(f"arq:retry:{job_id}") or 0) + 1, ex=88_400)
+        await pool.zadd(queue, {job_id: lapse_ms})
+        note = f"{score:.0f} {lapse_ms} {stamp_us} {queue}"
+        await pool.hset(f"arq:claims:{worker_id}", job_id, note)
+    await pool.expire(f"arq:claims:{worker_id}", 600)
+
+
 async def ask_as_upstream(pool: ArqRedis, job_id: str) -> None:
     """Ask for a job to be aborted as a producer of the original does: a deferred job becomes due for it."""
     score = await pool.zscore(QUEUE, job_id)
@@ -144,14 +167,14 @@ async def ask_as_upstream(pool: ArqRedis, job_id: str) -> None:
 
 
 async def keys(pool: ArqRedis, pattern: str = "*") -> set[str]:
-    """All keys but the register of workers."""
+    """All keys but the registers of workers."""
     found: list[Any] = await pool.keys(pattern)
-    return {key.decode() for key in found} - {"arq:leases"}
+    return {key.decode() for key in found} - REGISTERS
 
 
 async def nothing_held(pool: ArqRedis, allowed: Sequence[str] = ()) -> None:
     """No lock, no claim, no worker, no job in the queue."""
-    left = await keys(pool) | ({"arq:leases"} if await pool.exists("arq:leases") else set())
+    left = await keys(pool) | {key for key in REGISTERS if await pool.exists(key)}
     left -= set(allowed)
     held = {key for key in left if not key.startswith(("arq:result:", "arq:wake:arq:queue", "arq:cron:"))}
     assert held == set(), held

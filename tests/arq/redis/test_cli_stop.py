@@ -33,7 +33,7 @@ Arq = Callable[..., Program]
 async def nothing_left(pool: ArqRedis) -> None:
     left = (
         await keys(pool, "arq:in-progress:*")
-        | await keys(pool, "arq:claims:*")
+        | await keys(pool, "arq:batches:*")
         | await keys(pool, "*health-check")
     )
     assert left | set(await members(pool, "arq:leases")) == set()

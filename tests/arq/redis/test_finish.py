@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from arq import _leases, _scripts
-from arq._scripts import Again, ClaimedJob, Done, Ending
+from arq._endings import Again, Done, Ending, Terms, read_finish
+from arq._scripts import ClaimedJob
 from arq.connections import ArqRedis
 from arq.utils import timestamp_ms
 from tests.arq.redis.harness import QUEUE, claim, hold_as_upstream, ids, job, keys, old_enqueue
@@ -28,9 +29,12 @@ def again(
     return Again(claimed.job_id, claimed.stamp, defer_ms, job_try, interrupted)
 
 
-async def finish(pool: ArqRedis, worker_id: str, *endings: Ending) -> list[int]:
-    answer: list[int] = await _scripts.run(pool, _scripts.finish(QUEUE, worker_id, endings))
-    return answer
+async def finish(pool: ArqRedis, worker_id: str, *endings: Ending, **terms: Any) -> list[int]:
+    """Of each ending whether it was written. They are the last ones of their claims."""
+    said = Terms(over=list({ending.stamp for ending in endings}), **terms)
+    answer = await _scripts.run(pool, _scripts.finish(QUEUE, worker_id, endings, said))
+    late = read_finish(answer, len(endings))
+    return [int(index not in late) for index in range(len(endings))]
 
 
 async def extend(pool: ArqRedis, worker_id: str, *job_ids: str, lock_ms: int = 60_000) -> list[str]:
@@ -87,7 +91,7 @@ async def test_a_tick_is_held_for_a_while(arq_redis: ArqRedis, held: ClaimedJob)
 async def test_again_brings_the_job_back_at_its_old_place(arq_redis: ArqRedis, held: ClaimedJob) -> None:
     assert await finish(arq_redis, "w", again(held)) == [1]
     assert await arq_redis.zscore(QUEUE, "a") == OLD_SCORE
-    assert not await arq_redis.exists("arq:in-progress:a", "arq:claims:w", "arq:interrupted:a")
+    assert not await arq_redis.exists("arq:in-progress:a", "arq:batches:w", "arq:interrupted:a")
     assert job(await claim(arq_redis, "w2")).job_try == 2
 
 
@@ -162,9 +166,10 @@ async def test_the_same_worker_later_is_somebody_else(arq_redis: ArqRedis, held:
     """A write whose answer was lost is repeated; meanwhile the same worker may have claimed the job anew."""
     assert await finish(arq_redis, "w", again(held)) == [1]
     second = job(await claim(arq_redis, "w"))
-    assert await finish(arq_redis, "w", again(held)) == [0]
+    assert await finish(arq_redis, "w", again(held), epoch=1, is_repeated=True) == [0]
     assert await arq_redis.get("arq:in-progress:a") == b"w"
-    assert await finish(arq_redis, "w", done(second)) == [1]
+    assert await finish(arq_redis, "w", again(held)) == [0]  # the first one, which was held up
+    assert await finish(arq_redis, "w", done(second), epoch=1) == [1]
 
 
 async def test_each_of_many_endings_is_looked_at_alone(arq_redis: ArqRedis) -> None:
@@ -192,7 +197,7 @@ async def test_a_lock_is_extdone(arq_redis: ArqRedis, held: ClaimedJob) -> None:
     score = await arq_redis.zscore(QUEUE, "a")
     assert score is not None
     assert score - timestamp_ms() > 500_000
-    assert await arq_redis.pttl("arq:claims:w") > 600_000
+    assert await arq_redis.pttl("arq:batches:w") > 600_000
     assert await finish(arq_redis, "w", again(held)) == [1]
     assert await arq_redis.zscore(QUEUE, "a") == OLD_SCORE
 
@@ -220,7 +225,7 @@ async def test_released_jobs_are_where_they_were(arq_redis: ArqRedis, held: Clai
     await claim(arq_redis, "w")
     assert set((await _leases.release(arq_redis, "w")).job_ids) == {"a", "b"}
     assert await arq_redis.zrange(QUEUE, 0, -1, withscores=True) == [(b"a", OLD_SCORE), (b"b", OLD_SCORE + 1)]
-    assert await keys(arq_redis, "arq:in-progress:*") == await keys(arq_redis, "arq:claims:*") == set()
+    assert await keys(arq_redis, "arq:in-progress:*") == await keys(arq_redis, "arq:batches:*") == set()
     assert [one.job_try for one in (await claim(arq_redis, "w2")).jobs] == [2, 2]
     assert (await _leases.release(arq_redis, "w")).job_ids == []
 
@@ -238,7 +243,7 @@ async def test_release_leaves_what_others_hold(arq_redis: ArqRedis) -> None:
     await claim(arq_redis, "w2")
     assert (await _leases.release(arq_redis, "w")).job_ids == []
     assert await arq_redis.get("arq:in-progress:a") == b"w2"
-    assert await keys(arq_redis, "arq:claims:*") == {"arq:claims:w2"}
+    assert await keys(arq_redis, "arq:batches:*") == {"arq:batches:w2"}
 
 
 async def test_release_brings_nothing_back_that_is_finished(arq_redis: ArqRedis, held: ClaimedJob) -> None:

@@ -18,7 +18,7 @@ from arq.connections import ArqRedis, JobCall, RedisSettings, create_pool
 from arq.utils import timestamp_ms
 from arq.worker import Worker
 from tests.arq.redis import inside
-from tests.arq.redis.harness import CONNECT_S, claim, enqueued, for_ever, idle, members, quick, running
+from tests.arq.redis.harness import CONNECT_S, enqueued, for_ever, hold_as_old, idle, members, quick, running
 from tests.support.eventually import wait_until_async
 
 OLD_REGISTER = "arq:workers"
@@ -31,6 +31,9 @@ TAKEN = [
     "arq:result:a",
     "arq:interrupted:a",
     "arq:claims:host:1:abcdef",
+    "arq:batches:host:1:abcdef",
+    "arq:lapses:shop",
+    "arq:members",
     "arq:epoch:host:1:abcdef",
     "arq:left:a",
     "arq:lookers:shop",
@@ -156,10 +159,11 @@ async def test_nothing_is_written_under_the_old_names(pool: ArqRedis, redis_sett
         jobs = [await enqueued(pool, "quick", _queue_name="shop") for _ in range(9)]
         await enqueued(pool, "for_ever", _queue_name="shop")
         await asyncio.gather(*(job.result(timeout=30) for job in jobs))
-        await wait_until_async(lambda: pool.exists(f"arq:claims:{worker.worker_id}"), what="one is running")
-        assert await pool.exists("arq:leases", lookers_key("shop")) == 2
+        await wait_until_async(lambda: pool.exists(f"arq:batches:{worker.worker_id}"), what="one is running")
+        assert await pool.exists("arq:leases", "arq:members", lookers_key("shop")) == 3
         await _leases.release(pool, worker.worker_id)
         assert await pool.exists(OLD_REGISTER, "shop:wake", "shop:workers") == 0
+        assert not await pool.exists(f"arq:claims:{worker.worker_id}")
 
 
 # ---------------------------------------------------------------- a fleet in which our first versions still run
@@ -169,9 +173,7 @@ async def stand_as_old(pool: ArqRedis, worker_id: str, *job_ids: str, deadline: 
     """Let a worker of that version be one that holds these jobs, and is overdue."""
     for job_id in job_ids:
         await enqueued(pool, "quick", _job_id=job_id)
-    if job_ids:
-        await claim(pool, worker_id, len(job_ids))
-    await pool.zrem("arq:leases", worker_id)
+    await hold_as_old(pool, worker_id, *job_ids)
     await pool.zadd(OLD_REGISTER, {worker_id: deadline})
     await pool.expire(OLD_REGISTER, 600)
 

@@ -535,5 +535,5 @@ async def test_a_plain_worker_pays_nothing(
         await enqueued(arq_redis, "quick")
     with commands(redis_client) as used:
         await worker([quick], max_jobs=100).main()
-    assert "zrangebyscore" not in used or used["zrangebyscore"] <= 5
+    assert "zrangebyscore" not in used or used["zrangebyscore"] <= 6
     assert used["evalsha"] + used.get("eval", 0) < 15

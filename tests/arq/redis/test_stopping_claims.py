@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from arq import _leases, _scripts
-from arq._scripts import Again, ClaimedJob, ClaimRequest, Refusal
+from arq._endings import Again, Terms
+from arq._scripts import ClaimedJob, ClaimRequest, Refusal
 from arq.connections import ArqRedis, JobCall, RedisSettings
 from arq.worker import Worker
 from tests.arq.redis import inside
@@ -213,7 +214,7 @@ async def test_no_order_of_claims_and_endings_lets_a_stopping_worker_have_a_job(
             QUEUE,
             "w",
             [Again(job.job_id, job.stamp, None, job.job_try, interrupted=True)],
-            _scripts.part(epoch + 1, ""),
+            Terms(epoch + 1, is_leaving=True),
         )
         for job in began
     ]
@@ -233,7 +234,7 @@ async def test_no_order_of_claims_and_endings_lets_a_stopping_worker_have_a_job(
         expected = [b"1"] * 2 if begun else [None] * 2
         assert await counters(arq_redis, job_id) == expected, job_id
     assert not await keys(arq_redis, "arq:in-progress:*")
-    assert not await keys(arq_redis, "arq:claims:*")
+    assert not await keys(arq_redis, "arq:batches:*")
 
 
 # ---------------------------------------------------------------- what is left to others
@@ -244,7 +245,9 @@ async def given_back(pool: ArqRedis, cohort: str, job_id: str = "a") -> None:
     await pool.enqueue_job("quick", _job_id=job_id)
     (job,) = (await claim(pool, "gone", job_ids=[job_id])).jobs
     ending = Again(job.job_id, job.stamp, None, 1, interrupted=True)
-    await _scripts.run(pool, _scripts.finish(QUEUE, "gone", [ending], _scripts.part(1, cohort)))
+    await _scripts.run(
+        pool, _scripts.finish(QUEUE, "gone", [ending], Terms(1, is_leaving=True, cohort=cohort))
+    )
 
 
 async def test_those_who_go_leave_it_to_those_who_stay(arq_redis: ArqRedis) -> None:

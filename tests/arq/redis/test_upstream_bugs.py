@@ -159,7 +159,7 @@ Arq = Callable[..., Program]
 async def held_by_nobody(pool: ArqRedis) -> set[str]:
     found = (
         await keys(pool, "arq:in-progress:*")
-        | await keys(pool, "arq:claims:*")
+        | await keys(pool, "arq:batches:*")
         | await keys(pool, "*health-check")
     )
     return found | set(await members(pool, "arq:leases"))

@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from arq import _leases, _scripts
+from arq._endings import Done, Terms
 from arq._scripts import ClaimAnswer, ClaimRequest, Refusal
 from arq._worker import wake_tokens
 from arq.connections import ArqRedis, JobCall, RedisSettings
@@ -272,9 +273,9 @@ async def test_a_lost_job_does_not_count_as_held_for_ever(arq_redis: ArqRedis) -
     await arq_redis.enqueue_job("quick", _job_id="a")
     taken = (await claim(arq_redis, "w", 1)).jobs[0]
     await arq_redis.set("arq:in-progress:a", "x", ex=60)
-    ending = _scripts.Done("a", taken.stamp)
-    assert await _scripts.run(arq_redis, _scripts.finish(QUEUE, "w", [ending])) == [0]
-    assert not await arq_redis.exists("arq:claims:w")
+    ending, said = Done("a", taken.stamp), Terms(over=[taken.stamp])
+    assert await _scripts.run(arq_redis, _scripts.finish(QUEUE, "w", [ending], said)) == [1]
+    assert not await arq_redis.exists("arq:batches:w")
     assert await arq_redis.get("arq:in-progress:a") == b"x"
 
 

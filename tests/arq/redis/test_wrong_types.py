@@ -25,6 +25,7 @@ from tests.arq.redis.harness import (
     claim,
     enqueued,
     for_ever,
+    hold_as_old,
     idle,
     ids,
     members,
@@ -48,7 +49,10 @@ OF_A_JOB = {
 NO_NUMBERS = ["inf", "-inf", "nan", "text", "1e400", "0x10", "1.5", "", "9" * 40]
 #: Our keys that belong to no job; `{worker}` is the worker's id.
 OF_A_WORKER = {
+    "arq:batches:{worker}": "hash",
     "arq:claims:{worker}": "hash",
+    f"arq:lapses:{QUEUE}": "zset",
+    "arq:members": "zset",
     "arq:epoch:{worker}": "string",
     "arq:leases": "zset",
     f"arq:quarantine:{QUEUE}": "string",
@@ -107,7 +111,7 @@ def make(redis_settings: RedisSettings, open_gate: asyncio.Event) -> Callable[..
 
 async def holds(pool: ArqRedis, worker: Worker, count: int) -> None:
     await wait_until_async(
-        lambda: len(worker.job_tasks) == count and pool.hlen(f"arq:claims:{worker.worker_id}"),
+        lambda: len(worker.job_tasks) == count and pool.hlen(f"arq:batches:{worker.worker_id}"),
         what="they run",
     )
 
@@ -153,7 +157,7 @@ async def test_a_key_of_a_job_that_is_given_back(pool: ArqRedis, name: str, kind
     await spoil(pool, f"arq:{name}:v", kind)
     released = await _scripts.run(pool, _scripts.release("w", why))
     assert set(released[0]) >= {b"a", b"b"}
-    assert not await pool.exists("arq:claims:w", "arq:in-progress:a", "arq:in-progress:b")
+    assert not await pool.exists("arq:batches:w", "arq:in-progress:a", "arq:in-progress:b")
     assert set(ids(await claim(pool, "next"))) == {"a", "v", "b"}
 
 
@@ -168,7 +172,7 @@ async def test_a_key_of_a_job_that_a_shutdown_interrupts(
         await holds(pool, worker, 3)
         await spoil(pool, f"arq:{name}:v", kind)
     assert "leaving without redis" not in caplog.text
-    assert not await pool.exists(f"arq:claims:{worker.worker_id}", "arq:in-progress:a", "arq:in-progress:b")
+    assert not await pool.exists(f"arq:batches:{worker.worker_id}", "arq:in-progress:a", "arq:in-progress:b")
     assert await pool.mget("arq:interrupted:a", "arq:interrupted:b") == [b"1", b"1"]
     assert set(ids(await claim(pool, "next"))) == {"a", "v", "b"}
 
@@ -247,17 +251,20 @@ async def test_an_epoch_that_is_no_number(
         assert redis_client.info("commandstats")["cmdstat_evalsha"]["calls"] < 10
 
 
+@pytest.mark.parametrize("name", ["batches", "claims"])
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "hash"])
-async def test_claims_of_a_dead_worker(pool: ArqRedis, make: Callable[..., Worker], kind: str) -> None:
+async def test_claims_of_a_dead_worker(
+    pool: ArqRedis, make: Callable[..., Worker], kind: str, name: str
+) -> None:
     """Nobody dies of them, and the jobs of other dead workers are given back."""
     job = await enqueued(pool, "quick", _job_id="a")
     await claim(pool, "dead", lock_ms=600_000)
-    await spoil(pool, "arq:claims:ghost", kind)
+    await spoil(pool, f"arq:{name}:ghost", kind)
     await pool.zadd("arq:leases", {b"\xff\xfe": 2})
     await pool.zadd("arq:leases", {"ghost": 1, "dead": 3})
     async with running(make()):
         assert await job.result(timeout=30) == "quick"
-    await nothing_held(pool, ["arq:claims:ghost"])
+    await nothing_held(pool, [f"arq:{name}:ghost"])
 
 
 @pytest.mark.parametrize("note", ["", "x", "1 2 3", "nan x y nowhere", "1 2 3 arq:abort:string"])
@@ -265,15 +272,46 @@ async def test_notes_of_claims_that_nobody_can_read(pool: ArqRedis, note: str) -
     """Whatever they say: the worker's jobs are free afterwards, its other jobs are where they were."""
     for job_id in ("a", "v"):
         await enqueued(pool, "quick", _job_id=job_id)
-    await claim(pool, "w")
+    await claim(pool, "w", job_ids=["a"])
+    await hold_as_old(pool, "w", "v")
     await pool.set("arq:abort:string", "x", ex=60)
     await pool.hset("arq:claims:w", "v", note)
     await _scripts.run(pool, _scripts.extend(QUEUE, "w", 60_000, ["a", "v"]))
     held, _ = _scripts.read_jobs(await _scripts.run(pool, _scripts.reclaim("w", 1)))
     assert "a" in [job.job_id for job in held]
-    assert (await _leases.release(pool, "w")).job_ids == ["a", "v"]
-    assert not await pool.exists("arq:in-progress:a", "arq:in-progress:v", "arq:claims:w")
+    assert set((await _leases.release(pool, "w")).job_ids) == {"a", "v"}
+    assert not await pool.exists("arq:in-progress:a", "arq:in-progress:v", "arq:claims:w", "arq:batches:w")
     assert "a" in ids(await claim(pool, "next"))
+
+
+@pytest.mark.parametrize(
+    "note", ["", "x", "%", "\n\n\n\n", "nan\nnowhere\nv\nx", "1\narq:abort:string\nv\n2", "1\narq:queue\nv"]
+)
+async def test_notes_of_batches_that_nobody_can_read(pool: ArqRedis, note: str) -> None:
+    """The same for the notes of today."""
+    for job_id in ("a", "v"):
+        await enqueued(pool, "quick", _job_id=job_id)
+    await claim(pool, "w", job_ids=["a"])
+    await claim(pool, "w", job_ids=["v"])
+    await pool.set("arq:abort:string", "x", ex=60)
+    latest = max(await pool.hkeys("arq:batches:w"))
+    await pool.hset("arq:batches:w", latest, note)
+    await _scripts.run(pool, _scripts.extend(QUEUE, "w", 60_000, ["a", "v"]))
+    held, _ = _scripts.read_jobs(await _scripts.run(pool, _scripts.reclaim("w", 1)))
+    assert "a" in [job.job_id for job in held]
+    assert "a" in (await _leases.release(pool, "w")).job_ids
+    assert not await pool.exists("arq:in-progress:a", "arq:batches:w")
+    assert "a" in ids(await claim(pool, "next"))
+
+
+@pytest.mark.parametrize("entry", ["", "x", "12 ", "12 w", "x w", "12 nobody"])
+async def test_lapsed_claims_that_nobody_can_read(pool: ArqRedis, entry: str) -> None:
+    await pool.zadd(f"arq:lapses:{QUEUE}", {entry: 1})
+    await pool.hset("arq:batches:w", "12", "x")
+    await pool.expire("arq:batches:w", 60)
+    await enqueued(pool, "quick", _job_id="a")
+    assert ids(await claim(pool, "next")) == ["a"]
+    assert await pool.zscore(f"arq:lapses:{QUEUE}", entry) is None
 
 
 async def test_members_of_the_register_that_are_not_text(pool: ArqRedis) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.exceptions import ResponseError
 
-from arq._scripts import Done
+from arq._endings import Done
 from arq._sizes import ALWAYS_TAKEN, MOST_BYTES, MOST_ITEMS, Pages, SizeLimit, fitting
 from arq._worker.outbox import Outbox, replaced, sizes
 
@@ -51,12 +51,12 @@ async def test_written_is_said_when_the_last_part_is() -> None:
     for name in ("a", "b"):
         outbox.add(ending(name, MOST_BYTES))
     written = outbox.written()
-    outbox.settle(outbox.take(), [1])
+    outbox.settle(outbox.take(), [])
     assert not written.done()
     last = outbox.take()
     outbox.put_back(last)
     assert not written.done()
-    outbox.settle(outbox.take(), [1])
+    outbox.settle(outbox.take(), [])
     assert written.done()
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from arq._crashes import Crashes
+from arq._endings import Again, Done, Ending
 from arq._errors import DeserializationError, JobExecutionFailed, Retry, RetryJob
-from arq._scripts import Again, Done, Ending
 from arq._worker import outcomes
 from arq._worker.attempt import Attempt, Cause, Ended, Outcome, Verdict
 from arq.jobs import deserialize_result

@@ -1,0 +1,144 @@
+"""How claims of jobs ended, as values, as `finish.lua` takes them, and what it answers. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+
+class Done(NamedTuple):
+    """A job is over, with a result or without one.
+
+    Attributes:
+        job_id: bytes if it is not text.
+        stamp: of the claim that ends.
+        result: b"" for none.
+        keep_ms: for how long to keep the result; None: for ever.
+        hold_ms: for how long its id stays taken; None: it is free at once.
+        only_start: the job was started once, and nothing is counted of others. Says nothing beside `hold_ms`.
+        smaller: for a result that Redis can't take: makes one that says why, of so many bytes at most.
+    """
+
+    job_id: str | bytes
+    stamp: bytes
+    result: bytes = b""
+    keep_ms: int | None = None
+    hold_ms: int | None = None
+    only_start: bool = False
+    smaller: Callable[[str, int], bytes] | None = None
+
+
+class Again(NamedTuple):
+    """A run of a job has ended, and the job will be run again.
+
+    Attributes:
+        stamp: of the claim that ends.
+        defer_ms: ms from now until it is due; None: it is due as before.
+        job_try: number of the run that has ended.
+        interrupted: a shutdown has ended it, so the start does not count.
+    """
+
+    job_id: str
+    stamp: bytes
+    defer_ms: int | None = None
+    job_try: int = 0
+    interrupted: bool = False
+
+
+class Unbegun(NamedTuple):
+    """A job is given back that was claimed and never ran: this start does not count for anybody.
+
+    Attributes:
+        stamp: of the claim that ends.
+        defer_ms: see `Again`.
+        cohort: name of those workers that leave it to others, because they can't read it; '': there are none.
+        leave_ms: for how long they do.
+    """
+
+    job_id: str
+    stamp: bytes
+    defer_ms: int | None = None
+    cohort: str = ""
+    leave_ms: int | None = None
+
+
+#: How a claim ended, as `finish.lua` takes it.
+Ending = Done | Again | Unbegun
+
+
+class Terms(NamedTuple):
+    """What a worker says with its endings.
+
+    Attributes:
+        epoch: what it has sent with a later one has come before this; then this counts no more.
+        is_repeated: some of the endings were sent before, and may be written.
+        is_leaving: the worker stops.
+        cohort: name of those workers that leave to others what this one gives back, for they are about to go as well;
+            '': there are none.
+        over: stamps of claims of which all jobs are over with these endings.
+    """
+
+    epoch: int = 0
+    is_repeated: bool = False
+    is_leaving: bool = False
+    cohort: str = ""
+    over: Sequence[bytes] = ()
+
+    def told(self) -> tuple[int | str, ...]:
+        """The same as the script takes it."""
+        return (
+            self.epoch,
+            "repeated" if self.is_repeated else "leaving" if self.is_leaving else "",
+            self.cohort,
+        )
+
+
+#: Of a worker that has lost no answer and goes on.
+NO_TERMS = Terms()
+
+
+def told(endings: Iterable[Ending], over: Iterable[bytes] = ()) -> list[Any]:
+    """Endings as arguments of the script, in their order: what is said of results that follow each other is said once.
+
+    Args:
+        endings: how jobs ended.
+        over: see `Terms`.
+    """
+    args: list[Any] = []
+    how, count_at = None, 0
+    for ending in endings:
+        if isinstance(ending, Done):
+            job_id, stamp, result, keep_ms, hold_ms, only_start, _ = ending
+            if (stamp, keep_ms, hold_ms, only_start) != how:
+                how = (stamp, keep_ms, hold_ms, only_start)
+                args += ("done", stamp, *_kept(keep_ms, hold_ms, only_start), 0)
+                count_at = len(args) - 1
+            args[count_at] += 1
+            args += (job_id, result)
+        else:
+            how = None
+            args += _given_back(ending)
+    for stamp in over:
+        args += ("over", stamp)
+    return args
+
+
+def _kept(keep_ms: int | None, hold_ms: int | None, only_start: bool) -> tuple[int | str, int | str]:
+    """For how long results and jobs are kept, as the script takes it."""
+    hold = hold_ms if hold_ms is not None else "once" if only_start else ""
+    return "" if keep_ms is None else keep_ms, hold
+
+
+def _given_back(ending: Again | Unbegun) -> tuple[Any, ...]:
+    when = "" if ending.defer_ms is None else ending.defer_ms
+    if isinstance(ending, Again):
+        return ("again", ending.stamp, ending.job_id, when, ending.job_try, int(ending.interrupted))
+    leave_ms = "" if ending.leave_ms is None else ending.leave_ms
+    return ("unbegun", ending.stamp, ending.job_id, when, ending.cohort, leave_ms)
+
+
+def read_finish(answer: Any, count: int) -> list[int]:
+    """The indices of those of `count` endings that came too late: their jobs were not ours any more."""
+    if answer and answer[0] == b"late":
+        return list(range(count))
+    return [number - 1 for number in answer]
