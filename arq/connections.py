@@ -2,57 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import logging
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, cast
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import ConnectionPool, Redis
-from redis.asyncio.sentinel import Sentinel
-from redis.exceptions import AuthenticationError, RedisError, WatchError
+from redis.exceptions import RedisError, WatchError
 
 from . import _scripts
 from ._ask import ask, members_with_scores
-from ._batch import Batcher, send_apart
 from ._blocking import PatientRedis
-from ._keys import check_job_id, check_queue_name, job_key
+from ._connect import connected, connector
+from ._enqueue import Accepted, Addressed, Enqueuer, JobCall, as_call, new_job
+from ._keys import job_key
 from ._lane import ANSWER_S, Lane
 from ._looks import Looks
 from ._names import elsewhere
 from ._pools import pool_of
-from ._probe import log_redis_info, probe
-from ._redis_settings import (
-    RedisSettings,
-    address,
-    call_retry,
-    client_options,
-    has_unchecked_name,
-    sentinel_options,
-    settings_or_default,
-)
+from ._probe import log_redis_info
+from ._redis_settings import RedisSettings, address, call_retry, settings_or_default
 from ._refusals import is_lost
 from ._salvage import read_job, read_result, unread_job, unread_result
-from ._servers import is_refusal
-from ._sizes import ALWAYS_TAKEN, MOST_ITEMS, Pages, SizeLimit, fitting, too_large
-from ._text import printable
-from ._types import SecondsTimedelta
+from ._sizes import ALWAYS_TAKEN, MOST_ITEMS, Pages, fitting
 from .constants import default_queue_name, expires_extra_ms, result_key_prefix
-from .jobs import (
-    DeserializationError,
-    Deserializer,
-    Job,
-    JobDef,
-    JobResult,
-    SerializationError,
-    Serializer,
-    serialize_job,
-)
-from .utils import LONGEST_MS, LONGEST_S, args_to_string, timestamp_ms, to_ms, to_seconds, to_unix_ms
+from .jobs import DeserializationError, Deserializer, Job, JobDef, JobResult, Serializer, serialize_job
+from .utils import timestamp_ms
 
 __all__ = ["ArqRedis", "JobCall", "RedisSettings", "WatchError", "create_pool", "log_redis_info"]
 
@@ -62,56 +38,6 @@ if not TYPE_CHECKING:
 
     def __getattr__(name):
         return elsewhere(__name__, name)
-
-
-#: Whether a job was enqueued, or why that is not known.
-_Accepted = bool | Exception
-#: `_job_id`, `_queue_name`, `_defer_until`, `_defer_by`, `_expires`, `_job_try`
-_Options = tuple[
-    str | None, str | None, datetime | None, SecondsTimedelta | None, SecondsTimedelta | None, int | None
-]
-
-#: A job on its way into a queue.
-_Addressed = tuple[str, _scripts.NewJob]
-
-
-class JobCall:
-    """A job for `ArqRedis.enqueue_jobs`; the arguments are those of `ArqRedis.enqueue_job`."""
-
-    __slots__ = "args", "function", "kwargs", "options"
-
-    def __init__(
-        self,
-        function: str,
-        *args: Any,
-        _job_id: str | None = None,
-        _queue_name: str | None = None,
-        _defer_until: datetime | None = None,
-        _defer_by: None | int | float | timedelta = None,
-        _expires: None | int | float | timedelta = None,
-        _job_try: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        self.function = function
-        self.args = args
-        self.kwargs = kwargs
-        self.options = (_job_id, _queue_name, _defer_until, _defer_by, _expires, _job_try)
-
-    def __repr__(self) -> str:
-        return f"<JobCall {printable(self.function)}({args_to_string(self.args, self.kwargs)})>"
-
-
-def due_at(defer_until: datetime | None, defer_by: SecondsTimedelta | None) -> str:
-    """When a job is due, as `enqueue.lua` takes it: '' now, '+MS' from now, or unix ms.
-
-    Raises:
-        RuntimeError: both were given.
-    """
-    if defer_until and defer_by:
-        raise RuntimeError("use either 'defer_until' or 'defer_by' or neither, not both")
-    if defer_until:
-        return str(to_unix_ms(defer_until))
-    return f"{to_ms(defer_by):+d}" if defer_by else ""
 
 
 #: arq's name for the class that `ArqRedis` extends
@@ -153,8 +79,7 @@ class ArqRedis(PatientRedis):
         super().__init__(**kwargs)
         self._lane = Lane(self.connection_pool)
         self._sentinels: Sequence[Redis] = ()
-        self._size_limit = SizeLimit()
-        self._enqueue_batches: Batcher[_Addressed, bool] = Batcher(self._send_jobs)
+        self._enqueuer = Enqueuer(self._lane, self)
         self._look_batches = Looks(self._lane)
 
     async def enqueue_job(
@@ -194,17 +119,18 @@ class ArqRedis(PatientRedis):
             redis.exceptions.RedisError: Redis can't be reached or refuses.
         """
         options = (_job_id, _queue_name, _defer_until, _defer_by, _expires, _job_try)
-        queue_name, new_job = self._new_job(function, args, kwargs, options)
-        size = len(new_job.payload)
+        queue_name = self.default_queue_name if _queue_name is None else _queue_name
+        job = new_job(function, args, kwargs, queue_name, options, self.job_serializer)
+        size = len(job.payload)
         if size > ALWAYS_TAKEN:
-            await self._check_sizes([function], [size])
+            await self._enqueuer.check_sizes([function], [size])
         try:
-            accepted = await self._enqueue_batches.submit((queue_name, new_job), size)
+            accepted = await self._enqueuer.batches.submit((queue_name, job), size)
         except RedisError as exc:
             if size > ALWAYS_TAKEN and is_lost(exc):
                 exc.add_note(f"the job has {size} bytes, which may be more than Redis takes")
             raise
-        return self._enqueued(queue_name, new_job, accepted, bool(_job_id))
+        return self._enqueued(queue_name, job, accepted, bool(_job_id))
 
     async def enqueue_jobs(self, jobs: Iterable[JobCall | tuple[Any, ...] | str]) -> list[Job | None]:
         """Enqueue many jobs, up to 500 and 4 MB in a round trip.
@@ -221,48 +147,28 @@ class ArqRedis(PatientRedis):
             redis.exceptions.RedisError: Redis can't be reached or refuses; some of the jobs may be enqueued. If Redis
                 refuses just one of them, all others are.
         """
-        calls = [_as_call(job) for job in jobs]
-        new_jobs = [self._new_job(c.function, c.args, c.kwargs, c.options) for c in calls]
+        calls = [as_call(job) for job in jobs]
+        new_jobs = [self._addressed(call) for call in calls]
         sizes = [len(new_job.payload) for _, new_job in new_jobs]
-        await self._check_sizes([call.function for call in calls], sizes)
-        accepted: list[_Accepted] = []
+        await self._enqueuer.check_sizes([call.function for call in calls], sizes)
+        accepted: list[Accepted] = []
         while len(accepted) < len(new_jobs):
             begin = len(accepted)
             end = begin + fitting(sizes[begin : begin + MOST_ITEMS])
-            accepted += await self._send_jobs(new_jobs[begin:end])
+            accepted += await self._enqueuer.send(new_jobs[begin:end])
         return [
             self._enqueued(queue_name, new_job, taken, bool(call.options[0]))
             for call, (queue_name, new_job), taken in zip(calls, new_jobs, accepted, strict=True)
         ]
 
-    def _new_job(
-        self, function: str, args: tuple[Any, ...], kwargs: dict[str, Any], options: _Options
-    ) -> tuple[str, _scripts.NewJob]:
-        job_id, queue_name, defer_until, defer_by, expires, job_try = options
+    def _addressed(self, call: JobCall) -> Addressed:
+        queue_name = call.options[1]
         queue_name = self.default_queue_name if queue_name is None else queue_name
-        _check(
-            job_id, queue_name, defer_by, expires
-        )  # here, because in a batch it would fail the jobs of others, too
-        payload = serialize_job(
-            function, args, kwargs, job_try, timestamp_ms(), serializer=self.job_serializer
-        )
-        expires_ms = LONGEST_MS if expires == math.inf else to_ms(expires) or None
-        new_job = _scripts.NewJob(
-            job_id or uuid4().hex, payload, due_at(defer_until, defer_by), expires_ms, ""
-        )
-        return queue_name, new_job
-
-    async def _check_sizes(self, functions: list[str], sizes: list[int]) -> None:
-        """Refuse jobs that Redis would not take: it would hang up, whoever else is in the middle of something."""
-        if max(sizes, default=0) <= ALWAYS_TAKEN:
-            return
-        limit = await self._size_limit.ask(self._lane.commands)
-        for function, size in zip(functions, sizes, strict=True):
-            if size > limit:
-                raise SerializationError(f'unable to serialize job "{function}": {too_large(size, limit)}')
+        job = new_job(call.function, call.args, call.kwargs, queue_name, call.options, self.job_serializer)
+        return queue_name, job
 
     def _enqueued(
-        self, queue_name: str, new_job: _scripts.NewJob, accepted: _Accepted, id_was_given: bool
+        self, queue_name: str, new_job: _scripts.NewJob, accepted: Accepted, id_was_given: bool
     ) -> Job | None:
         if isinstance(accepted, Exception):
             raise accepted
@@ -277,31 +183,7 @@ class ArqRedis(PatientRedis):
         """Enqueue a run of a schedule, unless it was enqueued before."""
         payload = serialize_job(function, (), {}, None, timestamp_ms(), serializer=self.job_serializer)
         new_job = _scripts.NewJob(job_id, payload, str(tick.due_ms), None, str(tick))
-        return await self._enqueue_batches.submit((queue_name, new_job))
-
-    async def _send_jobs(self, batch: list[_Addressed]) -> list[_Accepted]:
-        """Send one script call for each queue; answers in the order of the batch."""
-        queues: dict[str, list[int]] = {}
-        for index, (queue_name, _) in enumerate(batch):
-            queues.setdefault(queue_name, []).append(index)
-        accepted: list[_Accepted] = [False] * len(batch)
-        for queue_name, indexes in queues.items():
-            answers = await self._send_to(queue_name, [batch[i][1] for i in indexes])
-            for index, answer in zip(indexes, answers, strict=True):
-                accepted[index] = answer
-        return accepted
-
-    async def _send_to(self, queue_name: str, jobs: list[_scripts.NewJob]) -> list[_Accepted]:
-        """Send the jobs of one queue. What goes wrong is for their callers, not for those of other queues.
-
-        And what goes wrong because of one of them is for the caller of that one.
-        """
-        call = _scripts.enqueue(queue_name, jobs, self.expires_extra_ms)
-        try:
-            return [answer == 1 for answer in await self._lane.run(call)]
-        except RedisError as exc:
-            send = functools.partial(self._send_to, queue_name)
-            return await send_apart(send, jobs, exc, self._lane.is_there)
+        return await self._enqueuer.batches.submit((queue_name, new_job))
 
     async def _look(self, wanted: tuple[str, str]) -> tuple[bytes | None, bool]:
         return await self._look_batches.submit(wanted)
@@ -420,46 +302,6 @@ class ArqRedis(PatientRedis):
 _GET_JOB_DEF, _GET_JOB_RESULT = ArqRedis._get_job_def, ArqRedis._get_job_result
 
 
-def _check(job_id: Any, queue_name: Any, defer_by: Any, expires: Any) -> None:
-    if job_id is not None and not isinstance(job_id, str):
-        raise TypeError(f"_job_id must be a str, not {job_id!r}")
-    if not isinstance(queue_name, str):
-        raise TypeError(f"_queue_name must be a str, not {queue_name!r}")
-    check_queue_name(queue_name)
-    if job_id is not None:
-        check_job_id(job_id)
-    if expires not in (None, math.inf) and not 0 <= to_seconds(expires) <= LONGEST_S:
-        raise ValueError(
-            f"_expires must be from 0 to {LONGEST_S:.0f} seconds, or math.inf for no limit, not {expires!r}"
-        )
-    if defer_by and not -LONGEST_S <= to_seconds(defer_by) <= LONGEST_S:
-        raise ValueError(f"_defer_by must be within {LONGEST_S:.0f} seconds, not {defer_by!r}")
-
-
-def _as_call(job: Any) -> JobCall:
-    if isinstance(job, JobCall):
-        return job
-    if isinstance(job, str):
-        return JobCall(job)
-    if isinstance(job, Sequence) and job and isinstance(job[0], str):
-        return JobCall(*job)
-    raise TypeError(f"a job must be a JobCall, a tuple (function, *args) or a function's name, not {job!r}")
-
-
-_told_of: set[str] = set()
-
-
-def _tell_of_unchecked_name(settings: RedisSettings) -> None:
-    """Once for each server: TLS that takes any certificate of a known authority keeps out few who are in between."""
-    server = str(settings.host)
-    if has_unchecked_name(settings) and server not in _told_of:
-        _told_of.add(server)
-        logger.warning(
-            "TLS to %s: the certificate is checked, but not that it is for this name: set ssl_check_hostname=True",
-            server,
-        )
-
-
 async def create_pool(
     settings_: RedisSettings | None = None,
     *,
@@ -482,68 +324,16 @@ async def create_pool(
         RuntimeError: `sentinel` is set and `host` is not a list.
     """
     settings = settings_or_default(settings_)
-    connect = _connector(settings)
-    while True:
-        pool = _make_client(
-            settings,
-            connect,
-            job_serializer=job_serializer,
-            job_deserializer=job_deserializer,
-            default_queue_name=default_queue_name,
-            expires_extra_ms=expires_extra_ms,
-        )
-        try:
-            await probe(pool.connection_pool)
-            _tell_of_unchecked_name(settings)
-        except (TimeoutError, OSError, RedisError) as exc:
-            await pool.close(close_connection_pool=True)
-            if retry >= settings.conn_retries or isinstance(exc, AuthenticationError) or is_refusal(exc):
-                raise
-            logger.warning(
-                "redis connection error %s:%s %s %s, %s retries remaining...",
-                settings.host,
-                settings.port,
-                exc.__class__.__name__,
-                exc,
-                settings.conn_retries - retry,
-            )
-            await asyncio.sleep(settings.conn_retry_delay)
-            retry += 1
-        else:
-            if retry > 0:
-                logger.info("redis connection successful")
-            return pool
+    connect = connector(settings, ArqRedis)
+    options = {
+        "job_serializer": job_serializer,
+        "job_deserializer": job_deserializer,
+        "default_queue_name": default_queue_name,
+        "expires_extra_ms": expires_extra_ms,
+    }
+    return await connected(lambda: _client(settings, connect(**options)), settings, retry)
 
 
-def _make_client(settings: RedisSettings, connect: Callable[..., ArqRedis], **arq_options: Any) -> ArqRedis:
-    client = connect(**arq_options)
+def _client(settings: RedisSettings, client: ArqRedis) -> ArqRedis:
     client._lane.limit(ANSWER_S, call_retry(settings))
-    return client
-
-
-def _connector(settings: RedisSettings) -> Callable[..., ArqRedis]:
-    """What makes a client for these settings."""
-    if not settings.sentinel:
-        return functools.partial(
-            ArqRedis,
-            host=settings.host,
-            port=settings.port,
-            unix_socket_path=settings.unix_socket_path,
-            **client_options(settings),
-        )
-    if isinstance(settings.host, str):
-        message = "host provided as a string but sentinel is true: give a list of (host, port)"
-        raise RuntimeError(message)  # noqa: TRY004  (arq's type)
-
-    return functools.partial(_connect_by_sentinel, settings)
-
-
-def _connect_by_sentinel(settings: RedisSettings, **arq_options: Any) -> ArqRedis:
-    sentinel = Sentinel(  # type: ignore[no-untyped-call]
-        settings.host, sentinel_kwargs=sentinel_options(settings), **client_options(settings)
-    )
-    client = cast(ArqRedis, sentinel.master_for(settings.sentinel_master, redis_class=ArqRedis))
-    for name, value in arq_options.items():  # redis-py would hand them on to its connections
-        setattr(client, name, value)
-    client._sentinels = sentinel.sentinels
     return client

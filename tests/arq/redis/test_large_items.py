@@ -172,7 +172,7 @@ async def test_callers_beside_one_whose_payload_is_refused_get_their_jobs(
     pool: ArqRedis, small: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the limit can't be known beforehand."""
-    monkeypatch.setattr(pool._size_limit, "_is_secret", True)
+    monkeypatch.setattr(pool._enqueuer.size_limit, "_is_secret", True)
     first = asyncio.create_task(pool.enqueue_job("count", b""))
     calls = [pool.enqueue_job("count", bytes(size)) for size in (10, 3 * MB, 20)]
     jobs = await asyncio.gather(first, *calls, return_exceptions=True)

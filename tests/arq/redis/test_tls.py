@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import redis
 
-from arq.connections import RedisSettings, _told_of, create_pool
+from arq._connect import _told_of
+from arq.connections import RedisSettings, create_pool
 from arq.worker import Worker
 from tests.arq.redis.harness import CONNECT_S, quick, running
 from tests.supervisor.harness import Pool, Queue, pool_in

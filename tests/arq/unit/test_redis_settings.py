@@ -190,7 +190,7 @@ async def test_a_redis_that_is_away_is_tried_again_and_then_named(
     async def sleep(pause_s: float) -> None:
         pauses.append(pause_s)
 
-    monkeypatch.setattr("arq.connections.asyncio.sleep", sleep)
+    monkeypatch.setattr("arq._connect.asyncio.sleep", sleep)
     settings = RedisSettings(host="127.0.0.1", port=1, conn_retries=2, conn_retry_delay=7)
     with pytest.raises((ConnectionError, Exception), match="(?i)connect"):
         await create_pool(settings)
