@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 from redis.asyncio.sentinel import Sentinel
 from redis.exceptions import AuthenticationError, RedisError
 
-from ._probe import probe
-from ._redis_settings import RedisSettings, client_options, has_unchecked_name, sentinel_options
-from ._servers import is_refusal
+from ._redis.server_errors import is_refusal
+from ._redis.server_probe import probe
+from ._redis.settings import RedisSettings, client_options, has_unchecked_name, sentinel_options
 
 logger = logging.getLogger("arq.connections")
 

@@ -11,15 +11,15 @@ from uuid import uuid4
 
 from redis.exceptions import RedisError
 
-from . import _scripts
-from ._batch import Batcher, send_apart
 from ._errors import SerializationError
 from ._keys import check_job_id, check_queue_name
-from ._lane import Lane
-from ._sizes import ALWAYS_TAKEN, SizeLimit, too_large
-from ._text import printable
+from ._payloads.serialization import Serializer, serialize_job
+from ._printable import printable
+from ._redis import scripts
+from ._redis.batch_sizes import ALWAYS_TAKEN, SizeLimit, too_large
+from ._redis.group_commit import Batcher, send_apart
+from ._redis.producer_connection import Lane
 from ._types import SecondsTimedelta
-from ._wire import Serializer, serialize_job
 from .utils import LONGEST_MS, LONGEST_S, args_to_string, timestamp_ms, to_ms, to_seconds, to_unix_ms
 
 #: Whether a job was enqueued, or why that is not known.
@@ -30,7 +30,7 @@ Options = tuple[
 ]
 
 #: A job on its way into a queue.
-Addressed = tuple[str, _scripts.NewJob]
+Addressed = tuple[str, scripts.NewJob]
 
 
 class JobCall:
@@ -95,7 +95,7 @@ def new_job(
     queue_name: str,
     options: Options,
     serializer: Serializer | None,
-) -> _scripts.NewJob:
+) -> scripts.NewJob:
     """A job as `enqueue.lua` takes it.
 
     Raises:
@@ -105,7 +105,7 @@ def new_job(
     _check(job_id, queue_name, defer_by, expires)  # here: in a batch it would fail the jobs of others, too
     payload = serialize_job(function, args, kwargs, job_try, timestamp_ms(), serializer=serializer)
     expires_ms = LONGEST_MS if expires == math.inf else to_ms(expires) or None
-    return _scripts.NewJob(job_id or uuid4().hex, payload, due_at(defer_until, defer_by), expires_ms, "")
+    return scripts.NewJob(job_id or uuid4().hex, payload, due_at(defer_until, defer_by), expires_ms, "")
 
 
 def _check(job_id: Any, queue_name: Any, defer_by: Any, expires: Any) -> None:
@@ -168,12 +168,12 @@ class Enqueuer:
                 accepted[index] = answer
         return accepted
 
-    async def _send_to(self, queue_name: str, jobs: list[_scripts.NewJob]) -> list[Accepted]:
+    async def _send_to(self, queue_name: str, jobs: list[scripts.NewJob]) -> list[Accepted]:
         """Send the jobs of one queue. What goes wrong is for their callers, not for those of other queues.
 
         And what goes wrong because of one of them is for the caller of that one.
         """
-        call = _scripts.enqueue(queue_name, jobs, self._producer.expires_extra_ms)
+        call = scripts.enqueue(queue_name, jobs, self._producer.expires_extra_ms)
         try:
             return [answer == 1 for answer in await self._lane.run(call)]
         except RedisError as exc:

@@ -8,7 +8,7 @@ from ._types import SecondsTimedelta
 from .utils import safe_repr, to_ms
 
 if TYPE_CHECKING:
-    from ._records import JobResult
+    from ._job_records import JobResult
 
 
 class SerializationError(RuntimeError):

@@ -14,9 +14,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ._admin import actions, counting, details, listing, pauses
+from ._admin.admin_scripts import raw
 from ._admin.filters import Filter
 from ._admin.records import Counts, Deed, Event, JobDetails, JobPage, JobState, ListedJob, Pause
-from ._admin.scripts import raw
 from ._keys import check_job_id, check_queue_name
 from .connections import RedisSettings, create_pool
 from .constants import default_queue_name

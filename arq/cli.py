@@ -18,8 +18,8 @@ from redis.exceptions import RedisError
 
 from . import worker as worker_module
 from ._commands import COMMANDS, is_command
-from ._hints import password_hint, path_hint, slips
-from ._text import printable, printable_lines, redacted
+from ._did_you_mean import password_hint, path_hint, slips
+from ._printable import printable, printable_lines, redacted
 from ._worker.connecting import CONNECTING
 from ._worker.signals import SignalHandlers
 from .logs import default_log_config

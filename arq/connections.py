@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 from redis.asyncio import ConnectionPool, Redis
 from redis.exceptions import RedisError, WatchError
 
-from . import _scripts
-from ._ask import ask, members_with_scores
-from ._blocking import PatientRedis
 from ._connect import connected, connector
 from ._enqueue import Accepted, Addressed, Enqueuer, JobCall, as_call, new_job
 from ._keys import job_key
-from ._lane import ANSWER_S, Lane
-from ._looks import Looks
-from ._names import elsewhere
-from ._pools import pool_of
-from ._probe import log_redis_info
-from ._redis_settings import RedisSettings, address, call_retry, settings_or_default
-from ._refusals import is_lost
-from ._salvage import read_job, read_result, unread_job, unread_result
-from ._sizes import ALWAYS_TAKEN, MOST_ITEMS, Pages, fitting
+from ._payloads.unreadable_records import read_job, read_result, unread_job, unread_result
+from ._redis import scripts
+from ._redis.batch_sizes import ALWAYS_TAKEN, MOST_ITEMS, Pages, fitting
+from ._redis.blocking_client import PatientRedis
+from ._redis.connection_pools import pool_of
+from ._redis.producer_connection import ANSWER_S, Lane
+from ._redis.raw_commands import ask, members_with_scores
+from ._redis.redis_errors import is_lost
+from ._redis.server_probe import log_redis_info
+from ._redis.settings import RedisSettings, address, call_retry, settings_or_default
+from ._reexported_names import elsewhere
+from ._result_lookups import Looks
 from .constants import default_queue_name, expires_extra_ms, result_key_prefix
 from .jobs import DeserializationError, Deserializer, Job, JobDef, JobResult, Serializer, serialize_job
 from .utils import timestamp_ms
@@ -168,7 +168,7 @@ class ArqRedis(PatientRedis):
         return queue_name, job
 
     def _enqueued(
-        self, queue_name: str, new_job: _scripts.NewJob, accepted: Accepted, id_was_given: bool
+        self, queue_name: str, new_job: scripts.NewJob, accepted: Accepted, id_was_given: bool
     ) -> Job | None:
         if isinstance(accepted, Exception):
             raise accepted
@@ -177,12 +177,10 @@ class ArqRedis(PatientRedis):
             return None
         return Job(new_job.job_id, redis=self, _queue_name=queue_name, _deserializer=self.job_deserializer)
 
-    async def _enqueue_tick(
-        self, function: str, job_id: str, queue_name: str, tick: _scripts.NewTick
-    ) -> bool:
+    async def _enqueue_tick(self, function: str, job_id: str, queue_name: str, tick: scripts.NewTick) -> bool:
         """Enqueue a run of a schedule, unless it was enqueued before."""
         payload = serialize_job(function, (), {}, None, timestamp_ms(), serializer=self.job_serializer)
-        new_job = _scripts.NewJob(job_id, payload, str(tick.due_ms), None, str(tick))
+        new_job = scripts.NewJob(job_id, payload, str(tick.due_ms), None, str(tick))
         return await self._enqueuer.batches.submit((queue_name, new_job))
 
     async def _look(self, wanted: tuple[str, str]) -> tuple[bytes | None, bool]:
@@ -250,7 +248,7 @@ class ArqRedis(PatientRedis):
         jobs: list[JobDef] = []
         pages = Pages(job_ids)
         for page in pages:
-            _, answers = _scripts.read_inspect(await _scripts.run(self, _scripts.inspect(queue_name, page)))
+            _, answers = scripts.read_inspect(await scripts.run(self, scripts.inspect(queue_name, page)))
             pages.had([len(found.payload or b"") + len(found.result or b"") for found in answers])
             for job_id, found in zip(page, answers, strict=True):
                 if found.payload is None or found.score is None:

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 
-from ._calendar import Calendar, calendar, next_instant
+from ._cron_calendar import Calendar, calendar, next_instant
 from ._function import none_is_no_limit, resolve_coroutine
 from ._types import OptionType, SecondsTimedelta, WeekdayOptionType, WorkerCoroutine
 from .utils import to_seconds

@@ -6,18 +6,12 @@ import asyncio
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from . import _scripts
-from ._abort import aborted_result
-from ._ask import ask
 from ._errors import DeserializationError, ResultNotFound, SerializationError
+from ._job_records import JobDef, JobResult, JobStatus
 from ._keys import result_key
-from ._names import elsewhere
-from ._records import JobDef, JobResult, JobStatus
-from ._salvage import read_job, read_result
-from ._scripts import Ask
-from ._text import printable
-from ._unreadable import Unreadable
-from ._wire import (
+from ._payloads.aborted_result import aborted_result
+from ._payloads.pickle_errors import Unreadable
+from ._payloads.serialization import (
     Deserializer,
     Serializer,
     deserialize_job,
@@ -27,6 +21,12 @@ from ._wire import (
     serialize_result,
     unreadable_value,
 )
+from ._payloads.unreadable_records import read_job, read_result
+from ._printable import printable
+from ._redis import scripts
+from ._redis.raw_commands import ask
+from ._redis.scripts import Ask
+from ._reexported_names import elsewhere
 from .constants import default_queue_name
 
 if TYPE_CHECKING:
@@ -196,8 +196,8 @@ class Job:
         Raises:
             DeserializationError: nothing of its payload or result can be read.
         """
-        call = _scripts.inspect(self._queue_name, [self.job_id])
-        _, (found,) = _scripts.read_inspect(await _scripts.run(self._redis, call))
+        call = scripts.inspect(self._queue_name, [self.job_id])
+        _, (found,) = scripts.read_inspect(await scripts.run(self._redis, call))
         if found.result is not None:
             return read_result(found.result, deserializer=self._deserializer)
         if found.payload is None:
@@ -219,8 +219,8 @@ class Job:
 
     async def status(self) -> JobStatus:
         """Where the job is."""
-        call = _scripts.inspect(self._queue_name, [self.job_id], with_bytes=False)
-        now_ms, (found,) = _scripts.read_inspect(await _scripts.run(self._redis, call))
+        call = scripts.inspect(self._queue_name, [self.job_id], with_bytes=False)
+        now_ms, (found,) = scripts.read_inspect(await scripts.run(self._redis, call))
         if found.result is not None:
             return JobStatus.complete
         if found.running:
@@ -271,8 +271,8 @@ class Job:
 
     async def _try_to_abort(self, ask: Ask) -> str:
         """Take the job out of the queue if nobody runs it; what state it is in."""
-        look_again = _scripts.abort(self._queue_name, self.job_id, ask)
-        found = _scripts.read_abort(await _scripts.run(self._redis, look_again))
+        look_again = scripts.abort(self._queue_name, self.job_id, ask)
+        found = scripts.read_abort(await scripts.run(self._redis, look_again))
         while found.state == "queued":
             result, keep_s = aborted_result(
                 found.payload,
@@ -283,8 +283,8 @@ class Job:
                 serializer=getattr(self._redis, "job_serializer", None),
                 deserializer=self._deserializer or getattr(self._redis, "job_deserializer", None),
             )
-            call = _scripts.take_out(look_again, found.payload, result, keep_s * 1000)
-            found = _scripts.read_abort(await _scripts.run(self._redis, call))
+            call = scripts.take_out(look_again, found.payload, result, keep_s * 1000)
+            found = scripts.read_abort(await scripts.run(self._redis, call))
         return found.state
 
     def __repr__(self) -> str:

@@ -7,7 +7,7 @@ import select
 import time
 from typing import Any
 
-from ._text import printable_lines, redacted
+from ._printable import printable_lines, redacted
 
 _CLOCK, _MESSAGE = "%(asctime)s", "%(message)s"
 

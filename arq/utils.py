@@ -13,7 +13,7 @@ from functools import lru_cache
 from time import time
 from typing import Any, overload
 
-from ._text import escaped
+from ._printable import escaped
 from ._types import SecondsTimedelta
 from .constants import timezone_env_vars
 

@@ -17,26 +17,26 @@ from signal import Signals
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ._errors import FailedJobs, JobExecutionFailed, Retry, RetryJob
-from ._exits import run_to_end
 from ._function import Function, func
 from ._keys import health_key
-from ._names import elsewhere
+from ._loop_exits import run_to_end
 from ._option_types import text, to_await
-from ._salvage import is_unread
+from ._payloads.unreadable_records import is_unread
+from ._reexported_names import elsewhere
 from ._worker import job_log
 from ._worker.arq_names import ArqNames
 from ._worker.closing import Closing
 from ._worker.connecting import connect
 from ._worker.finish_override import FinishArguments
+from ._worker.forwarded_attributes import Shown
+from ._worker.leftover_threads import tell_who_goes_on
 from ._worker.main_loop import MainLoop, OurSteps
 from ._worker.main_task import MainTask, refuse_in_a_loop
 from ._worker.options import WorkerOptions, with_arguments_of
 from ._worker.semaphore import Semaphore
 from ._worker.settings import read_options
-from ._worker.shown import Shown
 from ._worker.shutdown import Shutdown
 from ._worker.signals import SignalHandlers
-from ._worker.threads import tell_who_goes_on
 from .connections import ArqRedis, RedisSettings, create_pool, log_redis_info
 from .constants import default_queue_name, keep_cronjob_progress
 from .jobs import JobResult

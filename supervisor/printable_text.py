@@ -14,7 +14,7 @@ def printable(text: str) -> str:
     """A text on one line: line breaks, escape codes, marks of direction and the like are escaped."""
     if text.isprintable():
         return text
-    from arq._text import escaped
+    from arq._printable import escaped
 
     return escaped(text)
 
@@ -23,7 +23,7 @@ def printable_lines(text: str) -> str:
     """The same for a text that may have several lines."""
     if text.translate(_LAYOUT).isprintable():
         return text
-    from arq._text import printable_lines
+    from arq._printable import printable_lines
 
     return printable_lines(text)
 
@@ -46,6 +46,6 @@ def redacted(text: str) -> str:
     """Without passwords of addresses."""
     if not any(mark in text for mark in _MARKS):
         return text
-    from arq._text import redacted
+    from arq._printable import redacted
 
     return redacted(text)

@@ -2,9 +2,9 @@
 
 from redis import exceptions as redis_errors
 
-from arq._hints import password_hint
-from arq._refusals import passes
-from arq._servers import is_wrong_server
+from arq._did_you_mean import password_hint
+from arq._redis.redis_errors import passes
+from arq._redis.server_errors import is_wrong_server
 
 from .printable_text import redacted
 

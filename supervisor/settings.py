@@ -6,7 +6,7 @@ from typing import Any
 
 import arq.utils
 import arq.worker
-from arq._hints import path_hint, settings_in, slips
+from arq._did_you_mean import path_hint, settings_in, slips
 
 # what a supervised worker does where the settings say nothing: a stop or a reload is no reason to break off a job
 IF_SILENT = {"job_completion_wait": 10}

@@ -6,15 +6,15 @@ from asyncio import CancelledError
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import _scripts
-from .._script_runner import run
-from .._scripts import Ask
-from .._wire import serialize_result
+from .._payloads.serialization import serialize_result
+from .._redis import scripts
+from .._redis.script_runner import run
+from .._redis.scripts import Ask
 from ..constants import default_queue_name, keep_cronjob_progress
-from . import scripts
+from . import admin_scripts
+from .admin_scripts import raw
 from .records import Deed
 from .restricted import UnreadableError, ms_at, read, text_at
-from .scripts import raw
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -28,13 +28,13 @@ _CRON = "cron:"
 
 async def delete(redis: Redis, queue: str, jobs: Sequence[tuple[str, str]]) -> list[Deed]:
     """Remove jobs that nobody runs; ids, and the fingerprints that they must have or ''."""
-    call = scripts.delete(queue, [(raw(job_id), mark) for job_id, mark in jobs])
+    call = admin_scripts.delete(queue, [(raw(job_id), mark) for job_id, mark in jobs])
     return _deeds(await run(redis, call))
 
 
 async def run_now(redis: Redis, queue: str, job_ids: Sequence[str]) -> list[Deed]:
     """Let jobs that wait for a time, or for another try, be due now."""
-    return _deeds(await run(redis, scripts.run_now(queue, list(map(raw, job_ids)))))
+    return _deeds(await run(redis, admin_scripts.run_now(queue, list(map(raw, job_ids)))))
 
 
 def _deeds(answer: list[bytes]) -> list[Deed]:
@@ -43,21 +43,21 @@ def _deeds(answer: list[bytes]) -> list[Deed]:
 
 async def abort(redis: Redis, queue: str, job_id: str) -> Deed:
     """Abort a job: one that nobody runs leaves the queue, and those who wait for its result hear of it."""
-    look = _scripts.abort(queue, raw(job_id), Ask.ITS_WORKER)  # type: ignore[arg-type]
-    found = _scripts.read_abort(await run(redis, look))
+    look = scripts.abort(queue, raw(job_id), Ask.ITS_WORKER)  # type: ignore[arg-type]
+    found = scripts.read_abort(await run(redis, look))
     while found.state == "queued":
         result, keep_s = _aborted_result(job_id, queue, found)
-        call = _scripts.take_out(look, found.payload, result, keep_s * 1000)
-        found = _scripts.read_abort(await run(redis, call))
+        call = scripts.take_out(look, found.payload, result, keep_s * 1000)
+        found = scripts.read_abort(await run(redis, call))
     if found.state == "aborted":
         return Deed.done
     if found.state == "running":
         return Deed.asked
-    ((_, size),) = scripts.read_bytes(await run(redis, scripts.results([raw(job_id)], 0)))
+    ((_, size),) = admin_scripts.read_bytes(await run(redis, admin_scripts.results([raw(job_id)], 0)))
     return Deed.over if size else Deed.unknown
 
 
-def _aborted_result(job_id: str, queue: str, found: _scripts.AbortAnswer) -> tuple[bytes, int]:
+def _aborted_result(job_id: str, queue: str, found: scripts.AbortAnswer) -> tuple[bytes, int]:
     """The result of a job that was aborted, without its arguments, which are not read; and seconds to keep it."""
     payload = found.payload or b""
     if not payload.startswith(b"\x80"):  # a serializer of the application's: it could not read what we write

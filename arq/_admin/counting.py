@@ -5,14 +5,14 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from .._ask import ask
 from .._keys import crons_key, health_key, lookers_key, paused_key, result_key
+from .._redis.raw_commands import ask
+from .admin_scripts import raw
 from .filters import Filter, done_job, job_id_of
 from .listing import Search, now_ms
 from .pauses import paused
 from .records import Counts
 from .running import all_held
-from .scripts import raw
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

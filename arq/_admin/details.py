@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .._ask import ask
-from .._crashes import read_crashes
+from .._crash_records import read_crashes
 from .._keys import crashes_key, job_key, result_key
-from .._script_runner import run
+from .._redis.raw_commands import ask
+from .._redis.script_runner import run
 from ..constants import abort_jobs_ss
-from . import scripts
+from . import admin_scripts
+from .admin_scripts import raw, text
 from .filters import done_job, queued_job, state_of
 from .records import Event, JobDetails, JobState, ListedJob
 from .restricted import notes_of
-from .scripts import raw, text
 from .shown import FULL
 
 if TYPE_CHECKING:
@@ -26,12 +26,14 @@ _LARGEST = 8 * 1024 * 1024
 async def details(redis: Redis, job_id: str, queue: str) -> JobDetails | None:
     """All that is known of a job; None if nothing is."""
     name = raw(job_id)
-    now_ms, (found,) = scripts.read_look(await run(redis, scripts.look(queue, [name], _LARGEST)))
+    now_ms, (found,) = admin_scripts.read_look(await run(redis, admin_scripts.look(queue, [name], _LARGEST)))
     state = state_of(found, now_ms)
     if state is None:
         return None
     if state is JobState.done:
-        ((payload, size),) = scripts.read_bytes(await run(redis, scripts.results([name], _LARGEST)))
+        ((payload, size),) = admin_scripts.read_bytes(
+            await run(redis, admin_scripts.results([name], _LARGEST))
+        )
         job, data = done_job(job_id, payload, size, FULL)
         expires_ms = await ask(redis, "PTTL", raw(result_key("")) + name)
     else:

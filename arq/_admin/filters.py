@@ -6,9 +6,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from .admin_scripts import Looked, text
 from .records import JobState, ListedJob
 from .restricted import UnreadableError, error_of, ms_at, read, text_at
-from .scripts import Looked, text
 from .shown import FULL, SHORT, Bounds, as_json, shown, shown_call
 
 #: Payloads and results up to this size are read for lists, in bytes: of larger ones only the size is shown.

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from .._ask import ask
 from .._keys import job_key, result_key
-from .._script_runner import run
-from .._sizes import PageSize
-from . import scripts
+from .._redis.batch_sizes import PageSize
+from .._redis.raw_commands import ask
+from .._redis.script_runner import run
+from . import admin_scripts
+from .admin_scripts import raw, text
 from .filters import LARGEST, Filter, done_job, job_id_of, queued_job, state_of
 from .records import JobPage, JobState, ListedJob
 from .running import all_held
-from .scripts import raw, text
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -75,8 +75,8 @@ class Search:
         step = max(1, min(STEP, self.limit - len(self.jobs) + 10))
         for first in range(0, len(likely), step):
             part = likely[first : first + step]
-            call = scripts.look(self.queue, [ids[n] for n in part], LARGEST)
-            self.now_ms, answers = scripts.read_look(await run(self.redis, call))
+            call = admin_scripts.look(self.queue, [ids[n] for n in part], LARGEST)
+            self.now_ms, answers = admin_scripts.read_look(await run(self.redis, call))
             for n, found in zip(part, answers, strict=True):
                 state = state_of(found, self.now_ms)
                 if state in (None, JobState.done) or self.state not in (None, state):
@@ -97,9 +97,9 @@ class Search:
             if self.wanted.matches(payload, "et", self.now_ms)
         ]
 
-    async def values(self, prefix: str, ids: Sequence[bytes]) -> list[scripts.Sized]:
+    async def values(self, prefix: str, ids: Sequence[bytes]) -> list[admin_scripts.Sized]:
         """Payloads or results, a few MB at a time; of what is too large only the size."""
-        found: list[scripts.Sized] = []
+        found: list[admin_scripts.Sized] = []
         while len(found) < len(ids):
             part = ids[len(found) : len(found) + self._values.count]
             values: list[bytes | None] = await ask(

@@ -6,10 +6,10 @@ import asyncio
 import functools
 from typing import TYPE_CHECKING
 
-from .. import _pauses
-from .._ask import ask
+from .. import _queue_pause
 from .._keys import paused_key
-from .._script_runner import run
+from .._redis.raw_commands import ask
+from .._redis.script_runner import run
 from .records import Pause
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ async def paused(redis: Redis, queue: str) -> Pause | None:
     (text,) = await ask(redis, "MGET", paused_key(queue))
     if text is None:
         return None
-    since_ms, by, note = _pauses.read_pause(text)
+    since_ms, by, note = _queue_pause.read_pause(text)
     return Pause(by, since_ms, note)
 
 
@@ -34,12 +34,12 @@ async def pause(redis: Redis, queue: str, by: str, note: str) -> Pause:
     Raises:
         ValueError: the key that would say so is something else, a queue for example.
     """
-    if await run(redis, _pauses.pause(queue, by, note)) == b"taken":
+    if await run(redis, _queue_pause.pause(queue, by, note)) == b"taken":
         raise ValueError(
             f"{queue!r} can't be paused: the key {paused_key(queue)!r} is something else, a queue?"
         )
     await asyncio.sleep(_SETTLE_S)
-    await _pauses.keep(functools.partial(run, redis), queue)
+    await _queue_pause.keep(functools.partial(run, redis), queue)
     return await paused(redis, queue) or Pause(by, None, note)
 
 
@@ -47,5 +47,5 @@ async def resume(redis: Redis, queue: str) -> bool:
     """End a pause; False: there was none. What is about to expire gets time to be run first."""
     if await paused(redis, queue) is None:
         return False
-    await _pauses.keep(functools.partial(run, redis), queue)
-    return bool(await run(redis, _pauses.resume(queue)) == 1)
+    await _queue_pause.keep(functools.partial(run, redis), queue)
+    return bool(await run(redis, _queue_pause.resume(queue)) == 1)

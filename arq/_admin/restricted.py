@@ -13,8 +13,8 @@ import pickletools
 import re
 from typing import Any
 
-from .._salvage import PICKLE
-from .._unreadable import Recipe, RecipeReader, explain
+from .._payloads.pickle_errors import Recipe, RecipeReader, explain
+from .._payloads.unreadable_records import PICKLE
 
 #: What pickles say that would make Python's reader ask for memory without need: numbers of remembered objects.
 _LARGE_NUMBERS = re.compile(rb"r.{3}[^\x00]|p[0-9]{7}", re.DOTALL)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .._ask import ask
 from .._keys import LEASES_KEY, in_progress_key
-from .._script_runner import run
-from . import scripts
-from .scripts import Held, raw, text
+from .._redis.raw_commands import ask
+from .._redis.script_runner import run
+from . import admin_scripts
+from .admin_scripts import Held, raw, text
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -32,7 +32,7 @@ async def held_by(redis: Redis, workers: list[str]) -> list[Held]:
     found: list[Held] = []
     for first in range(0, len(workers), _WORKERS_STEP):
         part = workers[first : first + _WORKERS_STEP]
-        found += scripts.read_held(await run(redis, scripts.held(part)), part)
+        found += admin_scripts.read_held(await run(redis, admin_scripts.held(part)), part)
     return found
 
 

@@ -8,8 +8,8 @@ from datetime import date, datetime, time, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
-from .._text import printable
-from .._unreadable import Recipe
+from .._payloads.pickle_errors import Recipe
+from .._printable import printable
 from ..utils import truncate
 from .restricted import UnreadableError
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from redis.exceptions import RedisError
 
-from .._text import printable
+from .._printable import printable
 from ..admin import Admin, Deed, JobState, ListedJob
 from .choice import Choice, with_choice
 from .exit_codes import ExitCode

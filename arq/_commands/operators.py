@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from .._text import redacted
+from .._printable import redacted
 from . import COMMANDS
 from .exit_codes import ExitCode
 

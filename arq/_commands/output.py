@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from .._text import printable
+from .._printable import printable
 from ..utils import truncate
 
 _SHORTEST = 8

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import click
 
-from .._text import printable
+from .._printable import printable
 from ..admin import Admin, Counts
 from .exit_codes import ExitCode
 from .output import json_line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .._text import printable, printable_lines
+from .._printable import printable, printable_lines
 from ..admin import Admin, JobDetails
 from .exit_codes import ExitCode
 from .jobs_shown import job_fields

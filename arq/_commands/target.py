@@ -13,8 +13,8 @@ from typing import Any, NoReturn, TypeVar
 import click
 from redis.exceptions import RedisError
 
-from .._hints import password_hint
-from .._text import printable, redacted
+from .._did_you_mean import password_hint
+from .._printable import printable, redacted
 from ..admin import Admin
 from ..connections import RedisSettings
 from ..constants import default_queue_name

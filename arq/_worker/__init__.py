@@ -2,7 +2,7 @@
 
 main_loop.py     puts the parts together; the loop: do what is regular, write how jobs ended, take new ones, wait
 context.py       what the parts share; they know it, and neither each other nor `arq.worker`   (job_table.py: its jobs)
-exchange.py      one exchange with Redis: write endings, claim jobs   (outbox.py, careful.py)
+exchange.py      one exchange with Redis: write endings, claim jobs   (outbox.py, bad_items.py)
 claims.py        jobs that were claimed: started, or given back   (job_slots.py: places)
 job.py           one run of a job   (run.py, job_timeout.py: under its timeout; hooks.py)
 attempt.py       the values that travel: what was claimed, how it ended

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from .. import _scripts
+from .._redis import scripts
 from .context import CANCEL_AGAIN_S, Context
 
 
@@ -24,9 +24,9 @@ class AbortRequests:
     async def obey(self) -> None:
         """Ask which running jobs are to be aborted, and cancel them. One that goes on is cancelled again."""
         context, jobs = self._context, self._context.jobs
-        call = _scripts.aborted(context.options.queue_name, list(jobs.job_tasks))
+        call = scripts.aborted(context.options.queue_name, list(jobs.job_tasks))
         answer = await context.exchange().run(call)
-        for job_id in _scripts.decode_ids(answer):
+        for job_id in scripts.decode_ids(answer):
             task = jobs.job_tasks.get(job_id)
             now_s = context.clock() - self._stood_still_s()
             if task is not None and now_s >= jobs.abort_again_at_s.get(job_id, -math.inf):

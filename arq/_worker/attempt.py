@@ -7,9 +7,9 @@ from enum import Enum, auto
 from typing import Any
 
 from .._function import Function
-from .._records import JobDef, JobResult
-from .._scripts import ClaimedJob
-from .._text import escaped
+from .._job_records import JobDef, JobResult
+from .._printable import escaped
+from .._redis.scripts import ClaimedJob
 from ..cron import CronJob
 from ..utils import ms_to_datetime
 

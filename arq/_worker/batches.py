@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 
 from .._endings import Ending
-from .._scripts import ClaimedJob
+from .._redis.scripts import ClaimedJob
 
 
 class Batches:

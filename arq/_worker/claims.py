@@ -9,16 +9,16 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from .._endings import Unbegun
-from .._exits import as_failure
 from .._keys import in_progress_key
-from .._scripts import ClaimAnswer, ClaimedJob
-from .._text import printable
+from .._loop_exits import as_failure
+from .._printable import printable
+from .._redis.scripts import ClaimAnswer, ClaimedJob
 from ..utils import timestamp_ms
 from .attempt import Attempt, Outcome, Verdict
 from .context import Context
+from .crash_suspects import Suspects
 from .ending_writer import EndingWriter
 from .quarantine import Quarantine
-from .suspects import Suspects
 
 logger = logging.getLogger("arq.worker")
 

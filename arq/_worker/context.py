@@ -12,7 +12,7 @@ from .attempt import Cause
 from .exchange import Exchange
 from .job_table import JobTable
 from .options import WorkerOptions
-from .unread import Unread
+from .unreadable_jobs import Unread
 
 #: Seconds after which a job that was cancelled and still runs is cancelled again.
 CANCEL_AGAIN_S = 5.0

@@ -7,14 +7,14 @@ import logging
 from datetime import datetime, timedelta
 from time import monotonic, time
 
-from .._ask import ask
-from .._scripts import NewTick
+from .._redis.raw_commands import ask
+from .._redis.scripts import NewTick
 from ..utils import to_ms
-from .clock import RedisClock
 from .context import Context
 from .cron_planner import Planner, Tick
 from .operators import CronRules, cron_rules
 from .poll_schedule import PollSchedule
+from .redis_clock import RedisClock
 
 logger = logging.getLogger("arq.worker")
 

@@ -6,11 +6,11 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from .._link import REPLY_TIMEOUT_S
-from .._patience import Patience
-from .complaints import Complaints
+from .._redis.reply_timeout import Patience
+from .._redis.worker_connection import REPLY_TIMEOUT_S
 from .context import Context
 from .poll_schedule import PollSchedule
+from .repeated_errors import Complaints
 
 #: Seconds between two looks for workers that died elsewhere.
 _SWEEP_S = 15.0

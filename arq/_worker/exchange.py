@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
-from .. import _scripts
 from .._endings import Done, Ending, Terms, read_finish
-from .._link import Link
-from .._refusals import blames_item
-from .._scripts import NO_CAUTION, Call, ClaimAnswer, ClaimRequest, Refusal, Why
-from .._sizes import MOST_BYTES, SizeLimit
-from . import careful, job_log
+from .._redis import scripts
+from .._redis.batch_sizes import MOST_BYTES, SizeLimit
+from .._redis.redis_errors import blames_item
+from .._redis.scripts import NO_CAUTION, Call, ClaimAnswer, ClaimRequest, Refusal, Why
+from .._redis.worker_connection import Link
+from . import bad_items, job_log
 from .outbox import Outbox
 
 
@@ -134,7 +134,7 @@ class Exchange:
             if not batch.endings:  # the scripts look before they write: nothing was claimed
                 self._claim_lost = recover
                 raise
-            await careful.write_apart(self.link, self._outbox, self._finish)
+            await bad_items.write_apart(self.link, self._outbox, self._finish)
             return await self._talk(wanted, recover)
         if batch.endings:
             self._outbox.settle(batch, read_finish(answers[0], len(batch.endings)))
@@ -151,7 +151,7 @@ class Exchange:
         if self._outbox.has_large:
             self._outbox.cut_down(await self._limit.ask(self.link.commands))
         if self._outbox.is_suspect and self._outbox:
-            await careful.write(self.link, self._outbox, self._finish)
+            await bad_items.write(self.link, self._outbox, self._finish)
 
     def _calls(self, endings: list[Ending], wanted: _Wanted, recovers: bool) -> list[Call]:
         calls = []
@@ -161,7 +161,7 @@ class Exchange:
             calls.append(self._reclaim())
         elif wanted.limit > 0:
             if not self.announced:  # a claim of somebody unknown would be refused
-                calls.append(_scripts.lease([self._worker_id], self._lease_ms))
+                calls.append(scripts.lease([self._worker_id], self._lease_ms))
             calls.append(self._claim(wanted))
         return calls
 
@@ -172,11 +172,11 @@ class Exchange:
         is_leaving, cohort = self._parting is not None, self._parting or ""
         over = self._outbox.batches.over_with(endings)
         terms = Terms(self.epoch, self._outbox.is_repeating, is_leaving, cohort, over)
-        return _scripts.finish(self._queue_name, self._worker_id, endings, terms)
+        return scripts.finish(self._queue_name, self._worker_id, endings, terms)
 
     def _reclaim(self) -> Call:
         self.epoch += 1
-        return _scripts.reclaim(self._worker_id, self.epoch, 0 if self._recovery_failed else MOST_BYTES)
+        return scripts.reclaim(self._worker_id, self.epoch, 0 if self._recovery_failed else MOST_BYTES)
 
     def _claim(self, wanted: _Wanted) -> Call:
         limit, fair, job_ids = wanted
@@ -191,7 +191,7 @@ class Exchange:
             cohorts=self.cohorts,
             caution=self.caution,
         )
-        return _scripts.claim(self._queue_name, self._worker_id, asked)
+        return scripts.claim(self._queue_name, self._worker_id, asked)
 
     def claim_one_behind_a_wait(self) -> Call:
         """The claim of one job that waits for a token on another connection, see `waiting_claim`."""
@@ -204,22 +204,22 @@ class Exchange:
             cohorts=self.cohorts,
             caution=self.caution,
         )
-        return _scripts.claim(self._queue_name, self._worker_id, asked)
+        return scripts.claim(self._queue_name, self._worker_id, asked)
 
     async def _recovered(self, answer: Any) -> ClaimAnswer:
         """What is ours and not known yet. From now on we know."""
         over = {(ending.job_id, ending.stamp) for ending in self._outbox} | self._outbox.given_up
-        jobs, nameless = _scripts.read_jobs(answer)
+        jobs, nameless = scripts.read_jobs(answer)
         nameless = [ending for ending in nameless if (ending.job_id, ending.stamp) not in over]
         held = [job for job in jobs if (job.job_id, job.stamp) not in over and job.job_id not in self.known]
-        held = await careful.fetch(self.link, held)
+        held = await bad_items.fetch(self.link, held)
         self._outbox.batches.opened(held)
         self._remove(nameless)
         self._claim_lost = self._recovery_failed = False
         return ClaimAnswer(now_ms=0, wait_ms=0, begin_at="", shared=False, jobs=held, recovered=True)
 
     async def _claimed(self, raw: Any, wanted: _Wanted) -> ClaimAnswer:
-        answer = _scripts.read_claim(raw)
+        answer = scripts.read_claim(raw)
         while isinstance(answer, Refusal):
             self._claim_lost = True
             if answer.why == "late":  # the worker ran before, and Redis was away when it left
@@ -227,12 +227,12 @@ class Exchange:
                 (raw,) = await self.link.call([self._reclaim()])
                 return await self._recovered(raw)
             # presumed dead, or Redis has lost its data: announce ourselves and ask again
-            calls = [_scripts.lease([self._worker_id], self._lease_ms)]
+            calls = [scripts.lease([self._worker_id], self._lease_ms)]
             if self.epoch:  # was forgotten with the worker, and counts again; nothing is ours
                 calls.append(self._reclaim())
             raw = (await self.link.call([*calls, self._claim(wanted)]))[-1]
             self._claim_lost = False
-            answer = _scripts.read_claim(raw)
+            answer = scripts.read_claim(raw)
         return self.accept(answer, answer.begin_at or self.begin_at)
 
     def accept(self, answer: ClaimAnswer, begin_at: str) -> ClaimAnswer:
@@ -263,7 +263,7 @@ class Exchange:
         if not answer:
             return None
         score = answer[0][1] if isinstance(answer[0], list) else answer[1]  # RESP3 pairs member and score
-        return _scripts.score_ms(score)
+        return scripts.score_ms(score)
 
     async def run(self, call: Call) -> Any:
         """Run one script over the same connection."""
@@ -286,7 +286,7 @@ class Exchange:
             ]
             *_, done = await self.link.commands(steps)
             self._claim_lost = False
-        answer = _scripts.read_claim(done[1]) if isinstance(done, list) else None
+        answer = scripts.read_claim(done[1]) if isinstance(done, list) else None
         return self.accept(answer, self.begin_at) if isinstance(answer, ClaimAnswer) else None
 
     async def leave(self) -> list[str]:
@@ -300,11 +300,11 @@ class Exchange:
         while self._outbox:
             await self.commit()
         last_calls = [
-            _scripts.release(self._worker_id, Why.UNBEGUN),
-            _scripts.pass_on(self._queue_name, leaving=self._worker_id),
+            scripts.release(self._worker_id, Why.UNBEGUN),
+            scripts.pass_on(self._queue_name, leaving=self._worker_id),
         ]
         answer, _ = await self.link.call(last_calls)
-        return _scripts.read_release(answer).job_ids
+        return scripts.read_release(answer).job_ids
 
     async def close(self) -> None:
         """Close the connection."""

@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from typing import Any, NamedTuple, Protocol
 
 from .._endings import Again, Done, Ending
-from .._scripts import ClaimedJob
+from .._redis.scripts import ClaimedJob
 from ..utils import timestamp_ms, to_ms
 from .attempt import Outcome
 from .context import Context

@@ -7,9 +7,9 @@ import math
 from datetime import datetime
 from time import time
 
-from .. import _scripts
-from .._ask import ask
-from .._health import Tally, format_line
+from .._health_line import Tally, format_line
+from .._redis import scripts
+from .._redis.raw_commands import ask
 from ..utils import to_ms
 from .context import Context
 
@@ -51,7 +51,7 @@ class HealthLine:
         tally = Tally(jobs.complete, jobs.failed, jobs.retried, jobs.ongoing(), context.queued)
         line = format_line(tally, datetime.now())  # noqa: DTZ005  (the line has local time)
         life_ms = to_ms(options.health_check_interval + 1)
-        await _scripts.run(context.redis, _scripts.health({options.health_check_key: line}, life_ms))
+        await scripts.run(context.redis, scripts.health({options.health_check_key: line}, life_ms))
         if not is_due:
             return
         last_counts, counts = self.last_counts, str(tally)

@@ -8,7 +8,7 @@ import logging
 from typing import Any
 
 from .._interrupts import asks_to_stop
-from .._text import printable
+from .._printable import printable
 from ..utils import timestamp_ms
 from . import job_log, run
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict

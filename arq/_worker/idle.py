@@ -7,9 +7,9 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from .. import _scripts
 from .._keys import old_wake_key, wake_key
-from .._scripts import ClaimAnswer
+from .._redis import scripts
+from .._redis.scripts import ClaimAnswer
 from .context import Context
 from .poll_schedule import PollSchedule
 from .waiting_claim import WaitingClaim
@@ -136,8 +136,8 @@ class Idle:
             self._context.exchange().start_over()
             self._poll.more = True
         if self._room() <= 0 or self._context.outgoing:  # the token is somebody else's
-            call = _scripts.pass_on(self._context.options.queue_name)
-            self._later(_scripts.run(self._context.redis, call))
+            call = scripts.pass_on(self._context.options.queue_name)
+            self._later(scripts.run(self._context.redis, call))
 
     def _later(self, doing: Any) -> None:
         """Do something beside the main loop that may fail without harm."""
@@ -153,4 +153,4 @@ class Idle:
     async def leave_to_the_waiting_claim(self) -> None:
         """Something may be due, and only the place that is kept is free: a token fills it, here or elsewhere."""
         self._poll.nothing_is_due()
-        await self._context.exchange().run(_scripts.pass_on(self._context.options.queue_name))
+        await self._context.exchange().run(scripts.pass_on(self._context.options.queue_name))

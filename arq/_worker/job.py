@@ -7,20 +7,20 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from .. import _exits
+from .. import _loop_exits
 from .._endings import Unbegun
-from .._exits import as_failure, end_copy
 from .._interrupts import asks_to_stop
-from .._scripts import ClaimedJob
+from .._loop_exits import as_failure, end_copy
+from .._redis.scripts import ClaimedJob
 from ..utils import LONGEST_S, timestamp_ms
 from . import job_log, outcomes, run
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
+from .blocked_loop import Standstills
 from .context import Context
 from .ending_writer import EndingWriter
 from .finish_override import FinishOverride
 from .hooks import Hooks
 from .job_timeout import TimeLimit
-from .standstill import Standstills
 
 
 class JobRunner:
@@ -118,7 +118,7 @@ class JobRunner:
             ended = await run.watch(body, task, limit, who_cancelled)
             return ended
         finally:
-            if _exits.forks != self._context.options.forks_when_named:
+            if _loop_exits.forks != self._context.options.forks_when_named:
                 end_copy(None if ended is None else ended.raised)
             del jobs.job_tasks[job_id], jobs.names[job_id]
             jobs.aborting.discard(job_id)

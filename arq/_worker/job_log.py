@@ -6,14 +6,14 @@ import logging
 import math
 from typing import Any
 
-from .._crashes import Crashes
+from .._crash_records import Crashes
 from .._errors import DeserializationError
-from .._scripts import Released
-from .._text import escaped, printable, printable_lines
+from .._printable import escaped, printable, printable_lines
+from .._redis.scripts import Released
 from ..utils import args_to_string, safe_repr, truncate
 from .attempt import Attempt, Outcome, Verdict
+from .blocked_loop import Standstill
 from .quick_log import QuickLog
-from .standstill import Standstill
 
 logger = logging.getLogger("arq.worker")
 _info = QuickLog(logger, __file__, "report").info

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .context import Context
+from .crash_suspects import Suspects
 from .semaphore import Semaphore
-from .suspects import Suspects
 
 
 class JobSlots:

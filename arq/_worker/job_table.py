@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import asyncio
 
-    from .._scripts import ClaimedJob
+    from .._redis.scripts import ClaimedJob
 
 
 class JobTable:

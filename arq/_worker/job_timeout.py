@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from .standstill import Standstills
+from .blocked_loop import Standstills
 
 #: A timer that runs off later than this, in s, may have been overtaken by what a task waits for.
 _LATE_S = 0.005

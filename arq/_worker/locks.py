@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from .. import _scripts
 from .._lock_time import lease_ms, lock_ms
-from .._scripts import Presence
-from .._text import printable
+from .._printable import printable
+from .._redis import scripts
+from .._redis.scripts import Presence
 from . import job_log
 from .context import Context
 
@@ -32,24 +32,24 @@ class Locks:
         job_ids = list(claimed)
         if job_ids:
             lock = lock_ms(timeout_s, options.supervised)
-            calls.append(_scripts.extend(options.queue_name, worker_id, lock, job_ids))
+            calls.append(scripts.extend(options.queue_name, worker_id, lock, job_ids))
         if not options.supervised:
-            calls.append(_scripts.lease([worker_id], lease_ms(timeout_s, options.supervised)))
+            calls.append(scripts.lease([worker_id], lease_ms(timeout_s, options.supervised)))
             exchange.announced = True
         answers = await exchange.link.call(calls) if calls else []
-        for job_id in _scripts.decode_ids(answers[0]) if job_ids else ():
+        for job_id in scripts.decode_ids(answers[0]) if job_ids else ():
             if job_id in claimed:
                 logger.warning("job %s is not this worker's any more, it may be run twice", printable(job_id))
 
     async def show_presence(self, for_ms: int) -> Presence:
         """Count among the workers that look at this queue for the next `for_ms`, and learn what operators want."""
         options = self._context.options
-        call = _scripts.present(options.queue_name, options.worker_id, for_ms)
-        return _scripts.read_present(await self._context.exchange().run(call))
+        call = scripts.present(options.queue_name, options.worker_id, for_ms)
+        return scripts.read_present(await self._context.exchange().run(call))
 
     async def sweep(self) -> None:
         """Give back the jobs of workers that are overdue."""
-        answer = await self._context.exchange().run(_scripts.sweep())
-        for worker_id, released in _scripts.read_sweep(answer).items():
+        answer = await self._context.exchange().run(scripts.sweep())
+        for worker_id, released in scripts.read_sweep(answer).items():
             if worker_id != self._context.options.worker_id:
                 job_log.gone(worker_id, released)

@@ -9,17 +9,18 @@ from typing import Any, NamedTuple, Protocol
 
 from redis.exceptions import RedisError
 
-from .._ask import ask
-from .._link import Link
 from .._lock_time import lease_ms, lock_ms
-from .._pools import forget_dead
-from .._scripts import ClaimAnswer
+from .._redis.connection_pools import forget_dead
+from .._redis.raw_commands import ask
+from .._redis.scripts import ClaimAnswer
+from .._redis.worker_connection import Link
 from ..utils import to_ms
 from . import job_log
 from .abort_requests import AbortRequests
+from .blocked_loop_report import StandstillReport
 from .claims import Claims
-from .complaints import Complaints
 from .context import Context
+from .crash_suspects import Suspects
 from .cron_ticks import CronTicks
 from .duties import PRESENCE_S, Actions, Duties
 from .ending_writer import EndingWriter
@@ -36,8 +37,7 @@ from .options import WorkerOptions
 from .poll_schedule import PollSchedule
 from .quarantine import Quarantine
 from .redis_outage import RedisOutage
-from .standstill_report import StandstillReport
-from .suspects import Suspects
+from .repeated_errors import Complaints
 
 
 class Steps(Finishes, Protocol):

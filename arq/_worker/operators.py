@@ -6,11 +6,11 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .. import _pauses
+from .. import _queue_pause
 from .._keys import paused_crons_key, paused_key
-from .._lane import Lane
-from .._scripts import Presence
-from .._text import printable
+from .._printable import printable
+from .._redis.producer_connection import Lane
+from .._redis.scripts import Presence
 from .context import Context
 
 logger = logging.getLogger("arq.worker")
@@ -41,7 +41,7 @@ class Operators:
         if presence.pause is not None:
             if not was_paused:
                 _say_paused(queue_name, presence.pause)
-            await _pauses.keep(self._context.exchange().run, queue_name, is_one_of_many=True)
+            await _queue_pause.keep(self._context.exchange().run, queue_name, is_one_of_many=True)
         elif was_paused:
             logger.info("queue %s is resumed", printable(queue_name))
 
@@ -62,7 +62,7 @@ class Operators:
 
 
 def _say_paused(queue_name: str, pause: bytes) -> None:
-    _, by, note = _pauses.read_pause(pause)
+    _, by, note = _queue_pause.read_pause(pause)
     who, why = f" by {by}" if by else "", f": {note}" if note else ""
     logger.info("queue %s is paused%s%s", *map(printable, (queue_name, who, why)))
 

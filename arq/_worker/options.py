@@ -11,21 +11,21 @@ from signal import Signals
 from typing import Any, Concatenate, Literal, ParamSpec
 from uuid import uuid4
 
-from .. import _exits
+from .. import _loop_exits
 from .._function import Function
 from .._keys import check_health_key, check_queue_name, health_key
 from .._lock_time import lock_s, longest_job_s
 from .._option_types import called, context, several, text
-from .._pools import pool_of
-from .._redis_settings import settings_or_default
+from .._redis.connection_pools import pool_of
+from .._redis.settings import settings_or_default
 from .._types import SecondsTimedelta, StartupShutdown, WorkerCoroutine
 from ..connections import ArqRedis, RedisSettings
 from ..constants import default_queue_name, expires_extra_ms
 from ..cron import CronJob
 from ..jobs import Deserializer, Serializer
-from . import limits
-from .registry import registry
-from .zones import SystemZone, now_in_system_zone
+from . import option_limits
+from .function_registry import registry
+from .system_timezone import SystemZone, now_in_system_zone
 
 _Arguments = ParamSpec("_Arguments")
 
@@ -69,7 +69,7 @@ class WorkerOptions:
         log_results: bool = True,
         unreadable: Literal["fail", "retry"] = "fail",
     ) -> None:
-        self.functions = limits.with_good_ones(
+        self.functions = option_limits.with_good_ones(
             registry(several("functions", functions), several("cron_jobs", cron_jobs or ()))
         )
         self.cron_jobs = list(cron_jobs) if cron_jobs is not None else None
@@ -84,24 +84,24 @@ class WorkerOptions:
         self.redis_settings = settings_or_default(redis_settings)
         self._given_pool = redis_pool
         self.burst = burst
-        limits.count_or_none("max_burst_jobs", max_burst_jobs)
+        option_limits.count_or_none("max_burst_jobs", max_burst_jobs)
         self.max_burst_jobs = -1 if max_burst_jobs in (None, math.inf) else int(max_burst_jobs or 0)
         self.on_startup = called("on_startup", on_startup)
         self.on_shutdown = called("on_shutdown", on_shutdown)
         self.on_job_start = called("on_job_start", on_job_start)
         self.on_job_end = called("on_job_end", on_job_end)
         self.after_job_end = called("after_job_end", after_job_end)
-        self.job_completion_wait = limits.wait_s(job_completion_wait)
-        self.max_jobs = limits.number("max_jobs", max_jobs)
-        self.job_timeout_s = limits.time_limit("job_timeout", job_timeout)
-        self.keep_result_s = limits.seconds_or_inf("keep_result", keep_result)
+        self.job_completion_wait = option_limits.wait_s(job_completion_wait)
+        self.max_jobs = option_limits.number("max_jobs", max_jobs)
+        self.job_timeout_s = option_limits.time_limit("job_timeout", job_timeout)
+        self.keep_result_s = option_limits.seconds_or_inf("keep_result", keep_result)
         self.keep_result_forever = keep_result_forever
-        self.poll_delay_s = limits.seconds("poll_delay", poll_delay)
-        self.queue_read_limit = limits.count_or_none("queue_read_limit", queue_read_limit) or max(
+        self.poll_delay_s = option_limits.seconds("poll_delay", poll_delay)
+        self.queue_read_limit = option_limits.count_or_none("queue_read_limit", queue_read_limit) or max(
             max_jobs * 5, 100
         )
-        self.max_tries = limits.count_or_none("max_tries", max_tries)
-        self.health_check_interval = limits.seconds("health_check_interval", health_check_interval)
+        self.max_tries = option_limits.count_or_none("max_tries", max_tries)
+        self.health_check_interval = option_limits.seconds("health_check_interval", health_check_interval)
         self.health_check_key = health_check_key or health_key(queue_name)
         check_health_key(self.health_check_key, queue_name)
         self.ctx = context(ctx)
@@ -114,7 +114,7 @@ class WorkerOptions:
         self.log_results = log_results
         self.unreadable = one_of("unreadable", unreadable, ("fail", "retry"))
         self.in_progress_timeout_s = lock_s(self.longest_job_s)
-        self._worker_id, self._named_in_pid, self.forks_when_named = "", 0, _exits.forks
+        self._worker_id, self._named_in_pid, self.forks_when_named = "", 0, _loop_exits.forks
         self._handle_signals = handle_signals
         self._be_on_its_own()
 
@@ -149,7 +149,7 @@ class WorkerOptions:
     @worker_id.setter
     def worker_id(self, worker_id: str) -> None:
         self._worker_id, self._named_in_pid = worker_id, os.getpid()
-        self.forks_when_named = _exits.forks
+        self.forks_when_named = _loop_exits.forks
 
     @property
     def timezone(self) -> tzinfo:

@@ -7,8 +7,8 @@ import functools
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from .. import _sizes
 from .._endings import Done, Ending
+from .._redis import batch_sizes
 from . import job_log
 from .batches import Batches
 
@@ -72,7 +72,7 @@ class Outbox:
         if isinstance(ending, Done):
             size = len(ending.result)
             self._bytes += size
-            if size > _sizes.ALWAYS_TAKEN:
+            if size > batch_sizes.ALWAYS_TAKEN:
                 self.has_large = True
 
     def written(self) -> asyncio.Future[None]:
@@ -83,10 +83,10 @@ class Outbox:
 
     def take(self) -> Batch:
         """Take out what is written next: not too many, and not too much at a time."""
-        if self._bytes <= _sizes.MOST_BYTES and len(self._endings) <= _sizes.MOST_ITEMS:
+        if self._bytes <= batch_sizes.MOST_BYTES and len(self._endings) <= batch_sizes.MOST_ITEMS:
             taken, self._endings, self._bytes = self._endings, [], 0
         else:
-            count = _sizes.fitting(sizes(self._endings[: _sizes.MOST_ITEMS]))
+            count = batch_sizes.fitting(sizes(self._endings[: batch_sizes.MOST_ITEMS]))
             taken, self._endings = self._endings[:count], self._endings[count:]
             self._bytes = sum(sizes(self._endings))
         written = None
@@ -99,7 +99,7 @@ class Outbox:
         self._endings[:0] = batch.endings
         self._bytes += sum(sizes(batch.endings))
         self._repeated.update(ending.job_id for ending in batch.endings)
-        if any(size > _sizes.ALWAYS_TAKEN for size in sizes(batch.endings)):
+        if any(size > batch_sizes.ALWAYS_TAKEN for size in sizes(batch.endings)):
             self.has_large = True
         if batch.written is not None:
             if self._written is None:
@@ -129,7 +129,7 @@ class Outbox:
         """Replace results of more than `limit` bytes by a text that says so."""
         for index, ending in enumerate(self._endings):
             if isinstance(ending, Done) and len(ending.result) > limit:
-                why = _sizes.too_large(len(ending.result), limit)
+                why = batch_sizes.too_large(len(ending.result), limit)
                 small = self._endings[index] = replaced(ending, why, limit)
                 job_log.result_replaced(small.job_id, why, is_kept=bool(small.result))
         self.has_large = False

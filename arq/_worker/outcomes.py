@@ -12,16 +12,16 @@ from typing import Any, Protocol
 from .._endings import Again, Done, Ending, Unbegun
 from .._errors import DeserializationError, JobExecutionFailed, Retry, RetryJob
 from .._function import Function
-from .._salvage import PICKLE, salvage
-from .._scripts import ClaimedJob
-from .._unreadable import explain
-from .._wire import (
+from .._payloads.pickle_errors import explain
+from .._payloads.serialization import (
     UNSERIALIZABLE_RESULT,
     Deserializer,
     Serializer,
     deserialize_job_raw,
     serialize_result,
 )
+from .._payloads.unreadable_records import PICKLE, salvage
+from .._redis.scripts import ClaimedJob
 from ..cron import CronJob
 from ..utils import LONGEST_S, safe_repr, to_ms, truncate
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import monotonic
 
-from .._scripts import ClaimAnswer
+from .._redis.scripts import ClaimAnswer
 from ..utils import timestamp_ms
 
 #: Answers overtake one another by less than this; a clock of Redis that goes back further was set.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .._crashes import Crashes
+from .._crash_records import Crashes
 from . import job_log
 from .context import Context
+from .crash_suspects import Suspects
 from .job_slots import JobSlots
-from .suspects import Suspects
 
 
 class Quarantine:

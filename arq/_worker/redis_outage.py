@@ -9,13 +9,13 @@ from contextlib import suppress
 
 from redis.exceptions import RedisError
 
-from .._refusals import blames_item, passes
-from .._servers import is_refusal
+from .._redis.redis_errors import blames_item, passes
+from .._redis.server_errors import is_refusal
 from .backoff import Backoff
-from .complaints import Complaints
 from .connecting import CONNECTING
 from .context import Context
 from .poll_schedule import PollSchedule
+from .repeated_errors import Complaints
 
 logger = logging.getLogger("arq.worker")
 

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from .._exits import as_failure
 from .._interrupts import asks_to_stop
+from .._loop_exits import as_failure
 from .attempt import Cause, Ended
 from .job_timeout import TimeLimit
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from .._ask import ask
-from .._link import REPLY_TIMEOUT_S
-from .._refusals import passes
-from .._servers import is_refusal
+from .._redis.raw_commands import ask
+from .._redis.redis_errors import passes
+from .._redis.server_errors import is_refusal
+from .._redis.worker_connection import REPLY_TIMEOUT_S
 from .backoff import Backoff
 from .context import CANCEL_AGAIN_S, Context
 from .ending_writer import EndingWriter

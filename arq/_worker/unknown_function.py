@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from .._text import printable
+from .._printable import printable
 
 _ALIKE = 0.7
 #: Longer names are of no known kind, and take long to be compared.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .. import _scripts
-from .._plain import has_no_scripts, is_not_known
-from .._scripts import ClaimAnswer, Refusal
+from .._redis import scripts
+from .._redis.scripts import ClaimAnswer, Refusal
+from .._redis.without_lua import has_no_scripts, is_not_known
 from .exchange import Exchange
 
 
@@ -38,7 +38,7 @@ class WaitingClaim:
         if isinstance(raw, Exception):
             self.lost()
             return None
-        answer, exchange = _scripts.read_claim(raw), self._exchange()
+        answer, exchange = scripts.read_claim(raw), self._exchange()
         # If we have asked since what is ours, the answer to that has this job, too, or it is over already.
         if isinstance(answer, Refusal) or self._epoch != exchange.epoch:
             return None

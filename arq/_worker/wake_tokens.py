@@ -11,8 +11,8 @@ from typing import Any
 from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
-from .._link import Link
-from .._patience import Patience
+from .._redis.reply_timeout import Patience
+from .._redis.worker_connection import Link
 
 logger = logging.getLogger("arq.worker")
 

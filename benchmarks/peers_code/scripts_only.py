@@ -15,7 +15,7 @@ from typing import Any
 import redis
 
 #: Of the tree that is measured, which is this one or an older one.
-_scripts: Any = importlib.import_module("arq._scripts")
+_scripts: Any = importlib.import_module("arq._redis.scripts")
 QUEUE, WORKER = "arq:queue", "host:1:0123456789ab"
 LOCK_MS, KEEP_RESULT_MS = 310_000, 3_600_000
 PAYLOAD, RESULT = b"x" * 60, b"y" * 120

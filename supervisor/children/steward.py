@@ -15,10 +15,10 @@ from contextlib import suppress
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
-from arq import _leases
-from arq._health import Tally, format_line
+from arq._health_line import Tally, format_line
 from arq._keys import worker_health_key
 from arq._lock_time import SUPERVISED_LEASE_S
+from arq._redis import membership
 from arq.connections import ArqRedis, create_pool
 
 from ..exit_codes import ChildCode
@@ -73,7 +73,7 @@ async def look_at_queue(pool: ArqRedis, queue: str) -> QueueFacts:
     return QueueFacts(is_up=True, queue=queue, depth=depth, oldest_due_s=oldest_s)
 
 
-def _told(worker_id: str, released: _leases.Released) -> ReleasedMessage:
+def _told(worker_id: str, released: membership.Released) -> ReleasedMessage:
     """For the parent: what a worker had to give back, and which job is to blame."""
     job_ids, (blamed,) = released.job_ids, brief_ids([released.blamed])
     return ReleasedMessage(worker_id, brief_ids(job_ids), len(job_ids), blamed, released.was_suspected)
@@ -207,10 +207,10 @@ class Steward:
         """Leases of ours, then a look for workers, on any host, that nobody has renewed."""
         for name, entries in self._roster.by_redis().items():
             pool = await self._pool(name)
-            await _leases.renew(
+            await membership.renew(
                 pool, [entry.worker_id for entry in entries], round(SUPERVISED_LEASE_S * 1000)
             )
-            for worker_id, released in (await _leases.sweep(pool)).items():
+            for worker_id, released in (await membership.sweep(pool)).items():
                 self._line.send(_told(worker_id, released))
         await self._close_unused()
 
@@ -264,8 +264,10 @@ class Steward:
         while True:
             try:
                 pool = await self._pool(entry.redis)
-                why = _leases.Why(entry.why)
-                released = await within(COMMAND_S, _leases.release(pool, entry.worker_id, why, entry.detail))
+                why = membership.Why(entry.why)
+                released = await within(
+                    COMMAND_S, membership.release(pool, entry.worker_id, why, entry.detail)
+                )
             except Exception as error:  # noqa: BLE001  # Redis is away: the lease or the lock's own end is the fallback
                 self._line.send(ReleaseFailedMessage(entry.worker_id, short(error)))
             else:
@@ -290,7 +292,7 @@ class Steward:
             for key, text in texts.items():
                 # the one before stays known: nobody tells whether a write that is cut off was carried out
                 self._written[name, key] = (text, *self._written.get((name, key), ())[:1])
-            await _leases.write_health(pool, texts, life_ms)
+            await membership.write_health(pool, texts, life_ms)
         facts = await self._ask_queue()
         if facts.is_up:
             self._line.send(QueueMessage(facts.depth, facts.oldest_due_s))

@@ -15,8 +15,8 @@ from typing import Any
 
 import arq.utils
 import arq.worker
-from arq._exits import run_to_end
 from arq._lock_time import lock_ms
+from arq._loop_exits import run_to_end
 from arq._option_types import to_await
 from arq.connections import RedisSettings
 

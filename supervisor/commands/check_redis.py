@@ -8,10 +8,10 @@ from dataclasses import astuple, replace
 from typing import Any
 
 import arq.worker
-from arq._health import parse_line
+from arq._health_line import parse_line
 from arq._keys import LEASES_KEY, OLD_LEASES_KEY, health_key, worker_health_key
 from arq._option_types import text
-from arq._redis_settings import settings_or_default
+from arq._redis.settings import settings_or_default
 from arq.connections import RedisSettings, create_pool
 from arq.constants import default_queue_name
 

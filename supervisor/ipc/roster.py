@@ -14,7 +14,7 @@ MOST_LOST = 500  # the others follow when these are released
 class Entry:
     """One worker. `redis` names its Redis settings; `beat_age_s` is the time since its last beat.
 
-    `why` and `detail` of one that is lost: see `arq._leases.release`.
+    `why` and `detail` of one that is lost: see `arq._redis.membership.release`.
     """
 
     worker_id: str

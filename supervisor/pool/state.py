@@ -114,7 +114,7 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A worker that has left its jobs to be given back. `why` and `detail`: see `arq._leases.release`."""
+    """A worker that has left its jobs to be given back. `why` and `detail`: see `arq._redis.membership.release`."""
 
     report: Report
     why: str

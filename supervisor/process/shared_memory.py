@@ -52,7 +52,7 @@ def _rehearse() -> None:
 
     With the trimmed heap that is 1.3 MB less (Python 3.11).
     """
-    from arq._redis_settings import client_options
+    from arq._redis.settings import client_options
     from arq.connections import ArqRedis, RedisSettings
 
     for _ in range(REHEARSALS):

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from arq._link import REPLY_TIMEOUT_S
+from arq._redis.worker_connection import REPLY_TIMEOUT_S
 from supervisor.cli import cli
 from supervisor.commands.check import LIMIT_S
 from supervisor.exit_codes import ExitCode

@@ -9,8 +9,8 @@ import pytest
 import redis
 import uvloop
 
-from arq import _leases, _scripts
-from arq._scripts import ClaimRequest
+from arq._redis import membership, scripts
+from arq._redis.scripts import ClaimRequest
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.worker import Worker
 from benchmarks.arq_wire import ArqQueue
@@ -101,11 +101,11 @@ def enqueueing(server: RedisServer, settings: RedisSettings) -> Cost:
 async def hold(settings: RedisSettings, count: int) -> None:
     """Let another worker of ours take jobs, and keep them."""
     pool: ArqRedis = await create_pool(settings)
-    await _leases.register(pool, "elsewhere", 60_000)
+    await membership.register(pool, "elsewhere", 60_000)
     for _ in range(count // 500):
-        call = _scripts.claim(QUEUE, "elsewhere", ClaimRequest(500, 60_000))
-        answer = _scripts.read_claim(await _scripts.run(pool, call))
-        assert isinstance(answer, _scripts.ClaimAnswer)
+        call = scripts.claim(QUEUE, "elsewhere", ClaimRequest(500, 60_000))
+        answer = scripts.read_claim(await scripts.run(pool, call))
+        assert isinstance(answer, scripts.ClaimAnswer)
         assert len(answer.jobs) == 500
     await pool.close(close_connection_pool=True)
 

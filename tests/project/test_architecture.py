@@ -19,28 +19,28 @@ PURE = (
     "arq._admin.records",
     "arq._admin.restricted",
     "arq._admin.shown",
-    "arq._calendar",
+    "arq._cron_calendar",
     "arq._errors",
     "arq._function",
-    "arq._health",
+    "arq._health_line",
     "arq._keys",
     "arq._lock_time",
-    "arq._portable",
-    "arq._records",
-    "arq._salvage",
-    "arq._sizes",
-    "arq._text",
+    "arq._payloads.portable_exceptions",
+    "arq._job_records",
+    "arq._payloads.unreadable_records",
+    "arq._redis.batch_sizes",
+    "arq._printable",
     "arq._types",
-    "arq._unreadable",
-    "arq._wire",
+    "arq._payloads.pickle_errors",
+    "arq._payloads.serialization",
     "arq._endings",
-    "arq._worker.clock",
+    "arq._worker.redis_clock",
     "arq._worker.cron_planner",
-    "arq._worker.limits",
-    "arq._worker.registry",
+    "arq._worker.option_limits",
+    "arq._worker.function_registry",
     "arq._worker.settings",
     "arq._worker.unknown_function",
-    "arq._worker.zones",
+    "arq._worker.system_timezone",
     "arq.constants",
     "arq.cron",
     "arq.version",
@@ -136,38 +136,48 @@ KEY_PREFIXES = (
 # and for the type checker only.
 ARQ_LAYERS = {
     "ground": (
-        "_crashes _endings _errors _function _health _hints _interrupts _keys _lock_time _lua _lua.machine _lua.syntax "
-        "_lua.tree _names _option_types _patience _pyinstaller _pyinstaller.hook-arq _pyinstaller.hook-supervisor "
-        "_records _sizes _text _types constants logs utils version"
+        "_crash_records _did_you_mean _endings _errors _function _health_line _interrupts _job_records _keys "
+        "_lock_time _lua_interpreter _lua_interpreter.machine _lua_interpreter.syntax _lua_interpreter.tree "
+        "_option_types _payloads _printable _pyinstaller _pyinstaller.hook-arq _pyinstaller.hook-supervisor _redis "
+        "_redis.batch_sizes _redis.reply_timeout _reexported_names _types constants logs utils version"
     ),
-    "schedules": "_calendar cron typing",
-    "bytes of jobs": "_abort _portable _salvage _unreadable _wire",
-    "server and scripts": "_ask _pauses _plain _pools _refusals _script_loader _script_runner _scripts _servers",
-    "connections": "_batch _blocking _exits _lane _leases _link _probe _redis_settings _spans",
-    "producer": "_connect _enqueue _looks connections jobs",
+    "schedules": ("_cron_calendar cron typing"),
+    "bytes of jobs": (
+        "_payloads.aborted_result _payloads.pickle_errors _payloads.portable_exceptions _payloads.serialization "
+        "_payloads.unreadable_records"
+    ),
+    "server and scripts": (
+        "_queue_pause _redis.connection_pools _redis.raw_commands _redis.redis_errors _redis.script_loader "
+        "_redis.script_runner _redis.scripts _redis.server_errors _redis.without_lua"
+    ),
+    "connections": (
+        "_loop_exits _redis.blocking_client _redis.group_commit _redis.membership _redis.producer_connection "
+        "_redis.server_probe _redis.settings _redis.tracing _redis.worker_connection"
+    ),
+    "producer": ("_connect _enqueue _result_lookups connections jobs"),
     "operators": (
-        "_admin _admin.actions _admin.counting _admin.details _admin.filters _admin.listing _admin.pauses "
-        "_admin.records _admin.restricted _admin.running _admin.scripts _admin.shown admin"
+        "_admin _admin.actions _admin.admin_scripts _admin.counting _admin.details _admin.filters _admin.listing "
+        "_admin.pauses _admin.records _admin.restricted _admin.running _admin.shown admin"
     ),
     "parts of a worker": (
-        "_worker _worker.abort_requests _worker.arq_names _worker.attempt _worker.backoff _worker.batches "
-        "_worker.careful "
-        "_worker.claims _worker.clock _worker.closing _worker.complaints _worker.connecting _worker.context "
-        "_worker.cron_planner _worker.cron_ticks _worker.duties _worker.ending_writer _worker.exchange "
-        "_worker.finish_override _worker.health _worker.hooks _worker.idle _worker.job _worker.job_log "
-        "_worker.job_slots _worker.job_table _worker.job_timeout _worker.limits _worker.locks "
-        "_worker.main_loop _worker.main_task _worker.operators _worker.options _worker.outbox "
-        "_worker.outcomes _worker.poll_schedule _worker.quarantine _worker.quick_log _worker.redis_outage "
-        "_worker.registry _worker.run _worker.semaphore _worker.settings _worker.shown _worker.shutdown "
-        "_worker.signals _worker.standstill _worker.standstill_report _worker.suspects _worker.threads "
-        "_worker.unknown_function _worker.unread _worker.waiting_claim _worker.wake_tokens _worker.zones"
+        "_worker _worker.abort_requests _worker.arq_names _worker.attempt _worker.backoff _worker.bad_items "
+        "_worker.batches _worker.blocked_loop _worker.blocked_loop_report _worker.claims _worker.closing "
+        "_worker.connecting _worker.context _worker.crash_suspects _worker.cron_planner _worker.cron_ticks "
+        "_worker.duties _worker.ending_writer _worker.exchange _worker.finish_override "
+        "_worker.forwarded_attributes _worker.function_registry _worker.health _worker.hooks _worker.idle "
+        "_worker.job _worker.job_log _worker.job_slots _worker.job_table _worker.job_timeout "
+        "_worker.leftover_threads _worker.locks _worker.main_loop _worker.main_task _worker.operators "
+        "_worker.option_limits _worker.options _worker.outbox _worker.outcomes _worker.poll_schedule "
+        "_worker.quarantine _worker.quick_log _worker.redis_clock _worker.redis_outage _worker.repeated_errors "
+        "_worker.run _worker.semaphore _worker.settings _worker.shutdown _worker.signals _worker.system_timezone "
+        "_worker.unknown_function _worker.unreadable_jobs _worker.waiting_claim _worker.wake_tokens"
     ),
-    "worker": "worker",
+    "worker": ("worker"),
     "commands for operators": (
         "_commands _commands.act _commands.choice _commands.exit_codes _commands.jobs_shown _commands.ls "
         "_commands.operators _commands.output _commands.pause _commands.show _commands.target"
     ),
-    "command": "__init__ __main__ cli",
+    "command": ("__init__ __main__ cli"),
 }
 # The packages of `supervisor`, each with those that its modules may import beside their own; other modules stand on the
 # ground, which may import `host` only, but for the command itself, which may import all.

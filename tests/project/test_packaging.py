@@ -133,7 +133,7 @@ def test_the_installed_commands_run_what_was_installed(installed: Path, tmp_path
 
 
 def test_the_installed_queue_finds_its_scripts(installed: Path, tmp_path: Path) -> None:
-    code = "import arq, arq._scripts; print(arq.__file__)"
+    code = "import arq, arq._redis.scripts; print(arq.__file__)"
     outcome = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from arq import _script_loader
-from arq._link import REPLY_TIMEOUT_S, Link
+from arq._redis import script_loader
+from arq._redis.worker_connection import REPLY_TIMEOUT_S, Link
 from arq._worker import backoff, duties, wake_tokens
 from arq.connections import ArqRedis, RedisSettings
 from tests.arq.redis.engines import interpret
@@ -39,7 +39,7 @@ SCRIPTS = (
 async def proxy(redis_server: RedisServer, arq_redis: ArqRedis) -> AsyncIterator[FlakyProxy]:
     """A proxy in front of the session's server, which knows all scripts already."""
     for name in SCRIPTS:
-        await arq_redis.script_load(_script_loader.load(name).text)
+        await arq_redis.script_load(script_loader.load(name).text)
     async with flaky_proxy(redis_server) as proxy:
         yield proxy
 

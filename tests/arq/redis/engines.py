@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from arq import _lane, _link, _plain, _script_runner
-from arq._lua import machine
-from arq._scripts import Call
+from arq._lua_interpreter import machine
+from arq._redis import producer_connection, script_runner, without_lua, worker_connection
+from arq._redis.scripts import Call
 
 
 async def by_single_commands(send: Any, calls: Sequence[Call]) -> list[Any]:
@@ -17,6 +17,6 @@ async def by_single_commands(send: Any, calls: Sequence[Call]) -> list[Any]:
 
 def interpret(monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on no script reaches the server."""
-    for module in (_script_runner, _lane, _link):
+    for module in (script_runner, producer_connection, worker_connection):
         monkeypatch.setattr(module, "run_all", by_single_commands)
-    _plain._warn.cache_clear()
+    without_lua._warn.cache_clear()

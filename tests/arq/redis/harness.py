@@ -9,8 +9,8 @@ from typing import Any
 
 import redis
 
-from arq import _leases, _scripts
-from arq._scripts import Caution, ClaimAnswer, ClaimedJob, ClaimRequest, Refusal
+from arq._redis import membership, scripts
+from arq._redis.scripts import Caution, ClaimAnswer, ClaimedJob, ClaimRequest, Refusal
 from arq.connections import ArqRedis
 from arq.jobs import Job, JobResult, serialize_job
 from arq.utils import timestamp_ms
@@ -106,10 +106,10 @@ async def claim(
     pool: ArqRedis, worker_id: str, limit: int = 10, *, queue_name: str = QUEUE, **options: Any
 ) -> ClaimAnswer:
     """Claim due jobs as a worker of that id does."""
-    await _leases.register(pool, worker_id, 60_000)
+    await membership.register(pool, worker_id, 60_000)
     chosen: dict[str, Any] = {"lock_ms": 60_000, "fair": False, "caution": CARELESS}
-    call = _scripts.claim(queue_name, worker_id, ClaimRequest(limit, **chosen | options))
-    answer = _scripts.read_claim(await _scripts.run(pool, call))
+    call = scripts.claim(queue_name, worker_id, ClaimRequest(limit, **chosen | options))
+    answer = scripts.read_claim(await scripts.run(pool, call))
     assert not isinstance(answer, Refusal), answer
     return answer
 

@@ -13,7 +13,8 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError, WatchError
 
-from arq import _scripts, cron
+from arq import cron
+from arq._redis import scripts
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.jobs import Job, JobResult, JobStatus, ResultNotFound, serialize_job
 from arq.utils import timestamp_ms
@@ -171,7 +172,7 @@ async def test_a_job_that_is_given_back_meanwhile(arq_redis: ArqRedis) -> None:
     await claim(arq_redis, "w")
     abort = asyncio.create_task(job.abort(timeout=PATIENCE_S, poll_delay=0.02))
     await wait_until_async(lambda: arq_redis.exists("arq:abort"))
-    await _scripts.run(arq_redis, _scripts.release("w", _scripts.Why.DIED))
+    await scripts.run(arq_redis, scripts.release("w", scripts.Why.DIED))
     assert await abort
     await nothing_held(arq_redis)
 
@@ -281,7 +282,7 @@ async def test_a_tick_that_is_aborted_does_not_come_again(arq_redis: ArqRedis, w
     """Its id stays taken for as long as other workers may still come to plan it, and no longer."""
     nightly = cron(quick, name="cron:quick", hour=3)
     worker(cron_jobs=[nightly])
-    tick = _scripts.NewTick(timestamp_ms() + 60_000, 120_000, nightly.schedule_hash(), nightly.schedule_id())
+    tick = scripts.NewTick(timestamp_ms() + 60_000, 120_000, nightly.schedule_hash(), nightly.schedule_id())
     job_id = f"cron:quick:{tick.due_ms}"
     assert await arq_redis._enqueue_tick("cron:quick", job_id, QUEUE, tick)
     assert await Job(job_id, arq_redis).abort()

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from arq import _scripts
 from arq._endings import Done
 from arq._keys import PREFIX, in_progress_key, job_key, result_key, retry_key
+from arq._redis import scripts
 from arq.admin import Admin, Deed, JobPage, JobState, ListedJob
 from arq.connections import ArqRedis, JobCall
 from arq.jobs import Job
@@ -447,6 +447,6 @@ async def test_a_job_that_was_taken_meanwhile_is_no_loss(arq_redis: ArqRedis, ad
     (job,) = (await admin.jobs()).jobs
     answer = await claim(arq_redis, "w")
     assert await admin.delete([job]) == [Deed.running]
-    done = _scripts.finish(QUEUE, "w", [Done("a", answer.jobs[0].stamp)])
-    await _scripts.run(arq_redis, done)
+    done = scripts.finish(QUEUE, "w", [Done("a", answer.jobs[0].stamp)])
+    await scripts.run(arq_redis, done)
     assert await Job("a", arq_redis).status() == "not_found"

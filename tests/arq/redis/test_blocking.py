@@ -12,7 +12,7 @@ import pytest
 import redis.asyncio
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from arq._link import Link, in_motion
+from arq._redis.worker_connection import Link, in_motion
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.worker import Worker
 from tests.arq.redis.harness import enqueued

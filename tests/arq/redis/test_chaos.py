@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from arq import _script_loader
+from arq._redis import script_loader
 from arq.connections import ArqRedis, JobCall, RedisSettings
 from arq.worker import Retry, Worker, func
 from tests.arq.redis.harness import CONNECT_S, Ctx, keys, nothing_held
@@ -86,7 +86,7 @@ class Fleet:
     async def disturb(self, pool: ArqRedis) -> None:
         index, what = self.chance.randrange(len(self.proxies)), self.chance.random()
         if what < 0.6:
-            marker = _script_loader.load(self.chance.choice(STEPS)).sha.encode()
+            marker = script_loader.load(self.chance.choice(STEPS)).sha.encode()
             self.proxies[index].arm(self.chance.choice(list(Fault)), marker)
         elif what < 0.75:
             self.proxies[index].cut()

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from arq import _scripts
-from arq._scripts import ClaimRequest
+from arq._redis import scripts
+from arq._redis.scripts import ClaimRequest
 from arq.connections import ArqRedis, JobCall
 from arq.utils import timestamp_ms
 from tests.arq.redis.harness import QUEUE, claim, hold_as_upstream, ids, job, keys, old_enqueue
@@ -69,8 +69,8 @@ async def test_the_answer_says_whether_more_is_due(arq_redis: ArqRedis, limit: i
 async def test_a_worker_that_is_presumed_dead_gets_nothing(arq_redis: ArqRedis) -> None:
     """Somebody has given its jobs back: what it claims now would be nobody's to give back again."""
     await arq_redis.enqueue_job("f")
-    call = _scripts.claim(QUEUE, "never announced", ClaimRequest(1, 60_000))
-    assert _scripts.read_claim(await _scripts.run(arq_redis, call)) == ("unknown", 0)
+    call = scripts.claim(QUEUE, "never announced", ClaimRequest(1, 60_000))
+    assert scripts.read_claim(await scripts.run(arq_redis, call)) == ("unknown", 0)
     assert len((await claim(arq_redis, "w")).jobs) == 1
 
 
@@ -145,7 +145,7 @@ async def test_requests_to_abort_are_seen_only_by_those_who_look(arq_redis: ArqR
 
 async def present(pool: ArqRedis, queue: str, *worker_ids: str) -> None:
     for worker_id in worker_ids:
-        await _scripts.run(pool, _scripts.present(queue, worker_id, 60_000))
+        await scripts.run(pool, scripts.present(queue, worker_id, 60_000))
 
 
 async def test_a_backlog_is_shared_fairly(arq_redis: ArqRedis) -> None:
@@ -161,7 +161,7 @@ async def test_a_lone_worker_shares_with_nobody(arq_redis: ArqRedis) -> None:
     """Workers of other queues have nothing to do with it."""
     await arq_redis.enqueue_jobs(["f"] * 8)
     await present(arq_redis, "other", *(f"other{number}" for number in range(50)))
-    await _scripts.run(arq_redis, _scripts.lease([f"other{number}" for number in range(50)], 60_000))
+    await scripts.run(arq_redis, scripts.lease([f"other{number}" for number in range(50)], 60_000))
     await present(arq_redis, QUEUE, "w1")
     assert len((await claim(arq_redis, "w1", limit=10, fair=True)).jobs) == 8
 

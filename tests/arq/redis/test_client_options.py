@@ -197,7 +197,7 @@ async def test_enqueueing_waits_for_a_connection_of_a_full_pool(redis_settings: 
 
 
 async def test_nobody_waits_for_ever(redis_settings: RedisSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("arq._pools.WAIT_S", 0.05)
+    monkeypatch.setattr("arq._redis.connection_pools.WAIT_S", 0.05)
     pool = await create_pool(replace(redis_settings, max_connections=1))
     pubsub = pool.pubsub()
     await pubsub.subscribe("news")

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from arq import _leases, _scripts
-from arq._crashes import Crashes, read_crashes
+from arq._crash_records import Crashes, read_crashes
 from arq._endings import Again, Done
-from arq._leases import Released, Why
-from arq._scripts import Caution, ClaimRequest
-from arq._worker.suspects import few
+from arq._redis import membership, scripts
+from arq._redis.membership import Released, Why
+from arq._redis.scripts import Caution, ClaimRequest
+from arq._worker.crash_suspects import few
 from arq.connections import ArqRedis, JobCall
 from tests.arq.redis.harness import QUEUE, claim, ids, keys, nothing_held
 from tests.support.eventually import wait_until_async
@@ -31,7 +31,7 @@ async def die(pool: ArqRedis, *job_ids: str, cause: str = "signal 9", worker_id:
     """A process dies that runs these jobs."""
     for job_id in job_ids:
         assert ids(await claim(pool, worker_id, job_ids=[job_id])) == [job_id]
-    return await _leases.release(pool, worker_id, Why.DIED, cause)
+    return await membership.release(pool, worker_id, Why.DIED, cause)
 
 
 async def suspected(pool: ArqRedis, job_id: str, times: int) -> None:
@@ -44,7 +44,7 @@ async def suspected(pool: ArqRedis, job_id: str, times: int) -> None:
 
 async def done(pool: ArqRedis, job_id: str) -> None:
     (job,) = (await claim(pool, "done", job_ids=[job_id])).jobs
-    await _scripts.run(pool, _scripts.finish(QUEUE, "done", [Done(job_id, job.stamp)]))
+    await scripts.run(pool, scripts.finish(QUEUE, "done", [Done(job_id, job.stamp)]))
 
 
 async def let_wait(pool: ArqRedis, *job_ids: str) -> None:
@@ -121,7 +121,7 @@ async def test_one_that_has_run_for_a_while_is_less_likely(arq_redis: ArqRedis) 
             assert ids(await claim(arq_redis, "w", job_ids=[job_id])) == [job_id]
         for job_id in "ab":  # they have been running for a minute
             await make_older(arq_redis, "w", job_id)
-        await _leases.release(arq_redis, "w", Why.DIED, "signal 9")
+        await membership.release(arq_redis, "w", Why.DIED, "signal 9")
         for job_id in "ab":
             known = await note(arq_redis, job_id)
             assert known is not None
@@ -133,7 +133,7 @@ async def test_one_that_has_run_for_a_while_is_less_likely(arq_redis: ArqRedis) 
 async def test_a_shutdown_is_no_crash(arq_redis: ArqRedis) -> None:
     await enqueue(arq_redis, *"ab")
     await claim(arq_redis, "w")
-    assert await _leases.release(arq_redis, "w", Why.STOPPED, "cohort") == (["a", "b"], "", False)
+    assert await membership.release(arq_redis, "w", Why.STOPPED, "cohort") == (["a", "b"], "", False)
     assert await count(arq_redis, "a") == (1, 1)
     assert not await keys(arq_redis, "arq:crashes:*")
     assert await arq_redis.get("arq:left:a") == b"cohort"
@@ -143,8 +143,8 @@ async def test_nobody_knows_how_one_died_that_vanished(arq_redis: ArqRedis) -> N
     await enqueue(arq_redis, *"ab")
     await claim(arq_redis, "w", 1)
     await claim(arq_redis, "v", 1)
-    await _leases.register(arq_redis, "w", -1)
-    assert await _leases.sweep(arq_redis) == {"w": (["a"], "a", False)}
+    await membership.register(arq_redis, "w", -1)
+    assert await membership.sweep(arq_redis) == {"w": (["a"], "a", False)}
     assert await note(arq_redis, "a") == (2, 1, "vanished")
     assert await note(arq_redis, "b") is None
 
@@ -191,9 +191,9 @@ async def test_the_suspects_that_are_found_so_are_tried_beside_few(arq_redis: Ar
 async def test_a_worker_that_is_late_itself_gives_nothing_back(arq_redis: ArqRedis) -> None:
     await enqueue(arq_redis, *"ab")
     await vanish(arq_redis, "w", *"ab")
-    call = _scripts.claim(QUEUE, "w", ClaimRequest(9, 60_000, caution=BESIDE))
-    answer = _scripts.read_claim(await _scripts.run(arq_redis, call))
-    assert isinstance(answer, _scripts.ClaimAnswer)
+    call = scripts.claim(QUEUE, "w", ClaimRequest(9, 60_000, caution=BESIDE))
+    answer = scripts.read_claim(await scripts.run(arq_redis, call))
+    assert isinstance(answer, scripts.ClaimAnswer)
     assert ids(answer) == ["a", "b"]
     assert not answer.swept
     assert [await note(arq_redis, job_id) for job_id in "ab"] == [None, None]
@@ -226,8 +226,8 @@ async def test_jobs_before_those_that_were_held_are_seen_again(arq_redis: ArqRed
 
 
 async def test_a_worker_that_held_nothing_blames_nobody(arq_redis: ArqRedis) -> None:
-    await _leases.register(arq_redis, "w", 60_000)
-    assert await _leases.release(arq_redis, "w", Why.DIED, "signal 9") == ([], "", False)
+    await membership.register(arq_redis, "w", 60_000)
+    assert await membership.release(arq_redis, "w", Why.DIED, "signal 9") == ([], "", False)
 
 
 async def test_what_is_known_goes_with_the_job(arq_redis: ArqRedis) -> None:
@@ -235,7 +235,7 @@ async def test_what_is_known_goes_with_the_job(arq_redis: ArqRedis) -> None:
     await die(arq_redis, "a")
     await done(arq_redis, "a")
     assert not await keys(arq_redis, "arq:crashes:*")
-    await _leases.release(arq_redis, "done", Why.UNBEGUN)
+    await membership.release(arq_redis, "done", Why.UNBEGUN)
     await nothing_held(arq_redis, ["arq:leases", "arq:members", "arq:wake:arq:queue"])
 
 
@@ -245,7 +245,7 @@ async def test_a_suspect_that_ends_by_itself_is_none_any_more(arq_redis: ArqRedi
     await die(arq_redis, "a")
     (job,) = (await claim(arq_redis, "w")).jobs
     ending = Again("a", job.stamp, None, 2, interrupted)
-    assert await _scripts.run(arq_redis, _scripts.finish(QUEUE, "w", [ending])) == []
+    assert await scripts.run(arq_redis, scripts.finish(QUEUE, "w", [ending])) == []
     assert await note(arq_redis, "a") == ((2, 1, "signal 9") if interrupted else None)
 
 
@@ -254,7 +254,7 @@ async def test_after_a_lost_answer_the_worker_still_knows(arq_redis: ArqRedis) -
     await die(arq_redis, "a")
     (told,) = (await claim(arq_redis, "w", job_ids=["a"])).jobs
     await claim(arq_redis, "w", job_ids=["b"])
-    asked, _ = _scripts.read_jobs(await _scripts.run(arq_redis, _scripts.reclaim("w", 1)))
+    asked, _ = scripts.read_jobs(await scripts.run(arq_redis, scripts.reclaim("w", 1)))
     assert told.crashes == (2, 1, "signal 9")
     assert {job.job_id: job.crashes for job in asked} == {"a": told.crashes, "b": None}
 
@@ -331,7 +331,7 @@ async def test_who_waits_learns_that_somebody_else_has_it(arq_redis: ArqRedis) -
 
 async def test_others_are_woken_while_one_makes_room(arq_redis: ArqRedis) -> None:
     for worker_id in "wv":
-        await _scripts.run(arq_redis, _scripts.present(QUEUE, worker_id, 60_000))
+        await scripts.run(arq_redis, scripts.present(QUEUE, worker_id, 60_000))
     await enqueue(arq_redis, *"ab")
     await die(arq_redis, "b")
     await let_wait(arq_redis, "b")
@@ -353,7 +353,7 @@ async def test_jobs_that_stood_their_trial_do_not_count(arq_redis: ArqRedis) -> 
 async def test_an_idle_worker_whose_claim_waited_takes_any(arq_redis: ArqRedis) -> None:
     await enqueue(arq_redis, "a")
     await suspected(arq_redis, "a", 5)
-    answer = await claim(arq_redis, "w", 1, waited=True, caution=_scripts.NO_CAUTION)
+    answer = await claim(arq_redis, "w", 1, waited=True, caution=scripts.NO_CAUTION)
     assert ids(answer) == ["a"]
 
 
@@ -363,7 +363,7 @@ async def test_a_note_of_somebody_else_is_none(arq_redis: ArqRedis, text: bytes)
     await arq_redis.set("arq:retry:b", 1, ex=60)
     await arq_redis.set("arq:crashes:b", text, ex=60)
     assert ids(await claim(arq_redis, "w", caution=ROOM)) == ["a", "b"]
-    await _leases.release(arq_redis, "w", Why.DIED, "signal 9")
+    await membership.release(arq_redis, "w", Why.DIED, "signal 9")
     assert await note(arq_redis, "b") == (1, 0, "signal 9")
 
 
@@ -378,7 +378,7 @@ class Fleet:
         self.chance = chance
         self.guilty = set(guilty)
         self.max_jobs = max_jobs
-        self.running: dict[str, list[_scripts.ClaimedJob]] = {}
+        self.running: dict[str, list[scripts.ClaimedJob]] = {}
         self.outcomes: dict[str, str] = {}
         self.deaths = self.born = 0
         self.blamed: Counter[str] = Counter()
@@ -408,7 +408,7 @@ class Fleet:
     async def finish(self, worker_id: str) -> None:
         held = self.running[worker_id]
         if any(job.job_id in self.guilty for job in held) and self.chance.random() < 0.7:
-            released = await _leases.release(self.pool, worker_id, Why.DIED, "signal 9")
+            released = await membership.release(self.pool, worker_id, Why.DIED, "signal 9")
             self.blamed[released.blamed] += 1
             self.deaths += 1
             del self.running[worker_id]
@@ -417,11 +417,11 @@ class Fleet:
         if good:
             await self.end(worker_id, self.chance.choice(good), "done")
 
-    async def end(self, worker_id: str, job: _scripts.ClaimedJob, outcome: str) -> None:
+    async def end(self, worker_id: str, job: scripts.ClaimedJob, outcome: str) -> None:
         self.running[worker_id].remove(job)
         self.outcomes[job.job_id] = outcome
-        call = _scripts.finish(QUEUE, worker_id, [Done(job.job_id, job.stamp)])
-        assert await _scripts.run(self.pool, call) == []
+        call = scripts.finish(QUEUE, worker_id, [Done(job.job_id, job.stamp)])
+        assert await scripts.run(self.pool, call) == []
 
 
 @pytest.mark.parametrize("seed", range(25))

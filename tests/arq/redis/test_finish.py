@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from arq import _leases, _scripts
 from arq._endings import Again, Done, Ending, Terms, read_finish
-from arq._scripts import ClaimedJob
+from arq._redis import membership, scripts
+from arq._redis.scripts import ClaimedJob
 from arq.connections import ArqRedis
 from arq.utils import timestamp_ms
 from tests.arq.redis.harness import QUEUE, claim, hold_as_upstream, ids, job, keys, old_enqueue
@@ -32,13 +32,13 @@ def again(
 async def finish(pool: ArqRedis, worker_id: str, *endings: Ending, **terms: Any) -> list[int]:
     """Of each ending whether it was written. They are the last ones of their claims."""
     said = Terms(over=list({ending.stamp for ending in endings}), **terms)
-    answer = await _scripts.run(pool, _scripts.finish(QUEUE, worker_id, endings, said))
+    answer = await scripts.run(pool, scripts.finish(QUEUE, worker_id, endings, said))
     late = read_finish(answer, len(endings))
     return [int(index not in late) for index in range(len(endings))]
 
 
 async def extend(pool: ArqRedis, worker_id: str, *job_ids: str, lock_ms: int = 60_000) -> list[str]:
-    return _scripts.decode_ids(await _scripts.run(pool, _scripts.extend(QUEUE, worker_id, lock_ms, job_ids)))
+    return scripts.decode_ids(await scripts.run(pool, scripts.extend(QUEUE, worker_id, lock_ms, job_ids)))
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ async def test_a_try_that_was_asked_for_is_remembered(arq_redis: ArqRedis, held:
 async def test_a_job_that_was_given_to_somebody_else_is_left_alone(
     arq_redis: ArqRedis, held: ClaimedJob
 ) -> None:
-    await _leases.release(arq_redis, "w")
+    await membership.release(arq_redis, "w")
     await claim(arq_redis, "w2")
     before = {key: await arq_redis.dump(key) for key in sorted(await keys(arq_redis))}
     for ending in (done(held), again(held), again(held, 5, interrupted=True)):
@@ -126,7 +126,7 @@ async def test_a_job_that_was_given_to_somebody_else_is_left_alone(
 
 
 async def test_a_job_that_is_back_in_the_queue_is_left_alone(arq_redis: ArqRedis, held: ClaimedJob) -> None:
-    await _leases.release(arq_redis, "w")
+    await membership.release(arq_redis, "w")
     assert await finish(arq_redis, "w", done(held)) == [0]
     assert await arq_redis.zscore(QUEUE, "a") == OLD_SCORE
     assert await arq_redis.exists("arq:job:a")
@@ -223,38 +223,38 @@ async def test_a_lost_job_is_named_and_left_alone(arq_redis: ArqRedis) -> None:
 async def test_released_jobs_are_where_they_were(arq_redis: ArqRedis, held: ClaimedJob) -> None:
     await old_enqueue(arq_redis, "b", score=OLD_SCORE + 1)
     await claim(arq_redis, "w")
-    assert set((await _leases.release(arq_redis, "w")).job_ids) == {"a", "b"}
+    assert set((await membership.release(arq_redis, "w")).job_ids) == {"a", "b"}
     assert await arq_redis.zrange(QUEUE, 0, -1, withscores=True) == [(b"a", OLD_SCORE), (b"b", OLD_SCORE + 1)]
     assert await keys(arq_redis, "arq:in-progress:*") == await keys(arq_redis, "arq:batches:*") == set()
     assert [one.job_try for one in (await claim(arq_redis, "w2")).jobs] == [2, 2]
-    assert (await _leases.release(arq_redis, "w")).job_ids == []
+    assert (await membership.release(arq_redis, "w")).job_ids == []
 
 
 async def test_release_reaches_every_queue_the_worker_took_from(arq_redis: ArqRedis) -> None:
     await arq_redis.enqueue_job("f", _job_id="a", _queue_name="other queue")
     await claim(arq_redis, "w", queue_name="other queue")
     score = await arq_redis.zscore("other queue", "a")
-    assert (await _leases.release(arq_redis, "w")).job_ids == ["a"]
+    assert (await membership.release(arq_redis, "w")).job_ids == ["a"]
     assert await arq_redis.zscore("other queue", "a") != score
 
 
 async def test_release_leaves_what_others_hold(arq_redis: ArqRedis) -> None:
     await lock_lapsed(arq_redis)
     await claim(arq_redis, "w2")
-    assert (await _leases.release(arq_redis, "w")).job_ids == []
+    assert (await membership.release(arq_redis, "w")).job_ids == []
     assert await arq_redis.get("arq:in-progress:a") == b"w2"
     assert await keys(arq_redis, "arq:batches:*") == {"arq:batches:w2"}
 
 
 async def test_release_brings_nothing_back_that_is_finished(arq_redis: ArqRedis, held: ClaimedJob) -> None:
     await arq_redis.zrem(QUEUE, "a")  # as a worker of another version does at the end of a job
-    await _leases.release(arq_redis, "w")
+    await membership.release(arq_redis, "w")
     assert await arq_redis.zcard(QUEUE) == 0
 
 
 async def test_release_wakes_somebody(arq_redis: ArqRedis, held: ClaimedJob) -> None:
     """Two tokens: the dead worker may have been waiting for one, and Redis may hand it one before it knows."""
-    await _leases.release(arq_redis, "w")
+    await membership.release(arq_redis, "w")
     assert await arq_redis.llen("arq:wake:arq:queue") == 2
     assert 0 < await arq_redis.pttl("arq:wake:arq:queue") <= 60_000
 
@@ -263,11 +263,11 @@ async def test_only_overdue_workers_are_swept(arq_redis: ArqRedis) -> None:
     for worker_id in ("dead", "alive", "unknown"):
         await arq_redis.enqueue_job("f", _job_id=f"of {worker_id}")
         await claim(arq_redis, worker_id)
-    await _leases.register(arq_redis, "dead", 1)
-    await _leases.deregister(arq_redis, "unknown")
+    await membership.register(arq_redis, "dead", 1)
+    await membership.deregister(arq_redis, "unknown")
 
     async def swept() -> dict[str, list[str]]:
-        return {name: released.job_ids for name, released in (await _leases.sweep(arq_redis)).items()}
+        return {name: released.job_ids for name, released in (await membership.sweep(arq_redis)).items()}
 
     assert await wait_until_async(swept) == {"dead": ["of dead"]}
     assert await arq_redis.zrange("arq:leases", 0, -1) == [b"alive"]
@@ -275,17 +275,17 @@ async def test_only_overdue_workers_are_swept(arq_redis: ArqRedis) -> None:
 
 
 async def test_a_renewed_worker_is_not_swept(arq_redis: ArqRedis, held: ClaimedJob) -> None:
-    await _leases.register(arq_redis, "w", 0)
-    await _leases.renew(arq_redis, ["w", "was never announced"], 60_000)
-    assert await _leases.sweep(arq_redis) == {}
-    await _leases.renew(arq_redis, [], 60_000)
+    await membership.register(arq_redis, "w", 0)
+    await membership.renew(arq_redis, ["w", "was never announced"], 60_000)
+    assert await membership.sweep(arq_redis) == {}
+    await membership.renew(arq_redis, [], 60_000)
     assert await arq_redis.zrange("arq:leases", 0, -1) == [b"w"]
-    await _leases.deregister(arq_redis, "w")
+    await membership.deregister(arq_redis, "w")
     assert not await arq_redis.exists("arq:leases")
 
 
 async def test_a_worker_may_hold_thousands(arq_redis: ArqRedis) -> None:
     await arq_redis.enqueue_jobs(["f"] * 1100)
     await claim(arq_redis, "w", limit=1100)
-    assert len((await _leases.release(arq_redis, "w")).job_ids) == 1100
+    assert len((await membership.release(arq_redis, "w")).job_ids) == 1100
     assert len((await claim(arq_redis, "w2", limit=5000)).jobs) == 1100

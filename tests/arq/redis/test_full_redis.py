@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from redis.exceptions import OutOfMemoryError, ResponseError
 
-from arq import _leases, _scripts
 from arq._endings import Unbegun
-from arq._scripts import Why
+from arq._redis import membership, scripts
+from arq._redis.scripts import Why
 from arq.connections import ArqRedis, JobCall, RedisSettings, create_pool
 from arq.cron import cron
 from arq.worker import Retry, Worker, func
@@ -96,7 +96,7 @@ async def test_everything_that_a_worker_does(own_settings: RedisSettings, pool: 
     forever = [await enqueued(pool, "for_ever", _job_id=name) for name in ("aborted", "interrupted")]
     await enqueued(pool, "quick", _job_id="of the dead", _queue_name="elsewhere")
     await claim(pool, "dead", queue_name="elsewhere")
-    await _leases.register(pool, "dead", 0)
+    await membership.register(pool, "dead", 0)
     await pool.setrange("ballast", 1_000_000, "x")
     await fill(pool)
     worker = a_worker(own_settings)
@@ -136,10 +136,10 @@ async def test_jobs_that_are_given_back(pool: ArqRedis, why: Why) -> None:
     await claim(pool, "w")
     await pool.setrange("ballast", 1_000_000, "x")
     await fill(pool)
-    released = _scripts.read_release(await _scripts.run(pool, _scripts.release("w", why)))
+    released = scripts.read_release(await scripts.run(pool, scripts.release("w", why)))
     assert set(released.job_ids) == {"a", "b", "c"}
     assert set(ids(await claim(pool, "next"))) == {"a", "b", "c"}
-    assert await _scripts.run(pool, _scripts.reclaim("next", 7)) != []
+    assert await scripts.run(pool, scripts.reclaim("next", 7)) != []
 
 
 async def test_a_job_that_is_left_to_others(pool: ArqRedis) -> None:
@@ -148,7 +148,7 @@ async def test_a_job_that_is_left_to_others(pool: ArqRedis) -> None:
     await pool.setrange("ballast", 1_000_000, "x")
     await fill(pool)
     ending = Unbegun("a", job.stamp, None, "unread:x", 60_000)
-    assert await _scripts.run(pool, _scripts.finish(QUEUE, "w", [ending])) == []
+    assert await scripts.run(pool, scripts.finish(QUEUE, "w", [ending])) == []
     assert ids(await claim(pool, "w", cohorts=" unread:x ")) == []
     assert ids(await claim(pool, "next")) == ["a"]
 
@@ -183,7 +183,7 @@ async def test_an_idle_worker_gets_a_job_with_a_token(own_settings: RedisSetting
         await pool.setrange("ballast", 1_000_000, "x")
         await pool.zadd(QUEUE, {"a": 1})
         await fill(pool)
-        await _scripts.run(pool, _scripts.pass_on(QUEUE))
+        await scripts.run(pool, scripts.pass_on(QUEUE))
         await wait_until_async(lambda: pool.exists("arq:result:a"), what="it is run")
     await pool.delete("ballast")
     await nothing_held(pool, [f"arq:lookers:{QUEUE}"])

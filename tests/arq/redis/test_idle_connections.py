@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from arq._redis_settings import FirstAtOnce, client_options, sentinel_options
+from arq._redis.settings import FirstAtOnce, client_options, sentinel_options
 from arq._worker.wake_tokens import rest_s
 from arq.connections import ArqRedis, RedisSettings
 from arq.worker import Worker

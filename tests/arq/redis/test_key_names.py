@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import redis
 
-from arq import _leases
 from arq._keys import check_queue_name, lookers_key, wake_key
+from arq._redis import membership
 from arq._worker import wake_tokens
 from arq.connections import ArqRedis, JobCall, RedisSettings, create_pool
 from arq.utils import timestamp_ms
@@ -161,7 +161,7 @@ async def test_nothing_is_written_under_the_old_names(pool: ArqRedis, redis_sett
         await asyncio.gather(*(job.result(timeout=30) for job in jobs))
         await wait_until_async(lambda: pool.exists(f"arq:batches:{worker.worker_id}"), what="one is running")
         assert await pool.exists("arq:leases", "arq:members", lookers_key("shop")) == 3
-        await _leases.release(pool, worker.worker_id)
+        await membership.release(pool, worker.worker_id)
         assert await pool.exists(OLD_REGISTER, "shop:wake", "shop:workers") == 0
         assert not await pool.exists(f"arq:claims:{worker.worker_id}")
 
@@ -183,8 +183,8 @@ async def test_the_jobs_of_a_dead_old_worker_are_given_back(
 ) -> None:
     await stand_as_old(pool, "old:1", "a", "b")
     await stand_as_old(pool, "old:2", "c", deadline=timestamp_ms() + 600_000)
-    assert (await _leases.sweep(pool))["old:1"].job_ids == ["a", "b"]
-    assert await _leases.sweep(pool) == {}
+    assert (await membership.sweep(pool))["old:1"].job_ids == ["a", "b"]
+    assert await membership.sweep(pool) == {}
     assert await members(pool, OLD_REGISTER) == ["old:2"]
     async with running(on("arq:queue", redis_settings)):
         await wait_until_async(lambda: pool.exists("arq:result:a", "arq:result:b"), what="they are run")
@@ -197,7 +197,7 @@ async def test_what_else_stands_in_the_old_register_stays(pool: ArqRedis) -> Non
     for number in range(150):
         await enqueued(pool, "quick", _queue_name=OLD_REGISTER, _job_id=f"j{number}")
     ttl = await pool.pttl(OLD_REGISTER)
-    assert await _leases.sweep(pool) == {}
+    assert await membership.sweep(pool) == {}
     assert await pool.zcard(OLD_REGISTER) == 151
     assert 0 < await pool.pttl(OLD_REGISTER) <= ttl
 
@@ -205,8 +205,8 @@ async def test_what_else_stands_in_the_old_register_stays(pool: ArqRedis) -> Non
 @pytest.mark.parametrize("kind", ["string", "list", "hash", "set"])
 async def test_an_old_register_that_is_something_else(pool: ArqRedis, kind: str) -> None:
     await create(pool, kind, OLD_REGISTER)
-    await _leases.register(pool, "dead", 0)
-    assert (await _leases.sweep(pool))["dead"].job_ids == []
+    await membership.register(pool, "dead", 0)
+    assert (await membership.sweep(pool))["dead"].job_ids == []
     assert await pool.exists(OLD_REGISTER)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import redis
 
-from arq import _scripts
-from arq._link import Link
-from arq._sizes import MOST_BYTES
-from arq._worker import careful
+from arq._redis import scripts
+from arq._redis.batch_sizes import MOST_BYTES
+from arq._redis.worker_connection import Link
+from arq._worker import bad_items
 from arq.connections import ArqRedis, JobCall, RedisSettings, create_pool
 from arq.jobs import DeserializationError, SerializationError
 from arq.worker import Worker
@@ -210,7 +210,7 @@ async def test_exactly_these_jobs_are_claimed_a_few_megabytes_at_a_time(
     found = await claim(arq_redis, "w", 10, job_ids=names)
     assert [job.job_id for job in found.jobs] == names[: MOST_BYTES // MB + 1]
     assert found.wait_ms == 0
-    await _scripts.run(arq_redis, _scripts.release("w", _scripts.Why.UNBEGUN))
+    await scripts.run(arq_redis, scripts.release("w", scripts.Why.UNBEGUN))
     one = worker([count], max_jobs=10)
     one._pool = arq_redis
     await one.start_jobs([name.encode() for name in ["nobody", *names]])
@@ -241,13 +241,13 @@ async def test_what_a_worker_holds_is_told_a_few_megabytes_at_a_time(arq_redis: 
     await arq_redis.enqueue_jobs([JobCall("count", bytes(MOST_BYTES // 2), _job_id=f"{i}") for i in range(5)])
     while (await claim(arq_redis, "w", 5)).jobs:
         pass
-    answer = await _scripts.run(arq_redis, _scripts.reclaim("w", 1))
-    held, _ = _scripts.read_jobs(answer)
+    answer = await scripts.run(arq_redis, scripts.reclaim("w", 1))
+    held, _ = scripts.read_jobs(answer)
     assert sorted(job.job_id for job in held) == list("01234")
     assert [job.payload is not None for job in held] == [True, True, False, False, False]
     assert all(job.left_out > MOST_BYTES // 2 for job in held if job.payload is None)
     link = Link(arq_redis.connection_pool)
-    fetched = await careful.fetch(link, held)
+    fetched = await bad_items.fetch(link, held)
     await link.drop()
     assert all(job.payload is not None and not job.left_out for job in fetched)
 

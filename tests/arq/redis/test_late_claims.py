@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from redis.exceptions import RedisError
 
-from arq import _leases, _script_loader, _scripts
-from arq._link import Link
-from arq._scripts import ClaimAnswer, ClaimRequest, Refusal
+from arq._redis import membership, script_loader, scripts
+from arq._redis.scripts import ClaimAnswer, ClaimRequest, Refusal
+from arq._redis.worker_connection import Link
 from arq._worker.exchange import Exchange
 from arq.connections import ArqRedis, JobCall, RedisSettings
 from arq.worker import Worker, func
@@ -21,19 +21,19 @@ EPOCH_KEY = "arq:epoch:w"
 
 
 async def claim(pool: ArqRedis, epoch: int) -> ClaimAnswer | Refusal:
-    call = _scripts.claim(QUEUE, "w", ClaimRequest(1, 60_000, epoch=epoch))
-    return _scripts.read_claim(await _scripts.run(pool, call))
+    call = scripts.claim(QUEUE, "w", ClaimRequest(1, 60_000, epoch=epoch))
+    return scripts.read_claim(await scripts.run(pool, call))
 
 
 async def reclaim(pool: ArqRedis, epoch: int) -> list[str]:
-    answer = await _scripts.run(pool, _scripts.reclaim("w", epoch))
-    return [job.job_id for job in _scripts.read_jobs(answer)[0]]
+    answer = await scripts.run(pool, scripts.reclaim("w", epoch))
+    return [job.job_id for job in scripts.read_jobs(answer)[0]]
 
 
 @pytest.fixture
 async def pump(arq_redis: ArqRedis) -> Exchange:
     """What a worker `w` has; a queue with jobs is there."""
-    await _leases.register(arq_redis, "w", 60_000)
+    await membership.register(arq_redis, "w", 60_000)
     await arq_redis.enqueue_jobs([JobCall("quick", _job_id=job_id) for job_id in "abc"])
     return Exchange(Link(arq_redis.connection_pool), QUEUE, "w", 60_000, 60_000, look_at_aborts=False)
 
@@ -68,7 +68,7 @@ async def test_after_a_lost_answer_only_new_claims_count(
     through = ArqRedis(host=proxied.host, port=proxied.port)
     pump.link = Link(through.connection_pool)
     for step in ("claim", "reclaim"):  # the claim's answer is lost, then that of the reclaim
-        proxy.arm(Fault.ANSWER_LOST, _script_loader.load(step).sha.encode())
+        proxy.arm(Fault.ANSWER_LOST, script_loader.load(step).sha.encode())
         with pytest.raises((OSError, RedisError)):
             await pump.commit_and_claim(1)
     answer = await pump.commit_and_claim(1)
@@ -87,7 +87,7 @@ async def test_a_worker_that_was_released_meanwhile_still_refuses_its_late_claim
 ) -> None:
     pump._claim_lost = True
     await pump.commit_and_claim(1)
-    await _scripts.run(arq_redis, _scripts.release("w", _scripts.Why.DIED))
+    await scripts.run(arq_redis, scripts.release("w", scripts.Why.DIED))
     answer = await pump.commit_and_claim(1)
     assert answer is not None
     assert ids(answer) == ["a"]
@@ -130,7 +130,7 @@ async def test_a_claim_held_up_in_the_network(
         return call
 
     async def on_startup(ctx: Ctx) -> None:
-        proxy.arm(Fault.REQUEST_LOST, _script_loader.load("claim").sha.encode())
+        proxy.arm(Fault.REQUEST_LOST, script_loader.load("claim").sha.encode())
 
     monkeypatch.setattr(Exchange, "_claim", noted)
     worker.on_startup = on_startup
@@ -138,7 +138,7 @@ async def test_a_claim_held_up_in_the_network(
         await wait_until_async(lambda: arq_redis.exists(f"arq:epoch:{worker.worker_id}"))
         await quiet(worker)
         await arq_redis.enqueue_job("quick", _job_id="a")
-        answer = _scripts.read_claim(await arq_redis.execute_command(*claims[0]))
+        answer = scripts.read_claim(await arq_redis.execute_command(*claims[0]))
         assert isinstance(answer, Refusal)
         assert not await keys(arq_redis, "arq:in-progress:*")
         worker.allow_pick_jobs = True

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from arq._worker.threads import tell_who_goes_on
+from arq._worker.leftover_threads import tell_who_goes_on
 from arq.connections import ArqRedis
 from tests.arq.redis.programs import HEAD
 from tests.support.programs import Program

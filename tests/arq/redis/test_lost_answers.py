@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from arq import _script_loader
+from arq._redis import script_loader
 from arq.connections import ArqRedis, JobCall, RedisSettings, create_pool
 from arq.jobs import Job
 from arq.worker import Retry, Worker, func
@@ -22,7 +22,7 @@ JOBS = 30
 
 
 def marker(script: str) -> bytes:
-    return _script_loader.load(script).sha.encode()
+    return script_loader.load(script).sha.encode()
 
 
 class Runs(collections.Counter[str]):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from arq import _leases
+from arq._redis import membership
 from arq.connections import ArqRedis, JobCall, RedisSettings, create_pool
 from arq.jobs import Job
 from arq.worker import Worker, func
@@ -188,7 +188,7 @@ async def test_a_worker_stops_though_redis_is_gone(
     assert "leaving without redis" in caplog.text
     assert "['a']" in caplog.text
     own_server.start()
-    assert (await _leases.release(pool, gated.worker.worker_id)).job_ids == ["a"]
+    assert (await membership.release(pool, gated.worker.worker_id)).job_ids == ["a"]
     assert [job.job_id for job in (await claim(pool, "next")).jobs] == ["a"]
 
 
@@ -198,7 +198,7 @@ async def test_a_dead_workers_jobs_are_swept_by_the_living(
     gated = Gated(own_settings, poll_delay=30)
     await pool.enqueue_job("quick", _job_id="a")
     await claim(pool, "dead", lock_ms=600_000)
-    await _leases.register(pool, "dead", 1)
+    await membership.register(pool, "dead", 1)
     async with running(gated.worker):
         await wait_until_async(lambda: "a" in gated.runs)
     assert await pool.zcard(QUEUE) == 0

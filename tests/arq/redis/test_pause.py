@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from arq import _pauses, _scripts
+from arq import _queue_pause
 from arq._keys import control_key, job_key, paused_crons_key, paused_key, retry_key
-from arq._script_loader import Call
+from arq._redis import scripts
+from arq._redis.script_loader import Call
 from arq.connections import ArqRedis, RedisSettings
 from arq.cron import cron
 from arq.worker import Retry, Worker, func
@@ -25,16 +26,16 @@ START = datetime.now(UTC).replace(microsecond=0)
 
 
 async def pause(pool: ArqRedis, queue: str = QUEUE, note: str = "") -> Any:
-    return await _scripts.run(pool, _pauses.pause(queue, "root@host", note))
+    return await scripts.run(pool, _queue_pause.pause(queue, "root@host", note))
 
 
 async def told_of(pool: ArqRedis) -> tuple[int | None, str, str]:
     text: Any = await pool.get(paused_key(QUEUE))
-    return _pauses.read_pause(text)
+    return _queue_pause.read_pause(text)
 
 
 async def resume(pool: ArqRedis, queue: str = QUEUE) -> Any:
-    return await _scripts.run(pool, _pauses.resume(queue))
+    return await scripts.run(pool, _queue_pause.resume(queue))
 
 
 @pytest.fixture
@@ -174,7 +175,7 @@ async def test_payloads_and_counters_of_a_paused_queue_live_on(arq_redis: ArqRed
     await arq_redis.set(retry_key("a"), 2, px=5000)
     await pause(arq_redis)
     await arq_redis.pexpire(job_key("a"), 60_000)
-    await _pauses.keep(functools.partial(_scripts.run, arq_redis), QUEUE)
+    await _queue_pause.keep(functools.partial(scripts.run, arq_redis), QUEUE)
     assert await arq_redis.pttl(job_key("a")) > 6 * DAY_MS
     assert await arq_redis.pttl(retry_key("a")) > 1.9 * DAY_MS
     assert await arq_redis.pttl(job_key("later")) > 9 * DAY_MS
@@ -184,7 +185,7 @@ async def test_payloads_and_counters_of_a_paused_queue_live_on(arq_redis: ArqRed
 async def test_a_payload_that_never_expires_stays_so(arq_redis: ArqRedis) -> None:
     await arq_redis.enqueue_job("f", _job_id="a")
     await arq_redis.persist(job_key("a"))
-    await _pauses.keep(functools.partial(_scripts.run, arq_redis), QUEUE)
+    await _queue_pause.keep(functools.partial(scripts.run, arq_redis), QUEUE)
     assert await arq_redis.pttl(job_key("a")) == -1
     await arq_redis.delete(job_key("a"))
 
@@ -194,10 +195,10 @@ async def test_a_queue_of_many_jobs_is_looked_at_in_pieces(arq_redis: ArqRedis) 
     looked_at = []
 
     async def run(call: Call) -> Any:
-        looked_at.append(await _scripts.run(arq_redis, call))
+        looked_at.append(await scripts.run(arq_redis, call))
         return looked_at[-1]
 
-    await _pauses.keep(run, QUEUE)
+    await _queue_pause.keep(run, QUEUE)
     assert looked_at == [500, 500, 100]
     assert min([await arq_redis.pttl(key) async for key in arq_redis.scan_iter(job_key("*"))]) > 6 * DAY_MS
 
@@ -219,10 +220,10 @@ async def test_a_worker_sees_to_it_and_says_that_the_queue_is_paused(
 
 async def test_one_worker_of_many_sees_to_it(arq_redis: ArqRedis) -> None:
     await arq_redis.enqueue_job("f", _job_id="a")
-    run = functools.partial(_scripts.run, arq_redis)
-    await _pauses.keep(run, QUEUE, is_one_of_many=True)
+    run = functools.partial(scripts.run, arq_redis)
+    await _queue_pause.keep(run, QUEUE, is_one_of_many=True)
     await arq_redis.pexpire(job_key("a"), 60_000)
-    await _pauses.keep(run, QUEUE, is_one_of_many=True)
+    await _queue_pause.keep(run, QUEUE, is_one_of_many=True)
     assert await arq_redis.pttl(job_key("a")) <= 60_000
 
 

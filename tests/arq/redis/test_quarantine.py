@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from arq import _leases, _scripts
-from arq._leases import Why
-from arq._worker import suspects
+from arq._redis import membership, scripts
+from arq._redis.membership import Why
+from arq._worker import crash_suspects
 from arq.connections import ArqRedis, JobCall, RedisSettings
 from arq.jobs import Job
 from arq.utils import timestamp_ms
@@ -69,7 +69,7 @@ async def suspect(pool: ArqRedis, function: str, *job_ids: str, level: int = 1) 
     for _ in range(level):
         for job_id in job_ids:
             assert ids(await claim(pool, "dead", job_ids=[job_id])) == [job_id]
-        await _leases.release(pool, "dead", Why.DIED, "signal 9")
+        await membership.release(pool, "dead", Why.DIED, "signal 9")
     for job_id in job_ids:
         await pool.expire(f"arq:crashes:{job_id}", 80_000)  # it came back a while ago
 
@@ -80,7 +80,7 @@ async def come_later(pool: ArqRedis, *job_ids: str) -> None:
 
 async def come_now(pool: ArqRedis, *job_ids: str) -> None:
     await pool.zadd(QUEUE, dict.fromkeys(job_ids, 1))
-    await _scripts.run(pool, _scripts.pass_on(QUEUE))
+    await scripts.run(pool, scripts.pass_on(QUEUE))
 
 
 @contextlib.asynccontextmanager
@@ -150,7 +150,7 @@ async def test_a_busy_worker_makes_room_and_goes_on_as_ever(
 async def test_a_suspect_does_not_wait_for_ever(
     arq_redis: ArqRedis, redis_settings: RedisSettings, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(suspects, "MAKE_ROOM_S", 0.3)
+    monkeypatch.setattr(crash_suspects, "MAKE_ROOM_S", 0.3)
     async with busy_with("long", jobs.worker(redis_settings), arq_redis):
         assert await result(arq_redis, "s") == "quick"
         jobs.go.set()
@@ -161,7 +161,7 @@ async def test_a_suspect_does_not_wait_for_ever(
 async def test_a_long_suspect_does_not_hold_up_the_others(
     arq_redis: ArqRedis, redis_settings: RedisSettings, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(suspects, "TRIAL_S", 0.3)
+    monkeypatch.setattr(crash_suspects, "TRIAL_S", 0.3)
     await suspect(arq_redis, "held", "s", level=2)
     await arq_redis.enqueue_job("quick", _job_id="p")
     async with running(jobs.worker(redis_settings)):
@@ -175,7 +175,7 @@ async def test_long_suspects_take_turns_with_other_jobs(
     arq_redis: ArqRedis, redis_settings: RedisSettings, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("TRIAL_S", "MAKE_ROOM_S", "REST_S"):
-        monkeypatch.setattr(suspects, name, 0.3)
+        monkeypatch.setattr(crash_suspects, name, 0.3)
     names = ["s0", "s1", "s2"]
     await suspect(arq_redis, "held", *names, level=2)
     await arq_redis.enqueue_jobs([JobCall("quick", _job_id=f"p{n}") for n in range(30)])

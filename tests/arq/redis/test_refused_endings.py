@@ -11,7 +11,7 @@ import redis
 from arq import func
 from arq._endings import Again
 from arq._keys import batches_key
-from arq._link import Link
+from arq._redis.worker_connection import Link
 from arq._worker import outcomes
 from arq._worker.exchange import Exchange
 from arq.connections import ArqRedis

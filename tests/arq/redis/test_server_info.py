@@ -8,7 +8,7 @@ import re
 import pytest
 import redis
 
-from arq import _probe
+from arq._redis import server_probe
 from arq.connections import ArqRedis, RedisSettings, create_pool, log_redis_info
 
 
@@ -33,8 +33,8 @@ async def test_a_server_that_is_too_old_is_told_of_once(
 ) -> None:
     """And works all the same. Where the server is not old, what counts as old is changed."""
     version = tuple(map(int, redis_client.info("server")["redis_version"].split(".")))
-    monkeypatch.setattr("arq._servers.OLDEST", max((7, 0), (version[0], version[1] + 1)))
-    _probe._warn_of_age.cache_clear()
+    monkeypatch.setattr("arq._redis.server_errors.OLDEST", max((7, 0), (version[0], version[1] + 1)))
+    server_probe._warn_of_age.cache_clear()
     for _ in range(3):
         pool = await create_pool(redis_settings)
         assert await pool.enqueue_job("f")

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from arq._link import Link
+from arq._redis.worker_connection import Link
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from tests.arq.redis.harness import CONNECT_S, Ctx, enqueued
 from tests.conftest import WorkerFactory

@@ -160,7 +160,7 @@ async def test_nobody_looks(arq_redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
     def fail(*args: Any, **kwargs: Any) -> None:
         raise AssertionError(args)
 
-    monkeypatch.setattr("arq._spans.talk", fail)
+    monkeypatch.setattr("arq._redis.tracing.talk", fail)
     job = await enqueued(arq_redis, "quick")
     assert await arq_redis.exists(f"arq:job:{job.job_id}")
 

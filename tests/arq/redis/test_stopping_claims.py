@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from arq import _leases, _scripts
 from arq._endings import Again, Terms
-from arq._scripts import ClaimedJob, ClaimRequest, Refusal
+from arq._redis import membership, scripts
+from arq._redis.scripts import ClaimedJob, ClaimRequest, Refusal
 from arq.connections import ArqRedis, JobCall, RedisSettings
 from arq.worker import Worker
 from tests.arq.redis import inside
@@ -190,9 +190,9 @@ async def test_what_a_drain_was_given_too_late_is_run_by_another_at_once(
 # ---------------------------------------------------------------- the scripts
 
 
-def sent(epoch: int, *, waited: bool, job_ids: tuple[str, ...] = ()) -> _scripts.Call:
+def sent(epoch: int, *, waited: bool, job_ids: tuple[str, ...] = ()) -> scripts.Call:
     asked = ClaimRequest(5, 60_000, () if waited else job_ids, epoch=epoch, waited=waited)
-    return _scripts.claim(QUEUE, "w", asked)
+    return scripts.claim(QUEUE, "w", asked)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -203,14 +203,14 @@ async def test_no_order_of_claims_and_endings_lets_a_stopping_worker_have_a_job(
     chance = random.Random(seed)
     await arq_redis.enqueue_jobs([JobCall("quick", _job_id=job_id) for job_id in "abcd"])
     epoch = chance.choice([0, 3])
-    await _leases.register(arq_redis, "w", 60_000)
+    await membership.register(arq_redis, "w", 60_000)
     began = (await claim(arq_redis, "w", chance.choice([1, 2]), epoch=epoch)).jobs
     late = [
         sent(epoch, waited=chance.random() < 0.6, job_ids=chance.choice([(), ("a", "c")]))
         for _ in range(chance.choice([1, 2, 3]))
     ]
     endings = [
-        _scripts.finish(
+        scripts.finish(
             QUEUE,
             "w",
             [Again(job.job_id, job.stamp, None, job.job_try, interrupted=True)],
@@ -218,17 +218,17 @@ async def test_no_order_of_claims_and_endings_lets_a_stopping_worker_have_a_job(
         )
         for job in began
     ]
-    order: list[_scripts.Call] = [*endings, *late]
+    order: list[scripts.Call] = [*endings, *late]
     chance.shuffle(order)
-    order.append(_scripts.release("w", _scripts.Why.UNBEGUN))
+    order.append(scripts.release("w", scripts.Why.UNBEGUN))
     order += [chance.choice(late) for _ in range(chance.choice([0, 1]))]
     is_stopping = False
     for call in order:
-        answer = await _scripts.run(arq_redis, call)
+        answer = await scripts.run(arq_redis, call)
         if call in endings:
             is_stopping = True
         elif call in late and is_stopping:
-            assert isinstance(_scripts.read_claim(answer), Refusal)
+            assert isinstance(scripts.read_claim(answer), Refusal)
     for job_id in "abcd":
         begun = sum(job.job_id == job_id for job in began)
         expected = [b"1"] * 2 if begun else [None] * 2
@@ -245,16 +245,14 @@ async def given_back(pool: ArqRedis, cohort: str, job_id: str = "a") -> None:
     await pool.enqueue_job("quick", _job_id=job_id)
     (job,) = (await claim(pool, "gone", job_ids=[job_id])).jobs
     ending = Again(job.job_id, job.stamp, None, 1, interrupted=True)
-    await _scripts.run(
-        pool, _scripts.finish(QUEUE, "gone", [ending], Terms(1, is_leaving=True, cohort=cohort))
-    )
+    await scripts.run(pool, scripts.finish(QUEUE, "gone", [ending], Terms(1, is_leaving=True, cohort=cohort)))
 
 
 async def test_those_who_go_leave_it_to_those_who_stay(arq_redis: ArqRedis) -> None:
     await given_back(arq_redis, "old")
     await arq_redis.enqueue_job("quick", _job_id="b")
-    await _scripts.run(arq_redis, _scripts.present(QUEUE, "w", 60_000))
-    await _scripts.run(arq_redis, _scripts.present(QUEUE, "v", 60_000))
+    await scripts.run(arq_redis, scripts.present(QUEUE, "w", 60_000))
+    await scripts.run(arq_redis, scripts.present(QUEUE, "v", 60_000))
     await arq_redis.delete(WAKE)
     goes = await claim(arq_redis, "w", cohorts=" old out ")
     assert ids(goes) == ["b"]

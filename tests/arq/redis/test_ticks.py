@@ -12,7 +12,7 @@ from time import time
 import pytest
 from redis.exceptions import ResponseError
 
-from arq._scripts import NewTick
+from arq._redis.scripts import NewTick
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.cron import cron
 from arq.utils import timestamp_ms

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import redis
 
-from arq import _scripts
 from arq._endings import Again, Ending, Unbegun
 from arq._keys import unreadable_key
-from arq._worker import unread
+from arq._redis import scripts
+from arq._worker import unreadable_jobs
 from arq.connections import ArqRedis, RedisSettings
 from arq.jobs import DeserializationError, Job, JobResult, JobStatus, Unreadable, serialize_job
 from arq.utils import to_unix_ms
@@ -249,8 +249,8 @@ async def test_by_choice_it_waits_for_a_worker_that_can(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(unread, "_SHORTEST_S", 0.02)
-    monkeypatch.setattr(unread, "_HEAD_START_S", 0.05)
+    monkeypatch.setattr(unreadable_jobs, "_SHORTEST_S", 0.02)
+    monkeypatch.setattr(unreadable_jobs, "_HEAD_START_S", 0.05)
     job = await unreadable_job(arq_redis, shop)
     options: Any = {"redis_settings": redis_settings, "handle_signals": False, "poll_delay": 0.02}
     old = Worker([take], unreadable="retry", **options)
@@ -373,7 +373,7 @@ async def test_a_claim_that_waits_does_not_put_it_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The job comes by a look at the queue, while a claim waits for the token that goes with putting it back."""
-    monkeypatch.setattr(unread, "_HEAD_START_S", 60.0)  # the machine may stand still
+    monkeypatch.setattr(unreadable_jobs, "_HEAD_START_S", 60.0)  # the machine may stand still
     payload = serialize_job("take", (shop.Money(),), {}, None, 1000)
     del sys.modules["shop"]
     options: Any = {"redis_settings": redis_settings, "handle_signals": False, "poll_delay": 0.05}
@@ -397,7 +397,7 @@ async def test_workers_with_the_same_gap_try_once_in_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each meets the job once, then they all leave it alone; whoever can read it has it at once."""
-    monkeypatch.setattr(unread, "_HEAD_START_S", 60.0)  # the machine may stand still
+    monkeypatch.setattr(unreadable_jobs, "_HEAD_START_S", 60.0)  # the machine may stand still
     job = await unreadable_job(arq_redis, shop)
     options: Any = {"redis_settings": redis_settings, "handle_signals": False, "poll_delay": 0.02}
     old = [Worker([take, keyword], unreadable="retry", **options) for _ in range(3)]
@@ -413,15 +413,15 @@ async def test_workers_with_the_same_gap_try_once_in_a_while(
 
 
 def test_pauses_grow_and_end() -> None:
-    assert unread.pauses_s(1, 0, -1) == (0, 5)
-    assert unread.pauses_s(2, 0.01, -1) == (0, 5)
-    assert unread.pauses_s(3, 0.01, -1) == (1, 6)
-    assert unread.pauses_s(3, 30, -1) == (15, 20)
-    assert unread.pauses_s(9, 3600, -1) == (60, 65)
-    assert unread.pauses_s(9, 6 * 3600, -1) is None
-    assert unread.pauses_s(1, 0, 4) == (0, 2)
-    assert unread.pauses_s(1, 0, 1.9) is None
-    assert unread.pauses_s(3, 30, 31.9) is None
+    assert unreadable_jobs.pauses_s(1, 0, -1) == (0, 5)
+    assert unreadable_jobs.pauses_s(2, 0.01, -1) == (0, 5)
+    assert unreadable_jobs.pauses_s(3, 0.01, -1) == (1, 6)
+    assert unreadable_jobs.pauses_s(3, 30, -1) == (15, 20)
+    assert unreadable_jobs.pauses_s(9, 3600, -1) == (60, 65)
+    assert unreadable_jobs.pauses_s(9, 6 * 3600, -1) is None
+    assert unreadable_jobs.pauses_s(1, 0, 4) == (0, 2)
+    assert unreadable_jobs.pauses_s(1, 0, 1.9) is None
+    assert unreadable_jobs.pauses_s(3, 30, 31.9) is None
 
 
 EVENTS = ("unread", "unread", "interrupted", "died", "unbegun", "again")
@@ -445,7 +445,7 @@ async def test_counters_through_random_histories(
             starts += 1
         interrupted += event == "interrupted"
         if event == "died":
-            await _scripts.run(arq_redis, _scripts.release(worker_id, _scripts.Why.DIED))
+            await scripts.run(arq_redis, scripts.release(worker_id, scripts.Why.DIED))
             continue
         endings: dict[str, Ending] = {
             "unread": Unbegun("a", job.stamp, None if dice.random() < 0.5 else 100, "unread:x", 1000),
@@ -454,8 +454,8 @@ async def test_counters_through_random_histories(
             "again": Again("a", job.stamp, None, job.job_try),
         }
         ending = endings[event]
-        assert await _scripts.run(arq_redis, _scripts.finish(QUEUE, worker_id, [ending])) == []
-        assert await _scripts.run(arq_redis, _scripts.finish(QUEUE, worker_id, [ending])) == [1]
+        assert await scripts.run(arq_redis, scripts.finish(QUEUE, worker_id, [ending])) == []
+        assert await scripts.run(arq_redis, scripts.finish(QUEUE, worker_id, [ending])) == [1]
         assert int(redis_client.get("arq:retry:a") or 0) == starts
 
 
@@ -466,7 +466,7 @@ async def test_a_job_is_left_alone_by_those_that_have_met_it(
         await enqueued(arq_redis, "take", 1, _job_id=job_id)
     (first, second) = (await claim(arq_redis, "old")).jobs
     left = Unbegun(first.job_id, first.stamp, None, "unread:x", 60_000)
-    await _scripts.run(arq_redis, _scripts.finish(QUEUE, "old", [left]))
+    await scripts.run(arq_redis, scripts.finish(QUEUE, "old", [left]))
     for cohorts in (" unread:x ", " pool unread:y unread:x "):
         answer = await claim(arq_redis, "older", cohorts=cohorts)
         assert answer.jobs == []

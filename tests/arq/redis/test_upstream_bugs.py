@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import redis
 
-from arq import _leases
+from arq._redis import membership
 from arq.connections import ArqRedis, JobCall, RedisSettings, create_pool
 from arq.cron import cron
 from arq.jobs import Job, JobStatus
@@ -385,7 +385,7 @@ async def test_B16_the_jobs_of_a_dead_worker_are_free_at_once(arq_redis: ArqRedi
     await arq_redis.enqueue_job("quick", _job_id="a")
     await claim(arq_redis, "dead", lock_ms=310_000)
     assert await arq_redis.get("arq:in-progress:a") == b"dead"
-    assert (await _leases.release(arq_redis, "dead")).job_ids == ["a"]
+    assert (await membership.release(arq_redis, "dead")).job_ids == ["a"]
     assert ids(await claim(arq_redis, "alive")) == ["a"]
 
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import redis
 
-from arq import _leases, _scripts
 from arq._endings import Done, Terms
-from arq._scripts import ClaimAnswer, ClaimRequest, Refusal
+from arq._redis import membership, scripts
+from arq._redis.scripts import ClaimAnswer, ClaimRequest, Refusal
 from arq._worker import wake_tokens
 from arq.connections import ArqRedis, JobCall, RedisSettings
 from arq.worker import Retry, Worker, func
@@ -213,18 +213,18 @@ async def test_who_has_no_claim_waiting(
 
 
 async def waiting(pool: ArqRedis, epoch: int = 0) -> ClaimAnswer | Refusal:
-    call = _scripts.claim(QUEUE, "w", ClaimRequest(1, 60_000, epoch=epoch, waited=True))
-    return _scripts.read_claim(await _scripts.run(pool, call))
+    call = scripts.claim(QUEUE, "w", ClaimRequest(1, 60_000, epoch=epoch, waited=True))
+    return scripts.read_claim(await scripts.run(pool, call))
 
 
 @pytest.mark.parametrize("why", ["unknown", "late", "busy"])
 async def test_a_refusal_leaves_the_token_to_others(arq_redis: ArqRedis, why: str) -> None:
-    await _scripts.run(arq_redis, _scripts.present(QUEUE, "w", 60_000))
+    await scripts.run(arq_redis, scripts.present(QUEUE, "w", 60_000))
     await arq_redis.enqueue_jobs([JobCall("quick", _job_id=job_id) for job_id in "ab"])
     if why != "unknown":
-        await _leases.register(arq_redis, "w", 60_000)
+        await membership.register(arq_redis, "w", 60_000)
     if why == "late":
-        await _scripts.run(arq_redis, _scripts.reclaim("w", 1))
+        await scripts.run(arq_redis, scripts.reclaim("w", 1))
     if why == "busy":
         assert ids(await claim(arq_redis, "w", 1)) == ["a"]
     await arq_redis.delete(WAKE)
@@ -237,7 +237,7 @@ async def test_a_refusal_leaves_the_token_to_others(arq_redis: ArqRedis, why: st
 
 
 async def test_a_refusal_leaves_no_token_for_an_empty_queue(arq_redis: ArqRedis) -> None:
-    await _scripts.run(arq_redis, _scripts.present(QUEUE, "w", 60_000))
+    await scripts.run(arq_redis, scripts.present(QUEUE, "w", 60_000))
     assert await waiting(arq_redis) == ("unknown", 0)
     assert not await arq_redis.exists(WAKE)
 
@@ -274,7 +274,7 @@ async def test_a_lost_job_does_not_count_as_held_for_ever(arq_redis: ArqRedis) -
     taken = (await claim(arq_redis, "w", 1)).jobs[0]
     await arq_redis.set("arq:in-progress:a", "x", ex=60)
     ending, said = Done("a", taken.stamp), Terms(over=[taken.stamp])
-    assert await _scripts.run(arq_redis, _scripts.finish(QUEUE, "w", [ending], said)) == [1]
+    assert await scripts.run(arq_redis, scripts.finish(QUEUE, "w", [ending], said)) == [1]
     assert not await arq_redis.exists("arq:batches:w")
     assert await arq_redis.get("arq:in-progress:a") == b"x"
 
@@ -357,9 +357,9 @@ async def test_what_was_given_just_before_is_run(
     async with running(one):
         await armed(one)
         client = next(client for client in await arq_redis.client_list() if client["cmd"] == "blpop")
-        call = _scripts.claim(QUEUE, one.worker_id, ClaimRequest(1, 60_000, waited=True))
+        call = scripts.claim(QUEUE, one.worker_id, ClaimRequest(1, 60_000, waited=True))
         await old_enqueue(arq_redis, "a", "quick", score=1)
-        await _scripts.run(arq_redis, call)  # as if it were the worker's own one
+        await scripts.run(arq_redis, call)  # as if it were the worker's own one
         one.allow_pick_jobs = False
         await wait_until_async(lambda: "a" in jobs)
         assert client["id"] not in {other["id"] for other in await arq_redis.client_list()}
@@ -404,7 +404,7 @@ async def test_the_worker_was_taken_for_dead(
     one = jobs.worker(redis_settings)
     async with running(one):
         await armed(one)
-        await _leases.release(arq_redis, one.worker_id)
+        await membership.release(arq_redis, one.worker_id)
         await arq_redis.enqueue_job("quick", _job_id="a")
         await wait_until_async(lambda: "a" in jobs)
 

@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from redis.exceptions import ResponseError
 
-from arq import Retry, _plain
+from arq import Retry
+from arq._redis import without_lua
 from arq.connections import ArqRedis, JobCall, RedisSettings, create_pool
 from arq.jobs import Job, JobStatus
 from arq.worker import Worker, func
@@ -49,7 +50,7 @@ async def pool(scriptless: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Asyn
 @pytest.fixture
 def fake(pool: ArqRedis, monkeypatch: pytest.MonkeyPatch) -> ArqRedis:
     """The same server, taken for fakeredis."""
-    monkeypatch.setattr(_plain, "_FAKE", re.compile("unknown command"))
+    monkeypatch.setattr(without_lua, "_FAKE", re.compile("unknown command"))
     return pool
 
 

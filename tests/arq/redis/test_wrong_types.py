@@ -11,9 +11,9 @@ import pytest
 import redis
 from redis.exceptions import ResponseError
 
-from arq import _leases, _scripts
-from arq._scripts import Why
-from arq._worker.complaints import Complaints
+from arq._redis import membership, scripts
+from arq._redis.scripts import Why
+from arq._worker.repeated_errors import Complaints
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.cron import cron
 from arq.jobs import JobStatus
@@ -155,7 +155,7 @@ async def test_a_key_of_a_job_that_is_given_back(pool: ArqRedis, name: str, kind
         await enqueued(pool, "quick", _job_id=job_id)
     await claim(pool, "w")
     await spoil(pool, f"arq:{name}:v", kind)
-    released = await _scripts.run(pool, _scripts.release("w", why))
+    released = await scripts.run(pool, scripts.release("w", why))
     assert set(released[0]) >= {b"a", b"b"}
     assert not await pool.exists("arq:batches:w", "arq:in-progress:a", "arq:in-progress:b")
     assert set(ids(await claim(pool, "next"))) == {"a", "v", "b"}
@@ -276,10 +276,10 @@ async def test_notes_of_claims_that_nobody_can_read(pool: ArqRedis, note: str) -
     await hold_as_old(pool, "w", "v")
     await pool.set("arq:abort:string", "x", ex=60)
     await pool.hset("arq:claims:w", "v", note)
-    await _scripts.run(pool, _scripts.extend(QUEUE, "w", 60_000, ["a", "v"]))
-    held, _ = _scripts.read_jobs(await _scripts.run(pool, _scripts.reclaim("w", 1)))
+    await scripts.run(pool, scripts.extend(QUEUE, "w", 60_000, ["a", "v"]))
+    held, _ = scripts.read_jobs(await scripts.run(pool, scripts.reclaim("w", 1)))
     assert "a" in [job.job_id for job in held]
-    assert set((await _leases.release(pool, "w")).job_ids) == {"a", "v"}
+    assert set((await membership.release(pool, "w")).job_ids) == {"a", "v"}
     assert not await pool.exists("arq:in-progress:a", "arq:in-progress:v", "arq:claims:w", "arq:batches:w")
     assert "a" in ids(await claim(pool, "next"))
 
@@ -296,10 +296,10 @@ async def test_notes_of_batches_that_nobody_can_read(pool: ArqRedis, note: str) 
     await pool.set("arq:abort:string", "x", ex=60)
     latest = max(await pool.hkeys("arq:batches:w"))
     await pool.hset("arq:batches:w", latest, note)
-    await _scripts.run(pool, _scripts.extend(QUEUE, "w", 60_000, ["a", "v"]))
-    held, _ = _scripts.read_jobs(await _scripts.run(pool, _scripts.reclaim("w", 1)))
+    await scripts.run(pool, scripts.extend(QUEUE, "w", 60_000, ["a", "v"]))
+    held, _ = scripts.read_jobs(await scripts.run(pool, scripts.reclaim("w", 1)))
     assert "a" in [job.job_id for job in held]
-    assert "a" in (await _leases.release(pool, "w")).job_ids
+    assert "a" in (await membership.release(pool, "w")).job_ids
     assert not await pool.exists("arq:in-progress:a", "arq:batches:w")
     assert "a" in ids(await claim(pool, "next"))
 
@@ -316,8 +316,8 @@ async def test_lapsed_claims_that_nobody_can_read(pool: ArqRedis, entry: str) ->
 
 async def test_members_of_the_register_that_are_not_text(pool: ArqRedis) -> None:
     await pool.zadd("arq:leases", {b"\xff": 1})
-    assert (await _leases.sweep(pool))["\\xff"].job_ids == []
-    assert await _leases.sweep(pool) == {}
+    assert (await membership.sweep(pool))["\\xff"].job_ids == []
+    assert await membership.sweep(pool) == {}
 
 
 @pytest.mark.parametrize("kind", KINDS[1:])
@@ -471,7 +471,7 @@ async def test_an_id_that_is_not_text_of_a_dead_worker(
 ) -> None:
     await pool.zadd(QUEUE, {b"\xff": 1})
     await claim(pool, "dead")
-    assert (await _leases.release(pool, "dead")).job_ids == ["\\xff"]
+    assert (await membership.release(pool, "dead")).job_ids == ["\\xff"]
     assert not caplog.records
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from arq._function import Function, func
-from arq._scripts import ClaimedJob
+from arq._redis.scripts import ClaimedJob
 from arq._worker import outcomes
 from arq._worker.attempt import Attempt
 from arq.cron import CronJob, cron

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arq._refusals import PASSING
+from arq._redis.redis_errors import PASSING
 from arq._worker.backoff import Backoff
 from arq.jobs import next_pause_s
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from arq._worker.blocked_loop import Standstills
 from arq._worker.job_timeout import TimeLimit
-from arq._worker.standstill import Standstills
 from tests.support.eventually import PATIENCE_S, wait_until_async
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from arq._wire import serialize_job, serialize_result
+from arq._payloads.serialization import serialize_job, serialize_result
 from arq._worker import outcomes
 from arq.connections import ArqRedis
 from arq.jobs import SerializationError

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from redis.exceptions import ResponseError
 
 from arq._endings import Done
-from arq._sizes import ALWAYS_TAKEN, MOST_BYTES, MOST_ITEMS, Pages, SizeLimit, fitting
+from arq._redis.batch_sizes import ALWAYS_TAKEN, MOST_BYTES, MOST_ITEMS, Pages, SizeLimit, fitting
 from arq._worker.outbox import Outbox, replaced, sizes
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from arq._crashes import Crashes
+from arq._crash_records import Crashes
 from arq._endings import Again, Done, Ending
 from arq._errors import DeserializationError, JobExecutionFailed, Retry, RetryJob
 from arq._worker import outcomes

@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError
 
-from arq._redis_settings import call_retry, client_options
+from arq._redis.settings import call_retry, client_options
 from arq.connections import ArqRedis, RedisSettings, create_pool
 
 

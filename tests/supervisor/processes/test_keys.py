@@ -6,7 +6,7 @@ import json
 import pytest
 import redis
 
-from arq._health import Tally, format_line
+from arq._health_line import Tally, format_line
 from tests.supervisor.commands import run
 from tests.supervisor.harness import Pool, Queue
 from tests.support.eventually import wait_until

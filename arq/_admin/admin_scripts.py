@@ -1,0 +1,138 @@
+"""The scripts of `arq.admin`, with their arguments and answers as Python types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from .._keys import PREFIX, lookers_key, wake_key
+from .._redis.script_loader import Call, load
+from .._redis.scripts import score_ms
+from ..constants import abort_jobs_ss
+
+_LOOK, _HELD, _RESULTS = load("look"), load("held"), load("results")
+_DELETE, _RUN_NOW = load("delete"), load("run_now")
+
+
+class Looked(NamedTuple):
+    """What Redis knows of a job that is, or may be, in a queue.
+
+    Attributes:
+        score: of its entry in the queue; None: it has none.
+        payload: None if it has expired, or is too large.
+        size: bytes of the payload.
+        owner: who has its lock; '' nobody, '1' a worker of python-arq.
+        tries: how often it was started.
+        due_ms: when it is due, or was before it was claimed.
+        since_ms: when it was claimed.
+        has_result: whether there is a result.
+    """
+
+    score: float | None
+    payload: bytes | None
+    size: int
+    owner: str
+    tries: int
+    interrupted: int
+    due_ms: int | None
+    since_ms: int | None
+    has_result: bool
+
+
+def text(value: bytes | None) -> str:
+    """What Redis holds as text, also what is none: `raw` makes the same bytes of it again."""
+    return "" if value is None else value.decode(errors="surrogateescape")
+
+
+def raw(name: str) -> bytes:
+    """The bytes of an id or a name as Redis has them."""
+    return name.encode(errors="surrogateescape")
+
+
+def look(queue: str, job_ids: Sequence[bytes], most_bytes: int) -> Call:
+    """Ask about jobs; for the answer see `read_look`."""
+    return Call(_LOOK, (queue,), (PREFIX, most_bytes, *job_ids))
+
+
+def read_look(answer: Any) -> tuple[int, list[Looked]]:
+    """Redis's clock in unix ms, and what is known of each job."""
+    now_ms, rows = answer
+    return now_ms, [_looked(*row) for row in rows]
+
+
+def _looked(
+    score: bytes | None,
+    payload: bytes | int | None,
+    owner: bytes | None,
+    tries: int,
+    interrupted: int,
+    before: bytes | None,
+    stamp: bytes | None,
+    has_result: int,
+) -> Looked:
+    size = payload if isinstance(payload, int) else len(payload or b"")
+    due = before or score
+    return Looked(
+        None if score is None else float(score),
+        payload if isinstance(payload, bytes) else None,
+        size,
+        text(owner),
+        max(tries, 1) if owner else tries,
+        interrupted,
+        None if due is None else score_ms(due),
+        claimed_ms(stamp),
+        has_result == 1,
+    )
+
+
+def claimed_ms(stamp: bytes | None) -> int | None:
+    """When a claim was made: its stamp is the time in us."""
+    return int(stamp) // 1000 if stamp and stamp.isdigit() else None
+
+
+class Held(NamedTuple):
+    """A job that a worker has. `queue`: '' where it is not known."""
+
+    job_id: bytes
+    worker: str
+    due_ms: int | None
+    since_ms: int | None
+    queue: str
+
+
+def held(worker_ids: Sequence[str]) -> Call:
+    """Ask which jobs workers have; for the answer see `read_held`."""
+    return Call(_HELD, (), (PREFIX, *worker_ids))
+
+
+def read_held(answer: Any, worker_ids: Sequence[str]) -> list[Held]:
+    """The jobs of all of them."""
+    return [
+        Held(job_id, worker, None if before is None else score_ms(before), claimed_ms(stamp), text(queue))
+        for worker, rows in zip(worker_ids, answer, strict=True)
+        for job_id, before, stamp, queue in rows
+    ]
+
+
+#: The bytes and the size of a payload or a result; no bytes of what is too large, and size 0 where there is none.
+Sized = tuple[bytes | None, int]
+
+
+def results(job_ids: Sequence[bytes], most_bytes: int) -> Call:
+    """Ask for results; for the answer see `read_bytes`."""
+    return Call(_RESULTS, (), (PREFIX, most_bytes, *job_ids))
+
+
+def read_bytes(answer: Any) -> list[Sized]:
+    """What there is of each."""
+    return [(one, len(one)) if isinstance(one, bytes) else (None, one or 0) for one in answer]
+
+
+def delete(queue: str, jobs: Sequence[tuple[bytes, str]]) -> Call:
+    """Remove jobs: ids, and the fingerprints that they must have or ''. The answer has a word for each, see `Deed`."""
+    return Call(_DELETE, (queue, abort_jobs_ss), (PREFIX, *(word for job in jobs for word in job)))
+
+
+def run_now(queue: str, job_ids: Sequence[bytes]) -> Call:
+    """Let jobs be due now. The answer has a word for each, see `Deed`."""
+    return Call(_RUN_NOW, (queue, wake_key(queue), lookers_key(queue)), (PREFIX, *job_ids))

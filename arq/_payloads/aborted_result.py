@@ -1,0 +1,97 @@
+"""What stands in the queue of a job that was aborted before anybody ran it. No I/O."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from .._errors import DeserializationError, SerializationError
+from .._printable import printable
+from ..constants import keep_cronjob_progress
+from ..utils import to_unix_ms
+from .serialization import Deserializer, Serializer, deserialize_job_raw, serialize_job, serialize_result
+from .unreadable_records import PICKLE, read_job, unread_job
+
+logger = logging.getLogger("arq.jobs")
+
+#: Seconds for which the result is kept. How long the worker would have kept it is unknown here: this is arq's default.
+KEEP_RESULT_S = 3600
+#: Cron jobs are called so unless they have a name of their own.
+_CRON = "cron:"
+
+
+def aborted_result(
+    payload: bytes | None,
+    job_id: str,
+    queue_name: str,
+    *,
+    starts: int,
+    now_ms: int,
+    serializer: Serializer | None,
+    deserializer: Deserializer | None,
+) -> tuple[bytes, int]:
+    """The result of a job that was aborted while it was queued, and the seconds to keep it.
+
+    Args:
+        payload: the job's; None if it has expired.
+        starts: how often it was started before.
+        now_ms: when it was aborted, unix ms.
+
+    Returns:
+        b"" and 0 where no result should stand, or none that could be read again.
+    """
+    if not _fit_together(serializer, deserializer):
+        return _none(job_id)
+    try:
+        job = unread_job(job_id, None) if payload is None else read_job(payload, deserializer=deserializer)
+    except DeserializationError:
+        if serializer is not None or not (payload or b"").startswith(PICKLE):
+            return _none(job_id)
+        job = unread_job(job_id, None)
+    keep_s = _keep_s(job.function, job_id)
+    if not keep_s:
+        return b"", 0
+    result = serialize_result(
+        job.function,
+        job.args,
+        job.kwargs,
+        max(job.job_try or 0, starts + 1),
+        to_unix_ms(job.enqueue_time),
+        False,
+        asyncio.CancelledError(),
+        now_ms,
+        now_ms,
+        printable(f"{job_id}:{job.function}"),
+        queue_name,
+        job_id,
+        serializer=serializer,
+        deserializer=deserializer,
+    )
+    return (result, keep_s) if result else _none(job_id)
+
+
+def _fit_together(serializer: Serializer | None, deserializer: Deserializer | None) -> bool:
+    """Whether the one reads what the other writes: a client may know one of them only."""
+    try:
+        deserialize_job_raw(
+            serialize_job("", (), {}, None, 0, serializer=serializer), deserializer=deserializer
+        )
+    except SerializationError:
+        return False
+    return True
+
+
+def _keep_s(function: str, job_id: str) -> int:
+    """A schedule's next run may need the id at once; a tick's id must not come back while others may still plan it."""
+    if not function.startswith(_CRON):
+        return KEEP_RESULT_S
+    return keep_cronjob_progress if job_id.startswith(f"{function}:") else 0
+
+
+def _none(job_id: str) -> tuple[bytes, int]:
+    logger.warning(
+        "job %s is aborted without a result: its payload, or a result beside it, can't be read with the serializer "
+        "of this client",
+        printable(job_id),
+    )
+    return b"", 0

@@ -1,0 +1,53 @@
+"""arq's own questions through an application's client: in UTF-8 and answered in bytes, whatever its options are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import ResponseError
+
+from .connection_pools import client_of
+from .server_errors import explained
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+Command = tuple[Any, ...]
+
+
+async def answers_to(redis: Redis, commands: Sequence[Command]) -> list[Any]:
+    """Send commands one by one; what Redis refuses comes back as an exception in the list.
+
+    By `execute_command`, which is what tracing and subclasses look at.
+    """
+    client = client_of(redis)
+    return [await _answer_of(client, command) for command in commands]
+
+
+async def ask(redis: Redis, *command: Any) -> Any:
+    """The answer to one command.
+
+    Raises:
+        redis.exceptions.RedisError: Redis can't be reached or refuses.
+    """
+    (answer,) = await answers_to(redis, [command])
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+async def members_with_scores(redis: Redis, key: str) -> list[tuple[bytes, float]]:
+    """A sorted set in its order; RESP2 and RESP3 pair members and scores in different ways."""
+    found: list[Any] = await ask(redis, "ZRANGE", key, 0, -1, "WITHSCORES")
+    if found and isinstance(found[0], bytes):
+        return [(member, float(score)) for member, score in zip(found[::2], found[1::2], strict=True)]
+    return [(member, float(score)) for member, score in found]
+
+
+async def _answer_of(redis: Redis, command: Command) -> Any:
+    words = [word.encode() if isinstance(word, str) else word for word in command[1:]]
+    try:
+        return await redis.execute_command(command[0], *words, NEVER_DECODE=True)  # type: ignore[no-untyped-call]
+    except ResponseError as exc:
+        return explained(exc)
