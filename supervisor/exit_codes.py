@@ -41,7 +41,7 @@ def by_signal(number: int) -> int:
     return 128 + number
 
 
-class Outcome(StrEnum):
+class ExitCause(StrEnum):
     """What the end of a child means to the pool."""
 
     CLEAN = "clean"
@@ -59,4 +59,4 @@ class Outcome(StrEnum):
         return self in FAILURES
 
 
-FAILURES = frozenset({Outcome.CRASH, Outcome.HUNG, Outcome.BOOT_FAIL, Outcome.IMPORT_FAIL})
+FAILURES = frozenset({ExitCause.CRASH, ExitCause.HUNG, ExitCause.BOOT_FAIL, ExitCause.IMPORT_FAIL})

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from ..ipc.job_stats import JobRow
-from ..ipc.redis_report import QueueFacts
+from ..ipc.redis_report import QueueReport
 from ..pool.status import Headcount, PoolStatus
 from ..redis_errors import short
 from ..time_limits import within
@@ -33,14 +33,14 @@ Answer = tuple[str, str, bytes]
 class MetricsServer:
     """Answers from the last status that the parent sent. `ask_queue` looks into Redis, at most once a second."""
 
-    def __init__(self, ask_queue: Callable[[], Awaitable[QueueFacts]]) -> None:
+    def __init__(self, ask_queue: Callable[[], Awaitable[QueueReport]]) -> None:
         self._ask_queue = ask_queue
         self._snapshot: Snapshot | None = None
         self._headcount: Headcount | None = None
         self._heard_s = 0.0
         self._looked_s = -LOOK_AGAIN_S
         self._looking = asyncio.Lock()
-        self._facts = QueueFacts()
+        self._facts = QueueReport()
         self._listener: socket.socket | None = None
         self._most = min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
         # the oldest first

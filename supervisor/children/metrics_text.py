@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from ..ipc.job_stats import BUCKETS_S, JobRow
-from ..ipc.redis_report import QueueFacts
+from ..ipc.redis_report import QueueReport
 from ..pool.status import PoolStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -20,7 +20,7 @@ class Snapshot(Collector):
 
     status: PoolStatus
     jobs: list[JobRow]
-    queue: QueueFacts = field(default_factory=QueueFacts)
+    queue: QueueReport = field(default_factory=QueueReport)
 
     def text(self) -> bytes:
         """In Prometheus's format."""

@@ -25,7 +25,7 @@ from ..control.trusted_paths import UnsafeDirectoryError, prepare_data, prepare_
 from ..exit_codes import ChildCode
 from ..host.process_title import present_as
 from ..ipc.brief import Brief
-from ..ipc.child_end import BeatLine
+from ..ipc.child_end import ChildEnd
 from ..ipc.messages import ByeMessage, FatalMessage, ReadyMessage
 from ..ipc.pipes import Pipes
 from ..options import Options
@@ -127,7 +127,7 @@ def main(brief: Brief, pipes: Pipes) -> int:
     """Keep the server running until told to end; returns the exit code."""
     present_as("redis", "rd", brief.options.name, brief.generation)
     os.umask(0o077)  # payloads and results are nobody else's business
-    line = BeatLine(pipes.beat_fd)
+    line = ChildEnd(pipes.beat_fd)
     is_kept = bool(brief.options.embedded_redis_dir)
     try:
         return Guardian(line, Path(brief.redis_dir), is_kept, brief.redis_dsn).run()
@@ -145,7 +145,7 @@ def main(brief: Brief, pipes: Pipes) -> int:
 class Guardian:
     """One server process and its directory."""
 
-    def __init__(self, line: BeatLine, directory: Path, is_kept: bool, dsn: str) -> None:
+    def __init__(self, line: ChildEnd, directory: Path, is_kept: bool, dsn: str) -> None:
         self._line = line
         self._directory = directory.absolute()  # the server looks for it from inside
         self._is_kept = is_kept

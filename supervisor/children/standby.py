@@ -18,7 +18,7 @@ from typing import NoReturn
 from ..exit_codes import ChildCode
 from ..host.process_title import present_as
 from ..ipc.brief import Brief
-from ..ipc.child_end import BeatLine, new_loop
+from ..ipc.child_end import ChildEnd, new_loop
 from ..ipc.codec import Message, read_message
 from ..ipc.frames import Decoder
 from ..ipc.messages import OF_COPIES, TO_WORKER, CopiedMessage, CopyMessage, LetInMessage, LoadedMessage
@@ -45,7 +45,7 @@ class Place:
 
     brief: Brief
     pipes: Pipes
-    line: BeatLine
+    line: ChildEnd
     loop: asyncio.AbstractEventLoop
     orders: Decoder = field(default_factory=Decoder)
     unread: list[Message | None] = field(default_factory=list)
@@ -56,7 +56,7 @@ def take_place(brief: Brief, pipes: Pipes) -> Place:
     """Be the child that the brief describes."""
     brief.export(os.environ)
     present(brief)
-    line = BeatLine(pipes.beat_fd)
+    line = ChildEnd(pipes.beat_fd)
     be_plain_in_copies(pipes, title_of_copies(brief), line.silence)
     loop = new_loop(brief.options.uvloop)
     settle(brief)

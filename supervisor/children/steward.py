@@ -24,7 +24,7 @@ from arq.connections import ArqRedis, create_pool
 from ..exit_codes import ChildCode
 from ..host.process_title import present_as
 from ..ipc.brief import Brief
-from ..ipc.child_end import BeatLine, beat, new_loop
+from ..ipc.child_end import ChildEnd, beat, new_loop
 from ..ipc.codec import Message, read_message
 from ..ipc.frames import LONGEST_ORDER_BYTES, Decoder
 from ..ipc.messages import (
@@ -44,7 +44,7 @@ from ..ipc.messages import (
     brief_ids,
 )
 from ..ipc.pipes import Pipes
-from ..ipc.redis_report import QueueFacts
+from ..ipc.redis_report import QueueReport
 from ..ipc.redis_settings import unpack
 from ..ipc.roster import Entry, Roster, merge_by_key
 from ..options import split_address
@@ -63,14 +63,14 @@ COMMAND_S = 5.0
 KEY_LIFE = 3
 
 
-async def look_at_queue(pool: ArqRedis, queue: str) -> QueueFacts:
+async def look_at_queue(pool: ArqRedis, queue: str) -> QueueReport:
     """What Redis says about it now."""
     seconds, microseconds = await pool.time()
     now_ms = seconds * 1000 + microseconds // 1000
     depth = await pool.zcard(queue)
     due = await pool.zrangebyscore(queue, "-inf", now_ms, start=0, num=1, withscores=True)
     oldest_s = (now_ms - float(due[0][1])) / 1000 if due else 0.0
-    return QueueFacts(is_up=True, queue=queue, depth=depth, oldest_due_s=oldest_s)
+    return QueueReport(is_up=True, queue=queue, depth=depth, oldest_due_s=oldest_s)
 
 
 def _told(worker_id: str, released: membership.Released) -> ReleasedMessage:
@@ -89,7 +89,7 @@ def main(brief: Brief, pipes: Pipes) -> int:
         logging.NullHandler()
     )  # what there is to say of settings, workers say
     present_as("steward", "st", brief.options.name, brief.generation)
-    line = BeatLine(pipes.beat_fd)
+    line = ChildEnd(pipes.beat_fd)
     loop = new_loop(brief.options.uvloop)
     return loop.run_until_complete(Steward(brief, pipes, line).run())
 
@@ -97,7 +97,7 @@ def main(brief: Brief, pipes: Pipes) -> int:
 class Steward:
     """Keeps what the last roster says."""
 
-    def __init__(self, brief: Brief, pipes: Pipes, line: BeatLine) -> None:
+    def __init__(self, brief: Brief, pipes: Pipes, line: ChildEnd) -> None:
         self._brief = brief
         self._pipes = pipes
         self._line = line
@@ -241,14 +241,14 @@ class Steward:
                 return
             await asyncio.sleep(RENEW_EVERY_S)
 
-    async def _ask_queue(self) -> QueueFacts:
+    async def _ask_queue(self) -> QueueReport:
         """How long the queue is, and how long the oldest due job has been waiting."""
         queue = self._roster.queue
         try:
             pool = await self._pool(next(iter(self._roster.by_redis())))
             return await within(SCRAPE_S, look_at_queue(pool, queue))
         except Exception:  # noqa: BLE001  # no Redis, or nobody who has told where it is
-            return QueueFacts()
+            return QueueReport()
 
     # --- a dead worker's jobs -------------------------------------------------------------------------------------
 

@@ -12,8 +12,8 @@ from traceback import StackSummary, walk_stack
 from types import FrameType
 from typing import Any
 
-from ..host.event_log import json_record, text_record
 from ..ipc.brief import Brief
+from ..log_records import json_record, text_record
 from ..printable_text import printable, printable_lines, redacted
 from .tracebacks import CALLERS, theirs
 from .worker_log import write_whole

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from fnmatch import fnmatch
 
 from ..exit_codes import ChildCode
-from ..host.event_log import Journal, lost_lines
-from ..host.nonblocking_writer import Outlet
+from ..host.event_log import EventLog
+from ..host.nonblocking_writer import NonblockingWriter
 from ..host.process_title import present_as
 from ..ipc.brief import Brief
-from ..ipc.child_end import BeatLine
+from ..ipc.child_end import ChildEnd
 from ..ipc.messages import ChangedMessage, FatalMessage, ReadyMessage
 from ..ipc.pipes import Pipes
+from ..log_records import lost_lines
 from ..options import Options
 from ..redis_errors import short
 
@@ -27,7 +28,7 @@ def main(brief: Brief, pipes: Pipes) -> int:
     """Watch until told to end; returns the exit code."""
     options = brief.options
     present_as("watcher", "wa", brief.options.name, brief.generation)
-    line = BeatLine(pipes.beat_fd)
+    line = ChildEnd(pipes.beat_fd)
     line.on_broken = lambda: os._exit(ChildCode.CLEAN)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(ChildCode.CLEAN))
     if not options.watch_poll:
@@ -47,19 +48,19 @@ def main(brief: Brief, pipes: Pipes) -> int:
 
 def tell_of_polling(options: Options, error: Exception) -> None:
     """The kernel does not tell of changes: mostly one of its limits is reached."""
-    outlet = Outlet(lost_lines(options.name, options.log_format))
+    outlet = NonblockingWriter(lost_lines(options.name, options.log_format))
     fields = {
         "error": short(error),
         "instead": "looking at the files, as with --watch-poll",
         "limits": "fs.inotify.max_user_instances, fs.inotify.max_user_watches",
     }
-    Journal(outlet, options.name, options.log_format, options.log_level).say(
+    EventLog(outlet, options.name, options.log_format, options.log_level).say(
         "warning", "watch.polling", fields
     )
     outlet.close()
 
 
-def follow(line: BeatLine, options: Options, *, is_polling: bool) -> None:
+def follow(line: ChildEnd, options: Options, *, is_polling: bool) -> None:
     """Tell of changes, for as long as there is nothing wrong.
 
     Raises:
@@ -92,7 +93,7 @@ class Announcement:
     Stands in for the event that ends the watching: that is looked at again and again, once the watching has begun.
     """
 
-    def __init__(self, line: BeatLine, after_s: float) -> None:
+    def __init__(self, line: ChildEnd, after_s: float) -> None:
         self._line = line
         self._after_s = after_s
         self._due_s: float | None = None

@@ -21,7 +21,7 @@ from arq._option_types import to_await
 from arq.connections import RedisSettings
 
 from ..exit_codes import ChildCode
-from ..ipc.child_end import BeatLine, beat
+from ..ipc.child_end import ChildEnd, beat
 from ..ipc.codec import Message, read_message
 from ..ipc.job_stats import UNKNOWN, JobStats
 from ..ipc.messages import (
@@ -56,7 +56,7 @@ CLOSE_S = 5.0
 SEND_STATS_S = 0.1
 
 
-def fail(line: BeatLine, kind: str, error: BaseException, code: ChildCode, hint: str = "") -> int:
+def fail(line: ChildEnd, kind: str, error: BaseException, code: ChildCode, hint: str = "") -> int:
     """Tell the parent why this child ends; it shows each traceback once. A wrong path or value has none."""
     traces = {"import": trace_of, "settings": trace_of, "logging": trace_of, "boot": whole_trace_of}
     trace = traces[kind](error) if kind in traces else ""

@@ -10,10 +10,10 @@ import traceback
 
 from arq.logs import LineFormatter, LineWriter
 
-from ..host.event_log import json_record, lost_lines
-from ..host.nonblocking_writer import Outlet
-from ..ipc.child_end import BeatLine
+from ..host.nonblocking_writer import NonblockingWriter
+from ..ipc.child_end import ChildEnd
 from ..ipc.messages import UnloggedMessage
+from ..log_records import json_record, lost_lines
 from ..printable_text import redacted
 
 FIRST_PAUSE_S = 0.01
@@ -30,7 +30,7 @@ class OneWriteHandler(LineWriter):
         loop: what there is no room for is written from it, later.
     """
 
-    def __init__(self, level: str, outlet: Outlet, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, level: str, outlet: NonblockingWriter, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(level)
         self._outlet = outlet
         self.loop = loop
@@ -102,7 +102,7 @@ def configure_child_log(
         prefix = f"{pool}/{slot}".replace("%", "%%")
         formatter = LineFormatter(f"%(asctime)s: [{prefix}] %(message)s", "%H:%M:%S")
         lost = lost_lines(f"{pool}/{slot}", log_format)
-    handler = OneWriteHandler(level.upper(), Outlet(lost), loop)
+    handler = OneWriteHandler(level.upper(), NonblockingWriter(lost), loop)
     handler.setFormatter(formatter)
     logger = logging.getLogger("arq")
     logger.handlers = [handler]
@@ -124,7 +124,7 @@ def write_whole(text: str) -> None:
     if handlers := _own_handlers():
         handlers[0].write_whole(text)
         return
-    outlet = Outlet(lambda _: "")  # the user's own logging
+    outlet = NonblockingWriter(lambda _: "")  # the user's own logging
     outlet.write(text.encode(errors="replace"))
     outlet.finish(UNLOGGED_S)
     outlet.close()
@@ -134,4 +134,4 @@ def last_lines(limit_s: float, beat_fd: int) -> None:
     """At the end of a worker: write the rest, and have the parent count what is lost."""
     lost = sum(one.finish(limit_s) for one in _own_handlers())
     if lost:
-        BeatLine(beat_fd).send_surely(UnloggedMessage(lost))
+        ChildEnd(beat_fd).send_surely(UnloggedMessage(lost))

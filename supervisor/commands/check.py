@@ -14,7 +14,7 @@ from ..control.client import UnreachableError, ask, find_socket
 from ..control.protocol import Request
 from ..exit_codes import ExitCode, ProbeCode
 from ..printable_text import all_printable
-from .check_report import CheckedWorker, CheckReport, Facts, Wanted, judge_check
+from .check_report import CheckedWorker, CheckReport, CheckRequest, Facts, judge_check
 
 LIMIT_S = 5.0
 ASK_S = 2.0
@@ -22,7 +22,7 @@ ASK_S = 2.0
 T = TypeVar("T")
 
 
-def run_fleet_check(wanted: Wanted) -> int:
+def run_fleet_check(wanted: CheckRequest) -> int:
     """Print the report of all pools on stdout; returns 0 (healthy enough), 1 (not), 3 (no Redis) or 4 (settings).
 
     2: --redis-url is no address.
@@ -44,7 +44,7 @@ def run_fleet_check(wanted: Wanted) -> int:
     return report.exit_code
 
 
-def run_check(wanted: Wanted) -> int:
+def run_check(wanted: CheckRequest) -> int:
     """Print the report on stdout; returns 0 (healthy enough), 1 (not), 3 (nobody could be asked) or 4 (settings).
 
     2: --redis-url is no address.
@@ -83,12 +83,12 @@ def _no_settings(error: Exception) -> int:
     return ProbeCode.SETTINGS
 
 
-def _no_address(wanted: Wanted, error: Exception) -> int:
+def _no_address(wanted: CheckRequest, error: Exception) -> int:
     complain(f"--redis-url: {error}")
     return ExitCode.USAGE
 
 
-def _ask_supervisor(wanted: Wanted, facts: Facts) -> None:
+def _ask_supervisor(wanted: CheckRequest, facts: Facts) -> None:
     try:
         path = find_socket(wanted.control, wanted.pool, os.environ)
         answer = ask(path, Request("status"), timeout_s=ASK_S)

@@ -19,7 +19,7 @@ from ..pool.job_counts import JobCounts
 from ..redis_errors import short
 from ..time_limits import STEP_S
 from .check_fleet import FleetReport, Member, judge_fleet, read_member
-from .check_report import Facts, SlotFacts, Wanted
+from .check_report import CheckRequest, Facts, SlotFacts
 
 IMPORT_S = 2.5
 NO_LIMIT_S = 60
@@ -34,7 +34,7 @@ class AddressError(ValueError):
     """--redis-url is no address of a Redis."""
 
 
-async def gather_fleet(wanted: Wanted) -> FleetReport:
+async def gather_fleet(wanted: CheckRequest) -> FleetReport:
     """Every pool of the queue, from the register of workers and their health keys."""
     redis_settings, queue, base = _where(wanted, Facts(wanted.pool, wanted.host))
     redis: Any = await _connect(redis_settings)
@@ -80,7 +80,7 @@ def _of_queue(members: list[Member]) -> list[Member]:
     return [member for member in members if (member.pool, member.host) in pools]
 
 
-async def ask_redis(wanted: Wanted, facts: Facts) -> None:
+async def ask_redis(wanted: CheckRequest, facts: Facts) -> None:
     """Add to `facts` what Redis says; that it says nothing is a fact, too."""
     redis_settings, queue, base = _where(wanted, facts)
     facts.queue = queue
@@ -101,7 +101,7 @@ async def ask_redis(wanted: Wanted, facts: Facts) -> None:
         facts.problems.append(f"redis: {short(error)}")
 
 
-async def _read_keys(redis: Any, base: str, wanted: Wanted, facts: Facts) -> None:
+async def _read_keys(redis: Any, base: str, wanted: CheckRequest, facts: Facts) -> None:
     """The key of each worker. How many there should be is known from the supervisor or from --procs."""
     count = len(facts.slots) or wanted.procs
     if count is None:
@@ -123,7 +123,7 @@ def _counts(line: bytes | None) -> JobCounts | None:
         return None
 
 
-def _where(wanted: Wanted, facts: Facts) -> tuple[RedisSettings, str, str]:
+def _where(wanted: CheckRequest, facts: Facts) -> tuple[RedisSettings, str, str]:
     """Redis, the queue and the plain health key: from --redis-url, or from the settings."""
     if wanted.redis_url:
         queue = facts.queue or default_queue_name
@@ -149,7 +149,7 @@ def _import_settings(path: str) -> dict[str, Any]:
     """Options of the settings. Stdout is for the answer, and the time limit holds for user code, too."""
     from ..settings import load_settings, where_looked
 
-    before = signal.signal(signal.SIGALRM, _Patience())
+    before = signal.signal(signal.SIGALRM, _AlarmLimit())
     signal.setitimer(signal.ITIMER_REAL, STEP_S, STEP_S)
     try:
         with redirect_stdout(sys.stderr):
@@ -162,7 +162,7 @@ def _import_settings(path: str) -> dict[str, Any]:
         signal.signal(signal.SIGALRM, before)
 
 
-class _Patience:
+class _AlarmLimit:
     """Counts alarms: one that comes late, because the whole machine stood still, is one all the same."""
 
     def __init__(self) -> None:

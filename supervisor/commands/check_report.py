@@ -15,7 +15,7 @@ NO_SUPERVISOR: dict[str, object] = {**dict.fromkeys(SHOWN), "reachable": False}
 
 
 @dataclass(slots=True)
-class Wanted:
+class CheckRequest:
     """What is to be checked. `settings` is "" when Redis is not to be asked, or is reached by `redis_url`."""
 
     pool: str

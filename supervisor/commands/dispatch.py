@@ -95,14 +95,14 @@ def check_health(question: Question, settings: str, name: str, path: str, procs:
     """Report on a pool; `path` is what `--control` says."""
     from ..control.paths import host_name
     from .check import run_check, run_fleet_check
-    from .check_report import Wanted
+    from .check_report import CheckRequest
 
     _refuse_incomplete(question, settings, name)
     if question.redis_url:
         from ..host.process_title import set_title
 
         set_title("arq-supervise: check")  # the address may have a password, and `ps` shows it to everybody
-    wanted = Wanted(
+    wanted = CheckRequest(
         host=host_name(),
         pool=_pool_meant(settings, name),
         control=path,

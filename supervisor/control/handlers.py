@@ -14,7 +14,7 @@ from .server import Client, ControlServer
 Feed = Callable[[Event], None]
 
 
-class Desk:
+class Handlers:
     """Knows which clients wait for what. `status` makes the answer to that request."""
 
     def __init__(

@@ -26,7 +26,7 @@ NOBODY_READS = (errno.EPIPE, errno.EIO, errno.EBADF)
 NOT_SUPPORTED = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
-class Outlet:
+class NonblockingWriter:
     """Writes lines to a descriptor, each whole, and in their order. For one thread at a time.
 
     Args:

@@ -14,7 +14,7 @@ WRITE_S = 5.0
 MOST_FROM_HANDLERS = 16
 
 
-class BeatLine:
+class ChildEnd:
     """Writes messages into the pipe. `on_broken` is called once when nobody reads it any more."""
 
     def __init__(self, fd: int) -> None:
@@ -102,7 +102,7 @@ def _has_room(fd: int) -> bool:
     return bool(poll.poll(WRITE_S * 1000))
 
 
-async def beat(line: BeatLine, period_s: float, content: Callable[[float], BeatMessage]) -> None:
+async def beat(line: ChildEnd, period_s: float, content: Callable[[float], BeatMessage]) -> None:
     """Every `period_s`, from the loop that must be alive. `content` is told how many ms the loop was late."""
     loop = asyncio.get_running_loop()
     while True:

@@ -30,7 +30,7 @@ MOST_READS = 16
 COPY_S = 2.0
 
 
-class Link:
+class ParentEnd:
     """One child's pipes, opened before the fork."""
 
     def __init__(self, key: int, role: Role, life_fd: int) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class QueueFacts:
+class QueueReport:
     """What Redis says about the queue; `oldest_due_s` is the age of the oldest job that should be running."""
 
     is_up: bool = False

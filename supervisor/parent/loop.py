@@ -14,7 +14,7 @@ import traceback
 from contextlib import suppress
 
 from ..children import redis_server
-from ..control.handlers import Desk
+from ..control.handlers import Handlers
 from ..control.lock_files import TakenError
 from ..control.paths import host_name
 from ..control.server import Client, ControlServer
@@ -23,12 +23,13 @@ from ..host import descriptors
 from ..host.cgroups import oom_kills
 from ..host.controlling_terminal import Terminal
 from ..host.cpus import starts_at_once
-from ..host.event_log import Journal, lost_lines
-from ..host.nonblocking_writer import Outlet
+from ..host.event_log import EventLog
+from ..host.nonblocking_writer import NonblockingWriter
 from ..host.usage import usage_of
 from ..host.working_directory import named_folder
 from ..ipc.brief import make_brief
-from ..ipc.parent_end import Link
+from ..ipc.parent_end import ParentEnd
+from ..log_records import lost_lines
 from ..options import Options
 from ..pool.events import (
     Command,
@@ -54,7 +55,7 @@ from ..pool.events import (
 from ..pool.machine import Machine
 from ..pool.status import PoolStatus
 from ..pool.status_from_state import take_status
-from ..pool.status_line import Headline
+from ..pool.status_line import StatusLine
 from ..process.descendants import adopt_orphans
 from ..process.fork import errno_name, hold_standard_descriptors
 from ..process.signals import SignalPipe, event_of
@@ -62,7 +63,7 @@ from ..process.table import Processes
 from .pool_lock import CannotStartError, Ownership
 from .start_record import say_hup_ignored, say_start, warn_of_crowd
 from .starter import Starter
-from .steward_feed import Briefing
+from .steward_feed import StewardFeed
 from .systemd_notify import Notifier
 
 TURN_S = 1.0
@@ -82,25 +83,25 @@ class Parent:
         self._options = options
         self._machine = Machine(options, random.random, secrets.token_hex(4), starts_at_once())
         self._notifier = Notifier(os.environ, os.getpid())
-        self._headline = Headline()
-        self._outlet = Outlet(lost_lines(options.name, options.log_format))
-        self._journal = Journal(self._outlet, options.name, options.log_format, options.log_level)
+        self._headline = StatusLine()
+        self._outlet = NonblockingWriter(lost_lines(options.name, options.log_format))
+        self._journal = EventLog(self._outlet, options.name, options.log_format, options.log_level)
         self._starter = Starter(options.start_method, self._journal)
         self._processes = Processes(options.kill_group_on_exit)
         self._signals = SignalPipe()
         self._terminal = Terminal()
         self._selector = descriptors.own_object(selectors.DefaultSelector())
-        self._links: dict[int, Link] = {}
+        self._links: dict[int, ParentEnd] = {}
         self._life_read_fd, self._life_write_fd = descriptors.pipe()
         self._host = host_name()
         self._folder = named_folder(os.environ), os.getcwd()
         self._redis = ("", "")
-        self._briefing = Briefing(self._status if options.metrics else None)
+        self._briefing = StewardFeed(self._status if options.metrics else None)
         self._oom_seen = oom_kills()
         self._pinged_s = 0.0
         self._weighed_s = time.monotonic()
         self._control: ControlServer | None = None
-        self._desk: Desk | None = None
+        self._desk: Handlers | None = None
         self._ownership = Ownership(options, self._journal)
         self._turned_s = time.monotonic()
 
@@ -136,7 +137,7 @@ class Parent:
         self._ownership.claim(self._selector)
         self._control = self._ownership.control
         if self._control is not None:
-            self._desk = Desk(self._control, self._machine.pool, self._feed, self._status)
+            self._desk = Handlers(self._control, self._machine.pool, self._feed, self._status)
 
     def _status(self) -> PoolStatus:
         usage = usage_of([os.getpid(), *self._processes.pids()])
@@ -187,7 +188,7 @@ class Parent:
 
     def _attend(self, whom: object, now: float) -> None:
         """Somebody has something for us."""
-        if isinstance(whom, Link):
+        if isinstance(whom, ParentEnd):
             self._listen(whom)
         elif self._control is not None and whom is self._control:
             self._control.accept(now)
@@ -229,7 +230,7 @@ class Parent:
             if event is not None:
                 self._feed(event)
 
-    def _listen(self, link: Link) -> None:
+    def _listen(self, link: ParentEnd) -> None:
         events, is_open = link.read()
         self._briefing.redis_texts.update(link.redis_texts)
         self._briefing.note_jobs(link.job_rows)
@@ -303,7 +304,7 @@ class Parent:
         brief = make_brief(self._options, order, self._host, self._redis, self._folder)
         link = None
         try:
-            link = Link(order.key, order.role, self._life_read_fd)
+            link = ParentEnd(order.key, order.role, self._life_read_fd)
             source = self._links[order.source] if order.source else None
             pid = self._starter.start(order.role, brief, link.child_pipes, source)
         except OSError as error:
@@ -319,7 +320,7 @@ class Parent:
             self._briefing.start_over()
         self._feed(Forked(order.key, pid, brief.worker_id))
 
-    def _steward(self) -> Link | None:
+    def _steward(self) -> ParentEnd | None:
         return next((link for link in self._links.values() if link.role is Role.STEWARD), None)
 
     def _tell_child(self, order: Kill | Outgoing | Pick | LetIn) -> None:

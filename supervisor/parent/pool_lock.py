@@ -10,7 +10,7 @@ from ..control.lock_files import ANOTHER_NAME, LockFile, TakenError
 from ..control.paths import SUFFIX, control_path, directories, places
 from ..control.server import ControlServer
 from ..control.trusted_paths import UnsafeDirectoryError, answers, is_own
-from ..host.event_log import Journal
+from ..host.event_log import EventLog
 from ..options import Options
 
 LOOK_EVERY_S = 0.5
@@ -23,7 +23,7 @@ class CannotStartError(RuntimeError):
 class Ownership:
     """What tells others that this pool runs. `control` is None where there is no place for it."""
 
-    def __init__(self, options: Options, journal: Journal) -> None:
+    def __init__(self, options: Options, journal: EventLog) -> None:
         self.control: ControlServer | None = None
         self._options = options
         self._journal = journal

@@ -6,12 +6,12 @@ import sys
 from arq.version import VERSION
 
 from ..host.cpus import is_crowd, usable_cpus
-from ..host.event_log import Journal
+from ..host.event_log import EventLog
 from ..pool.shutdown import budget_s
 from ..pool.state import Pool
 
 
-def say_start(journal: Journal, pool: Pool, start_method: str, redis_dsn: str) -> None:
+def say_start(journal: EventLog, pool: Pool, start_method: str, redis_dsn: str) -> None:
     """What is started, and with what. `redis_dsn` is the embedded server's, "" without one."""
     options = pool.options
     fields = {
@@ -28,13 +28,13 @@ def say_start(journal: Journal, pool: Pool, start_method: str, redis_dsn: str) -
     journal.say("info", "supervisor.start", fields)
 
 
-def say_hup_ignored(journal: Journal) -> None:
+def say_hup_ignored(journal: EventLog) -> None:
     """SIGHUP was ignored when we were started."""
     fields = {"signal": "SIGHUP", "because": "nohup", "instead": "--ctl reload"}
     journal.say("info", "signal.ignored", fields)
 
 
-def warn_of_crowd(journal: Journal, procs: int) -> None:
+def warn_of_crowd(journal: EventLog, procs: int) -> None:
     """Many more processes than the machine has CPUs for: a slip, mostly."""
     cpus = usable_cpus()
     if is_crowd(procs, cpus):

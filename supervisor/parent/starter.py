@@ -2,9 +2,9 @@
 
 from ..children import atexit_hooks
 from ..children.roles import BODIES
-from ..host.event_log import Journal
+from ..host.event_log import EventLog
 from ..ipc.brief import Brief
-from ..ipc.parent_end import Link
+from ..ipc.parent_end import ParentEnd
 from ..ipc.pipes import Pipes
 from ..options import DEFAULT_START_METHOD
 from ..pool.events import WITH_CODE, Role
@@ -23,7 +23,7 @@ def _run_forked(role: Role, brief: Brief, pipes: Pipes) -> int:
 class Starter:
     """Starts children. `wanted` is `fork` or `exec`, or None: what is safe."""
 
-    def __init__(self, wanted: str | None, journal: Journal) -> None:
+    def __init__(self, wanted: str | None, journal: EventLog) -> None:
         self.method = wanted or DEFAULT_START_METHOD
         self._is_fork_wanted = wanted == "fork"
         self._is_warned = False
@@ -36,7 +36,7 @@ class Starter:
             share_pages()
             self._preloaded = Preloaded()
 
-    def start(self, role: Role, brief: Brief, pipes: Pipes, source: Link | None = None) -> int:
+    def start(self, role: Role, brief: Brief, pipes: Pipes, source: ParentEnd | None = None) -> int:
         """Start a child with these orders, as a copy of the one behind `source` if there is one; return its pid.
 
         Raises:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 from ..ipc.job_stats import JobRow, JobStats
 from ..ipc.messages import HeadcountMessage, RedisSettingsMessage, RosterMessage, StatusMessage
-from ..ipc.parent_end import Link
+from ..ipc.parent_end import ParentEnd
 from ..ipc.roster import Roster, take_roster
 from ..pool.state import Pool
 from ..pool.status import PoolStatus
@@ -14,7 +14,7 @@ from ..pool.status_from_state import take_headcount
 EVERY_S = 1.0
 
 
-class Briefing:
+class StewardFeed:
     """Remembers what this steward has heard. `redis_texts` holds the Redis settings that workers handed up.
 
     `status` makes the state that the metrics show; None when nobody wants metrics.
@@ -38,7 +38,7 @@ class Briefing:
         """Jobs that ended, as a worker reports them."""
         self._jobs.add_rows(rows)
 
-    def push(self, steward: Link | None, pool: Pool) -> None:
+    def push(self, steward: ParentEnd | None, pool: Pool) -> None:
         """Tell it at once when somebody came or went, and once a second in any case."""
         if steward is None:
             return

@@ -9,7 +9,7 @@ JITTER = 0.2
 
 
 @dataclass(slots=True)
-class Backoff:
+class RestartBackoff:
     """Pauses of one slot: `base_s`, doubled after each early death, never more than `max_s`.
 
     `spread` returns a number in [0, 1); it moves each pause by up to a fifth, so that slots which died together

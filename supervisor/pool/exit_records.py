@@ -1,17 +1,23 @@
 """What people are told about the end of a child."""
 
-from ..exit_codes import Outcome
+from ..exit_codes import ExitCause
 from .events import Exited, Role, Say
 from .state import Child, Pool
 
 
 def exit_records(
-    pool: Pool, child: Child, end: Exited, outcome: Outcome, restarts: int, pause_s: float | None, now: float
+    pool: Pool,
+    child: Child,
+    end: Exited,
+    outcome: ExitCause,
+    restarts: int,
+    pause_s: float | None,
+    now: float,
 ) -> list[Say]:
     """What the log says about an end; `pause_s` is None when nobody takes its place."""
     beat_s = child.beat_age_s(now)
-    will_restart = pause_s is not None and pool.stopping is None and outcome is not Outcome.DONE
-    is_calm = outcome in (Outcome.CLEAN, Outcome.DONE)
+    will_restart = pause_s is not None and pool.stopping is None and outcome is not ExitCause.DONE
+    is_calm = outcome in (ExitCause.CLEAN, ExitCause.DONE)
     fields = {
         "slot": child.slot,
         "pid": child.pid,
@@ -40,7 +46,7 @@ def error_of(child: Child, end: Exited) -> str:
     """Why it ended, in one line."""
     if child.fatal is not None:
         return child.fatal.error
-    return "not ready in time" if child.verdict is Outcome.BOOT_FAIL else f"ended with {end.status}"
+    return "not ready in time" if child.verdict is ExitCause.BOOT_FAIL else f"ended with {end.status}"
 
 
 def how_it_died(end: Exited) -> str:

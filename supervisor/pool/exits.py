@@ -2,33 +2,33 @@
 
 from dataclasses import replace
 
-from ..exit_codes import ChildCode, Outcome
+from ..exit_codes import ChildCode, ExitCause
 from . import give_up
 from .events import Exited, Fatal, Role, Trace
 from .exit_records import error_of, exit_records, how_it_died
 from .state import Child, Loss, Pool, Slot
 
 NEEDS_RELEASE = frozenset(
-    {Outcome.CRASH, Outcome.HUNG, Outcome.INTERRUPTED, Outcome.TEMPFAIL, Outcome.BOOT_FAIL}
+    {ExitCause.CRASH, ExitCause.HUNG, ExitCause.INTERRUPTED, ExitCause.TEMPFAIL, ExitCause.BOOT_FAIL}
 )
-BY_CODE = {ChildCode.IMPORT: Outcome.IMPORT_FAIL, ChildCode.BOOT: Outcome.BOOT_FAIL}
+BY_CODE = {ChildCode.IMPORT: ExitCause.IMPORT_FAIL, ChildCode.BOOT: ExitCause.BOOT_FAIL}
 
 
-def judge(child: Child, end: Exited) -> Outcome:
+def judge(child: Child, end: Exited) -> ExitCause:
     """What this end means. What we decided about a child before it ended outweighs its status."""
     if child.verdict is not None:
         return child.verdict
     if end.code == ChildCode.CLEAN and child.bye == "burst":
-        return Outcome.DONE
+        return ExitCause.DONE
     if end.code == ChildCode.CLEAN and (child.bye or child.was_asked):
-        return Outcome.CLEAN
+        return ExitCause.CLEAN
     if end.code == ChildCode.TEMPFAIL and child.fatal is not None:
-        return Outcome.TEMPFAIL
+        return ExitCause.TEMPFAIL
     if child.was_asked:
-        return Outcome.CLEAN if child.ready_s is None and end.signal is None else Outcome.INTERRUPTED
+        return ExitCause.CLEAN if child.ready_s is None and end.signal is None else ExitCause.INTERRUPTED
     if child.ready_s is None and end.code in BY_CODE:
         return BY_CODE[ChildCode(end.code)]
-    return Outcome.CRASH
+    return ExitCause.CRASH
 
 
 def settle(pool: Pool, child: Child, end: Exited, now: float) -> None:
@@ -39,19 +39,19 @@ def settle(pool: Pool, child: Child, end: Exited, now: float) -> None:
     _keep(pool, child, outcome, end, now)
     pause_s = _pause_s(pool, slot, child, outcome, now)
     restarts = pool.limit.within(now) + (outcome.is_failure and child.role is Role.WORKER)
-    said_at = len(pool.orders)
+    before, pool.orders = pool.orders, []
     _conclude(pool, slot, child, outcome, end, pause_s, now)
     # the record tells the decision, and comes before what follows from it
-    next_s = pause_s if slot else None
-    pool.orders[said_at:said_at] = exit_records(pool, child, end, outcome, restarts, next_s, now)
+    records = exit_records(pool, child, end, outcome, restarts, pause_s if slot else None, now)
+    pool.orders = [*before, *records, *pool.orders]
 
 
 def _conclude(
-    pool: Pool, slot: Slot | None, child: Child, outcome: Outcome, end: Exited, pause_s: float, now: float
+    pool: Pool, slot: Slot | None, child: Child, outcome: ExitCause, end: Exited, pause_s: float, now: float
 ) -> None:
     if pool.stopping is not None and child.role is Role.WORKER:
         pool.stopping.interrupted |= (
-            outcome is Outcome.INTERRUPTED or outcome.is_failure or child.needed_force
+            outcome is ExitCause.INTERRUPTED or outcome.is_failure or child.needed_force
         )
     if slot is None:
         return
@@ -68,7 +68,7 @@ def _conclude(
         _follow(pool, slot, child, outcome, end, now)
 
 
-def _keep(pool: Pool, child: Child, outcome: Outcome, end: Exited, now: float) -> None:
+def _keep(pool: Pool, child: Child, outcome: ExitCause, end: Exited, now: float) -> None:
     """Its counts stay in the sum; its jobs are to be given back unless it did that itself."""
     pool.exits[outcome.value] += 1
     if child.role is not Role.WORKER:
@@ -80,20 +80,20 @@ def _keep(pool: Pool, child: Child, outcome: Outcome, end: Exited, now: float) -
         pool.lost[child.worker_id] = Loss(report, *why_lost(child, outcome, end), now)
 
 
-def why_lost(child: Child, outcome: Outcome, end: Exited) -> tuple[str, str]:
+def why_lost(child: Child, outcome: ExitCause, end: Exited) -> tuple[str, str]:
     """Whose fault it is that its jobs did not end: `died`, and of what, or `stopped`, and who shall not take them.
 
     Who is ended by force because it was told to stop and did not has not died of a job, whatever held it up.
     """
     was_ended = child.needed_force or end.signal is None
-    if outcome is Outcome.INTERRUPTED and was_ended:
+    if outcome is ExitCause.INTERRUPTED and was_ended:
         return "stopped", child.outgoing
-    return "died", "hung" if outcome is Outcome.HUNG else how_it_died(end)
+    return "died", "hung" if outcome is ExitCause.HUNG else how_it_died(end)
 
 
-def _pause_s(pool: Pool, slot: Slot | None, child: Child, outcome: Outcome, now: float) -> float:
+def _pause_s(pool: Pool, slot: Slot | None, child: Child, outcome: ExitCause, now: float) -> float:
     """How long its slot stays empty."""
-    if slot is None or outcome is Outcome.DONE:
+    if slot is None or outcome is ExitCause.DONE:
         return 0.0
     if child.has_proved_itself(pool.options, now):
         slot.backoff.forgive()
@@ -101,15 +101,15 @@ def _pause_s(pool: Pool, slot: Slot | None, child: Child, outcome: Outcome, now:
     return slot.backoff.next_pause_s()
 
 
-def _follow(pool: Pool, slot: Slot, child: Child, outcome: Outcome, end: Exited, now: float) -> None:
+def _follow(pool: Pool, slot: Slot, child: Child, outcome: ExitCause, end: Exited, now: float) -> None:
     if child.role is not Role.WORKER:
         give_up.judge_helper(pool, child, now)
         return
     if child.fatal is not None and outcome.is_failure:
         _show_trace(pool, child.fatal)
-    if outcome is Outcome.DONE:
+    if outcome is ExitCause.DONE:
         slot.is_done = pool.was_ready = True
-    elif outcome is Outcome.TEMPFAIL:
+    elif outcome is ExitCause.TEMPFAIL:
         give_up.note_tempfail(pool, slot, child, now)
     elif pool.options.watch and (outcome.is_failure and child.ready_s is None):
         pool.waits_for_change = True

@@ -1,6 +1,6 @@
 """When a pool ends because it is of no use, or has nothing more to do."""
 
-from ..exit_codes import ExitCode, Outcome
+from ..exit_codes import ExitCause, ExitCode
 from . import job_kills
 from .events import Exited, Role
 from .exit_records import error_of
@@ -16,10 +16,10 @@ def note_tempfail(pool: Pool, slot: Slot, child: Child, now: float) -> None:
     pool.say("tempfail", "warning", slot=slot.index, error=error, retry_in=f"{slot.not_before_s - now:.1f}s")
 
 
-def count_boot_failure(pool: Pool, child: Child, outcome: Outcome, end: Exited, now: float) -> None:
+def count_boot_failure(pool: Pool, child: Child, outcome: ExitCause, end: Exited, now: float) -> None:
     """A worker has failed before any was ready: the settings are wrong, or it is tried again a few times."""
     error = error_of(child, end)
-    if outcome is Outcome.IMPORT_FAIL:
+    if outcome is ExitCause.IMPORT_FAIL:
         _last_word(pool, f"cannot {_what_fails(pool, child)} ({error}); not restarting (exit 4)")
         pool.say("boot.failed", "error", code=int(ExitCode.SETTINGS), error=error)
         begin_stop(pool, ExitCode.SETTINGS, "import", now)

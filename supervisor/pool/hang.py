@@ -1,6 +1,6 @@
 """Silence of a child that should beat, or of one that is never ready: its stacks first, then its end."""
 
-from ..exit_codes import Outcome
+from ..exit_codes import ExitCause
 from ..options import Options
 from .escalation import escalate
 from .events import Event, Kill, Report, Role
@@ -15,7 +15,7 @@ STEWARD_HANG_S = 12.0
 
 def overdue(pool: Pool, child: Child, _event: Event, now: float) -> None:
     """It was never ready within the boot timeout."""
-    child.verdict = Outcome.BOOT_FAIL
+    child.verdict = ExitCause.BOOT_FAIL
     pool.say("child.boot_timeout", "error", slot=child.slot, pid=child.pid, role=child.role.value,
              after_s=round(now - child.born_s, 1))  # fmt: skip
     escalate(pool, child, Phase.HUNG, now)
@@ -26,7 +26,7 @@ def look(pool: Pool, child: Child, _event: Event, now: float) -> None:
     silent_s = now - (child.last_beat_s or now)
     limit_s = hang_limit_s(child, pool.options)
     if limit_s and silent_s >= limit_s:
-        child.verdict = Outcome.HUNG
+        child.verdict = ExitCause.HUNG
         pool.say("child.hung", "error", **_silence(child, silent_s))
         escalate(pool, child, Phase.HUNG, now)
         return

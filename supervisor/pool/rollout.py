@@ -8,7 +8,7 @@ from collections import deque
 from . import resize, spares
 from .escalation import escalate
 from .events import Notify, ReloadDone, Trace
-from .state import Child, Phase, Pool, Rollout, Slot
+from .state import Child, LastReload, Phase, Pool, Rollout, Slot
 
 MOST_TRIES = 3
 RETRY_RECYCLE_S = 30.0
@@ -126,7 +126,7 @@ def _finish(pool: Pool, rollout: Rollout, now: float) -> bool:
     pool.rollout = None
     if rollout.reason == "reload":
         pool.generation = rollout.generation
-        pool.last_reload = (True, now, "")
+        pool.last_reload = LastReload(is_ok=True, ended_s=now)
         pool.reloads_ok += 1
         pool.say("reload.done", gen=rollout.generation, took_s=round(now - rollout.started_s, 3))
         pool.order(ReloadDone(ok=True), Notify("READY=1"))
@@ -197,7 +197,7 @@ def _give_up(pool: Pool, rollout: Rollout, child: Child, error: str, now: float)
     pool.reloads_failed += 1
     for other in pool.workers():
         pool.tell_staying(other)
-    pool.last_reload = (False, now, error)
+    pool.last_reload = LastReload(is_ok=False, ended_s=now, error=error)
     if pool.options.is_stop_first:
         for slot in pool.slots:
             _call_off(pool, slot, now)

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from ..exit_codes import ExitCode, Outcome
+from ..exit_codes import ExitCause, ExitCode
 from ..options import Options
-from .backoff import Backoff, RestartLimit
+from .backoff import RestartBackoff, RestartLimit
 from .events import Command, Fatal, Outgoing, QueueState, Report, Role, Say
 from .job_counts import JobCounts
 from .recent_maximum import RecentMaximum
@@ -70,7 +70,7 @@ class Child:
     rss_strikes: int = 0
     retire_s: float | None = None
     most_jobs: int = 0
-    verdict: Outcome | None = None
+    verdict: ExitCause | None = None
     fatal: Fatal | None = None
     bye: str = ""
     was_asked: bool = False
@@ -132,7 +132,7 @@ class Slot:
 
     role: Role
     index: int
-    backoff: Backoff
+    backoff: RestartBackoff
     child: Child | None = None
     successor: Child | None = None
     predecessor: Child | None = None
@@ -178,6 +178,15 @@ class Rollout:
     was_quiet: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class LastReload:
+    """How the last reload ended, and when."""
+
+    is_ok: bool
+    ended_s: float
+    error: str = ""
+
+
 @dataclass(slots=True)
 class Pool:
     """Everything the decisions need to know. `orders` collects what they decided."""
@@ -206,7 +215,7 @@ class Pool:
     last_trace: str = ""
     last_word: str = ""
     restarts_total: int = 0
-    exits: dict[str, int] = field(default_factory=lambda: dict.fromkeys(map(str, Outcome), 0))
+    exits: dict[str, int] = field(default_factory=lambda: dict.fromkeys(map(str, ExitCause), 0))
     tempfail_since_s: float | None = None
     extend_at_s: float = 0.0
     redis_error: str = ""
@@ -218,7 +227,7 @@ class Pool:
     reload_wanted: bool = False
     recycle: deque[int] = field(default_factory=deque)
     rollout: Rollout | None = None
-    last_reload: tuple[bool, float, str] | None = None
+    last_reload: LastReload | None = None
     reloads_ok: int = 0
     reloads_failed: int = 0
     stopping: Stopping | None = None
@@ -236,7 +245,7 @@ class Pool:
     @property
     def is_code_in_doubt(self) -> bool:
         """Has the code on the disk failed? What is started from it would not be what works now."""
-        return self.last_reload is not None and not self.last_reload[0]
+        return self.last_reload is not None and not self.last_reload.is_ok
 
     def cohort(self, generation: int) -> str:
         """A name for the workers of one generation, which a reload or a stop ends together."""
@@ -288,5 +297,5 @@ class Pool:
         base_s, max_s = self.options.backoff_base_s, self.options.backoff_max_s
         if role is not Role.WORKER:
             base_s, max_s = min(base_s, HELPER_BACKOFF_MAX_S), min(max_s, HELPER_BACKOFF_MAX_S)
-        backoff = Backoff(base_s, max_s, self.spread)
+        backoff = RestartBackoff(base_s, max_s, self.spread)
         return Slot(role, index, backoff, not_before_s=not_before_s)

@@ -80,10 +80,10 @@ def _supervisor(pool: Pool, now: float, pid: int, used: Usage) -> SupervisorStat
 
 
 def _last_reload(pool: Pool, now: float) -> ReloadStatus | None:
-    if pool.last_reload is None:
-        return None
-    is_ok, ended_s, error = pool.last_reload
-    return ReloadStatus(is_ok, round(now - ended_s, 1), error or None)
+    last = pool.last_reload
+    return (
+        None if last is None else ReloadStatus(last.is_ok, round(now - last.ended_s, 1), last.error or None)
+    )
 
 
 def state_of(pool: Pool) -> str:

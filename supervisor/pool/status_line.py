@@ -20,7 +20,7 @@ ENDS = {
 }
 
 
-class Headline:
+class StatusLine:
     """Remembers what was said last, and how many jobs had ended at which time."""
 
     def __init__(self) -> None:
@@ -94,8 +94,8 @@ def _asides(pool: Pool) -> list[str]:
         found.append(f"queue {_short(pool.report.queue)}{depth}")
     if pool.redis_error:
         found.append(f"Redis is away: {_short(pool.redis_error)}")
-    if pool.last_reload is not None and not pool.last_reload[0]:
-        found.append(f"last reload failed: {_short(pool.last_reload[2])}")
+    if pool.last_reload is not None and not pool.last_reload.is_ok:
+        found.append(f"last reload failed: {_short(pool.last_reload.error)}")
     return found
 
 

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from supervisor.children.metrics_text import Snapshot
 from supervisor.ipc.job_stats import JobStats
-from supervisor.ipc.redis_report import QueueFacts
+from supervisor.ipc.redis_report import QueueReport
 from supervisor.pool.status_from_state import take_status
 from tests.supervisor.unit.pool.play import booted
 
@@ -25,7 +25,7 @@ def existing() -> dict[str, set[str]]:
     stats = JobStats()
     stats.note("pack", "complete", 0.1)
     status = take_status(play.machine.pool, play.now, 1, "host", {})
-    text = Snapshot(status, stats.rows(), QueueFacts(True, "arq:queue", 3, 1.0)).text().decode()
+    text = Snapshot(status, stats.rows(), QueueReport(True, "arq:queue", 3, 1.0)).text().decode()
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

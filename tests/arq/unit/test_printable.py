@@ -14,7 +14,7 @@ from arq.logs import LineFormatter
 from arq.utils import args_to_string
 from supervisor import printable_text
 from supervisor.commands.check_fleet import fleet_text, judge_fleet, read_member
-from supervisor.host.event_log import text_record
+from supervisor.log_records import text_record
 
 ESCAPES = [
     ("line\nbreak", r"line\nbreak"),

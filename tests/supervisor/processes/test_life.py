@@ -213,7 +213,7 @@ def test_f41_a_stop_while_the_embedded_server_is_being_started(tmp_path: Path) -
     code = """
 import os, signal
 from pathlib import Path
-from supervisor.ipc.child_end import BeatLine
+from supervisor.ipc.child_end import ChildEnd
 from supervisor.children.redis_server import Guardian, choose_dsn
 
 class Unlucky(Guardian):
@@ -221,7 +221,7 @@ class Unlucky(Guardian):
         os.kill(os.getpid(), signal.SIGTERM)
         return super()._start(*arguments)
 
-print(Unlucky(BeatLine(os.pipe()[1]), Path("data"), True, choose_dsn()).run())
+print(Unlucky(ChildEnd(os.pipe()[1]), Path("data"), True, choose_dsn()).run())
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path,
                           env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},

@@ -10,7 +10,7 @@ import psutil
 import pytest
 import redis
 
-from supervisor.exit_codes import Outcome
+from supervisor.exit_codes import ExitCause
 from tests.supervisor.endpoints import Samples, get, scrape, value
 from tests.supervisor.harness import ROOT, Pool, Queue
 from tests.support.eventually import wait_until
@@ -76,7 +76,7 @@ def test_counts_survive_the_end_of_a_worker(pool: Pool, queue: Queue) -> None:
         queue.result(job_id)
     wait_until(lambda: value(scrape(address), "arq_jobs_total", function="slow", outcome="complete") == 10)
     # from the start: Prometheus sees no increase in a series that begins with 1
-    assert {value(scrape(address), "arq_pool_exits_total", cause=cause) for cause in Outcome} == {0}
+    assert {value(scrape(address), "arq_pool_exits_total", cause=cause) for cause in ExitCause} == {0}
     pool.kill(pool.workers()[0])
     pool.wait_event("child.ready", n=3, role="worker")
     wait_until(

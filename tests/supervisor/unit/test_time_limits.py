@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.commands.check_redis import _Patience
+from supervisor.commands.check_redis import _AlarmLimit
 from supervisor.control.client import UnreachableError, ask
 from supervisor.control.protocol import Answer, Request
 from supervisor.time_limits import is_done, within
@@ -117,7 +117,7 @@ def test_a_supervisor_that_answers_in_pieces(tmp_path: Path) -> None:
 
 
 def test_slow_settings_get_their_time_in_alarms_not_by_the_clock() -> None:
-    patience = _Patience()
+    patience = _AlarmLimit()
     for _ in range(9):
         patience(signal.SIGALRM, None)
     with pytest.raises(TimeoutError, match=r"longer than 2\.5 s"):

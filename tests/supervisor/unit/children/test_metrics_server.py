@@ -9,7 +9,7 @@ import pytest
 from supervisor.children import metrics_server
 from supervisor.children.metrics_server import MetricsServer
 from supervisor.ipc.job_stats import JobRow, JobStats, read_rows
-from supervisor.ipc.redis_report import QueueFacts
+from supervisor.ipc.redis_report import QueueReport
 from supervisor.pool.status import Headcount, PoolStatus, SupervisorStatus
 from tests.support.eventually import PATIENCE_S, wait_until_async
 
@@ -24,9 +24,9 @@ class Server(MetricsServer):
         self.looks = 0
         self.address = ("127.0.0.1", 0)
 
-    async def _count(self) -> QueueFacts:
+    async def _count(self) -> QueueReport:
         self.looks += 1
-        return QueueFacts(is_up=True, queue="q", depth=7)
+        return QueueReport(is_up=True, queue="q", depth=7)
 
     @property
     def connections(self) -> int:

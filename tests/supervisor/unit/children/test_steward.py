@@ -7,7 +7,7 @@ import pytest
 
 from supervisor.children.steward import Steward
 from supervisor.ipc.brief import make_brief
-from supervisor.ipc.child_end import BeatLine
+from supervisor.ipc.child_end import ChildEnd
 from supervisor.ipc.frames import Decoder
 from supervisor.ipc.pipes import Pipes
 from supervisor.options import Options
@@ -29,7 +29,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 @pytest.fixture
 def steward(pipe: tuple[int, int]) -> Steward:
     brief = make_brief(Options("app.Settings"), order_for(Role.STEWARD), "host", ("", ""))
-    return Steward(brief, Pipes(pipe[1], -1), BeatLine(pipe[1]))
+    return Steward(brief, Pipes(pipe[1], -1), ChildEnd(pipe[1]))
 
 
 @pytest.fixture

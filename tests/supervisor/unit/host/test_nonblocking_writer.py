@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.host import nonblocking_writer as module
-from supervisor.host.nonblocking_writer import Outlet, has_room, write_now
+from supervisor.host.nonblocking_writer import NonblockingWriter, has_room, write_now
 from tests.support.eventually import wait_until
 
 LINES = [b"%05d %s\n" % (n, b"y" * (n % 300)) for n in range(3000)]
@@ -43,7 +43,7 @@ class Reader:
         self.data += data
         return data
 
-    def read_all(self, outlet: Outlet) -> bytes:
+    def read_all(self, outlet: NonblockingWriter) -> bytes:
         while not outlet.flush() or self.read():
             self.read()
         return self.data
@@ -68,9 +68,9 @@ def ends(kind: str) -> Iterator[tuple[int, int]]:
 
 
 @contextmanager
-def outlet_to(kind: str, most_bytes: int = 1 << 20) -> Iterator[tuple[Outlet, Reader, int]]:
+def outlet_to(kind: str, most_bytes: int = 1 << 20) -> Iterator[tuple[NonblockingWriter, Reader, int]]:
     with ends(kind) as (read_fd, write_fd):
-        outlet = Outlet(tell, write_fd, most_bytes)
+        outlet = NonblockingWriter(tell, write_fd, most_bytes)
         yield outlet, Reader(read_fd), write_fd
         outlet.close()
 
@@ -134,7 +134,7 @@ def test_a_shared_description_is_written_to_when_there_is_room(monkeypatch: pyte
 def test_a_file_is_written_to_as_it_is(tmp_path: Path) -> None:
     """With its place in the file, which is everybody's."""
     with open(tmp_path / "log", "wb", buffering=0) as file:
-        outlet = Outlet(tell, file.fileno())
+        outlet = NonblockingWriter(tell, file.fileno())
         outlet.write(b"one\n")
         file.write(b"two\n")
         outlet.write(b"three\n")
@@ -143,7 +143,7 @@ def test_a_file_is_written_to_as_it_is(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_no_end() -> None:
     with open("/dev/full", "wb", buffering=0) as full:
-        outlet = Outlet(tell, full.fileno(), most_bytes=10)
+        outlet = NonblockingWriter(tell, full.fileno(), most_bytes=10)
         for _ in range(3):
             outlet.write(b"12345678\n")
         assert outlet.finish(0.0) == 3
@@ -151,7 +151,7 @@ def test_a_full_disk_is_no_end() -> None:
 
 def test_a_reader_that_has_gone_holds_nobody_up() -> None:
     read_fd, write_fd = os.pipe()
-    outlet = Outlet(tell, write_fd)
+    outlet = NonblockingWriter(tell, write_fd)
     os.close(read_fd)
     outlet.write(b"one\n")
     assert outlet.finish(3600.0) == 1
@@ -163,7 +163,7 @@ def test_a_closed_descriptor_is_no_error() -> None:
     read_fd, write_fd = os.pipe()
     os.close(read_fd)
     os.close(write_fd)
-    Outlet(tell, write_fd).write(b"one\n")
+    NonblockingWriter(tell, write_fd).write(b"one\n")
 
 
 def test_the_end_waits_for_a_slow_reader() -> None:

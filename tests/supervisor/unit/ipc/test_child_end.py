@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from supervisor.ipc.child_end import BeatLine
+from supervisor.ipc.child_end import ChildEnd
 from supervisor.ipc.frames import Decoder
 from supervisor.ipc.messages import BeatMessage, ByeMessage, DumpMessage, FromChild
 
 
-class Interrupted(BeatLine):
+class Interrupted(ChildEnd):
     """Writes in pieces, and is interrupted by a signal's handler behind the first of them."""
 
     handler: Callable[[], object] | None = None

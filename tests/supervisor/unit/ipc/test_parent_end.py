@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from supervisor.ipc.frames import LONGEST_ORDER_BYTES, Decoder, encode
 from supervisor.ipc.messages import FROM_CHILD, MOST_IDS, ReleasedMessage, brief_ids
-from supervisor.ipc.parent_end import Link
+from supervisor.ipc.parent_end import ParentEnd
 from supervisor.pool.events import Beat, Ready, Role
 
 json_values = st.recursive(
@@ -37,7 +37,7 @@ NAMES = [
 def said(data: bytes) -> list[object]:
     """What the parent understands of it."""
     life_fd, other_fd = os.pipe()
-    link = Link(1, Role.WORKER, life_fd)
+    link = ParentEnd(1, Role.WORKER, life_fd)
     try:
         os.write(link.child_pipes.beat_fd, data)
         events, is_open = link.read()
@@ -65,7 +65,7 @@ def test_a_number_that_is_none_counts_as_absent(number: str) -> None:
 
 def test_lines_that_could_not_be_read_are_counted() -> None:
     life_fd, other_fd = os.pipe()
-    link = Link(1, Role.WORKER, life_fd)
+    link = ParentEnd(1, Role.WORKER, life_fd)
     os.write(link.child_pipes.beat_fd, b"what a job prints\n{}\n")
     link.read()
     assert link.dropped == 2

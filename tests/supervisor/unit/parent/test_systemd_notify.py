@@ -9,12 +9,12 @@ from supervisor.options import Options
 from supervisor.parent.systemd_notify import NOT_FOR_CHILDREN, Notifier
 from supervisor.pool.events import Beat, Exited, QueueState, Quiet, RedisState, Reload, ReloadDone, Stop
 from supervisor.pool.job_counts import JobCounts
-from supervisor.pool.status_line import Headline
+from supervisor.pool.status_line import StatusLine
 from tests.supervisor.unit.pool.play import REPORT, Play, booted
 
 
-def line_of(play: Play, headline: Headline | None = None) -> str:
-    return (headline or Headline()).news(play.machine.pool, play.now)
+def line_of(play: Play, headline: StatusLine | None = None) -> str:
+    return (headline or StatusLine()).news(play.machine.pool, play.now)
 
 
 # --- the line for people --------------------------------------------------------------------------------------
@@ -34,7 +34,7 @@ def test_the_line_knows_the_queue_and_what_runs() -> None:
 
 
 def test_the_rate_is_that_of_the_last_ten_seconds_and_outlives_a_worker() -> None:
-    play, headline = booted(1), Headline()
+    play, headline = booted(1), StatusLine()
     for second in range(21):
         play.feed(Beat(play.of_slot(0), JobCounts(complete=4 * second, failed=second)))
         headline.news(play.machine.pool, play.now)
@@ -51,7 +51,7 @@ def test_the_rate_is_that_of_the_last_ten_seconds_and_outlives_a_worker() -> Non
 
 
 def test_the_line_is_said_when_it_changes_and_at_most_once_a_second() -> None:
-    play, headline = booted(1), Headline()
+    play, headline = booted(1), StatusLine()
     assert line_of(play, headline)
     play.now += 5.0
     assert line_of(play, headline) == "", "nothing has changed"

@@ -3,12 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.pool.backoff import Backoff, RestartLimit
+from supervisor.pool.backoff import RestartBackoff, RestartLimit
 
 
 @given(spread=st.floats(0, 0.999), deaths=st.integers(1, 40))
 def test_pauses_grow_and_stay_in_bounds(spread: float, deaths: int) -> None:
-    backoff = Backoff(0.5, 30, lambda: spread)
+    backoff = RestartBackoff(0.5, 30, lambda: spread)
     pauses = [backoff.next_pause_s() for _ in range(deaths)]
     assert pauses[0] <= 0.5
     assert all(0.4 <= pause <= 30 for pause in pauses)

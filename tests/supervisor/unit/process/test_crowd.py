@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from supervisor.host.cpus import is_crowd, starts_at_once
-from supervisor.ipc.child_end import BeatLine
+from supervisor.ipc.child_end import ChildEnd
 from supervisor.ipc.frames import Decoder
 from supervisor.ipc.messages import ByeMessage
 from supervisor.options import Options
@@ -76,7 +76,7 @@ def high_pipe() -> Iterator[tuple[int, int]]:
 
 
 def test_a_line_with_a_high_number(high_pipe: tuple[int, int]) -> None:
-    BeatLine(high_pipe[1]).send_surely(ByeMessage("stop"))
+    ChildEnd(high_pipe[1]).send_surely(ByeMessage("stop"))
     (frame,) = Decoder().feed(os.read(high_pipe[0], 1000))
     assert frame.text("reason") == "stop"
 
