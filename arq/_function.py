@@ -61,15 +61,20 @@ def func(
 
     Args:
         coroutine: the function, or the dotted path of one. A `Function` comes back unchanged.
-        name: what jobs call it; default: `coroutine.__qualname__`, or the path that was given.
+        name: what jobs call it. Default: None, `coroutine.__qualname__`, or the path that was given.
         keep_result: how long to keep results, in seconds or as a timedelta; 0: not at all; `math.inf`: for ever.
-        timeout: how long one run may take, in seconds or as a timedelta; None or `math.inf`: no limit.
-        keep_result_forever: keep results without a limit; wins over `keep_result`.
-        max_tries: how often a job may be started; 1: never again; `math.inf`: no limit.
+            Default: None, as the worker has it.
+        timeout: how long one run may take, in seconds or as a timedelta, from 0 on; None or `math.inf`: no limit.
+            Default: left out, as the worker has it.
+        keep_result_forever: keep results without a limit; wins over `keep_result`. Default: None, as the worker has it.
+        max_tries: how often a job may be started; 1: never again; `math.inf`: no limit. Default: None, as the worker
+            has it.
 
     Raises:
         RuntimeError: it is not a coroutine function, or it has no name and none was given.
         ImportError: there is nothing at the dotted path.
+
+    A number that is out of its range is refused with its name by the worker that gets the function (ValueError).
     """
     if isinstance(coroutine, Function):
         return coroutine

@@ -99,13 +99,13 @@ class ArqRedis(PatientRedis):
         Args:
             function: name of the function.
             args: its positional arguments.
-            _job_id: id of the job, if it must be unique; default: a random one.
-            _queue_name: queue; default: that of the pool.
-            _defer_until: when to run it; a naive datetime is local time.
-            _defer_by: how long to wait before running it, in seconds or as a timedelta.
-            _expires: do not start it later than this from now, in seconds or as a timedelta; `math.inf`: no limit;
-                default: a day after it is due.
-            _job_try: number of its first try; for jobs that enqueue themselves again.
+            _job_id: id of the job, if it must be unique; up to 65536 characters. Default: None, a random one.
+            _queue_name: queue. Default: None, that of the pool.
+            _defer_until: when to run it; a naive datetime is local time. Default: None, now.
+            _defer_by: how long to wait before running it, in seconds or as a timedelta. Default: None, not at all.
+            _expires: do not start it later than this from now, in seconds or as a timedelta, from 0 on; `math.inf`: no
+                limit. Default: None, the pool's `expires_extra_ms` after it is due, a day.
+            _job_try: number of its first try, from 1 on; for jobs that enqueue themselves again. Default: None, 1.
             kwargs: its keyword arguments.
 
         Returns:
@@ -114,6 +114,7 @@ class ArqRedis(PatientRedis):
         Raises:
             SerializationError: the arguments can't be serialized, or are larger than Redis takes.
             RuntimeError: both `_defer_until` and `_defer_by` were given.
+            TypeError: an id or a queue's name is no text.
             ValueError: the queue's name is that of another key, an id is too long or can't be encoded, a time is out of
                 range.
             redis.exceptions.RedisError: Redis can't be reached or refuses.
@@ -312,14 +313,22 @@ async def create_pool(
     """Connect to Redis; if that fails, try again up to `conn_retries` times.
 
     Args:
-        settings_: how to reach Redis; default: localhost, port 6379.
-        retry: how many tries were made already.
-        job_serializer, job_deserializer, default_queue_name, expires_extra_ms: see `ArqRedis`.
+        settings_: how to reach Redis. Default: None, localhost and port 6379.
+        retry: how many tries were made already, of the `conn_retries` of the settings. Default: 0.
+        job_serializer: turns jobs into bytes; None: pickle. Default: None.
+        job_deserializer: the reverse. Default: None.
+        default_queue_name: queue of jobs that name none. Default: 'arq:queue'.
+        expires_extra_ms: ms after its due time at which a job that never started expires; None or `math.inf`: never.
+            Default: 86400000, a day.
+
+    Returns:
+        A client that has reached Redis. Close it with `aclose`.
 
     Raises:
         redis.exceptions.RedisError, OSError: Redis could not be reached, refused the credentials, or is a node of a
             Redis Cluster, which is not supported.
         RuntimeError: `sentinel` is set and `host` is not a list.
+        TypeError: `settings_` is something else, an address for instance.
     """
     settings = settings_or_default(settings_)
     connect = connector(settings, ArqRedis)

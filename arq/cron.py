@@ -149,28 +149,32 @@ def cron(
 
     Args:
         coroutine: coroutine function, or the dotted path of one.
-        name: name of the job; default: `cron:` and the name of the function.
-        month: 1 - 12.
-        day: day of the month, 1 - 31.
-        weekday: 0 (Monday) - 6, or mon, tues, wed, thurs, fri, sat, sun.
-        hour: 0 - 23.
-        minute: 0 - 59.
-        second: 0 - 59; 0 by default, so that nothing runs every second by accident.
-        microsecond: 0 - 999999; the default keeps away from the full second, when the world is busiest.
-        run_at_startup: also run when a worker starts.
-        unique: run each time once, however many workers there are.
-        job_id: id of the enqueued job, if it must not overlap with itself or with other schedules.
-        timeout: how long one run may take, in seconds or as a timedelta; None or `math.inf`: no limit; left out: as the
-            worker has it.
-        keep_result: how long to keep the result, in seconds; None: as the worker has it; `math.inf`: for ever.
-        keep_result_forever: keep the result without a limit; None: as the worker has it.
-        max_tries: how often one run may be started; None: as the worker has it; `math.inf`: no limit.
+        name: name of the job. Default: None, `cron:` and the name of the function.
+        month: 1 - 12. Default: None, every month.
+        day: day of the month, 1 - 31. Default: None, every day.
+        weekday: 0 (Monday) - 6, or mon, tues, wed, thurs, fri, sat, sun. Default: None, every day of the week.
+        hour: 0 - 23. Default: None, every hour.
+        minute: 0 - 59. Default: None, every minute.
+        second: 0 - 59. Default: 0, so that nothing runs every second by accident.
+        microsecond: 0 - 999999. Default: 123456, away from the full second, when the world is busiest.
+        run_at_startup: also run when a worker starts. Default: False.
+        unique: run each time once, however many workers there are. Default: True.
+        job_id: id of the enqueued job, if it must not overlap with itself or with other schedules. Default: None, one
+            for each time.
+        timeout: how long one run may take, in seconds or as a timedelta, from 0 on; None or `math.inf`: no limit.
+            Default: left out, as the worker has it.
+        keep_result: how long to keep the result, in seconds or as a timedelta; None: as the worker has it; `math.inf`:
+            for ever. Default: 0, not at all.
+        keep_result_forever: keep the result without a limit; None: as the worker has it. Default: False.
+        max_tries: how often one run may be started; None: as the worker has it; `math.inf`: no limit. Default: 1.
         coalesce: when times were missed (the machine stood still, Redis was away), run the job only for the newest of
-            them; False: for each.
+            them; False: for each. Default: True.
 
     Raises:
         RuntimeError: it is not a coroutine function.
-        ValueError: a field is out of its range, or the schedule never matches.
+        ImportError: there is nothing at the dotted path.
+        ValueError: a field is out of its range, or the schedule never matches. Numbers of `timeout`, `keep_result` and
+            `max_tries` are looked at by the worker that gets the schedule.
     """
     target, target_name = resolve_coroutine(coroutine, None)
     next_cron(

@@ -70,54 +70,63 @@ if not TYPE_CHECKING:
 class Worker(WorkerOptions, ArqNames):
     """Takes jobs from a queue and runs them.
 
-    Durations are seconds or timedeltas. `math.inf` says "no limit" for `job_timeout`, `keep_result`, `max_tries`,
-    `max_burst_jobs`, `job_completion_wait` and `expires_extra_ms`.
+    Durations are seconds or timedeltas. `math.inf` says "no limit" where None does.
 
     Args:
-        functions: coroutine functions, results of `func`, or dotted paths.
-        queue_name: queue to take jobs from; None: that of `redis_pool`.
-        cron_jobs: results of `arq.cron.cron`.
-        redis_settings: how to reach Redis.
-        redis_pool: an existing client, instead of `redis_settings`. The worker closes it.
-        burst: stop when the queue is empty.
-        on_startup: called with the context before the first job.
-        on_shutdown: called with the context after the last job.
-        on_job_start: called with the job's context before each job. If it raises, the job fails.
-            `ctx["job_def"]` is the job as it was enqueued, a `JobDef`.
-        on_job_end: called with the job's context after each run, before its outcome is written; may fail the job too.
+        functions: a list of coroutine functions, results of `func`, or dotted paths. Default: none, then there must be
+            cron jobs.
+        queue_name: the queue to take jobs from; None: that of `redis_pool`. Default: 'arq:queue'.
+        cron_jobs: a list of results of `arq.cron.cron`. Default: None, no schedules.
+        redis_settings: how to reach Redis. Default: None, localhost and port 6379.
+        redis_pool: an existing client, instead of `redis_settings`; the worker closes it. Default: None.
+        burst: stop when the queue is empty. Default: False.
+        on_startup: called with the worker's context before the first job. Default: None.
+        on_shutdown: called with the worker's context after the last job. Default: None.
+        on_job_start: called with the job's context before each job; if it raises, the job fails. `ctx["job_def"]` is
+            the job as it was enqueued, a `JobDef`. Default: None.
+        on_job_end: called with the job's context after each run, before its outcome is written; may fail the job, too.
             `ctx["job_result"]` is a `JobResult` that says what ran, when, and what it returned or raised;
-            `ctx["job_outcome"]` is complete, failed, aborted, retry, or cancelled (to be run again).
-        after_job_end: called with the job's context after the outcome was written; as `on_job_end`.
-        handle_signals: handle SIGINT, SIGTERM and SIGQUIT while running.
-        job_completion_wait: seconds that running jobs may go on after a signal; 0: they are cancelled at once.
-        max_jobs: jobs that run at the same time at most.
-        job_timeout: how long a run may take, where the function says nothing; None: no limit.
-        keep_result: how long to keep results; 0: not at all; None: for ever.
-        keep_result_forever: keep results without a limit.
-        poll_delay: longest time between two looks at the queue. Jobs from this version of arq are noticed at once.
-        queue_read_limit: jobs taken from the queue in one go at most; default: 5 * max_jobs, at least 100.
-        max_tries: how often a job may be started; None: no limit. Starts that a shutdown interrupted do not count.
-        health_check_interval: how often to write the health line.
-        health_check_key: where to write it; default: the queue's name and `:health-check`.
-        ctx: initial content of the context.
-        retry_jobs: run jobs again that raised Retry or were cancelled.
+            `ctx["job_outcome"]` is complete, failed, aborted, retry, or cancelled (to be run again). Default: None.
+        after_job_end: called with the job's context after the outcome was written; as `on_job_end`. Default: None.
+        handle_signals: handle SIGINT, SIGTERM and SIGQUIT while running. Default: True.
+        job_completion_wait: how long running jobs may go on after a signal, from 0 on; 0 or None: they are cancelled at
+            once. Default: 0.
+        max_jobs: how many jobs run at the same time at most, a whole number from 1 on. Default: 10.
+        job_timeout: how long a run may take, where the function says nothing, from 0 on; None: no limit. Default: 300.
+        keep_result: how long to keep results, where the function says nothing; 0: not at all; None: for ever.
+            Default: 3600.
+        keep_result_forever: keep results without a limit; wins over `keep_result`. Default: False.
+        poll_delay: the longest time between two looks at the queue, from 0 on. Jobs from this version of arq are
+            noticed at once. Default: 0.5.
+        queue_read_limit: how many jobs are taken from the queue in one go at most; None or 0: 5 times `max_jobs`, at
+            least 100. Default: None.
+        max_tries: how often a job may be started, where the function says nothing; None: no limit. Starts that a
+            shutdown interrupted do not count. Default: 5.
+        health_check_interval: how often to write the health line, from 0 on. Default: 3600.
+        health_check_key: the key to write it to; None: the queue's name and `:health-check`. Default: None.
+        ctx: a dictionary, the initial content of the worker's context. Default: None, an empty one.
+        retry_jobs: run jobs again that raised Retry or were cancelled; else these have failed. Default: True.
         allow_abort_jobs: cancel running jobs when `Job.abort` asks for it. Queued ones are aborted without a worker.
-        max_burst_jobs: stop after starting this many jobs; negative or None: no limit.
-        job_serializer, job_deserializer: as of the pool that enqueues.
-        expires_extra_ms: for the pool that the worker makes; see `ArqRedis`.
-        timezone: in which cron schedules are read; default: the system's.
-        log_results: log what jobs return.
+            Default: False.
+        max_burst_jobs: in burst mode, stop after starting this many jobs; negative or None: no limit. Default: -1.
+        job_serializer: turns results into bytes, as that of the clients that enqueue turns jobs; None: pickle.
+            Default: None.
+        job_deserializer: the reverse. Default: None.
+        expires_extra_ms: for the client that the worker makes, ms after its due time at which a job that never started
+            expires; None: never. Default: 86400000, a day.
+        timezone: the tzinfo in which cron schedules are read; None: the system's timezone. Default: None.
+        log_results: log what jobs return. Default: True.
         unreadable: what to do with a job that this worker can't read, because another version of Python, of a library
             or of the application wrote it. `fail`: fail it at once; `retry`: leave it to other workers of the queue for
-            up to six hours, and fail it then.
+            up to six hours, and fail it then. Default: 'fail'.
 
     Raises:
         RuntimeError: neither a function nor a cron job was given, or something else where one must stand.
-        TypeError: `redis_pool` is a client of Redis Cluster, or not of redis.asyncio.
+        TypeError: `redis_pool` is a client of Redis Cluster, or not of redis.asyncio; `timezone` is no tzinfo; a hook
+            or a serializer can't be called; `ctx` is no dictionary; `functions` or `cron_jobs` are no list;
+            `queue_name` is no text.
         ValueError: `queue_name` is None and there is no `redis_pool`; it, or `health_check_key`, is the name of another
-            key; two functions or cron jobs share a name; an option has a value that it can't have.
-        TypeError: `timezone` is no tzinfo, a hook or a serializer can't be called, `ctx` is no dictionary, `functions`
-            or `cron_jobs` are no list.
+            key; two functions or cron jobs share a name; a number is not in its range.
         ImportError: there is nothing at a dotted path.
     """
 

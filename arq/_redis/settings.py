@@ -46,26 +46,33 @@ class RedisSettings:
     """How to reach Redis; `create_pool` and `Worker` take it.
 
     Attributes:
-        host: host name, or a list of (host, port) of sentinels.
-        port: TCP port.
-        unix_socket_path: path of a unix socket; wins over host and port.
-        database: number of the database.
-        username: user of Redis's access control.
-        password: password.
-        ssl: use TLS. ssl_keyfile, ssl_certfile, ssl_cert_reqs ('required', 'optional' or 'none'), ssl_ca_certs,
-            ssl_ca_data and ssl_check_hostname are handed to redis-py as they are.
-        conn_timeout: seconds that opening a connection may take.
-        conn_retries: how often `create_pool` tries again.
-        conn_retry_delay: seconds between these tries.
+        host: host name, or a list of (host, port) of sentinels. Default: 'localhost'.
+        port: TCP port. Default: 6379.
+        unix_socket_path: path of a unix socket; wins over host and port. Default: None.
+        database: number of the database, from 0 on. Default: 0.
+        username: user of Redis's access control. Default: None.
+        password: password. Default: None.
+        ssl: use TLS. Default: False.
+        ssl_keyfile: path of the client's key, as redis-py takes it. Default: None.
+        ssl_certfile: path of the client's certificate. Default: None.
+        ssl_cert_reqs: what is asked of the server's certificate: 'required', 'optional' or 'none'. Default: 'required'.
+        ssl_ca_certs: path of a file with the authorities' certificates. Default: None, those of the system.
+        ssl_ca_data: the same as text. Default: None.
+        ssl_check_hostname: whether the certificate must be for the name of the host. Default: False.
+        conn_timeout: seconds that opening a connection may take. Default: 1.
+        conn_retries: how often `create_pool` tries again, from 0 on. Default: 5.
+        conn_retry_delay: seconds between these tries. Default: 1.
         max_connections: connections of the pool at most; None: no limit. When all are in use, commands wait up to 20 s
-            for one. A worker has two more beside its pool.
-        sentinel: `host` is a list of sentinels.
-        sentinel_master: name of the master the sentinels watch.
-        retry_on_timeout, retry_on_error, retry: redis-py's retry policy for single commands. Without one, a command is
+            for one. A worker has two more beside its pool. Default: None.
+        sentinel: `host` is a list of sentinels. Default: False.
+        sentinel_master: name of the master that the sentinels watch. Default: 'mymaster'.
+        retry_on_timeout: redis-py's: send a command again also when its answer is late. Default: False.
+        retry_on_error: redis-py's: a list of further errors after which a command is sent again. Default: None.
+        retry: redis-py's retry policy for single commands, a `redis.asyncio.retry.Retry`. Default: None: a command is
             sent again up to three times when its connection breaks, but not when its answer is late.
-        socket_timeout: seconds that the answer to a command may be late; None: no limit. A command that waits at the
-            server (BLPOP, XREAD with BLOCK, WAIT, ...) gets as long as it asks for, and this on top. Whatever it is,
-            `enqueue_job` takes an answer that does not come within five seconds for lost.
+        socket_timeout: seconds that the answer to a command may be late, more than 0; None: no limit. A command that
+            waits at the server (BLPOP, XREAD with BLOCK, WAIT, ...) gets as long as it asks for, and this on top.
+            Whatever it is, `enqueue_job` takes an answer that does not come within five seconds for lost. Default: 20.
 
     Raises:
         ValueError: `socket_timeout` is not more than 0, or `host` is an address.
