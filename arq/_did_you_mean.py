@@ -17,6 +17,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
+from ._printable import text_of
 from .utils import split_path
 
 _ALIKE = 0.7
@@ -31,7 +32,9 @@ _USUAL = "WorkerSettings"
 
 def password_hint(error: BaseException) -> str:
     """About a Redis that asks for a password which was not given; it says so in words about its protocol."""
-    asks = any(words in str(error) for words in ("NOAUTH", "HELLO must be called", "Authentication required"))
+    asks = any(
+        words in text_of(error) for words in ("NOAUTH", "HELLO must be called", "Authentication required")
+    )
     return "; it asks for a password, and none was given" if asks else ""
 
 
@@ -41,7 +44,7 @@ def path_hint(path: str, error: BaseException) -> str:
         return f"; {hint}"
     if not isinstance(error, ImportError):
         return ""
-    if "relative import" in str(error):
+    if "relative import" in text_of(error):
         folder = os.path.basename(os.getcwd())
         return f"; it belongs to a package: run this one folder up, as {folder}.{path}"
     missing = error.name if isinstance(error, ModuleNotFoundError) else None

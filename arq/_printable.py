@@ -54,3 +54,11 @@ def redacted(text: str) -> str:
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
     return text
+
+
+def text_of(exc: BaseException) -> str:
+    """`str`, also of what has a broken one."""
+    try:
+        return str(exc)
+    except BaseException as broken:  # noqa: BLE001  (a text must not decide about a job)
+        return f"<str() raises {type(broken).__name__}>"

@@ -3,6 +3,7 @@
 from redis import exceptions as redis_errors
 
 from arq._did_you_mean import password_hint
+from arq._printable import text_of
 from arq._redis.redis_errors import passes
 from arq._redis.server_errors import is_wrong_server
 
@@ -20,7 +21,7 @@ def is_redis_away(error: BaseException) -> bool:
 
 def redis_refusal(error: BaseException) -> str:
     """The server's words when it does not let us in, else ""."""
-    said = any(word in str(error) for word in REFUSAL_WORDS)
+    said = any(word in text_of(error) for word in REFUSAL_WORDS)
     is_refusal = isinstance(error, REFUSALS) or (isinstance(error, redis_errors.RedisError) and said)
     return short(error) if is_refusal else ""
 
@@ -39,6 +40,6 @@ def short(error: BaseException) -> str:
     """`Type: text` on one line."""
     if isinstance(error, SystemExit):
         return redacted(f"sys.exit({error.code!r})")[:LONGEST]
-    text = redacted(" ".join(str(error).split()))
+    text = redacted(" ".join(text_of(error).split()))
     name = type(error).__name__
     return f"{name}: {text}"[:LONGEST] if text else name

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any, NoReturn
 
+from .._printable import text_of
 from ..utils import safe_repr, truncate
 
 #: What is not there for a reader of an older (or newer) Python, and which Python writes it.
@@ -89,14 +90,6 @@ def _who_wrote(module: str, name: str = "") -> str:
     if module == package and not name:
         return "not installed here?"
     return f"written by another version of {package!r}?"
-
-
-def text_of(exc: BaseException) -> str:
-    """`str`, also of what has a broken one."""
-    try:
-        return str(exc)
-    except BaseException as broken:  # noqa: BLE001  (a text must not decide about a job)
-        return f"<str() raises {type(broken).__name__}>"
 
 
 def name_of(kind: type) -> str:

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .._errors import DeserializationError, SerializationError
+from .._printable import text_of
 from ..utils import truncate
-from .pickle_errors import explain, name_of, text_of
+from .pickle_errors import explain, name_of
 
 #: How a pickler is told to write an object; `NotImplemented`: as usual.
 _Reduction = Any

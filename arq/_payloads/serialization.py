@@ -15,9 +15,10 @@ from typing import Any
 
 from .._errors import DeserializationError, SerializationError
 from .._job_records import JobDef, JobResult
+from .._printable import text_of
 from ..utils import ms_to_datetime
 from . import portable_exceptions
-from .pickle_errors import Unreadable, explain, name_of, show, text_of
+from .pickle_errors import Unreadable, explain, name_of, show
 
 logger = logging.getLogger("arq.jobs")
 

@@ -88,7 +88,7 @@ def survived(hook: Callable[[Any], Awaitable[Any]] | None) -> Callable[[Any], Aw
     async def on_shutdown(ctx: Any) -> None:
         try:
             await to_await("on_shutdown", hook(ctx))
-        except (Exception, SystemExit, asyncio.CancelledError):
+        except BaseException:
             logger.exception("on_shutdown failed")
 
     return on_shutdown

@@ -89,9 +89,9 @@ class Session:
         """Returns the exit code."""
         try:
             return run_to_end(self._loop, self._loop.create_task(self._live(settings)), self._is_ending)
-        except asyncio.CancelledError:  # somebody has cancelled the worker, and it was not us
-            return ChildCode.UNFINISHED
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever ends a worker, the parent has to know
+        except BaseException as error:  # noqa: BLE001  # whatever ends a worker, the parent has to know
+            if isinstance(error, asyncio.CancelledError) and not self._hook_failed:
+                return ChildCode.UNFINISHED  # somebody has cancelled the worker, and it was not us
             return self._explain(error)
 
     def _is_ending(self) -> bool:
@@ -350,6 +350,7 @@ class Session:
         if not closing.done():
             limit_s = min(CLOSE_S, 0.8 * self._brief.options.kill_timeout_s)
             if not await is_done(closing, limit_s):
+                logger.error("the end of the worker took too long, and was broken off (on_shutdown?)")
                 return False
         closing.result()
         return True

@@ -1,6 +1,6 @@
 """What people are told about the end of a child."""
 
-from ..exit_codes import ExitCause
+from ..exit_codes import ChildCode, ExitCause
 from .events import Exited, Role, Say
 from .state import Child, Pool
 
@@ -17,7 +17,7 @@ def exit_records(
     """What the log says about an end; `pause_s` is None when nobody takes its place."""
     beat_s = child.beat_age_s(now)
     will_restart = pause_s is not None and pool.stopping is None and outcome is not ExitCause.DONE
-    is_calm = outcome in (ExitCause.CLEAN, ExitCause.DONE)
+    is_calm = outcome in (ExitCause.CLEAN, ExitCause.DONE) and (end.code == ChildCode.CLEAN or not child.bye)
     fields = {
         "slot": child.slot,
         "pid": child.pid,

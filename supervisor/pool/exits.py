@@ -18,9 +18,10 @@ def judge(child: Child, end: Exited) -> ExitCause:
     """What this end means. What we decided about a child before it ended outweighs its status."""
     if child.verdict is not None:
         return child.verdict
-    if end.code == ChildCode.CLEAN and child.bye == "burst":
+    if child.bye == "burst":
         return ExitCause.DONE
-    if end.code == ChildCode.CLEAN and (child.bye or child.was_asked):
+    if child.bye or (end.code == ChildCode.CLEAN and child.was_asked):
+        # who has taken leave has dealt with all jobs, whatever its exit handlers do then
         return ExitCause.CLEAN
     if end.code == ChildCode.TEMPFAIL and child.fatal is not None:
         return ExitCause.TEMPFAIL

@@ -90,8 +90,10 @@ def test_exit_handlers_that_hang_are_broken_off(pool: Pool) -> None:
         ("raise RuntimeError('could not close')", "RuntimeError: could not close"),
         ("import sys; sys.exit('why')", "SystemExit: why"),
         ("import asyncio; raise asyncio.CancelledError", "CancelledError"),
+        ("raise KeyboardInterrupt('enough')", "KeyboardInterrupt: enough"),
+        ("raise BaseExceptionGroup('many', [KeyboardInterrupt(), ValueError('inner')])", "ValueError: inner"),
     ],
-    ids=["exception", "exit", "cancelled"],
+    ids=["exception", "exit", "cancelled", "interrupt", "group"],
 )
 def test_a_stop_hook_that_raises_is_told_once_and_nothing_else(pool: Pool, what: str, told: str) -> None:
     (pool.directory / "hooks.py").write_text(RAISES.format(what=what))
@@ -109,6 +111,63 @@ def test_what_a_start_hook_says_when_it_exits_is_told(pool: Pool, code: object) 
     pool.start("--procs", "1", "--boot-retries", "0", settings="hooks.Settings")
     assert pool.wait() == 3
     assert f"workers cannot start (sys.exit({code!r})); giving up" in pool.text()
+
+
+RAISES_AT_START = """
+import app, asyncio
+class Odd(Exception):
+    def __str__(self):
+        raise ValueError
+async def on_startup(ctx):
+    raise {what}
+class Settings(app.Settings):
+    on_startup = on_startup
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("asyncio.CancelledError('the other side')", "CancelledError: the other side"),
+        ("KeyboardInterrupt('enough')", "KeyboardInterrupt: enough"),
+        ("Odd", "Odd: <str() raises ValueError>"),
+    ],
+    ids=["cancelled", "interrupt", "odd"],
+)
+def test_whatever_a_start_hook_raises_is_told(pool: Pool, what: str, told: str) -> None:
+    (pool.directory / "hooks.py").write_text(RAISES_AT_START.format(what=what))
+    pool.start("--procs", "1", "--boot-retries", "0", settings="hooks.Settings")
+    assert pool.wait() == 3
+    assert pool.text().splitlines()[-1] == f"arq-supervise: workers cannot start ({told}); giving up (exit 3)"
+    assert pool.text().count("in on_startup") == 1
+
+
+def test_an_exception_without_a_text_at_import_is_told(pool: Pool) -> None:
+    (pool.directory / "hooks.py").write_text(RAISES_AT_START.format(what="0") + "raise Odd\n")
+    assert pool.start("--procs", "1", settings="hooks.Settings").wait() == 4
+    assert "cannot import 'hooks.Settings' (Odd: <str() raises ValueError>)" in pool.text()
+
+
+@pytest.mark.parametrize("arguments", [(), ("--burst",)], ids=["stop", "burst"])
+def test_an_exit_handler_with_a_status_of_its_own_has_cut_off_no_job(
+    pool: Pool, arguments: tuple[str, ...]
+) -> None:
+    (pool.directory / "hooks.py").write_text(
+        "import app, atexit, os\natexit.register(os._exit, 5)\nclass Settings(app.Settings): pass\n"
+    )
+    pool.start("--procs", "1", *arguments, settings="hooks.Settings")
+    assert (pool.wait() if arguments else pool.ready().stop()) == 0
+    (record,) = pool.events("child.exit", role="worker")
+    assert (record["level"], record["status"]) == ("error", "exit:5")
+
+
+def test_a_stop_hook_that_hangs_is_told_of(pool: Pool) -> None:
+    what = "import asyncio; await asyncio.sleep(600)"
+    (pool.directory / "hooks.py").write_text(RAISES.format(what=what))
+    limits = ("--graceful-timeout", "0.5", "--kill-timeout", "1")
+    pool.start("--procs", "1", *limits, settings="hooks.Settings").ready()
+    assert pool.stop() == 6
+    assert "the end of the worker took too long, and was broken off (on_shutdown?)" in pool.text()
 
 
 def test_programs_of_jobs_that_are_cut_off_end_before_somebody_else_has_the_job(
