@@ -76,6 +76,11 @@ def crons_key(queue_name: str) -> str:
     return f"{PREFIX}crons:{queue_name}"
 
 
+def ticks_key(queue_name: str, schedule_hash: str) -> str:
+    """Sorted set: the newest runs of a schedule that were enqueued, unix ms."""
+    return f"{PREFIX}ticks:{queue_name}:{schedule_hash}"
+
+
 def paused_crons_key(queue_name: str) -> str:
     """Set: names of the schedules that are paused."""
     return f"{PREFIX}crons-paused:{queue_name}"

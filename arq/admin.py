@@ -11,12 +11,26 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from ._admin import actions, counting, details, listing, pauses
+from ._admin import actions, counting, crons, details, listing, pauses, workers
 from ._admin.admin_scripts import raw
 from ._admin.filters import Filter
-from ._admin.records import Counts, Deed, Event, JobDetails, JobPage, JobState, ListedJob, Pause
+from ._admin.records import (
+    Counts,
+    CronSchedule,
+    Deed,
+    Event,
+    Fleet,
+    JobDetails,
+    JobPage,
+    JobState,
+    ListedJob,
+    LiveWorker,
+    Pause,
+    RunningJob,
+)
+from ._admin.workers import HEARD_WITHIN_S
 from ._keys import check_job_id, check_queue_name
 from .connections import RedisSettings, create_pool
 from .constants import default_queue_name
@@ -28,13 +42,17 @@ if TYPE_CHECKING:
 __all__ = [
     "Admin",
     "Counts",
+    "CronSchedule",
     "Deed",
     "Event",
+    "Fleet",
     "JobDetails",
     "JobPage",
     "JobState",
     "ListedJob",
+    "LiveWorker",
     "Pause",
+    "RunningJob",
 ]
 
 #: Jobs of a page unless another number is asked for, and at most.
@@ -184,6 +202,65 @@ class Admin:
         """End a pause; False: there was none."""
         _check(queue)
         return await pauses.resume(self.redis, queue)
+
+    async def workers(self, queue: str = default_queue_name) -> Fleet:
+        """Who works, on what since when, and who ignores a pause of this queue."""
+        _check(queue)
+        return await workers.fleet(self.redis, queue)
+
+    async def tell(
+        self,
+        worker_id: str,
+        word: Literal["quiet", "resume", "stop"],
+        *,
+        wait: float = HEARD_WITHIN_S,
+    ) -> Deed:
+        """Tell a worker to take no more jobs (`quiet`), to take jobs again (`resume`), or to stop as on SIGTERM
+        (`stop`): a supervisor starts another one in its place.
+
+        Args:
+            wait: seconds to wait until it has heard; workers ask every 20 s.
+
+        Returns:
+            `done`: it has heard. `asked`: not so far: it is blocked, or of an earlier version. `unknown`: there is no
+            such worker.
+        """
+        if word not in ("quiet", "resume", "stop"):
+            raise ValueError(f"a worker can be told quiet, resume or stop, not {word!r}")
+        return await workers.tell(self.redis, worker_id, word, wait)
+
+    async def crons(self, queue: str = default_queue_name) -> list[CronSchedule]:
+        """The schedules that workers of the queue have, by name."""
+        _check(queue)
+        return await crons.crons(self.redis, queue)
+
+    async def pause_cron(self, name: str, queue: str = default_queue_name) -> Deed:
+        """Enqueue no more runs of the schedules of this name; workers of python-arq go on. One that is due within a
+        second may be enqueued already.
+
+        Returns:
+            `done`; `over`: they were paused before; `unknown`: no worker has shown such a schedule.
+        """
+        _check(queue)
+        if not await crons.is_known(self.redis, queue, name):
+            return Deed.unknown
+        return Deed.done if await crons.pause(self.redis, queue, name) else Deed.over
+
+    async def resume_cron(self, name: str, queue: str = default_queue_name) -> Deed:
+        """Enqueue runs of the schedules of this name again; those that were left out are not made up for.
+
+        Returns:
+            `done`; `over`: they were not paused; `unknown`: no worker has shown such a schedule.
+        """
+        _check(queue)
+        if await crons.resume(self.redis, queue, name):
+            return Deed.done
+        return Deed.over if await crons.is_known(self.redis, queue, name) else Deed.unknown
+
+    async def run_cron(self, name: str, queue: str = default_queue_name) -> str | None:
+        """Enqueue a run of a schedule now, beside those that are planned; its id, None: there is no such schedule."""
+        _check(queue)
+        return await crons.run_now(self.redis, queue, name)
 
 
 def _state(given: JobState | str) -> JobState:

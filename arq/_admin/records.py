@@ -179,5 +179,98 @@ class Deed(StrEnum):
     over = "over"
 
 
-for _kind in (JobState, ListedJob, JobPage, Event, JobDetails, Pause, Counts, Deed):
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """A job that a worker has.
+
+    Attributes:
+        job_id, queue: which.
+        function: name of its function; None if the payload can't be read.
+        since_ms: when the worker took it, unix ms.
+    """
+
+    job_id: str
+    queue: str
+    function: str | None
+    since_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveWorker:
+    """A worker.
+
+    Attributes:
+        worker_id: its id in Redis.
+        host: where it runs.
+        pid: its process; None under a supervisor.
+        pool, slot: under a supervisor: which; '' and None otherwise.
+        is_late: it has not been heard of in time: its jobs will be given to others.
+        looks: whether it looks at the queue that was asked about.
+        obeys: whether it knows of pauses and words; None: that is not known, since it does not look at this queue.
+        jobs: what it runs.
+    """
+
+    worker_id: str
+    host: str
+    pid: int | None
+    pool: str
+    slot: int | None
+    is_late: bool
+    looks: bool
+    obeys: bool | None
+    jobs: list[RunningJob]
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The workers of a Redis, as one queue sees them.
+
+    Attributes:
+        workers: those that say so themselves.
+        old_jobs: jobs of the queue that workers of python-arq run. These say nothing of themselves.
+        has_old: whether at least one worker of python-arq works on the queue, or has lately.
+        now_ms: Redis's clock, unix ms.
+    """
+
+    workers: list[LiveWorker]
+    old_jobs: list[RunningJob]
+    has_old: bool
+    now_ms: int
+
+    @property
+    def ignore_pauses(self) -> int:
+        """How many workers that look at the queue start jobs also while it is paused: at least so many."""
+        earlier = sum(worker.looks and worker.obeys is False for worker in self.workers)
+        return earlier + int(self.has_old)
+
+
+@dataclass(frozen=True, slots=True)
+class CronSchedule:
+    """A schedule, as workers say it is.
+
+    Attributes:
+        name: of the schedule. Several may share one: they are paused and run together.
+        spec: its fields as in a crontab: minute, hour, day, month, weekday; and other seconds than 0.
+        timezone: in which it is read.
+        next_ms: its next run, unix ms; None: not known.
+        last_ms: its last run that was enqueued; None: not known, or it was more than a week ago.
+        is_paused: whether no runs are enqueued.
+        seen_ms: when a worker has said so.
+        timeout_s: time limit of a run; None: as the worker has it.
+        unique: whether each time is run once however many workers there are.
+    """
+
+    name: str
+    spec: str
+    timezone: str
+    next_ms: int | None
+    last_ms: int | None
+    is_paused: bool
+    seen_ms: int | None
+    timeout_s: float | None
+    unique: bool
+
+
+_KINDS = (JobState, ListedJob, JobPage, Event, JobDetails, Pause, Counts, Deed)
+for _kind in (*_KINDS, RunningJob, LiveWorker, Fleet, CronSchedule):
     _kind.__module__ = "arq.admin"  # where everybody imports them from

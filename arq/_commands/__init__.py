@@ -22,6 +22,9 @@ COMMANDS: dict[str, Row] = {
     "rm": Row("Jobs", "act", "Remove jobs that nobody runs, or their results."),
     "pause": Row("Queues", "pause", "Start no more jobs of a queue."),
     "resume": Row("Queues", "pause", "Start jobs of a queue again."),
+    "watch": Row("Queues", "watch", "Show counts, workers and running jobs, again and again."),
+    "crons": Row("Schedules", "crons", "List, pause, resume and run schedules."),
+    "workers": Row("Workers", "workers", "List workers and what they run; quiet or stop one."),
 }
 
 

@@ -10,10 +10,11 @@ from contextlib import suppress
 import click
 
 from .._printable import printable
-from ..admin import Admin, Counts
+from ..admin import Admin, Counts, Fleet
 from .exit_codes import ExitCode
 from .output import json_line
 from .target import Target, say, with_redis
+from .workers import ignoring
 
 
 @click.command("pause")
@@ -27,21 +28,24 @@ def pause(target: Target, queues: tuple[str, ...], note: str, as_json: bool) -> 
     Workers of python-arq, and of arq before this version, do not know of pauses.
     """
 
-    async def stop(admin: Admin) -> list[tuple[str, Counts, bool]]:
+    async def stop(admin: Admin) -> list[tuple[str, Counts, Fleet, bool]]:
         found = []
         for queue in queues:
             is_known = await admin.exists(queue)
             await admin.pause(queue, by=_who(), note=note)
-            found.append((queue, await admin.counts(queue), is_known))
+            found.append((queue, await admin.counts(queue), await admin.workers(queue), is_known))
         return found
 
-    for queue, counts, is_known in target.run(stop):
+    for queue, counts, fleet, is_known in target.run(stop):
         if as_json:
-            json_line({"queue": queue, "paused": True, "running": counts.running, "queued": counts.queued})
+            told = {"queue": queue, "paused": True, "running": counts.running, "queued": counts.queued}
+            json_line(told | {"ignore_pauses": fleet.ignore_pauses})
         else:
             click.echo(
                 f"queue {printable(queue)} is paused: {counts.running} running jobs end, {counts.queued} wait"
             )
+        if warning := ignoring(fleet, queue):
+            say(warning)
         if not is_known:
             say(f"note: queue {queue!r} has no jobs, and no worker looks at it")
 

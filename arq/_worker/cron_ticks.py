@@ -12,7 +12,7 @@ from .._redis.scripts import NewTick
 from ..utils import to_ms
 from .context import Context
 from .cron_planner import Planner, Tick
-from .operators import CronRules, cron_rules
+from .operators import CronRules, cron_rules, show_crons
 from .poll_schedule import PollSchedule
 from .redis_clock import RedisClock
 
@@ -20,6 +20,8 @@ logger = logging.getLogger("arq.worker")
 
 #: Our reckoning of Redis's clock may be off by so much: ticks may lie so much further ahead than we look.
 _CLOCK_SLACK = timedelta(seconds=5)
+#: Seconds between two times at which schedules are shown to operators.
+_SHOW_EVERY_S = 600.0
 
 
 class CronTicks:
@@ -36,6 +38,9 @@ class CronTicks:
         self._planner = Planner()
         #: as it says itself when it is asked
         self.redis_clock = RedisClock()
+        #: the schedules that were shown to operators, and when that is due again by the monotonic clock
+        self._shown: tuple[int, ...] = ()
+        self._show_at_s = 0.0
 
     @property
     def needs_clock(self) -> bool:
@@ -75,6 +80,7 @@ class CronTicks:
         options = self._context.options
         if not options.cron_jobs:
             return
+        await self._show(now)
         left = dict(enumerate(self._planner.due(options.cron_jobs, now, window, options.schedule_zone)))
         if not left:
             return
@@ -90,6 +96,15 @@ class CronTicks:
         except BaseException:
             self._planner.put_back(left.values())
             raise
+
+    async def _show(self, now: datetime) -> None:
+        """Show the schedules to operators, now and then."""
+        options = self._context.options
+        table = tuple(map(id, options.cron_jobs or ()))
+        if table == self._shown and monotonic() < self._show_at_s:
+            return
+        await show_crons(self._context.redis, options, now)
+        self._shown, self._show_at_s = table, monotonic() + _SHOW_EVERY_S
 
     async def _enqueue(self, tick: Tick, window: timedelta, *, in_paused: bool) -> None:
         pool, options = self._context.redis, self._context.options

@@ -9,5 +9,5 @@ if kind ~= 'none' and kind ~= 'string' then
   return 'taken'
 end
 local since = string.match(text_at(KEYS[1]) or '', '^(%d+)%s') or whole(now_ms())
-redis.call('SET', KEYS[1], since .. ARGV[2])
+write('SET', KEYS[1], since .. ARGV[2]) -- also on a server that is full
 return 'paused'

@@ -20,6 +20,7 @@ PURE = (
     "arq._admin.restricted",
     "arq._admin.shown",
     "arq._cron_calendar",
+    "arq._cron_table",
     "arq._errors",
     "arq._function",
     "arq._health_line",
@@ -141,7 +142,7 @@ ARQ_LAYERS = {
         "_option_types _payloads _printable _pyinstaller _pyinstaller.hook-arq _pyinstaller.hook-supervisor _redis "
         "_redis.batch_sizes _redis.reply_timeout _reexported_names _types constants logs utils version"
     ),
-    "schedules": ("_cron_calendar cron typing"),
+    "schedules": ("_cron_calendar _cron_table cron typing"),
     "bytes of jobs": (
         "_payloads.aborted_result _payloads.pickle_errors _payloads.portable_exceptions _payloads.serialization "
         "_payloads.unreadable_records"
@@ -156,8 +157,9 @@ ARQ_LAYERS = {
     ),
     "producer": ("_connect _enqueue _result_lookups connections jobs"),
     "operators": (
-        "_admin _admin.actions _admin.admin_scripts _admin.counting _admin.details _admin.filters _admin.listing "
-        "_admin.pauses _admin.records _admin.restricted _admin.running _admin.shown admin"
+        "_admin _admin.actions _admin.admin_scripts _admin.counting _admin.crons _admin.details _admin.filters "
+        "_admin.listing _admin.pauses _admin.records _admin.restricted _admin.running _admin.shown _admin.workers "
+        "admin"
     ),
     "parts of a worker": (
         "_worker _worker.abort_requests _worker.arq_names _worker.attempt _worker.backoff _worker.bad_items "
@@ -174,8 +176,9 @@ ARQ_LAYERS = {
     ),
     "worker": ("worker"),
     "commands for operators": (
-        "_commands _commands.act _commands.choice _commands.exit_codes _commands.jobs_shown _commands.ls "
-        "_commands.operators _commands.output _commands.pause _commands.show _commands.target"
+        "_commands _commands.act _commands.choice _commands.crons _commands.exit_codes _commands.jobs_shown "
+        "_commands.ls _commands.operators _commands.output _commands.pause _commands.show _commands.target "
+        "_commands.watch _commands.workers"
     ),
     "command": ("__init__ __main__ cli"),
 }

@@ -18,7 +18,7 @@ from arq.connections import ArqRedis, JobCall
 from arq.jobs import Job
 from arq.utils import timestamp_ms
 from arq.worker import Retry, func
-from tests.arq.redis.harness import QUEUE, Ctx, claim, old_enqueue, running
+from tests.arq.redis.harness import QUEUE, Ctx, armed, claim, old_enqueue, running
 from tests.support.eventually import wait_until_async
 
 
@@ -265,7 +265,6 @@ async def test_a_job_that_waits_for_another_try(arq_redis: ArqRedis, admin: Admi
     one = worker([func(again, name="again")], burst=False, poll_delay=0.05)
     async with running(one):
         await wait_until_async(lambda: one.jobs_retried == 1)
-        await wait_until_async(lambda: not one._claimed)
     found = await admin.job("a")
     assert found is not None
     assert (found.job.state, found.job.tries) == (JobState.deferred, 1)
@@ -355,10 +354,10 @@ async def test_run_now(arq_redis: ArqRedis, admin: Admin, worker: Any) -> None:
     await arq_redis.enqueue_job("note", _job_id="a", _defer_by=3600)
     one = worker([func(note, name="note")], burst=False, poll_delay=60)
     async with running(one):
-        await wait_until_async(lambda: one._in_main)
+        await armed(one)
         assert await admin.run_now(["a", "nobody"]) == [Deed.done, Deed.unknown]
         await wait_until_async(lambda: ran == ["a"])
-        await wait_until_async(lambda: one.jobs_complete == 1 and not one._claimed)
+        await wait_until_async(lambda: arq_redis.exists(result_key("a")))
         assert await admin.run_now(["a"]) == [Deed.over]
 
 

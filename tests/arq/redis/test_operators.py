@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +23,9 @@ from click.testing import CliRunner
 from arq._admin import actions
 from arq._commands import COMMANDS
 from arq._commands.exit_codes import ExitCode
+from arq._cron_table import shown
 from arq.cli import cli
+from arq.cron import cron
 from tests.support.eventually import wait_until
 from tests.support.programs import ROOT
 from tests.support.servers import RedisServer, running_server
@@ -272,6 +275,62 @@ def test_a_queue_of_which_nothing_is_known_is_paused_and_that_is_said(arq: Arq) 
 def test_what_can_be_no_queue_is_refused(arq: Arq) -> None:
     for words in (["pause", "arq:job:x"], ["ls", "-q", "arq:job:x"]):
         assert "can't be the name of a queue" in arq(*words, code=ExitCode.USAGE).err
+
+
+# ---------------------------------------------------------------- workers, schedules, watch
+
+
+def test_workers(arq: Arq, put: Any, redis_client: redis.Redis) -> None:
+    assert arq("workers").err == "arq: no workers\n"
+    redis_client.zadd("arq:leases", {"web1:7:0a1b2c3d": (time.time() + 60) * 1000})
+    redis_client.expire("arq:leases", 60)
+    put("a", "mail")
+    redis_client.set("arq:in-progress:a", "1", ex=60)
+    listed = arq("workers")
+    assert re.search(r"^web1:7:0a1b2c3d +web1 +7 +elsewhere +0$", listed.out, re.MULTILINE)
+    assert re.search(r"^\(python-arq\) .*ignores pauses +1 +a:mail$", listed.out, re.MULTILINE)
+    assert "at least 1 worker that ignore pauses look at queue" in listed.err
+    ours, theirs = arq("workers", "--json").rows
+    assert (ours["id"], ours["host"], ours["pid"]) == ("web1:7:0a1b2c3d", "web1", 7)
+    assert (theirs["kind"], theirs["obeys_pauses"]) == ("python-arq", False)
+    assert "ignore pauses" in arq("pause", QUEUE).err
+    arq("resume", QUEUE)
+
+
+def test_words_for_workers(arq: Arq, redis_client: redis.Redis) -> None:
+    redis_client.zadd("arq:leases", {"w": (time.time() + 60) * 1000})
+    redis_client.expire("arq:leases", 60)
+    assert arq("workers", "stop", "w", "--no-wait").err == "w: is told; it hears within 20 s\n"
+    assert redis_client.get("arq:control:w") == b"stop"
+    unknown = arq("workers", "quiet", "nobody", code=ExitCode.NOT_ALL)
+    assert unknown.err == "nobody: there is no such worker\n"
+    for words in (["quiet"], ["dance", "w"]):
+        assert "say quiet, resume or stop" in arq("workers", *words, code=ExitCode.USAGE).err
+
+
+def test_crons(arq: Arq, redis_client: redis.Redis) -> None:
+    now = datetime.now(UTC)
+    redis_client.hset("arq:crons:arq:queue", "x", shown(cron(nothing, name="report", hour=3), UTC, now, None))
+    redis_client.expire("arq:crons:arq:queue", 60)
+    assert re.search(r"^report +\* 3 \* \* \* +UTC .* on$", arq("crons").out, re.MULTILINE)
+    assert arq("crons", "pause", "report").out == "report: is paused\n"
+    assert arq("crons", "--json").rows[0]["paused"]
+    assert arq("crons", "pause", "report", code=ExitCode.NOT_ALL).err == "report: was paused before\n"
+    assert arq("crons", "resume", "report").out == "report: is resumed\n"
+    assert re.fullmatch(r"report: is enqueued as report:now:\w+\n", arq("crons", "run", "report").out)
+    nobody = arq("crons", "run", "nobody", code=ExitCode.NOT_ALL)
+    assert nobody.err == "nobody: no worker has shown such a schedule\n"
+    assert "say pause, resume or run" in arq("crons", "run", code=ExitCode.USAGE).err
+
+
+async def nothing(ctx: Any) -> None: ...
+
+
+def test_watch(arq: Arq, put: Any) -> None:
+    put("a")
+    assert f"queue {QUEUE}: 1 queued, oldest due" in arq("watch", "--times", "1").out
+    (row,) = arq("watch", "--times", "1", "--json").rows
+    assert (row["queued"], row["workers"], row["paused"]) == (1, [], False)
 
 
 # ---------------------------------------------------------------- trouble
