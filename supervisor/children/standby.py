@@ -7,13 +7,9 @@ imported, whatever becomes of the files.
 import asyncio
 import os
 import select
-import signal
 import socket
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import NoReturn
 
 from ..exit_codes import ChildCode
 from ..host.process_title import present_as
@@ -24,14 +20,12 @@ from ..ipc.frames import Decoder
 from ..ipc.messages import OF_COPIES, TO_WORKER, CopiedMessage, CopyMessage, LetInMessage, LoadedMessage
 from ..ipc.pipes import Pipes
 from ..process.exec import read_brief
-from ..process.fork import be_child, plain_fork
-from ..process.signals import PARENT_SIGNALS
+from ..process.sibling import fork_sibling
 from .at_fork import be_plain_in_copies
 from .process_setup import be_first_victim, be_victim_like_others, settle
 
 READ_BYTES = 64 * 1024
 MOST_FDS = 4
-ADOPTION_S = 2.0
 
 Body = Callable[[Brief, Pipes], int]
 
@@ -135,51 +129,17 @@ def _answer(place: Place, body: Body) -> None:
         match None if frame is None else read_message(frame, OF_COPIES):
             case CopyMessage(brief=text):
                 brief = read_brief(text.encode())
-                channel.sendall(_copy(place, brief, Pipes(*fds), body).encode())
+                channel.sendall(_copy(place, brief, Pipes(*fds), channel.fileno(), body).encode())
             case _:  # the parent has closed it: we are let in, or it is gone
                 return
     for fd in fds:
         os.close(fd)
 
 
-def _copy(place: Place, brief: Brief, pipes: Pipes, body: Body) -> CopiedMessage:
-    """Fork twice, so that the copy becomes the parent's child as we are; returns the answer."""
-    read_fd, write_fd = os.pipe()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, PARENT_SIGNALS)
+def _copy(place: Place, brief: Brief, pipes: Pipes, channel_fd: int, body: Body) -> CopiedMessage:
+    _of_the_origin[:] = [place.loop]
     try:
-        helper = plain_fork()
-        if helper == 0:
-            _be_helper(place, brief, pipes, body, write_fd)
-        os.close(write_fd)
-        write_fd = -1
-        os.waitpid(helper, 0)
-        return CopiedMessage(int(os.read(read_fd, 64) or b"0"))
-    except (OSError, ValueError) as error:
-        return CopiedMessage(0, str(error))
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        os.close(read_fd)
-        if write_fd >= 0:
-            os.close(write_fd)
-
-
-def _be_helper(place: Place, brief: Brief, pipes: Pipes, body: Body, answer_fd: int) -> NoReturn:
-    """Between the two: whoever it forks is an orphan when it ends, and the parent has asked for those."""
-    try:
-        pid = plain_fork()
-        if pid == 0:
-            os.close(answer_fd)
-            _be_copy(place, brief, pipes, body)
-        os.write(answer_fd, str(pid).encode())
-    finally:
-        os._exit(ChildCode.CLEAN)
-
-
-def _be_copy(place: Place, brief: Brief, pipes: Pipes, body: Body) -> NoReturn:
-    _of_the_origin.append(place.loop)
-    deadline_s = time.monotonic() + ADOPTION_S
-    while os.getppid() != brief.supervisor_pid and time.monotonic() < deadline_s:
-        time.sleep(0.001)
-    with suppress(Exception):
-        be_child(lambda: body(brief, pipes), pipes, brief.supervisor_pid)
-    os._exit(ChildCode.UNFINISHED)
+        pid = fork_sibling(lambda: body(brief, pipes), pipes, brief.supervisor_pid, [channel_fd])
+    except OSError as error:
+        return CopiedMessage(0, str(error) or "no copy")
+    return CopiedMessage(pid)

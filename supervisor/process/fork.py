@@ -68,7 +68,7 @@ def fork(body: Callable[[], int], pipes: Pipes, despite_threads: bool = False) -
     """
     if not despite_threads and (threads := thread_count()) != 1:
         raise UnsafeForkError(threads)
-    _flush()
+    flush()
     parent_pid = os.getpid()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, PARENT_SIGNALS)
     try:
@@ -109,11 +109,12 @@ def be_child(body: Callable[[], int], pipes: Pipes, parent_pid: int) -> NoReturn
 
 def leave(code: int) -> NoReturn:
     """End this child without the parent's exit handlers; a full stderr does not change the code."""
-    _flush()
+    flush()
     os._exit(code & 0xFF)
 
 
-def _flush() -> None:
+def flush() -> None:
+    """Write what would else be written twice, or not at all."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()
