@@ -14,7 +14,7 @@ import redis
 from supervisor.control.client import ask
 from supervisor.control.protocol import Request
 from tests.supervisor.commands import ON, status
-from tests.supervisor.faults.test_memory import make_group
+from tests.supervisor.control_groups import entering, little_memory_for
 from tests.supervisor.harness import Pool, Queue, pool_in
 from tests.support.eventually import wait_until
 from tests.support.programs import ROOT
@@ -85,13 +85,8 @@ def test_more_workers_than_devices_share_them(pool: Pool, queue: Queue) -> None:
 
 @pytest.fixture
 def small_group(pool: Pool) -> Iterator[Path]:
-    group = make_group(f"arq-test-{pool.mark}")
-    if group is None:
-        pytest.skip("this user may not make a control group with a memory limit")
-    yield group
-    pool.close()
-    wait_until(lambda: not (group / "cgroup.procs").read_text(), what="the group is empty")
-    group.rmdir()
+    with little_memory_for(pool) as group:
+        yield group
 
 
 @pytest.mark.parametrize("order", ["start-first", "stop-first"])
@@ -99,9 +94,8 @@ def test_a_model_that_fills_more_than_half_of_the_memory(
     pool: Pool, queue: Queue, small_group: Path, order: str
 ) -> None:
     """The group has 300 MB: there is room for one model, and for what else belongs to a pool."""
-    enter = ("sh", "-c", f'echo $$ > {small_group}/cgroup.procs; exec "$@"', "sh")
     order_words = ("--procs", "1", "--reload-order", order, "--child-oom-score-adj", "500")
-    start(pool, FIRST, *order_words, command=enter, MODEL_MB="160")
+    start(pool, FIRST, *order_words, command=entering(small_group), MODEL_MB="160")
     (pool.directory / "models.py").write_text(MODULE.replace("{prompt}:", "new {prompt}:"))
     is_ok = ask(pool.directory / ON[1], Request("reload", wait=True)).ok
     if order == "start-first":

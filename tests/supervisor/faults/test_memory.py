@@ -7,52 +7,23 @@ from pathlib import Path
 import pytest
 import redis
 
-from supervisor.host.cgroups import CGROUP
+from tests.supervisor.control_groups import entering, little_memory_for
 from tests.supervisor.harness import Pool, Queue, owner_of
-from tests.support.eventually import wait_until
 
 pytestmark = pytest.mark.processes
-
-LIMIT_BYTES = 300_000_000
-# the directory of groups and the limit's file there, of the old kind and of the new
-KINDS = ((CGROUP / "memory", "memory.limit_in_bytes"), (CGROUP, "memory.max"))
-
-
-def make_group(name: str) -> Path | None:
-    """A control group with little memory; None where this user may not make one."""
-    for base, limit in KINDS:
-        group = base / name
-        try:
-            group.mkdir()
-        except OSError:
-            continue
-        try:
-            (group / "cgroup.procs").read_text()
-            with open(group / limit, "r+") as file:  # where no groups are, a file must not come into being
-                file.write(str(LIMIT_BYTES))
-        except OSError:
-            group.rmdir()
-        else:
-            return group
-    return None
 
 
 @pytest.fixture
 def small_group(pool: Pool) -> Iterator[Path]:
     """Little memory for the pool, and for nobody else."""
-    group = make_group(f"arq-test-{pool.mark}")
-    if group is None:
-        pytest.skip("this user may not make a control group with a memory limit")
-    yield group
-    pool.close()
-    wait_until(lambda: not (group / "cgroup.procs").read_text(), what="the group is empty")
-    group.rmdir()
+    with little_memory_for(pool) as group:
+        yield group
 
 
 def test_f28_the_kernel_kills_a_worker_for_memory(
     pool: Pool, queue: Queue, redis_client: redis.Redis, small_group: Path
 ) -> None:
-    enter = ("sh", "-c", f'echo $$ > {small_group}/cgroup.procs; exec "$@"', "sh")
+    enter = entering(small_group)
     pool.start("--procs", "2", "--child-oom-score-adj", "500", command=enter).ready()
     job_id = queue.put("slow", 1.5)
     victim = owner_of(redis_client, job_id)

@@ -369,6 +369,7 @@ def test_scaling_down_and_up_again_waits_for_those_who_leave(
     busy = [queue.put("until", "gate") for _ in range(20)]  # some for each
     for worker in range(2):
         pool.wait_event("log", slot=worker, outcome="started")
+    old = pool.workers()[1]
     pool.signal(signal.SIGTTOU)
     pool.wait_event("pool.scale", new=1)
     pool.signal(signal.SIGTTIN)
@@ -377,7 +378,8 @@ def test_scaling_down_and_up_again_waits_for_those_who_leave(
     assert len(pool.events("child.spawn", role="worker", slot=1)) == 1
     pool.open_gate()
     queue.results(busy)
-    wait_until(lambda: len(pool.workers()) == 2, what="both workers")
+    pool.wait_event("child.exit", pid=old)
+    pool.wait_event("child.ready", role="worker", slot=1, n=2)
     assert codes(pool, queue) == {"0": "one", "1": "one"}
     assert pool.stop() == 0
 
