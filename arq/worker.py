@@ -180,7 +180,10 @@ class Worker(WorkerOptions, ArqNames):
         self._jobs, self._slots, self._health = context.jobs, loop.slots, loop.health
         self._main = MainTask()
         self._shutdown = Shutdown(context, loop.writer, lambda: self.main_task, loop.pick_jobs)
-        self._closing = Closing(context, self._shutdown, self._main, self._shut_down, self._let_go)
+        stop = self._shutdown
+        self._closing = Closing(
+            context, self._main, self._shut_down, stop.claim_no_more, self._let_go, stop.ready_for_another_run
+        )
         self._signals = SignalHandlers(self._stop_on_signal, lambda sig: self.handle_sig(sig))  # noqa: PLW0108
 
     # --- running ------------------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from typing import Any
 
 from .context import Context
 from .main_task import MainTask
-from .shutdown import Shutdown
 
 
 class Closing:
@@ -16,25 +15,28 @@ class Closing:
 
     Args:
         context: the worker's.
-        shutdown: ends the jobs.
         main: the task that `main` runs in.
         shut_down: begins a stop, if it is not for a signal to do that.
+        claim_no_more: lets no claim count that is on its way.
         let_go: closes what is open.
+        ready_again: lets the worker run again.
     """
 
     def __init__(
         self,
         context: Context,
-        shutdown: Shutdown,
         main: MainTask,
         shut_down: Callable[[], None],
+        claim_no_more: Callable[[], None],
         let_go: Callable[[], Awaitable[None]],
+        ready_again: Callable[[], None],
     ) -> None:
         self._context = context
-        self._shutdown = shutdown
         self._main = main
         self._shut_down = shut_down
+        self._claim_no_more = claim_no_more
         self._let_go = let_go
+        self._ready_again = ready_again
         self._turn = asyncio.Lock()
         self._closer: asyncio.Task[Any] | None = None
 
@@ -53,7 +55,7 @@ class Closing:
         await asyncio.sleep(0)  # a task of `main` that was made just before begins, and can be told to end
         if not self._context.stopping:
             self._shut_down()
-        self._shutdown.claim_no_more()
+        self._claim_no_more()
         self._context.stopping = True
         try:
             await self._main.end()
@@ -61,4 +63,4 @@ class Closing:
                 await self._let_go()
         finally:
             at_last()
-            self._shutdown.ready_for_another_run()
+            self._ready_again()

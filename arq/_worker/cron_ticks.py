@@ -12,7 +12,7 @@ from .._redis.scripts import NewTick
 from ..utils import to_ms
 from .context import Context
 from .cron_planner import Planner, Tick
-from .operators import CronRules, cron_rules, show_crons
+from .cron_rules import CronRules, cron_rules, show_crons
 from .poll_schedule import PollSchedule
 from .redis_clock import RedisClock
 

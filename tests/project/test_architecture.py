@@ -164,8 +164,8 @@ ARQ_LAYERS = {
     "parts of a worker": (
         "_worker _worker.abort_requests _worker.arq_names _worker.attempt _worker.backoff _worker.bad_items "
         "_worker.batches _worker.blocked_loop _worker.blocked_loop_report _worker.claims _worker.closing "
-        "_worker.connecting _worker.context _worker.crash_suspects _worker.cron_planner _worker.cron_ticks "
-        "_worker.duties _worker.ending_writer _worker.exchange _worker.finish_override "
+        "_worker.connecting _worker.context _worker.crash_suspects _worker.cron_planner _worker.cron_rules "
+        "_worker.cron_ticks _worker.duties _worker.ending_writer _worker.exchange _worker.finish_override "
         "_worker.forwarded_attributes _worker.function_registry _worker.health _worker.hooks _worker.idle "
         "_worker.job _worker.job_log _worker.job_slots _worker.job_table _worker.job_timeout "
         "_worker.leftover_threads _worker.locks _worker.main_loop _worker.main_task _worker.operators "
@@ -195,6 +195,13 @@ SUPERVISOR_LAYERS = {
     "parent": "ground host pool ipc control process children",
 }
 SUPERVISOR_TOP = {"supervisor", "supervisor.__main__", "supervisor.cli", "supervisor.cli_options"}
+
+
+# The parts of a worker: they get what they need from `arq._worker.main_loop` and `arq.worker`, which put them together.
+WORKER_PARTS = (
+    "abort_requests blocked_loop_report claims closing cron_ticks duties health idle job locks operators redis_outage "
+    "shutdown"
+)
 
 
 def imported(module: Module, *, lazy: bool = True, typing: bool = False) -> set[str]:
@@ -263,6 +270,15 @@ def test_all_imports_of_arq_go_down() -> None:
         if other in layer_of and layer_of[other] > layer_of[name]
     ]
     assert not upwards
+
+
+def test_the_parts_of_a_worker_know_neither_each_other_nor_the_worker() -> None:
+    parts = {f"arq._worker.{name}" for name in WORKER_PARTS.split()}
+    graph = import_graph("arq")
+    assert parts <= set(graph)
+    assemblies = {"arq.worker", "arq._worker.main_loop"}
+    knowing = {f"{name} -> {other}" for name in parts for other in graph[name] & (parts | assemblies)}
+    assert not knowing
 
 
 def supervisor_layer(name: str) -> str:

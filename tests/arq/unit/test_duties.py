@@ -1,0 +1,96 @@
+"""What a worker does by the clock: what is due, what is not, and what becomes of a duty that Redis refuses."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from redis.exceptions import ConnectionError, ResponseError
+
+from arq._worker.duties import Actions, Duties, DutyTimes
+from arq._worker.poll_schedule import PollSchedule
+from arq._worker.repeated_errors import Complaints
+from tests.arq.unit.contexts import context
+
+
+class Done(Counter[str]):
+    """Counts what was done; `raises`: what a duty raises instead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.raises: dict[str, Exception] = {}
+
+    def action(self, name: str) -> Callable[[], Awaitable[None]]:
+        async def act() -> None:
+            self[name] += 1
+            if name in self.raises:
+                raise self.raises[name]
+
+        return act
+
+
+@pytest.fixture
+def done() -> Done:
+    return Done()
+
+
+def duties(done: Done, **options: Any) -> Duties:
+    shared = context(**options)
+    actions = Actions(**{one.name: done.action(one.name) for one in fields(Actions)})
+    made = Duties(shared, PollSchedule(shared.clock, lambda: 0.5), Complaints(), actions)
+    made.times.start_over_at_s = float("inf")  # the only one that needs an exchange with Redis
+    return made
+
+
+async def test_all_is_due_at_the_start_and_nothing_right_after(done: Done) -> None:
+    one = duties(done, poll_delay=60)
+    await one.do()
+    await one.do()
+    assert done == {"heart_beat": 1, "extend_locks": 1, "sweep": 1}
+    one.stop()
+
+
+async def test_only_a_main_loop_shows_its_presence_and_a_supervisor_sweeps_itself(done: Done) -> None:
+    one = duties(done, allow_abort_jobs=True)
+    one._context.in_main = True
+    one._context.options.supervised = True
+    await one.do()
+    assert done == {"heart_beat": 1, "obey_aborts": 1, "extend_locks": 1, "show_presence": 1}
+    one.stop()
+
+
+async def test_a_refusal_of_one_duty_is_said_once_and_the_others_go_on(
+    done: Done, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "arq.worker")
+    one = duties(done)
+    done.raises["extend_locks"] = ResponseError("WRONGTYPE of a key")
+    for _ in range(2):
+        one.times.keep_at_s = one.times.sweep_at_s = 0.0
+        await one.do()
+    assert (done["extend_locks"], done["sweep"]) == (2, 2)
+    assert caplog.text.count("locks and lease: redis refuses") == 1
+    del done.raises["extend_locks"]
+    one.times.keep_at_s = 0.0
+    await one.do()
+    assert "locks and lease: redis refuses no more" in caplog.messages
+    one.stop()
+
+
+async def test_a_redis_that_is_away_is_for_the_main_loop(done: Done) -> None:
+    one = duties(done)
+    done.raises["extend_locks"] = ConnectionError("away")
+    with pytest.raises(ConnectionError):
+        await one.do()
+    assert "sweep" not in done
+    one.stop()
+
+
+def test_the_next_duty() -> None:
+    times = DutyTimes(beat_at_s=5, keep_at_s=4, sweep_at_s=1, present_at_s=3)
+    assert times.next_s(sweeps=True) == 1
+    assert times.next_s(sweeps=False) == 3
