@@ -8,7 +8,7 @@ Neither the application nor trust in Redis is needed: payloads are read without 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
@@ -157,27 +157,39 @@ class Admin:
             jobs: ids; or jobs as they were listed: one whose id has another job by now is left alone. 100 at a time
                 are one step.
         """
-        pairs = [(one, "") if isinstance(one, str) else (one.job_id, one.fingerprint) for one in jobs]
-        _check(queue, *(job_id for job_id, _ in pairs))
+        return await self._act(actions.delete, jobs, queue)
+
+    async def run_now(self, jobs: Sequence[str | ListedJob], queue: str = default_queue_name) -> list[Deed]:
+        """Let jobs that are deferred, or wait for another try, be due now.
+
+        Args:
+            jobs: see `delete`.
+        """
+        return await self._act(actions.run_now, jobs, queue)
+
+    async def _act(
+        self,
+        act: Callable[[Redis, str, Sequence[tuple[str, str]]], Awaitable[list[Deed]]],
+        jobs: Sequence[str | ListedJob],
+        queue: str,
+    ) -> list[Deed]:
+        chosen = list(map(_chosen, jobs))
+        _check(queue, *(job_id for job_id, _ in chosen))
         found: list[Deed] = []
-        for first in range(0, len(pairs), actions.STEP):
-            found += await actions.delete(self.redis, queue, pairs[first : first + actions.STEP])
+        for first in range(0, len(chosen), actions.STEP):
+            found += await act(self.redis, queue, chosen[first : first + actions.STEP])
         return found
 
-    async def run_now(self, job_ids: Sequence[str], queue: str = default_queue_name) -> list[Deed]:
-        """Let jobs that are deferred, or wait for another try, be due now. 100 at a time are one step."""
-        _check(queue, *job_ids)
-        found: list[Deed] = []
-        for first in range(0, len(job_ids), actions.STEP):
-            found += await actions.run_now(self.redis, queue, job_ids[first : first + actions.STEP])
-        return found
-
-    async def abort(self, job_id: str, queue: str = default_queue_name) -> Deed:
+    async def abort(self, job: str | ListedJob, queue: str = default_queue_name) -> Deed:
         """Abort a job: one that nobody runs is taken out of the queue, and its result says so; for one that runs a
         request is noted, which workers with `allow_abort_jobs=True` obey.
+
+        Args:
+            job: its id, or as it was listed, see `delete`.
         """
+        job_id, mark = _chosen(job)
         _check(queue, job_id)
-        return await actions.abort(self.redis, queue, job_id)
+        return await actions.abort(self.redis, queue, job_id, mark)
 
     async def paused(self, queue: str = default_queue_name) -> Pause | None:
         """The pause of a queue; None: it is not paused."""
@@ -261,6 +273,11 @@ class Admin:
         """Enqueue a run of a schedule now, beside those that are planned; its id, None: there is no such schedule."""
         _check(queue)
         return await crons.run_now(self.redis, queue, name)
+
+
+def _chosen(job: str | ListedJob) -> tuple[str, str]:
+    """The id, and the fingerprint that the job must have."""
+    return (job, "") if isinstance(job, str) else (job.job_id, job.fingerprint)
 
 
 def _state(given: JobState | str) -> JobState:

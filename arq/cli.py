@@ -17,7 +17,7 @@ import click
 from redis.exceptions import RedisError
 
 from . import worker as worker_module
-from ._commands import COMMANDS, is_command
+from ._commands import COMMANDS, command_hint, is_command
 from ._did_you_mean import password_hint, path_hint, slips
 from ._printable import printable, printable_lines, redacted
 from ._worker.connecting import CONNECTING
@@ -42,6 +42,8 @@ _SUBJECTS = {
     "Logs": ("verbose", "custom_log_dict"),
 }
 _OTHERS = "Help"
+#: There while a shell asks for completion.
+_COMPLETION = "_ARQ_COMPLETE"
 #: Columns of `--help` for an option and its value.
 _OPTION_WIDTH = 24
 
@@ -54,10 +56,11 @@ class _Command(click.Command):
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         """Run the command that the words mean."""
         words = list(sys.argv[1:] if args is None else args)
-        completes = any(name.endswith("_COMPLETE") and "ARQ" in name for name in os.environ)
-        if completes or is_command(words):
+        if is_command(words) or _COMPLETION in os.environ:
             from ._commands.operators import operators
 
+            if _COMPLETION in os.environ:
+                operators.params = [one for one in self.params if isinstance(one, click.Option)]
             return operators.main(words, *rest, **extra)
         return super().main(words, *rest, **extra)
 
@@ -184,7 +187,7 @@ def _load(path: str, what: str = "") -> Any:
     try:
         split_path(path)
     except ImportError as exc:
-        _fail(f"{what}{exc}{path_hint(path, exc)}")
+        _fail(f"{what}{exc}{path_hint(path, exc)}{'' if what else command_hint(path)}")
     try:
         return import_string(path)
     except ImportError as exc:

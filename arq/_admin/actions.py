@@ -13,6 +13,7 @@ from .._redis.scripts import Ask
 from ..constants import default_queue_name, keep_cronjob_progress
 from . import admin_scripts
 from .admin_scripts import raw
+from .filters import fingerprint
 from .records import Deed
 from .restricted import UnreadableError, ms_at, read, text_at
 
@@ -26,26 +27,35 @@ _KEEP_S = 3600
 _CRON = "cron:"
 
 
-async def delete(redis: Redis, queue: str, jobs: Sequence[tuple[str, str]]) -> list[Deed]:
-    """Remove jobs that nobody runs; ids, and the fingerprints that they must have or ''."""
-    call = admin_scripts.delete(queue, [(raw(job_id), mark) for job_id, mark in jobs])
-    return _deeds(await run(redis, call))
+#: An id, and the fingerprint that the job must have, or ''.
+Chosen = tuple[str, str]
 
 
-async def run_now(redis: Redis, queue: str, job_ids: Sequence[str]) -> list[Deed]:
+async def delete(redis: Redis, queue: str, jobs: Sequence[Chosen]) -> list[Deed]:
+    """Remove jobs that nobody runs."""
+    return _deeds(await run(redis, admin_scripts.delete(queue, _raw(jobs))))
+
+
+async def run_now(redis: Redis, queue: str, jobs: Sequence[Chosen]) -> list[Deed]:
     """Let jobs that wait for a time, or for another try, be due now."""
-    return _deeds(await run(redis, admin_scripts.run_now(queue, list(map(raw, job_ids)))))
+    return _deeds(await run(redis, admin_scripts.run_now(queue, _raw(jobs))))
+
+
+def _raw(jobs: Sequence[Chosen]) -> list[tuple[bytes, str]]:
+    return [(raw(job_id), mark) for job_id, mark in jobs]
 
 
 def _deeds(answer: list[bytes]) -> list[Deed]:
     return [Deed(word.decode()) for word in answer]
 
 
-async def abort(redis: Redis, queue: str, job_id: str) -> Deed:
+async def abort(redis: Redis, queue: str, job_id: str, mark: str = "") -> Deed:
     """Abort a job: one that nobody runs leaves the queue, and those who wait for its result hear of it."""
     look = scripts.abort(queue, raw(job_id), Ask.ITS_WORKER)  # type: ignore[arg-type]
     found = scripts.read_abort(await run(redis, look))
     while found.state == "queued":
+        if mark and mark != fingerprint("payload", found.payload, 0):
+            return Deed.changed
         result, keep_s = _aborted_result(job_id, queue, found)
         call = scripts.take_out(look, found.payload, result, keep_s * 1000)
         found = scripts.read_abort(await run(redis, call))

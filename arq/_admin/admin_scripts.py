@@ -133,6 +133,7 @@ def delete(queue: str, jobs: Sequence[tuple[bytes, str]]) -> Call:
     return Call(_DELETE, (queue, abort_jobs_ss), (PREFIX, *(word for job in jobs for word in job)))
 
 
-def run_now(queue: str, job_ids: Sequence[bytes]) -> Call:
-    """Let jobs be due now. The answer has a word for each, see `Deed`."""
-    return Call(_RUN_NOW, (queue, wake_key(queue), lookers_key(queue)), (PREFIX, *job_ids))
+def run_now(queue: str, jobs: Sequence[tuple[bytes, str]]) -> Call:
+    """Let jobs be due now: ids and fingerprints as for `delete`. The answer has a word for each, see `Deed`."""
+    keys = (queue, wake_key(queue), lookers_key(queue))
+    return Call(_RUN_NOW, keys, (PREFIX, *(word for job in jobs for word in job)))

@@ -31,3 +31,11 @@ COMMANDS: dict[str, Row] = {
 def is_command(words: list[str]) -> bool:
     """Whether this command line is one for operators: a path of settings has a dot or a colon."""
     return bool(words) and words[0] in COMMANDS
+
+
+def command_hint(word: str) -> str:
+    """About a path of settings that is none: is there a command of nearly that name? To be put behind a text."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, COMMANDS, 1, 0.6)
+    return f"; or did you mean the command `arq {close[0]}`?" if close else ""

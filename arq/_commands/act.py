@@ -93,7 +93,7 @@ def retry(target: Target, **options: Any) -> None:
     """
 
     async def run_now(admin: Admin, queue: str, jobs: Sequence[ListedJob]) -> list[Deed]:
-        return await admin.run_now([job.job_id for job in jobs], queue)
+        return await admin.run_now(jobs, queue)
 
     _do(target, Action("retry", "due now", run_now), default_state=JobState.deferred, **options)
 
@@ -110,7 +110,7 @@ def abort(target: Target, **options: Any) -> None:
     """
 
     async def end(admin: Admin, queue: str, jobs: Sequence[ListedJob]) -> list[Deed]:
-        return [await admin.abort(job.job_id, queue) for job in jobs]
+        return [await admin.abort(job, queue) for job in jobs]
 
     _do(target, Action("abort", "aborted", end, (Deed.done, Deed.asked)), **options)
 

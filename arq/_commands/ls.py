@@ -16,7 +16,12 @@ from .target import Target, say, with_target
 @with_target
 @with_choice(*JobState)
 @click.option(
-    "-n", "--limit", type=click.IntRange(1), default=100, help="Jobs to list at most.  [default: 100]"
+    "-n",
+    "--limit",
+    type=click.IntRange(1),
+    default=100,
+    metavar="N",
+    help="Jobs to list at most.  [default: 100]",
 )
 @click.option(
     "--cursor", default="", metavar="TEXT", help="Go on behind an earlier list: as that one has said."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -67,7 +68,8 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     widths = [max(len(row[column]) for row in [headings, *cells]) for column in range(len(headings))]
     if is_terminal():
         widths = _fitting(widths, shutil.get_terminal_size().columns)
-    click.secho(_line(headings, widths), bold=True)
+    head = _line(headings, widths)
+    click.echo(click.style(head, bold=True) if _has_colors() else head)
     for row in cells:
         click.echo(_colored(_line(row, widths), row))
 
@@ -75,6 +77,10 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 def is_terminal() -> bool:
     """Whether people read what is printed."""
     return sys.stdout.isatty()
+
+
+def _has_colors() -> bool:
+    return is_terminal() and not os.environ.get("NO_COLOR")
 
 
 def _fitting(widths: list[int], columns: int) -> list[int]:
@@ -95,8 +101,8 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _colored(line: str, row: Sequence[str]) -> str:
-    """A state in its colour; `click.echo` leaves colours out where there is no terminal."""
-    for cell in row:
+    """A state in its colour."""
+    for cell in row if _has_colors() else ():
         if cell in _COLORS:
             return line.replace(f" {cell}", f" {click.style(cell, fg=_COLORS[cell])}", 1)
     return line

@@ -1,20 +1,11 @@
 -- Remove jobs that nobody runs, with all that is known of them, results as well.
 --
 -- KEYS  1 queue (zset)   2 requests to abort (zset)
--- ARGV  1 prefix   then for each job: id, '' or 'payload SHA1' or 'result SHA1': what it must have, else it is another job by now;
---       'payload none': its payload has expired
+-- ARGV  1 prefix   then for each job: id, and what it must have, see include/fingerprint.lua
 -- Result  for each job 'done', 'running', 'changed' or 'unknown'
 --!include keys
+--!include fingerprint
 local queue, aborts, answers = KEYS[1], KEYS[2], {}
-
-local function is_as_listed(wanted, payload, result)
-  local kind, sha = string.match(wanted, '^(%a+) (%w+)$')
-  local bytes = kind == 'payload' and payload or kind == 'result' and result
-  if sha == 'none' then
-    return not bytes
-  end
-  return bytes and redis.sha1hex(bytes) == sha
-end
 
 local function remove(id, wanted)
   local score, owner = score_of(id, queue), text_at(LOCK .. id)

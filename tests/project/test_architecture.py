@@ -177,8 +177,8 @@ ARQ_LAYERS = {
     "worker": ("worker"),
     "commands for operators": (
         "_commands _commands.act _commands.choice _commands.crons _commands.exit_codes _commands.jobs_shown "
-        "_commands.ls _commands.operators _commands.output _commands.pause _commands.show _commands.target "
-        "_commands.watch _commands.workers"
+        "_commands.ls _commands.operators _commands.output _commands.pause _commands.reference_page "
+        "_commands.show _commands.target _commands.watch _commands.workers"
     ),
     "command": ("__init__ __main__ cli"),
 }

@@ -335,6 +335,22 @@ async def test_another_job_with_the_same_id_is_left_alone(
     assert await listed(admin) == ["a"]
 
 
+async def test_nor_is_another_job_with_the_same_id_hastened_or_aborted(
+    arq_redis: ArqRedis, admin: Admin
+) -> None:
+    await arq_redis.enqueue_job("f", 1, _job_id="a", _defer_by=60)
+    (job,) = (await admin.jobs()).jobs
+    await admin.delete([job])
+    await arq_redis.enqueue_job("f", 2, _job_id="a", _defer_by=60)
+    score = await arq_redis.zscore(QUEUE, "a")
+    assert await admin.run_now([job]) == [Deed.changed]
+    assert await admin.abort(job) == Deed.changed
+    assert await arq_redis.zscore(QUEUE, "a") == score
+    (job,) = (await admin.jobs()).jobs
+    assert await admin.run_now([job]) == [Deed.done]
+    assert await admin.abort(job) == Deed.done
+
+
 async def test_one_whose_payload_has_expired_is_deleted(arq_redis: ArqRedis, admin: Admin) -> None:
     await arq_redis.enqueue_job("f", _job_id="a")
     await arq_redis.delete(job_key("a"))

@@ -1,0 +1,106 @@
+"""The pages about the commands for operators: what they show is run, and the reference is made of the commands."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from click.testing import CliRunner
+
+from arq._commands.reference_page import page
+from arq.cli import cli
+from tests.support.programs import ROOT
+from tests.support.servers import RedisServer
+
+DOCS = ROOT / "docs"
+HOW_TO = ("find-and-mend-jobs", "pause-and-drain")
+QUEUE = "arq:queue"
+
+
+def commands_on(name: str) -> list[list[str]]:
+    text = (DOCS / "how-to" / f"{name}.md").read_text()
+    blocks = re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [shlex.split(line.removeprefix("$ ")) for block in blocks for line in block.splitlines()]
+
+
+@pytest.fixture
+def shop(redis_client: redis.Redis) -> None:
+    """A queue in which there is something of all that the pages talk about."""
+    now_ms = int(time.time() * 1000)
+    for number, (prefix, function, in_ms, age_ms) in enumerate(
+        [
+            ("mail", "send_mail", -1000, 3 * 3_600_000),
+            ("mail", "send_mail", 60_000, 0),
+            *(("invoice", "bill", 3_600_000, 0) for _ in range(12)),
+        ]
+    ):
+        job_id = f"{prefix}-{number}"
+        payload: dict[str, Any] = {
+            "t": None,
+            "f": function,
+            "a": ("anna@example.com",),
+            "k": {},
+            "et": now_ms - age_ms,
+        }
+        redis_client.set(f"arq:job:{job_id}", pickle.dumps(payload), ex=86_400)
+        redis_client.zadd(QUEUE, {job_id: now_ms + in_ms})
+
+
+def test_the_pages_have_examples() -> None:
+    assert all(len(commands_on(name)) > 5 for name in HOW_TO)
+
+
+@pytest.mark.parametrize("name", HOW_TO)
+def test_the_commands_on_a_page_do_what_they_say(name: str, shop: None, redis_server: RedisServer) -> None:
+    """Each after the other on one queue."""
+    for words in commands_on(name):
+        assert words[0] == "arq"
+        done = CliRunner().invoke(cli, words[1:], env={"ARQ_REDIS": redis_server.dsn})
+        assert done.exit_code == 0, (words, done.output)
+
+
+@pytest.mark.processes
+def test_the_program_on_the_page_runs(
+    shop: None, redis_server: RedisServer, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    text = (DOCS / "how-to/find-and-mend-jobs.md").read_text()
+    (program,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    (tmp_path / "program.py").write_text(program)
+    environment: dict[str, Any] = {"ARQ_REDIS": redis_server.dsn, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("mail-1 'anna@example.com' ")
+    assert redis_client.zcount(QUEUE, "-inf", time.time() * 1000) == 2
+
+
+def test_the_reference_is_made_of_the_commands() -> None:
+    """Else: `python -m arq._commands.reference_page > docs/arq-commands.md`."""
+    assert (DOCS / "arq-commands.md").read_text() == page()
+
+
+def test_a_shell_completes_commands_and_their_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {}
+    for words, number in (("arq w", 1), ("arq ls --st", 2), ("arq --bur", 1)):
+        env = {"_ARQ_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(number)}
+        done = CliRunner().invoke(cli, [], env=env, prog_name="arq")
+        found[words] = done.stdout.split()
+    assert found == {
+        "arq w": ["plain,watch", "plain,workers"],
+        "arq ls --st": ["plain,--state"],
+        "arq --bur": ["plain,--burst"],
+    }
