@@ -88,6 +88,19 @@ def test_nobody_else_can_reach_it_or_read_its_files(pool: Pool) -> None:
     assert not list(data.glob("*.lock"))
 
 
+@pytest.mark.parametrize("name", ["x" * 120, "a b%20#?é"], ids=["long", "odd"])
+def test_wherever_temporary_files_are(pool: Pool, name: str) -> None:
+    """The path of a socket may have about 100 bytes."""
+    temporary = pool.directory / name
+    temporary.mkdir()
+    dsn = start(pool, temporary=str(temporary))
+    assert queue_at(dsn).result(queue_at(dsn).put("echo", 1)) == 1
+    assert path_of(dsn).parent.is_dir()
+    assert pool.stop() == 0
+    assert not path_of(dsn).parent.exists()
+    assert not list(temporary.iterdir())
+
+
 @needs_root
 def test_another_user_is_not_let_in(pool: Pool) -> None:
     dsn = start(pool, temporary="/tmp")
