@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from ..exit_codes import ChildCode
 from ..ipc.brief import Brief
-from ..process.descendants import belongings_of, end_all, end_now, name_of
+from ..process.descendants import belongings_of, descendants_of, end_all, end_now, is_child_of, name_of
 
 logger = logging.getLogger("arq.worker")
 
@@ -29,8 +29,11 @@ def programs_of(brief: Brief) -> set[int]:
 
 
 def end_programs(brief: Brief, grace_s: float) -> None:
-    """TERM, up to `grace_s` seconds, KILL."""
-    end_now(programs_of(brief), grace_s)
+    """TERM, up to `grace_s` seconds, KILL. Daemons are the supervisor's, if it is there: it ends them next."""
+    if not brief.options.kill_group_on_exit:
+        return
+    is_orphan = not is_child_of(brief.supervisor_pid)
+    end_now(programs_of(brief) if is_orphan else descendants_of(os.getpid()), grace_s)
 
 
 async def end_cut_off_programs(brief: Brief) -> None:
