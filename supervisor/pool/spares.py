@@ -18,8 +18,10 @@ from .escalation import escalate
 from .events import WITH_CODE, LetIn, Role
 from .state import Child, Phase, Pool, Slot
 
-RETRY_S = 30.0
-MOST_LOST = 3
+RETRY_S = 1.0
+# so many in a row, none of which has lasted
+MOST_LOST = 5
+LASTING_S = 60.0
 
 
 class Start(Protocol):
@@ -205,6 +207,8 @@ def note_ready(slot: Slot, child: Child) -> None:
 
 def note_end(pool: Pool, slot: Slot | None, child: Child, now: float) -> None:
     """A child was reaped; `slot` is the one that it filled."""
+    if not pool.options.is_stop_first:
+        return
     for other in pool.slots:
         if other.predecessor is child:
             other.predecessor = None
@@ -219,7 +223,8 @@ def note_end(pool: Pool, slot: Slot | None, child: Child, now: float) -> None:
 
 def _lose(pool: Pool, worker: Child, spare: Child, now: float) -> None:
     """This worker has no spare any more: it gets another one later, if there is hope."""
-    worker.spares_lost += 1
+    has_lasted = spare.loaded_s and now - spare.loaded_s >= LASTING_S
+    worker.spares_lost = 1 if has_lasted else worker.spares_lost + 1
     was_refused = not spare.pid  # by the system, which has nothing to do with the code
     is_bad = not was_refused and (not spare.loaded_s or worker.spares_lost > MOST_LOST)
     pause_s = math.inf if is_bad else RETRY_S * 2 ** min(worker.spares_lost - 1, MOST_LOST)

@@ -13,7 +13,7 @@ import redis
 from supervisor.control.client import ask
 from supervisor.control.protocol import Request
 from tests.supervisor.commands import ON, status
-from tests.supervisor.harness import Pool, Queue, pool_in
+from tests.supervisor.harness import ROOT, Pool, Queue, pool_in
 from tests.support.eventually import wait_until
 from tests.support.servers import RedisServer
 
@@ -420,4 +420,51 @@ def test_threads_that_the_import_starts_are_no_hindrance(
         write(pool, "two", "on startup", "raise RuntimeError('no good')")
         assert not reload(pool)
         assert queue.result(queue.put("code")) == "one"
+    assert pool.stop() == 0
+
+
+def test_a_release_behind_a_link(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
+    link = pool.directory / "current"
+
+    def deploy(code: str, *fault: str) -> None:
+        folder = pool.directory / "releases" / code
+        folder.mkdir(parents=True)
+        write(pool, code, *fault)
+        (pool.directory / "app.py").rename(folder / "app.py")
+        (pool.directory / "new").symlink_to(folder)
+        (pool.directory / "new").rename(link)
+
+    deploy("one")
+    pool.start("--procs", "2", *ORDER, PYTHONPATH=f"{link}{os.pathsep}{ROOT}").ready()
+    deploy("two", "on startup", "raise RuntimeError('no good')")
+    assert not reload(pool)
+    pool.kill(next(iter(pool.workers().values())))  # whose successor finds the new release on the disk
+    pool.wait_event("child.exit", status="SIGKILL")
+    wait_until(lambda: len(pool.workers()) == 2, what="both workers")
+    assert codes(pool, queue) == {"0": "one", "1": "one"}
+    deploy("three")
+    assert reload(pool)
+    assert codes(pool, queue) == {"0": "three", "1": "three"}
+    assert pool.stop() == 0
+
+
+def test_watching_stops_all_workers_first_anyway(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
+    pool.start("--procs", "2", "--watch", ".", "--watch-poll", *ORDER).ready()
+    pool.wait_event("child.ready", role="watcher")
+    write(pool, "two", "on startup", "raise RuntimeError('no good')")
+    pool.wait_event("watch.waiting")
+    write(pool, "three")
+    wait_until(lambda: len(pool.workers()) == 2, what="both workers")
+    assert codes(pool, queue) == {"0": "three", "1": "three"}
+    assert not pool.events("child.spawn", role="spare")
+    assert pool.stop() == 0
+
+
+def test_the_environment_may_say_it_too(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
+    pool.start("--procs", "1", *ON, ARQ_SUPERVISE_RELOAD_SURGE="0").ready()
+    assert pool.events("child.loaded", role="spare")
+    assert pool.stop() == 0
+    pool.start("--procs", "1", *ON, "--reload-order", "start-first", ARQ_SUPERVISE_RELOAD_SURGE="0")
+    pool.wait_event("pool.ready", n=2)  # the command line wins
+    assert len(pool.events("child.loaded", role="spare")) == 1
     assert pool.stop() == 0
