@@ -7,6 +7,7 @@ parts together; they know what they share, and neither each other nor this modul
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import logging
 import os
@@ -28,7 +29,7 @@ from ._worker.arq_names import ArqNames
 from ._worker.closing import Closing
 from ._worker.connecting import connect
 from ._worker.finish_override import FinishArguments
-from ._worker.forwarded_attributes import Shown
+from ._worker.forwarded_attributes import Forwarded
 from ._worker.leftover_threads import tell_who_goes_on
 from ._worker.main_loop import MainLoop, OurSteps
 from ._worker.main_task import MainTask, refuse_in_a_loop
@@ -133,39 +134,43 @@ class Worker(WorkerOptions, ArqNames):
     #: process whose signals are somebody else's, also where a job starts a worker beside its own: the supervisor's
     no_signals_in_pid: ClassVar[int] = 0
 
-    pool = Shown[ArqRedis](
+    pool = Forwarded[ArqRedis](
         "_context", "pool", "The client of Redis; None before the start and after `close`."
     )
-    loop = Shown[asyncio.AbstractEventLoop](
+    loop = Forwarded[asyncio.AbstractEventLoop](
         "_context", "loop", "The event loop: the running one, or one for `run`."
     )
-    tasks = Shown[dict[str, asyncio.Task[Any]]]("_jobs", "tasks", "The tasks of all jobs, by job id.")
-    job_tasks = Shown[dict[str, asyncio.Task[Any]]](
+    tasks = Forwarded[dict[str, asyncio.Task[Any]]]("_jobs", "tasks", "The tasks of all jobs, by job id.")
+    job_tasks = Forwarded[dict[str, asyncio.Task[Any]]](
         "_jobs", "job_tasks", "Those that run the job's own code."
     )
-    aborting_tasks = Shown[set[str]]("_jobs", "aborting", "Ids of the jobs that `Job.abort` has cancelled.")
-    jobs_complete = Shown[int]("_jobs", "complete", "How many jobs have returned.")
-    jobs_failed = Shown[int]("_jobs", "failed", "How many jobs have failed for good.")
-    jobs_retried = Shown[int]("_jobs", "retried", "How many runs were followed by another one.")
-    queued = Shown[int]("_context", "queued", "How many jobs were in the queue when that was asked last.")
-    allow_pick_jobs = Shown[bool](
+    aborting_tasks = Forwarded[set[str]](
+        "_jobs", "aborting", "Ids of the jobs that `Job.abort` has cancelled."
+    )
+    jobs_complete = Forwarded[int]("_jobs", "complete", "How many jobs have returned.")
+    jobs_failed = Forwarded[int]("_jobs", "failed", "How many jobs have failed for good.")
+    jobs_retried = Forwarded[int]("_jobs", "retried", "How many runs were followed by another one.")
+    queued = Forwarded[int]("_context", "queued", "How many jobs were in the queue when that was asked last.")
+    allow_pick_jobs = Forwarded[bool](
         "_main_loop", "picks_jobs", "Whether it takes jobs. May be set while it runs."
     )
-    outgoing = Shown[str](
+    outgoing = Forwarded[str](
         "_main_loop", "outgoing", "Name of workers that are about to go; '' if this is none of them."
     )
-    job_counter = Shown[int](
+    job_counter = Forwarded[int](
         "_slots", "taken", "Places that are taken. What somebody adds to it counts, too."
     )
-    sem = Shown[Semaphore](
+    sem = Forwarded[Semaphore](
         "_slots", "semaphore", "Places that are taken here are missing to the jobs; `max_jobs` + 1."
     )
-    _pool = Shown[ArqRedis | None]("_context", "pool", "The same as `pool`.")
+    _pool = Forwarded[ArqRedis | None]("_context", "pool", "The same as `pool`.")
     # code that wants a new line now sets them
-    _last_health_check = Shown[float](
+    _last_health_check = Forwarded[float](
         "_health", "written_at_s", "When the health line was written, unix time."
     )
-    _last_health_check_log = Shown[str | None]("_health", "last_counts", "What the health line said last.")
+    _last_health_check_log = Forwarded[str | None](
+        "_health", "last_counts", "What the health line said last."
+    )
 
     @with_arguments_of(WorkerOptions.__init__)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -384,7 +389,7 @@ class Worker(WorkerOptions, ArqNames):
                 self._add_signal_handler(sig, self._stop_on_signal)
 
     def _add_signal_handler(self, signum: Signals, handler: Callable[[Signals], None]) -> None:
-        self.loop.add_signal_handler(signum, handler, signum)
+        self.loop.add_signal_handler(signum, functools.partial(handler, signum))
 
     def _stop_on_signal(self, signum: Signals) -> None:
         if self.job_completion_wait:

@@ -11,13 +11,13 @@ from .tree import (
     Assign,
     Block,
     Break,
-    Call,
+    CallNode,
     Constant,
     Either,
     Expression,
     For,
     ForEach,
-    Function,
+    FunctionNode,
     If,
     Index,
     Length,
@@ -210,7 +210,7 @@ class _Parser:
 
     def _assignment_or_call(self) -> Statement:
         first = self._operand()
-        if isinstance(first, Call):
+        if isinstance(first, CallNode):
             return Perform(first)
         targets = [first]
         while self._found(","):
@@ -253,7 +253,7 @@ class _Parser:
                 found = Index(found, self.expression())
                 self.expect("]")
             elif self._found("("):
-                found = Call(found, self._arguments())
+                found = CallNode(found, self._arguments())
             else:
                 return found
 
@@ -294,7 +294,7 @@ class _Parser:
             self._found(",")
         return Table(items)
 
-    def _function(self) -> Function:
+    def _function(self) -> FunctionNode:
         self.expect("(")
         names = []
         while self._next.text not in (")", "..."):
@@ -304,4 +304,4 @@ class _Parser:
         self.expect(")")
         body = self.block()
         self.expect("end")
-        return Function(names, takes_more, body)
+        return FunctionNode(names, takes_more, body)

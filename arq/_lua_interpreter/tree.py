@@ -164,7 +164,7 @@ class Index(Expression):
 
 
 @dataclass
-class Call(Expression):
+class CallNode(Expression):
     """A call of a function."""
 
     function: Expression
@@ -253,7 +253,7 @@ class Table(Expression):
 
 
 @dataclass
-class Function(Expression):
+class FunctionNode(Expression):
     """A function, with the variables around it."""
 
     names: list[str]
@@ -312,7 +312,7 @@ class LocalFunction(Statement):
     """`local function`: it knows its own name."""
 
     name: str
-    function: Function
+    function: FunctionNode
 
     async def run(self, scope: Scope) -> Returned:
         scope.names[self.name] = await self.function.value(scope)
@@ -345,7 +345,7 @@ class Assign(Statement):
 class Perform(Statement):
     """A call as a statement."""
 
-    call: Call
+    call: CallNode
 
     async def run(self, scope: Scope) -> Returned:
         await self.call.values(scope)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from .._errors import DeserializationError, SerializationError
+from .._job_records import JobDef
 from .._printable import printable
 from ..constants import keep_cronjob_progress
 from ..utils import to_unix_ms
@@ -40,14 +41,9 @@ def aborted_result(
     Returns:
         b"" and 0 where no result should stand, or none that could be read again.
     """
-    if not _fit_together(serializer, deserializer):
+    job = _job(payload, job_id, serializer, deserializer)
+    if job is None:
         return _none(job_id)
-    try:
-        job = unread_job(job_id, None) if payload is None else read_job(payload, deserializer=deserializer)
-    except DeserializationError:
-        if serializer is not None or not (payload or b"").startswith(PICKLE):
-            return _none(job_id)
-        job = unread_job(job_id, None)
     keep_s = _keep_s(job.function, job_id)
     if not keep_s:
         return b"", 0
@@ -68,6 +64,21 @@ def aborted_result(
         deserializer=deserializer,
     )
     return (result, keep_s) if result else _none(job_id)
+
+
+def _job(
+    payload: bytes | None, job_id: str, serializer: Serializer | None, deserializer: Deserializer | None
+) -> JobDef | None:
+    """The job, as far as it can be read; None: what is written of it could not be read again."""
+    if not _fit_together(serializer, deserializer):
+        return None
+    if payload is None:
+        return unread_job(job_id, None)
+    try:
+        return read_job(payload, deserializer=deserializer)
+    except DeserializationError:
+        is_pickle = serializer is None and payload.startswith(PICKLE)
+        return unread_job(job_id, None) if is_pickle else None
 
 
 def _fit_together(serializer: Serializer | None, deserializer: Deserializer | None) -> bool:

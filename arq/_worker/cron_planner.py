@@ -18,7 +18,7 @@ _ONE_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
+class CronTick:
     """One planned run of a cron job.
 
     Attributes:
@@ -72,7 +72,9 @@ class Planner:
     def __init__(self) -> None:
         self._plans: dict[int, _Plan] = {}
 
-    def due(self, cron_jobs: Sequence[CronJob], now: datetime, window: timedelta, zone: tzinfo) -> list[Tick]:
+    def due(
+        self, cron_jobs: Sequence[CronJob], now: datetime, window: timedelta, zone: tzinfo
+    ) -> list[CronTick]:
         """The runs that fall due before the end of the window and were not planned before, in order of their times.
 
         Of the runs whose time has passed unplanned - nobody looked, everything stood still - there is only the newest,
@@ -85,7 +87,7 @@ class Planner:
             zone: in which schedules are read.
         """
         now = now.astimezone(UTC)
-        ticks: list[Tick] = []
+        ticks: list[CronTick] = []
         for cron_job in cron_jobs:
             plan = self._plan(cron_job, now, zone)
             if plan.startup is not None:
@@ -106,7 +108,7 @@ class Planner:
         plan.looked = now
         return plan
 
-    def put_back(self, ticks: Iterable[Tick]) -> None:
+    def put_back(self, ticks: Iterable[CronTick]) -> None:
         """Plan these again: nobody knows whether they were enqueued. Those that must run once can't run twice by it."""
         for tick in ticks:
             plan = self._plans[id(tick.cron_job)]
@@ -139,8 +141,8 @@ def _newest(plan: _Plan, now: datetime) -> datetime:
     return plan.cron_job.next_after(before, plan.zone)
 
 
-def _tick(cron_job: CronJob, planned: datetime, now: datetime, *, at_startup: bool = False) -> Tick:
+def _tick(cron_job: CronJob, planned: datetime, now: datetime, *, at_startup: bool = False) -> CronTick:
     job_id = cron_job.job_id
     if job_id is None and cron_job.unique:
         job_id = f"{cron_job.name}:{to_unix_ms(planned)}"
-    return Tick(cron_job, planned, job_id, planned > now, at_startup)
+    return CronTick(cron_job, planned, job_id, planned > now, at_startup)

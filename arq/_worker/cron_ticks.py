@@ -11,7 +11,7 @@ from .._redis.raw_commands import ask
 from .._redis.scripts import NewTick
 from ..utils import to_ms
 from .context import Context
-from .cron_planner import Planner, Tick
+from .cron_planner import CronTick, Planner
 from .cron_rules import CronRules, cron_rules, show_crons
 from .poll_schedule import PollSchedule
 from .redis_clock import RedisClock
@@ -85,7 +85,7 @@ class CronTicks:
         if not left:
             return
 
-        async def enqueue(number: int, tick: Tick, rules: CronRules) -> None:
+        async def enqueue(number: int, tick: CronTick, rules: CronRules) -> None:
             if tick.cron_job.name not in rules.paused:
                 await self._enqueue(tick, window, in_paused=rules.is_queue_paused)
             del left[number]
@@ -106,7 +106,7 @@ class CronTicks:
         await show_crons(self._context.redis, options, now)
         self._shown, self._show_at_s = table, monotonic() + _SHOW_EVERY_S
 
-    async def _enqueue(self, tick: Tick, window: timedelta, *, in_paused: bool) -> None:
+    async def _enqueue(self, tick: CronTick, window: timedelta, *, in_paused: bool) -> None:
         pool, options = self._context.redis, self._context.options
         cron_job, job_id = tick.cron_job, tick.job_id
         if job_id is None or not cron_job.unique:

@@ -13,7 +13,7 @@ from .._redis.redis_errors import blames_item
 from .._redis.scripts import NO_CAUTION, Call, ClaimAnswer, ClaimRequest, Refusal, Why
 from .._redis.worker_connection import Link
 from . import bad_items, job_log
-from .outbox import Outbox
+from .outbox import Batch, Outbox
 
 
 class _Wanted(NamedTuple):
@@ -126,16 +126,10 @@ class Exchange:
         try:
             answers = await self.link.call(calls) if calls else []
         except BaseException as exc:
-            self._outbox.put_back(batch)
-            self._outbox.is_suspect = bool(batch.endings)
-            self._recovery_failed = recover
-            if not (isinstance(exc, Exception) and blames_item(exc)):
-                raise
-            if not batch.endings:  # the scripts look before they write: nothing was claimed
-                self._claim_lost = recover
+            if not self._blames_ending(exc, batch, recovers):
                 raise
             await bad_items.write_apart(self.link, self._outbox, self._finish)
-            return await self._talk(wanted, recover)
+            return await self._talk(wanted, recovers)
         if batch.endings:
             self._outbox.settle(batch, read_finish(answers[0], len(batch.endings)))
         if not asks:
@@ -145,6 +139,17 @@ class Exchange:
             return await self._recovered(answers[-1])
         self._claim_lost = False
         return await self._claimed(answers[-1], wanted)
+
+    def _blames_ending(self, exc: BaseException, batch: Batch, recovers: bool) -> bool:
+        """An exchange has failed, nothing of it is lost. Whether it is one of the endings that Redis refuses."""
+        self._outbox.put_back(batch)
+        self._outbox.is_suspect = bool(batch.endings)
+        self._recovery_failed = recovers
+        if not (isinstance(exc, Exception) and blames_item(exc)):
+            return False
+        if not batch.endings:  # the scripts look before they write: nothing was claimed
+            self._claim_lost = recovers
+        return bool(batch.endings)
 
     async def _look_at_endings(self) -> None:
         """What may be too much for Redis is cut down, and after a failure the endings are written by themselves."""

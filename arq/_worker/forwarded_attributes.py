@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar, overload
 _Value = TypeVar("_Value")
 
 
-class Shown(Generic[_Value]):
+class Forwarded(Generic[_Value]):
     """Reads and sets an attribute of a part.
 
     Args:
@@ -22,7 +22,7 @@ class Shown(Generic[_Value]):
         self.__doc__ = text
 
     @overload
-    def __get__(self, worker: None, owner: type) -> Shown[_Value]: ...
+    def __get__(self, worker: None, owner: type) -> Forwarded[_Value]: ...
     @overload
     def __get__(self, worker: object, owner: type) -> _Value: ...
     def __get__(self, worker: object | None, owner: type) -> Any:

@@ -32,7 +32,7 @@ from .idle import Idle
 from .job import JobRunner
 from .job_slots import JobSlots
 from .locks import Locks
-from .operators import Operators
+from .operators import OperatorWishes
 from .options import WorkerOptions
 from .poll_schedule import PollSchedule
 from .quarantine import Quarantine
@@ -131,7 +131,7 @@ class MainLoop:
         self.health = HealthLine(context)
         self.cron = CronTicks(context, self.poll)
         self._locks = Locks(context)
-        self._operators = Operators(context, self.pick_jobs, lambda: steps.stop_as_told())  # noqa: PLW0108
+        self._operators = OperatorWishes(context, self.pick_jobs, lambda: steps.stop_as_told())  # noqa: PLW0108
         actions = Actions(
             heart_beat=lambda: steps.heart_beat(),  # noqa: PLW0108  (looked up each time)
             obey_aborts=lambda: steps._cancel_aborted_jobs(),  # noqa: PLW0108

@@ -13,7 +13,7 @@ from .context import Context
 logger = logging.getLogger("arq.worker")
 
 
-class Operators:
+class OperatorWishes:
     """Hears what is wanted, and says so in the log once.
 
     Args:

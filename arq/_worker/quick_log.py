@@ -21,7 +21,7 @@ _NAMES_TASKS = hasattr(logging, "logAsyncioTasks")
 _LOGGING = vars(logging)
 
 
-class Subject(Protocol):
+class LogSubject(Protocol):
     """What a line is about."""
 
     def log_fields(self) -> dict[str, Any]:
@@ -54,7 +54,7 @@ class QuickLog:
         #: the only handler that would get a record, if it wants no more of it than the text
         self._only_reader: LineWriter | None = None
 
-    def info(self, about: Subject, text: str, *args: Any) -> None:
+    def info(self, about: LogSubject, text: str, *args: Any) -> None:
         """Log `text % args`; a record has what is known `about` it as `job`. The caller has asked `isEnabledFor`."""
         now_s = time()
         # the lists themselves: from Python 3.14 on, one that changes is replaced by another
@@ -93,7 +93,7 @@ class QuickLog:
             if isinstance(only, LineWriter) and only.takes_lines():
                 self._only_reader = only
 
-    def _record(self, about: Subject, text: str, args: tuple[Any, ...]) -> logging.LogRecord:
+    def _record(self, about: LogSubject, text: str, args: tuple[Any, ...]) -> logging.LogRecord:
         if logging.getLogRecordFactory() is not logging.LogRecord:
             return self._full_record(about, text, args)  # somebody adds fields of their own to each record
         now_s = time()
@@ -111,7 +111,7 @@ class QuickLog:
             fields["taskName"] = _task_name()
         return record
 
-    def _full_record(self, about: Subject, text: str, args: tuple[Any, ...]) -> logging.LogRecord:
+    def _full_record(self, about: LogSubject, text: str, args: tuple[Any, ...]) -> logging.LogRecord:
         pathname, function = self._origin
         extra = {"job": about.log_fields()}
         return self._logger.makeRecord(

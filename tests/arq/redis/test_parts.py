@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from redis.exceptions import ResponseError
 
 from arq import cron
 from arq._health_line import parse_line
@@ -159,3 +160,17 @@ async def test_without_schedules_nobody_asks_for_the_time(shared: Context) -> No
     assert not ticks.needs_clock
     await ticks.enqueue_due(ticks.now(), timedelta(seconds=60))
     assert await shared.redis.zcard(QUEUE) == 0
+
+
+async def test_a_claim_that_is_refused_because_of_the_queue_has_lost_nothing(shared: Context) -> None:
+    """So nothing is asked for afterwards but what is due."""
+    await shared.redis.set(QUEUE, "no queue", ex=60)
+    exchange = shared.exchange()
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        await exchange.commit_and_claim(1, recover=True)
+    assert not exchange.claim_lost
+    await shared.redis.delete(QUEUE)
+    await shared.redis.enqueue_job("quick", _job_id="a")
+    answer = await exchange.commit_and_claim(1, recover=True)
+    assert answer is not None
+    assert (ids(answer), answer.recovered, exchange.epoch) == (["a"], False, 0)

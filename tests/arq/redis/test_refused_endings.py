@@ -146,7 +146,7 @@ async def test_stand_ins_are_read_as_failures(
 ) -> None:
     """A result that Redis refuses for a reason of its own: the reason is told."""
     limit = 5_000_000
-    monkeypatch.setattr("arq._worker.outbox._sizes.ALWAYS_TAKEN", 10 * limit)
+    monkeypatch.setattr("arq._worker.outbox.batch_sizes.ALWAYS_TAKEN", 10 * limit)
 
     async def sized(ctx: Ctx) -> bytes:
         return bytes(limit)

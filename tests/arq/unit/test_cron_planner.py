@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from arq._worker.cron_planner import Planner, Tick
+from arq._worker.cron_planner import CronTick, Planner
 from arq.cron import CronJob, cron
 
 NOW = datetime(2030, 1, 1, 11, 59, 58, tzinfo=UTC)
@@ -22,15 +22,15 @@ async def job(ctx: dict[Any, Any]) -> None: ...
 
 def due(
     planner: Planner, cron_jobs: list[CronJob], now: datetime, window: timedelta = SOON, zone: tzinfo = UTC
-) -> list[Tick]:
+) -> list[CronTick]:
     return planner.due(cron_jobs, now, window, zone)
 
 
-def ids(ticks: list[Tick]) -> list[str | None]:
+def ids(ticks: list[CronTick]) -> list[str | None]:
     return [tick.job_id for tick in ticks]
 
 
-def seconds_after_now(ticks: list[Tick]) -> list[int]:
+def seconds_after_now(ticks: list[CronTick]) -> list[int]:
     return [round(tick.due_ms / 1000 - NOW.timestamp()) for tick in ticks]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arq._worker.forwarded_attributes import Shown
+from arq._worker.forwarded_attributes import Forwarded
 
 
 class Part:
@@ -12,7 +12,7 @@ class Part:
 class Whole:
     """Has a part."""
 
-    number = Shown[int]("_part", "count", "How many.")
+    number = Forwarded[int]("_part", "count", "How many.")
 
     def __init__(self) -> None:
         self._part = Part()
