@@ -64,7 +64,7 @@ class Exchange:
         #: whether the worker has said that it is alive
         self.announced = False
         self._parting: str | None = None
-        #: which workers we belong to, see `_scripts.claim`
+        #: which workers we belong to, see `ClaimRequest`
         self.cohorts = ""
         #: what the next claim says about suspects
         self.caution = NO_CAUTION

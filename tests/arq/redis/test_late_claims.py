@@ -31,14 +31,14 @@ async def reclaim(pool: ArqRedis, epoch: int) -> list[str]:
 
 
 @pytest.fixture
-async def pump(arq_redis: ArqRedis) -> Exchange:
+async def exchange(arq_redis: ArqRedis) -> Exchange:
     """What a worker `w` has; a queue with jobs is there."""
     await membership.register(arq_redis, "w", 60_000)
     await arq_redis.enqueue_jobs([JobCall("quick", _job_id=job_id) for job_id in "abc"])
     return Exchange(Link(arq_redis.connection_pool), QUEUE, "w", 60_000, 60_000, look_at_aborts=False)
 
 
-async def test_a_claim_that_was_given_up_takes_nothing(arq_redis: ArqRedis, pump: Exchange) -> None:
+async def test_a_claim_that_was_given_up_takes_nothing(arq_redis: ArqRedis, exchange: Exchange) -> None:
     assert await reclaim(arq_redis, 1) == []
     assert await claim(arq_redis, 0) == ("late", 1)
     assert not await keys(arq_redis, "arq:in-progress:*")
@@ -47,67 +47,71 @@ async def test_a_claim_that_was_given_up_takes_nothing(arq_redis: ArqRedis, pump
     assert ids(now) == ["a"]
 
 
-async def test_a_reclaim_that_comes_late_lets_no_older_claims_in(arq_redis: ArqRedis, pump: Exchange) -> None:
+async def test_a_reclaim_that_comes_late_lets_no_older_claims_in(
+    arq_redis: ArqRedis, exchange: Exchange
+) -> None:
     await reclaim(arq_redis, 5)
     await reclaim(arq_redis, 4)
     assert await claim(arq_redis, 4) == ("late", 5)
 
 
-async def test_the_number_goes_when_nobody_can_need_it_any_more(arq_redis: ArqRedis, pump: Exchange) -> None:
+async def test_the_number_goes_when_nobody_can_need_it_any_more(
+    arq_redis: ArqRedis, exchange: Exchange
+) -> None:
     await reclaim(arq_redis, 1)
     assert 1_000_000 < await arq_redis.pttl(EPOCH_KEY) <= 3_600_000  # else no late claim would be refused
-    await pump.leave()
+    await exchange.leave()
     assert not await keys(arq_redis, "arq:epoch:*")
     assert await claim(arq_redis, 0) == ("unknown", 0)
-    await pump.close()
+    await exchange.close()
 
 
 async def test_after_a_lost_answer_only_new_claims_count(
-    arq_redis: ArqRedis, proxied: RedisSettings, proxy: FlakyProxy, pump: Exchange
+    arq_redis: ArqRedis, proxied: RedisSettings, proxy: FlakyProxy, exchange: Exchange
 ) -> None:
     through = ArqRedis(host=proxied.host, port=proxied.port)
-    pump.link = Link(through.connection_pool)
+    exchange.link = Link(through.connection_pool)
     for step in ("claim", "reclaim"):  # the claim's answer is lost, then that of the reclaim
         proxy.arm(Fault.ANSWER_LOST, script_loader.load(step).sha.encode())
         with pytest.raises((OSError, RedisError)):
-            await pump.commit_and_claim(1)
-    answer = await pump.commit_and_claim(1)
+            await exchange.commit_and_claim(1)
+    answer = await exchange.commit_and_claim(1)
     assert answer is not None
     assert (answer.recovered, ids(answer)) == (True, ["a"])
     assert [await claim(arq_redis, epoch) for epoch in (0, 1)] == [("late", 2)] * 2
-    answer = await pump.commit_and_claim(1)
+    answer = await exchange.commit_and_claim(1)
     assert answer is not None
     assert ids(answer) == ["b"]
-    await pump.close()
+    await exchange.close()
     await through.aclose()
 
 
 async def test_a_worker_that_was_released_meanwhile_still_refuses_its_late_claims(
-    arq_redis: ArqRedis, pump: Exchange
+    arq_redis: ArqRedis, exchange: Exchange
 ) -> None:
-    pump._claim_lost = True
-    await pump.commit_and_claim(1)
+    exchange._claim_lost = True
+    await exchange.commit_and_claim(1)
     await scripts.run(arq_redis, scripts.release("w", scripts.Why.DIED))
-    answer = await pump.commit_and_claim(1)
+    answer = await exchange.commit_and_claim(1)
     assert answer is not None
     assert ids(answer) == ["a"]
     late = await claim(arq_redis, 0)
     assert isinstance(late, Refusal)
     assert late.why == "late"
-    await pump.close()
+    await exchange.close()
 
 
-async def test_a_worker_that_could_not_say_goodbye_goes_on(arq_redis: ArqRedis, pump: Exchange) -> None:
+async def test_a_worker_that_could_not_say_goodbye_goes_on(arq_redis: ArqRedis, exchange: Exchange) -> None:
     """It ran before with this id, lost answers, and Redis was away when it left."""
     await reclaim(arq_redis, 7)
     assert isinstance(await claim(arq_redis, 7), ClaimAnswer)
     found = []
     for _ in range(2):
-        answer = await pump.commit_and_claim(1)
+        answer = await exchange.commit_and_claim(1)
         assert answer is not None
         found.append((answer.recovered, ids(answer)))
     assert found == [(True, ["a"]), (False, ["b"])]
-    await pump.close()
+    await exchange.close()
 
 
 async def test_a_claim_held_up_in_the_network(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from signal import Signals
 from typing import Any
 from unittest.mock import patch
@@ -498,6 +499,52 @@ async def test_job_completion_wait_by_its_old_name(worker: WorkerFactory) -> Non
     one._job_completion_wait += 1
     assert one.job_completion_wait == 4
     await asyncio.wait_for(one._sleep_until_tasks_complete(), PATIENCE_S)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["_poll_iteration", "heart_beat", "record_health", "run_cron", "run_job", "main", "_cancel_aborted_jobs"],
+)
+@pytest.mark.parametrize("where", ["class", "object"])
+async def test_each_method_is_looked_up_on_the_worker(
+    arq_redis: ArqRedis, monkeypatch: pytest.MonkeyPatch, name: str, where: str
+) -> None:
+    """Instrumentation and tests replace it, in the class or in one worker, also after that was made."""
+    calls: list[Any] = []
+    one = Worker([quick], redis_pool=arq_redis, allow_abort_jobs=True, **BURST)
+    original = getattr(Worker, name)
+
+    async def replaced(self: Worker, *args: Any, **kwargs: Any) -> Any:
+        calls.append(args)
+        return await original(self, *args, **kwargs)
+
+    if where == "class":
+        monkeypatch.setattr(Worker, name, replaced)
+    else:
+        monkeypatch.setattr(one, name, replaced.__get__(one))
+    await enqueued(arq_redis, "quick", _job_id="one")
+    await asyncio.wait_for(one.async_run(), PATIENCE_S)
+    await one.close()
+    assert calls
+    assert one.jobs_complete == 1
+
+
+@pytest.mark.parametrize("name", ["handle_sig", "handle_sig_wait_for_completion"])
+async def test_a_signal_goes_by_way_of_the_worker(
+    arq_redis: ArqRedis, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    calls: list[Signals] = []
+    wait_s = 60 if name == "handle_sig_wait_for_completion" else 0
+    one = Worker([quick], redis_pool=arq_redis, job_completion_wait=wait_s)
+    main = asyncio.create_task(one.main())
+    await wait_until_async(lambda: inside.is_in_main(one))
+    monkeypatch.setattr(one, name, calls.append)
+    os.kill(os.getpid(), Signals.SIGTERM)
+    await wait_until_async(lambda: calls)
+    monkeypatch.undo()
+    await one.close()
+    await main
+    assert calls == [Signals.SIGTERM]
 
 
 # ---------------------------------------------------------------- the client

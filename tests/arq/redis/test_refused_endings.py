@@ -60,13 +60,13 @@ async def test_an_ending_that_redis_refuses_altogether_is_given_up(
     for job_id in ("one", "bad", "two"):
         await enqueued(arq_redis, "quick", _job_id=job_id)
     taken = {job.job_id: job.stamp for job in (await claim(arq_redis, "w")).jobs}
-    pump = Exchange(Link(arq_redis.connection_pool), QUEUE, "w", 60_000, 60_000, look_at_aborts=False)
+    exchange = Exchange(Link(arq_redis.connection_pool), QUEUE, "w", 60_000, 60_000, look_at_aborts=False)
     for job_id, stamp in taken.items():
         soon: Any = "soon" if job_id == "bad" else 1000
-        pump.record(Again(job_id, stamp, soon, 1))
-    written = pump.written()
-    answer = await pump.commit_and_claim(1)
-    await pump.close()
+        exchange.record(Again(job_id, stamp, soon, 1))
+    written = exchange.written()
+    answer = await exchange.commit_and_claim(1)
+    await exchange.close()
     assert answer is not None
     assert answer.jobs == []
     assert written.done()
