@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -182,7 +183,14 @@ async def _in_steps(admin: Admin, queue: str, action: Action, jobs: list[ListedJ
         part = jobs[first : first + _STEP]
         try:
             deeds = await action.act(admin, queue, part)
+        except asyncio.CancelledError:  # Ctrl-C
+            say(
+                f"stopped after {len(tally.deeds):,} of {_number(tally.of)}: run the command again for the rest"
+            )
+            raise
         except (RedisError, OSError) as exc:
+            if not tally.deeds:
+                raise
             tally.interrupted = f"{exc.__class__.__name__}: {exc}"
             return tally
         tally.deeds += zip((job.job_id for job in part), deeds, strict=True)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TypeVar
 
 import click
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from .._did_you_mean import password_hint
 from .._printable import printable, redacted
@@ -50,6 +50,10 @@ class Target:
         """Do something with Redis; what it says against that, or that it is away, ends the command."""
         try:
             return asyncio.run(self._with_admin(do))
+        except ResponseError as exc:
+            if "WRONGTYPE" in str(exc):
+                fail(f"{self.queue!r} is no queue: it is another kind of key", ExitCode.NOT_ALL)
+            fail(f"redis refuses: {exc}", ExitCode.REDIS)
         except (RedisError, OSError) as exc:
             fail(f"redis can't be used: {exc.__class__.__name__}: {exc}{password_hint(exc)}", ExitCode.REDIS)
         except ValueError as exc:
@@ -63,6 +67,11 @@ class Target:
         """A queue that was named and of which there is nothing is a slip."""
         if self.named_queue and not await admin.exists(self.queue):
             fail(f"there is no queue {self.queue!r}: no jobs, no workers", ExitCode.NOT_ALL)
+
+
+def _is_from_environment(option: str) -> bool:
+    source = click.get_current_context().get_parameter_source(option)
+    return source is click.core.ParameterSource.ENVIRONMENT
 
 
 def _from_address(address: str) -> RedisSettings:
@@ -109,6 +118,8 @@ def _with(command: Callable[..., Any], *, queue: bool) -> Callable[..., Any]:
     def wrapped(redis: str | None, settings: str | None, queue: str | None = None, **options: Any) -> None:
         if redis and "://" not in redis and settings is None:
             redis, settings = None, redis
+        elif settings and _is_from_environment("redis"):
+            redis = None
         command(Target(redis, settings, queue), **options)
 
     if queue:

@@ -28,11 +28,15 @@ local function is_running_here(id)
   return by_id[id] ~= nil
 end
 
--- Whether the id is free: no job, no result, none that is running. Mostly there is nothing at all, which one look shows.
+-- While the queue is paused nothing in it expires: the payload of a job lives so much longer at least than until the job is due.
+local is_paused, PAUSED_TTL_MS = false, 604800000
+
+-- Whether the id is free: no job, no result, none that is running. Mostly there is nothing at all, and no pause, which one look shows.
 local function is_free(id)
-  if redis.call('EXISTS', JOB .. id, RESULT .. id, LOCK .. id) == 0 then
+  if redis.call('EXISTS', JOB .. id, RESULT .. id, LOCK .. id, PAUSED .. queue) == 0 then
     return true
   end
+  is_paused = is_paused or text_at(PAUSED .. queue)
   return redis.call('EXISTS', JOB .. id, RESULT .. id) == 0 and not is_running_here(id)
 end
 
@@ -166,6 +170,9 @@ for i = 3, #ARGV, 5 do
   if id then
     local score = due_at(when)
     local ttl = math.max(1, tonumber(expiry) or math.max(score - now, 0) + extra_ms)
+    if is_paused then
+      ttl = math.max(ttl, math.max(score - now, 0) + PAUSED_TTL_MS)
+    end
     redis.call('SET', JOB .. id, payload, 'PX', whole(ttl))
     added[#added + 1] = whole(score)
     added[#added + 1] = id

@@ -352,6 +352,53 @@ def test_wrong_addresses(arq: Arq, address: str, said: str) -> None:
     assert "cret" not in outcome.err
 
 
+def test_a_key_that_is_no_queue_is_told(arq: Arq, redis_client: redis.Redis) -> None:
+    redis_client.set("shop", "a text", ex=60)
+    for words in (
+        ["ls"],
+        ["ls", "--counts"],
+        ["show", "a"],
+        ["rm", "a", "--yes"],
+        ["retry", "a"],
+        ["abort", "a"],
+    ):
+        outcome = arq(*words, "-q", "shop", code=ExitCode.NOT_ALL)
+        assert len(outcome.err.splitlines()) == 1, outcome
+    assert redis_client.get("shop") == b"a text"
+
+
+@pytest.mark.processes
+def test_a_reader_that_has_enough_is_no_error(put: Any, redis_server: RedisServer) -> None:
+    for number in range(2000):
+        put(f"job{number}", "f", "x" * 100)
+    listing = subprocess.Popen(
+        [sys.executable, "-m", "arq", "ls", "-n", "2000", "--redis", redis_server.dsn],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert listing.stdout is not None
+    assert listing.stderr is not None
+    assert listing.stdout.readline().startswith(b"ID")
+    listing.stdout.close()
+    listing.wait(60)
+    with listing.stderr:
+        assert listing.stderr.read() == b""
+
+
+def test_settings_that_are_named_win_over_the_environment(
+    arq: Arq, put: Any, redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = f"winning_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{module}.py").write_text(
+        f"from arq.connections import RedisSettings\nredis_settings = RedisSettings(port={redis_server.port})\n"
+        "settings = {'redis_settings': redis_settings}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    put("a")
+    assert arq("ls", "--json", "--settings", f"{module}.settings", ARQ_REDIS="redis://localhost:1").rows
+
+
 def test_mistakes_in_the_command_line_show_no_password(arq: Arq) -> None:
     outcome = arq("ls", "redis://:secret@localhost", code=ExitCode.USAGE)
     assert "secret" not in outcome.err

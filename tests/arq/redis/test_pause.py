@@ -182,6 +182,30 @@ async def test_payloads_and_counters_of_a_paused_queue_live_on(arq_redis: ArqRed
     await resume(arq_redis)
 
 
+@pytest.mark.parametrize("options", [{}, {"_expires": 5}, {"_defer_by": 3600}, {"_job_id": "a"}])
+async def test_what_is_enqueued_meanwhile_lives_on(arq_redis: ArqRedis, options: dict[str, Any]) -> None:
+    """25 hours of pause without any worker."""
+    await pause(arq_redis)
+    job = await arq_redis.enqueue_job("f", **options)
+    assert job is not None
+    assert await arq_redis.pttl(job_key(job.job_id)) > 6 * DAY_MS
+    await resume(arq_redis)
+
+
+async def test_ids_stay_taken_while_the_queue_is_paused(arq_redis: ArqRedis) -> None:
+    await arq_redis.enqueue_job("f", _job_id="a")
+    await pause(arq_redis)
+    assert await arq_redis.enqueue_job("f", _job_id="a") is None
+    await resume(arq_redis)
+
+
+async def test_what_is_enqueued_after_a_pause_expires_as_ever(arq_redis: ArqRedis) -> None:
+    await pause(arq_redis)
+    await resume(arq_redis)
+    await arq_redis.enqueue_job("f", _job_id="a", _expires=5)
+    assert await arq_redis.pttl(job_key("a")) <= 5000
+
+
 async def test_a_payload_that_never_expires_stays_so(arq_redis: ArqRedis) -> None:
     await arq_redis.enqueue_job("f", _job_id="a")
     await arq_redis.persist(job_key("a"))
