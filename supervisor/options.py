@@ -139,11 +139,12 @@ class Options:
         None, "--reload-order", Subject.RELOADING,
         "Which comes first when a worker is replaced: the start of the new one, or the end of the old one.",
         choices=RELOAD_ORDERS,
-        applies="start-first; stop-first with --reload-surge 0",
+        applies="start-first; stop-first with --reload-surge 0", sets="TimeoutStartSec",
     )
     reload_surge: int | None = count(
         None, "--reload-surge", Subject.RELOADING, "Additional processes while workers are replaced; 0 is stop-first.",
         0, most=MOST_PROCS, applies="1; 0 with --reload-order stop-first", other_spelling="reload_order",
+        sets="TimeoutStartSec",
     )
     watch: tuple[str, ...] = word(
         (), "--watch", Subject.DEVELOPMENT, "Development: restart when Python files change.", "PATH",

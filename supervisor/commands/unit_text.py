@@ -58,8 +58,12 @@ class Unit:
 
     @property
     def start_s(self) -> float:
-        """The longest start that is not given up: the first worker, with its retries, then all others."""
-        return self.options.boot_timeout_s * (self.options.boot_retries + 2)
+        """The longest start that is not given up: the first worker, with its retries, then all others.
+
+        With stop-first, each waits for its spare.
+        """
+        one_s = self.options.boot_timeout_s * (2 if self.options.is_stop_first else 1)
+        return one_s * (self.options.boot_retries + 2)
 
 
 # the files in systemd/ are made with this: an application in /srv/app with its environment beside it

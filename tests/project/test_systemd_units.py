@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from supervisor.commands.installation import owner
 from supervisor.commands.unit_text import EXAMPLE, Unit, exec_word, literal, program_word, render
+from supervisor.options import Options
 from tests.support.programs import ROOT
 
 pytestmark = pytest.mark.slow  # a whole process for most of them
@@ -262,6 +264,13 @@ def test_systemd_reads_odd_paths_as_they_are(tmp_path: Path) -> None:
 def test_systemd_starts_no_such_program(path: str) -> None:
     with pytest.raises(ValueError, match="quotes or backslashes"):
         program_word(path)
+
+
+@pytest.mark.parametrize("spelling", [{"reload_surge": 0}, {"reload_order": "stop-first"}])
+def test_a_start_may_take_longer_where_each_worker_waits_for_its_spare(spelling: dict[str, Any]) -> None:
+    stop_first = replace(EXAMPLE, options=Options("app.Settings", **spelling))
+    assert stop_first.start_s == 2 * EXAMPLE.start_s
+    assert f"TimeoutStartSec={stop_first.start_s:.0f}\n" in render(stop_first, is_template=False)
 
 
 def test_a_line_break_is_refused() -> None:
