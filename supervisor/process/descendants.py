@@ -18,6 +18,7 @@ from pathlib import Path
 PR_SET_CHILD_SUBREAPER = 36
 TAG = "ARQ_WORKER_ID"
 STEP_S = 0.02
+MOST_LOOKED_AT = 200
 
 
 def adopt_orphans() -> None:
@@ -105,9 +106,11 @@ def belongings_of(worker_id: str, supervisor_pid: int) -> set[int]:
     """What this process, a worker, has started: its descendants, and what has left the family.
 
     A daemon is the supervisor's child now; where that has gone, somebody else's, and only a program shows whose it was.
-    To look at each costs 0.1 ms: what a supervisor that is there will do anyway need not be done.
+    To look at each costs 0.1 ms: among very many workers that is left to the supervisor, which does it when they end.
     """
     adopted = children_of(supervisor_pid) if is_child_of(supervisor_pid) else _everybody()
+    if len(adopted) > MOST_LOOKED_AT and is_child_of(supervisor_pid):
+        adopted = set()
     strays = [pid for pid in adopted - {os.getpid()} if is_tagged(pid, worker_id)]
     return descendants_of(os.getpid()) | families(strays)
 
