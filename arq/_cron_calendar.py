@@ -104,12 +104,12 @@ def _values(name: str, option: Any) -> Sequence[int]:
     options: list[Any] = (
         list(option) if isinstance(option, Collection) and not isinstance(option, str) else [option]
     )
-    values = sorted({_weekday(o) if name == "weekday" else o for o in options})
+    values = [_weekday(o) if name == "weekday" else o for o in options]
     if not values:
         raise ValueError(f"{name} must not be empty: no time would match")
     if not all(isinstance(v, int) and low <= v <= high for v in values):
         raise ValueError(f"{name} must be from {low} to {high}, not {option!r}")
-    return values
+    return sorted(set(values))
 
 
 def _weekday(option: int | str) -> int:
@@ -117,7 +117,7 @@ def _weekday(option: int | str) -> int:
         return option
     try:
         return [str(name) for name in WEEKDAYS].index(option.lower())
-    except ValueError:
+    except (ValueError, AttributeError):
         raise ValueError(f"weekday must be 0 to 6 or one of {', '.join(WEEKDAYS)}, not {option!r}") from None
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar, cast
 
+from ._option_types import text_or_none
 from ._types import SecondsTimedelta, WorkerCoroutine
 from .utils import import_string, to_seconds
 
@@ -72,13 +73,14 @@ def func(
 
     Raises:
         RuntimeError: it is not a coroutine function, or it has no name and none was given.
+        TypeError: `name` is no text.
         ImportError: there is nothing at the dotted path.
 
     A number that is out of its range is refused with its name by the worker that gets the function (ValueError).
     """
     if isinstance(coroutine, Function):
         return coroutine
-    target, target_name = resolve_coroutine(coroutine, name)
+    target, target_name = resolve_coroutine(coroutine, text_or_none("name", name))
     return Function(
         target_name, target, to_seconds(timeout), to_seconds(keep_result), keep_result_forever, max_tries
     )

@@ -42,6 +42,17 @@ def text(name: str, given: str) -> str:
     return given
 
 
+def text_or_none(name: str, given: str | None) -> str | None:
+    """A text, or None.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if given is not None and not isinstance(given, str):
+        raise TypeError(f"{name} must be a text, not {given!r}")
+    return given
+
+
 def context(given: dict[Any, Any] | None) -> dict[Any, Any]:
     """What hooks and jobs get; a dictionary, or what can be used as one.
 

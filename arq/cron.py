@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, tzinfo
 
 from ._cron_calendar import Calendar, calendar, next_instant
 from ._function import none_is_no_limit, resolve_coroutine
+from ._option_types import text_or_none
 from ._types import OptionType, SecondsTimedelta, WeekdayOptionType, WorkerCoroutine
 from .utils import to_seconds
 
@@ -172,6 +173,7 @@ def cron(
 
     Raises:
         RuntimeError: it is not a coroutine function.
+        TypeError: `name` or `job_id` is no text.
         ImportError: there is nothing at the dotted path.
         ValueError: a field is out of its range, or the schedule never matches. Numbers of `timeout`, `keep_result` and
             `max_tries` are looked at by the worker that gets the schedule.
@@ -188,7 +190,7 @@ def cron(
         microsecond=microsecond,
     )  # a schedule that can't match is refused here, not by a worker that searches for it
     return CronJob(
-        name=name or "cron:" + target_name,
+        name=text_or_none("name", name) or "cron:" + target_name,
         coroutine=target,
         month=month,
         day=day,
@@ -199,7 +201,7 @@ def cron(
         microsecond=microsecond,
         run_at_startup=run_at_startup,
         unique=unique,
-        job_id=job_id,
+        job_id=text_or_none("job_id", job_id),
         timeout_s=to_seconds(timeout),
         keep_result_s=to_seconds(keep_result),
         keep_result_forever=keep_result_forever,

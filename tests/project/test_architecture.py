@@ -26,6 +26,7 @@ PURE = (
     "arq._health_line",
     "arq._keys",
     "arq._lock_time",
+    "arq._option_types",
     "arq._payloads.portable_exceptions",
     "arq._job_records",
     "arq._payloads.unreadable_records",

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arq._function import func
 from arq.cron import CronJob, cron, next_cron
 from arq.typing import WEEKDAYS
 
@@ -126,6 +127,8 @@ def test_the_timezone_is_kept_as_it_is() -> None:
         ({"microsecond": 1_000_000}, "microsecond must be from 0 to 999999"),
         ({"hour": set()}, "hour must not be empty"),
         ({"second": 0.5}, "second must be"),
+        ({"minute": {1, "a"}}, "minute must be from 0 to 59, not {"),
+        ({"weekday": 1.5}, "weekday must be 0 to 6 or one of mon"),
     ],
 )
 def test_a_schedule_that_can_not_be_is_refused_when_it_is_written(
@@ -170,6 +173,16 @@ def test_only_coroutine_functions_can_be_scheduled() -> None:
         cron(print)  # type: ignore[arg-type]
     with pytest.raises(ImportError, match='does not define a "nothing" attribute'):
         cron("arq.worker.nothing")
+
+
+def test_names_and_ids_are_texts() -> None:
+    wrong: Any = 3
+    with pytest.raises(TypeError, match="name must be a text, not 3"):
+        cron(job, name=wrong)
+    with pytest.raises(TypeError, match="job_id must be a text, not 3"):
+        cron(job, job_id=wrong)
+    with pytest.raises(TypeError, match="name must be a text, not 3"):
+        func(job, name=wrong)
 
 
 def test_calculate_next_moves_on() -> None:
