@@ -1,6 +1,6 @@
 """Text that comes from elsewhere, made fit for a log and a terminal. Imports what that takes only when it is needed."""
 
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
@@ -29,16 +29,17 @@ def printable_lines(text: str) -> str:
 
 
 def all_printable(value: T) -> T:
-    """The same for all texts in a report: a dataclass, or lists and dictionaries."""
+    """The same for all texts in a report, whatever it consists of."""
     clean: Any = value
     if isinstance(value, str):
         clean = printable(value)
-    elif isinstance(value, dict):
+    elif isinstance(value, Mapping):
         clean = {all_printable(name): all_printable(item) for name, item in value.items()}
     elif isinstance(value, list):
         clean = [all_printable(item) for item in value]
-    elif is_dataclass(value) and not isinstance(value, type):
-        clean = replace(value, **{one.name: all_printable(getattr(value, one.name)) for one in fields(value)})
+    elif isinstance(value, tuple):
+        items = map(all_printable, value)
+        clean = type(value)(*items) if hasattr(value, "_fields") else tuple(items)
     return cast("T", clean)
 
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..exit_codes import ProbeCode
 from ..pool.job_counts import JobCounts
@@ -13,8 +13,7 @@ VERSION = 1
 HEALTHY, SILENT, OVERDUE = "healthy", "silent", "overdue"
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One worker of some pool. `lease_s` is the time until it is presumed dead; below 0: it should be released."""
 
     pool: str
@@ -46,13 +45,12 @@ def read_member(worker_id: str, lease_s: float) -> Member | None:
     return Member(found.pool, found.host, found.slot, worker_id, lease_s) if found is not None else None
 
 
-@dataclass(frozen=True, slots=True)
-class FleetPool:
+class FleetPool(NamedTuple):
     """The workers of one pool on one host, by slot."""
 
     pool: str
     host: str
-    workers: list[Member]
+    workers: tuple[Member, ...]
 
     @property
     def healthy(self) -> int:
@@ -65,16 +63,15 @@ class FleetPool:
         return {"pool": self.pool, "host": self.host, "healthy": self.healthy, "workers": workers}
 
 
-@dataclass(frozen=True, slots=True)
-class FleetReport:
+class FleetReport(NamedTuple):
     """The verdict on all pools of a queue. `queued` is the length of the queue."""
 
     status: str
     exit_code: int
     queue: str
     queued: int
-    pools: list[FleetPool]
-    problems: list[str]
+    pools: tuple[FleetPool, ...]
+    problems: tuple[str, ...]
 
     @property
     def healthy(self) -> int:
@@ -100,7 +97,7 @@ def judge_fleet(queue: str, queued: int, members: Iterable[Member], min_healthy:
     groups: dict[tuple[str, str], list[Member]] = defaultdict(list)
     for member in sorted(members, key=lambda member: (member.slot, -member.lease_s)):
         groups[member.pool, member.host].append(member)
-    pools = [FleetPool(pool, host, found) for (pool, host), found in sorted(groups.items())]
+    pools = tuple(FleetPool(pool, host, tuple(found)) for (pool, host), found in sorted(groups.items()))
     problems = [
         f"{pool.pool}@{pool.host}: slot {worker.slot} is {worker.state}"
         for pool in pools
@@ -110,7 +107,7 @@ def judge_fleet(queue: str, queued: int, members: Iterable[Member], min_healthy:
     is_enough = sum(pool.healthy for pool in pools) >= min_healthy
     code = ProbeCode.OK if is_enough else ProbeCode.FAILED
     status = "fail" if not is_enough else "degraded" if problems else "ok"
-    return FleetReport(status, code, queue, queued, pools, problems)
+    return FleetReport(status, code, queue, queued, pools, tuple(problems))
 
 
 def fleet_text(report: FleetReport) -> str:

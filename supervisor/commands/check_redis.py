@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sys
 from contextlib import redirect_stdout
-from dataclasses import astuple, replace
+from dataclasses import astuple
 from typing import Any
 
 import arq.worker
@@ -46,7 +46,7 @@ async def gather_fleet(wanted: CheckRequest) -> FleetReport:
         members = [member for member in found if member is not None]
         keys = [worker_health_key(base, member.pool, member.host, member.slot) for member in members]
         lines = await redis.mget(keys) if keys else []
-        ours = [replace(member, counts=_counts(line)) for member, line in zip(members, lines, strict=True)]
+        ours = [member._replace(counts=_counts(line)) for member, line in zip(members, lines, strict=True)]
         return judge_fleet(queue, await redis.zcard(queue), _of_queue(ours), wanted.min_healthy)
     finally:
         await redis.aclose()

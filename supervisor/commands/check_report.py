@@ -2,6 +2,7 @@
 
 import datetime
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..exit_codes import ProbeCode
 from ..pool.job_counts import JobCounts
@@ -14,8 +15,7 @@ SHOWN = ("reachable", "pid", "state", "generation", "uptime_s", "procs", "ready"
 NO_SUPERVISOR: dict[str, object] = {**dict.fromkeys(SHOWN), "reachable": False}
 
 
-@dataclass(slots=True)
-class CheckRequest:
+class CheckRequest(NamedTuple):
     """What is to be checked. `settings` is "" when Redis is not to be asked, or is reached by `redis_url`."""
 
     pool: str
@@ -76,8 +76,7 @@ class Facts:
         self.slots = {slot.slot: SlotFacts(slot.slot, slot) for slot in status.workers}
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedWorker:
+class CheckedWorker(NamedTuple):
     """One slot in the report; None is what nobody knows."""
 
     slot: int
@@ -104,12 +103,10 @@ class CheckedWorker:
 
     def as_json(self) -> dict[str, object]:
         """By name."""
-        body = {name: getattr(self, name) for name in self.__slots__}
-        return {**body, "jobs": self.jobs and self.jobs.as_json()}
+        return {**self._asdict(), "jobs": self.jobs and self.jobs.as_json()}
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(NamedTuple):
     """Sums over all slots."""
 
     expected: int
@@ -122,8 +119,7 @@ class Totals:
         return {"expected": self.expected, "ready": self.ready, "fresh": self.fresh, **self.jobs.as_json()}
 
 
-@dataclass(frozen=True, slots=True)
-class CheckReport:
+class CheckReport(NamedTuple):
     """The verdict and what it rests on. `supervisor` is None when it did not answer."""
 
     status: str
@@ -136,9 +132,9 @@ class CheckReport:
     latency_ms: float | None
     queue: str | None
     queued: int | None
-    workers: list[CheckedWorker]
+    workers: tuple[CheckedWorker, ...]
     totals: Totals
-    problems: list[str]
+    problems: tuple[str, ...]
 
     def as_json(self, now: datetime.datetime) -> dict[str, object]:
         """By name. The supervisor counts in seconds since; a report is read later, and gets times of the day."""
@@ -177,7 +173,7 @@ def _iso(moment: datetime.datetime) -> str:
 
 def judge_check(facts: Facts, min_healthy: int, strict: bool) -> CheckReport:
     """The report of `--check`, its verdict and exit code included."""
-    workers = [_worker(slot) for _, slot in sorted(facts.slots.items())]
+    workers = tuple(_worker(slot) for _, slot in sorted(facts.slots.items()))
     totals = _totals(facts, workers)
     problems = [*facts.problems, *filter(None, (worker.problem for worker in workers))]
     if facts.supervisor is not None and facts.supervisor.quiet:
@@ -196,7 +192,7 @@ def judge_check(facts: Facts, min_healthy: int, strict: bool) -> CheckReport:
         queued=facts.queued,
         workers=workers,
         totals=totals,
-        problems=problems,
+        problems=tuple(problems),
     )
 
 
@@ -235,7 +231,7 @@ def _worker(facts: SlotFacts) -> CheckedWorker:
     )
 
 
-def _totals(facts: Facts, workers: list[CheckedWorker]) -> Totals:
+def _totals(facts: Facts, workers: tuple[CheckedWorker, ...]) -> Totals:
     jobs = sum((worker.jobs for worker in workers if worker.jobs is not None), JobCounts())
     fresh = sum(worker.fresh for worker in workers)
     boss = facts.supervisor

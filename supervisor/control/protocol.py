@@ -1,16 +1,14 @@
 """What is asked and answered at the control socket: one JSON object on one line each way, then the end."""
 
 import json
-from dataclasses import dataclass, field
-from typing import Self
+from typing import NamedTuple, Self
 
 from ..pool.status import PoolStatus, read_status
 
 VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A command. `wait`: the answer comes when it is done. `to` (of `scale`) and `slot` (of `dump`) may be anything."""
 
     command: str
@@ -42,8 +40,7 @@ class Request:
         raise ValueError("not a request")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What became of it. `said` and `error` are for people, `code` is the pool's exit code; None is left out.
 
     `received` is all that a client has got, also what a later version may have added.
@@ -55,7 +52,7 @@ class Answer:
     code: int | None = None
     said: str | None = None
     status: PoolStatus | None = None
-    received: str = field(default="", compare=False, repr=False)
+    received: str = ""
 
     def encode(self) -> bytes:
         """One line."""

@@ -11,7 +11,10 @@ Member = dict[str, str | Reader]
 
 
 class Message:
-    """The base of all kinds. `KIND` is the name of this one in a frame."""
+    """The base of all kinds. `KIND` is the name of this one in a frame.
+
+    Without comparison and `repr`: made by `dataclass` for each kind, they take most of the time of an import.
+    """
 
     __slots__ = ()
     KIND: ClassVar[str]

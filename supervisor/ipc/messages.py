@@ -5,7 +5,7 @@ Members that are missing have defaults, and kinds that nobody knows are passed o
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import astuple, dataclass, field
 from itertools import islice
 from typing import Self
 
@@ -62,7 +62,7 @@ class FromChild(Message):
 # --- from a child -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class LoadedMessage(FromChild):
     """A child that is to wait has imported the settings."""
 
@@ -72,13 +72,13 @@ class LoadedMessage(FromChild):
         return Loaded(key)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ReadyMessage(FromChild):
     """A child works now. `redis_text` are a worker's Redis settings, which are a secret."""
 
     KIND = "ready"
     report: Report = field(default_factory=Report)
-    redis_text: str = field(default="", repr=False)
+    redis_text: str = ""
 
     def members(self) -> Mapping[str, object]:
         report = self.report
@@ -112,7 +112,7 @@ class ReadyMessage(FromChild):
         return Ready(key, self.report)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class BeatMessage(FromChild):
     """A child's loop is alive, `lag_ms` late; a worker adds its counts and what it runs."""
 
@@ -132,7 +132,7 @@ class BeatMessage(FromChild):
         return Beat(key, self.counts, self.running, self.lag_ms)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class HeldMessage(FromChild):
     """A worker's loop stands still, says another thread of it, and this is what it ran."""
 
@@ -151,7 +151,7 @@ class HeldMessage(FromChild):
         return Held(key, self.counts, self.running)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class FatalMessage(FromChild):
     """A child is about to end, and why. `cause` is the kind of a `Fatal`."""
 
@@ -164,7 +164,7 @@ class FatalMessage(FromChild):
         return Fatal(key, self.cause, self.error, self.trace)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ByeMessage(FromChild):
     """A child ends on purpose."""
 
@@ -175,7 +175,7 @@ class ByeMessage(FromChild):
         return Bye(key, self.reason)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class DumpMessage(FromChild):
     """A worker has written its stacks into the log, and adds what it runs."""
 
@@ -186,7 +186,7 @@ class DumpMessage(FromChild):
         return Dumped(key, self.running)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class JobsMessage(FromChild):
     """Jobs that have ended since the last such message, for the metrics."""
 
@@ -197,7 +197,7 @@ class JobsMessage(FromChild):
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class UnloggedMessage(FromChild):
     """Lines of its log that a worker could not write before its end."""
 
@@ -208,7 +208,7 @@ class UnloggedMessage(FromChild):
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ChangedMessage(FromChild):
     """The watcher has seen these files change."""
 
@@ -219,7 +219,7 @@ class ChangedMessage(FromChild):
         return Changed(self.paths)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ReleasedMessage(FromChild):
     """The steward has given a dead worker's jobs back: see `Released`."""
 
@@ -234,7 +234,7 @@ class ReleasedMessage(FromChild):
         return Released(self.worker_id, self.job_ids, self.count, self.blamed, self.is_trial)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class ReleaseFailedMessage(FromChild):
     """The steward could not, and will try again."""
 
@@ -246,7 +246,7 @@ class ReleaseFailedMessage(FromChild):
         return ReleaseFailed(self.worker_id, self.error)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class RedisMessage(FromChild):
     """The steward can not reach Redis, or can again (`error` is "")."""
 
@@ -257,7 +257,7 @@ class RedisMessage(FromChild):
         return RedisState(self.error)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class QueueMessage(FromChild):
     """How many jobs the queue holds, and for how long the oldest due one has been waiting."""
 
@@ -269,7 +269,7 @@ class QueueMessage(FromChild):
         return QueueState(self.depth, self.oldest_due_s)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class MetricsMessage(FromChild):
     """The steward listens for scrapes at this address, or can not (`error`)."""
 
@@ -284,7 +284,7 @@ class MetricsMessage(FromChild):
 # --- to a worker --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class PickMessage(Message):
     """Whether it may take jobs."""
 
@@ -292,7 +292,7 @@ class PickMessage(Message):
     is_allowed: bool = field(metadata=flag("allowed"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class OutgoingMessage(Message):
     """The name of its generation, and that of those who are about to go with it; "" = it stays."""
 
@@ -301,7 +301,7 @@ class OutgoingMessage(Message):
     outgoing: str = field(metadata=text("outgoing"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class LetInMessage(Message):
     """A child that waits becomes a worker; with what has changed since it was started."""
 
@@ -313,7 +313,7 @@ class LetInMessage(Message):
     cohort: str = field(metadata=text("cohort"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class CopyMessage(Message):
     """A spare is to copy itself. `brief` is that of the copy, as `supervisor.process.exec` writes it."""
 
@@ -321,7 +321,7 @@ class CopyMessage(Message):
     brief: str = field(metadata=text("brief"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class CopiedMessage(Message):
     """It has done so, or it has failed (`error`)."""
 
@@ -333,16 +333,16 @@ class CopiedMessage(Message):
 # --- to the steward -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class RedisSettingsMessage(Message):
     """Redis settings of workers, by the name that the roster has for them; they are a secret."""
 
     KIND = "redis"
     name: str = field(metadata=text("name"))
-    settings: str = field(metadata=text("text"), repr=False)
+    settings: str = field(metadata=text("text"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class HeadcountMessage(Message):
     """That the parent lives, and how many workers do."""
 
@@ -350,7 +350,7 @@ class HeadcountMessage(Message):
     headcount: Headcount
 
     def members(self) -> Mapping[str, object]:
-        return asdict(self.headcount)
+        return self.headcount._asdict()
 
     @classmethod
     def read(cls, frame: Frame) -> Self:
@@ -358,7 +358,7 @@ class HeadcountMessage(Message):
         return cls(Headcount(frame.text("state"), ready, blocked, procs, frame.flag("quiet")))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class StatusMessage(Message):
     """Everything that the metrics show."""
 
@@ -374,7 +374,7 @@ class StatusMessage(Message):
         return cls(read_status(frame.raw("status")), [JobRow(*row) for row in frame.raw("jobs")])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class RosterMessage(Message):
     """Who is alive, and whose jobs are to be given back."""
 

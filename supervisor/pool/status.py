@@ -1,27 +1,27 @@
-"""The state of a pool as others see it, and its JSON: what `--ctl status --json` prints. Values only.
+"""The state of a pool as others see it, and its JSON: what `--ctl status --json` prints. Values only,
+as named tuples: a probe makes these classes each time it is started, and dataclasses take ten times as long to make.
 
 `read_status` leaves out what it does not know and takes the default for what is missing: the supervisor that answers
 may be of an earlier or of a later version.
 """
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any, NamedTuple
 
 from .job_counts import JobCounts
 
 VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class QueueStatus:
+class QueueStatus(NamedTuple):
     """What the steward has seen last; None where it has seen nothing yet."""
 
     depth: int | None = None
     oldest_due_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReloadStatus:
+class ReloadStatus(NamedTuple):
     """How the last reload ended, and how long ago."""
 
     ok: bool
@@ -29,8 +29,7 @@ class ReloadStatus:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SupervisorStatus:
+class SupervisorStatus(NamedTuple):
     """The parent, and the pool as a whole. `lost` are dead workers whose jobs are still to be given back."""
 
     reachable: bool = True
@@ -42,22 +41,21 @@ class SupervisorStatus:
     ready: int = 0
     restarts_total: int = 0
     restarts_window: int = 0
-    exits: dict[str, int] = field(default_factory=dict)
+    exits: Mapping[str, int] = {}
     reloads_ok: int = 0
     last_reload: ReloadStatus | None = None
     quiet: bool = False
     redis_error: str | None = None
-    lost: list[str] = field(default_factory=list)
+    lost: tuple[str, ...] = ()
     rss_mb: float = 0.0
     cpu_s: float = 0.0
 
     def as_json(self) -> dict[str, object]:
         """By name."""
-        return {**_members(self), "last_reload": self.last_reload and asdict(self.last_reload)}
+        return {**self._asdict(), "last_reload": self.last_reload and self.last_reload._asdict()}
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerStatus:
+class WorkerStatus(NamedTuple):
     """One worker process. `blocked_s` is None while its loop goes on; `running` has `job id:function`."""
 
     slot: int
@@ -73,18 +71,17 @@ class WorkerStatus:
     cpu_s: float = 0.0
     lag_ms: float = 0.0
     lag_max_ms: float = 0.0
-    jobs: JobCounts = field(default_factory=JobCounts)
-    running: list[str] = field(default_factory=list)
+    jobs: JobCounts = JobCounts()
+    running: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, object]:
         """By name; the length of the queue stands beside the jobs."""
-        body = _members(self)
+        body = self._asdict()
         running = body.pop("running")
         return {**body, "jobs": self.jobs.as_json(), "queued": self.jobs.queued, "running": running}
 
 
-@dataclass(frozen=True, slots=True)
-class SlotStatus:
+class SlotStatus(NamedTuple):
     """A worker's place: the process in it, or without one (`worker` None) what it waits for."""
 
     slot: int
@@ -113,8 +110,7 @@ class SlotStatus:
         return {**about, "pid": None, "state": self.state, "fresh": False, "retry_in_s": self.retry_in_s}
 
 
-@dataclass(frozen=True, slots=True)
-class HelperStatus:
+class HelperStatus(NamedTuple):
     """A process that is no worker; without a pid it is about to be started again."""
 
     role: str
@@ -126,24 +122,23 @@ class HelperStatus:
 
     def as_json(self) -> dict[str, object]:
         """By name; of one that is not there, only that."""
-        body = _members(self)
+        body = self._asdict()
         return body if self.pid is not None else {name: body[name] for name in ("role", "pid", "state")}
 
 
-@dataclass(frozen=True, slots=True)
-class PoolStatus:
+class PoolStatus(NamedTuple):
     """The whole pool. `past` sums up the workers that are gone."""
 
     pool: str
     host: str = ""
     queue: str | None = None
-    queue_state: QueueStatus = field(default_factory=QueueStatus)
+    queue_state: QueueStatus = QueueStatus()
     health_key: str | None = None
-    supervisor: SupervisorStatus = field(default_factory=SupervisorStatus)
-    workers: list[SlotStatus] = field(default_factory=list)
-    leaving: list[WorkerStatus] = field(default_factory=list)
-    helpers: list[HelperStatus] = field(default_factory=list)
-    past: JobCounts = field(default_factory=JobCounts)
+    supervisor: SupervisorStatus = SupervisorStatus()
+    workers: tuple[SlotStatus, ...] = ()
+    leaving: tuple[WorkerStatus, ...] = ()
+    helpers: tuple[HelperStatus, ...] = ()
+    past: JobCounts = JobCounts()
 
     def processes(self) -> list[WorkerStatus]:
         """Worker processes: those in their slots, then those that are leaving."""
@@ -153,8 +148,8 @@ class PoolStatus:
         """By name, with the version of this form."""
         return {
             "v": VERSION,
-            **_members(self),
-            "queue_state": asdict(self.queue_state),
+            **self._asdict(),
+            "queue_state": self.queue_state._asdict(),
             "supervisor": self.supervisor.as_json(),
             "workers": [slot.as_json() for slot in self.workers],
             "leaving": [worker.as_json() for worker in self.leaving],
@@ -172,16 +167,15 @@ def read_status(body: Any) -> PoolStatus:
     parts = {
         "queue_state": QueueStatus(**_known(QueueStatus, body.get("queue_state", {}))),
         "supervisor": _supervisor(body.get("supervisor", {})),
-        "workers": [_slot(slot) for slot in body.get("workers", ())],
-        "leaving": [_worker(worker) for worker in body.get("leaving", ())],
-        "helpers": [HelperStatus(**_known(HelperStatus, helper)) for helper in body.get("helpers", ())],
-        "past": JobCounts(**_known(JobCounts, body.get("past", {}))),
+        "workers": tuple(_slot(slot) for slot in body.get("workers", ())),
+        "leaving": tuple(_worker(worker) for worker in body.get("leaving", ())),
+        "helpers": tuple(HelperStatus(**_known(HelperStatus, one)) for one in body.get("helpers", ())),
+        "past": _counts(body.get("past", {})),
     }
     return PoolStatus(**{**_known(PoolStatus, body), **parts})
 
 
-@dataclass(frozen=True, slots=True)
-class Headcount:
+class Headcount(NamedTuple):
     """What the probes need to know, and no more. `blocked` are workers whose loop does not go on."""
 
     state: str
@@ -194,12 +188,16 @@ class Headcount:
 def _supervisor(body: dict[str, Any]) -> SupervisorStatus:
     last = body.get("last_reload")
     reload = ReloadStatus(**_known(ReloadStatus, last)) if last else None
-    return SupervisorStatus(**{**_known(SupervisorStatus, body), "last_reload": reload})
+    parts = {"last_reload": reload, "lost": tuple(body.get("lost", ()))}
+    return SupervisorStatus(**{**_known(SupervisorStatus, body), **parts})
 
 
 def _worker(body: dict[str, Any]) -> WorkerStatus:
-    jobs = JobCounts(**{**_known(JobCounts, body.get("jobs", {})), "queued": body.get("queued", 0)})
-    return WorkerStatus(**{**_known(WorkerStatus, body), "jobs": jobs})
+    parts = {
+        "jobs": _counts({**body.get("jobs", {}), "queued": body.get("queued", 0)}),
+        "running": tuple(body.get("running", ())),
+    }
+    return WorkerStatus(**{**_known(WorkerStatus, body), **parts})
 
 
 def _slot(body: dict[str, Any]) -> SlotStatus:
@@ -207,9 +205,9 @@ def _slot(body: dict[str, Any]) -> SlotStatus:
     return SlotStatus(**{**_known(SlotStatus, body), "worker": worker})
 
 
-def _members(value: Any) -> dict[str, object]:
-    return {name: getattr(value, name) for name in value.__slots__}
+def _counts(body: dict[str, Any]) -> JobCounts:
+    return JobCounts(**{one.name: body[one.name] for one in fields(JobCounts) if one.name in body})
 
 
-def _known(kind: Any, body: dict[str, Any]) -> dict[str, Any]:
-    return {name: body[name] for name in kind.__slots__ if name in body}
+def _known(kind: type[NamedTuple], body: dict[str, Any]) -> dict[str, Any]:
+    return {name: body[name] for name in kind._fields if name in body}

@@ -1,6 +1,7 @@
 """From the state of a pool to what others see of it: for `--ctl status`, `top`, `--check` and the metrics."""
 
 from collections.abc import Mapping
+from itertools import islice
 
 from ..host.usage import Usage
 from .events import Role
@@ -39,9 +40,9 @@ def take_status(pool: Pool, now: float, pid: int, host: str, usage: Mapping[int,
         queue_state=_queue(pool),
         health_key=report.health_key if report else None,
         supervisor=_supervisor(pool, now, pid, usage.get(pid, Usage())),
-        workers=[_slot(slot, pool, now, usage) for slot in pool.slots],
-        leaving=[_worker(child, pool, now, usage) for child in _leaving(pool)],
-        helpers=_helpers(pool, now, usage),
+        workers=tuple(_slot(slot, pool, now, usage) for slot in pool.slots),
+        leaving=tuple(_worker(child, pool, now, usage) for child in _leaving(pool)),
+        helpers=tuple(_helpers(pool, now, usage)),
         past=pool.past,
     )
 
@@ -73,7 +74,7 @@ def _supervisor(pool: Pool, now: float, pid: int, used: Usage) -> SupervisorStat
         last_reload=_last_reload(pool, now),
         quiet=pool.is_quiet,
         redis_error=pool.redis_error or None,
-        lost=list(pool.lost)[:MOST_LOST],
+        lost=tuple(islice(pool.lost, MOST_LOST)),
         rss_mb=used.rss_mb,
         cpu_s=used.cpu_s,
     )
@@ -133,7 +134,7 @@ def _worker(child: Child, pool: Pool, now: float, usage: Mapping[int, Usage]) ->
         lag_ms=round(max(child.lag_ms, overdue_s * 1000), 1),
         lag_max_ms=round(max(child.lags_ms.at(now), overdue_s * 1000), 1),
         jobs=child.counts,
-        running=[f"{job_id}:{name}" for job_id, name in child.running],
+        running=tuple(f"{job_id}:{name}" for job_id, name in child.running),
     )
 
 

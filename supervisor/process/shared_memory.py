@@ -10,6 +10,19 @@ import gc
 import sys
 from contextlib import suppress
 
+from ..ipc.codec import read_message
+from ..ipc.frames import Decoder
+from ..ipc.messages import (
+    TO_WORKER,
+    BeatMessage,
+    JobsMessage,
+    OutgoingMessage,
+    PickMessage,
+    ReadyMessage,
+    brief_jobs,
+)
+from ..pool.job_counts import JobCounts
+
 # what every child needs, and would import for itself otherwise
 SHARED_MODULES = (
     "uvloop",
@@ -57,6 +70,21 @@ def _rehearse() -> None:
 
     for _ in range(REHEARSALS):
         ArqRedis(**client_options(RedisSettings()))
+        _speak()
+
+
+def _speak() -> None:
+    """What each child says to its parent, and hears from it: 0.4 MB less."""
+    beat = BeatMessage(JobCounts(), brief_jobs([("id", "function")]), 0.1)
+    for message in (
+        beat,
+        ReadyMessage(),
+        JobsMessage([]),
+        PickMessage(is_allowed=True),
+        OutgoingMessage("", ""),
+    ):
+        for frame in Decoder().feed(message.encode()):
+            read_message(frame, TO_WORKER)
 
 
 def _forget_lookups() -> None:

@@ -15,10 +15,10 @@ NOW = datetime.datetime(2026, 3, 1, 12, 0, 30, tzinfo=datetime.UTC)
 
 def _facts(*fresh: bool, redis: bool = True) -> Facts:
     """Of a pool with a process in each slot that is fresh."""
-    slots = [
+    slots = tuple(
         SlotStatus(slot, worker=WorkerStatus(slot, 1, fresh=True) if is_fresh else None)
         for slot, is_fresh in enumerate(fresh)
-    ]
+    )
     facts = Facts("p", "h", redis_checked=True, redis_reachable=redis)
     boss = SupervisorStatus(procs=len(fresh), ready=sum(fresh))
     facts.take_status(PoolStatus("p", "h", supervisor=boss, workers=slots))

@@ -44,12 +44,12 @@ def test_what_is_no_request_is_refused(line: bytes) -> None:
 )
 def test_members_of_an_answer(answer: Answer, line: dict[str, object]) -> None:
     assert json.loads(answer.encode()) == line
-    assert Answer.read(answer.encode()) == answer
+    assert Answer.read(answer.encode())._replace(received="") == answer
 
 
 def test_an_answer_with_a_status() -> None:
     answer = Answer(ok=True, status=PoolStatus("shop"))
-    assert Answer.read(answer.encode()) == answer
+    assert Answer.read(answer.encode())._replace(received="") == answer
 
 
 def test_what_a_later_version_adds_is_kept_for_programs() -> None:

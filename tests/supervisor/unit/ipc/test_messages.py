@@ -2,6 +2,8 @@
 
 import ast
 from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
 
 import pytest
 
@@ -73,17 +75,25 @@ EXAMPLES = [
     CopiedMessage(7, "refused"),
     RedisSettingsMessage("r1", "settings"),
     HeadcountMessage(Headcount("running", 1, 1, 2, quiet=True)),
-    StatusMessage(PoolStatus("p", workers=[SlotStatus(0, worker=WorkerStatus(0, 7, jobs=COUNTS))]), ROWS),
+    StatusMessage(PoolStatus("p", workers=(SlotStatus(0, worker=WorkerStatus(0, 7, jobs=COUNTS)),)), ROWS),
     RosterMessage(
         Roster((Entry("p:h:0:n", 0, "r1", "k", COUNTS, 0.5, "died", "signal 9"),), (), COUNTS, "q")
     ),
 ]
 
 
+def content(message: Any) -> dict[str, Any]:
+    """Its members, by name."""
+    return {one.name: getattr(message, one.name) for one in fields(message)}
+
+
 @pytest.mark.parametrize("message", EXAMPLES, ids=lambda message: message.KIND)
 def test_a_message_survives_the_pipe(message: Message) -> None:
     (frame,) = Decoder().feed(message.encode())
-    assert read_message(frame, ALL) == message
+    found = read_message(frame, ALL)
+    assert found is not None
+    assert type(found) is type(message)
+    assert content(found) == content(message)
 
 
 def test_there_is_an_example_of_each_kind_and_no_kind_beside() -> None:
