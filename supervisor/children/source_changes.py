@@ -46,6 +46,11 @@ class Sources(PythonFilter):
             return False
         return self._forget(path) if change is Change.deleted else self._note(path)
 
+    def look_again(self, root: str) -> bool:
+        """A directory that is watched has gone, or another one has its name: were there sources, or are there?"""
+        had, has = self._forget(root), self._note(root)
+        return had or has or any(os.path.dirname(file) == root for file in self._files)
+
     def _note(self, directory: str) -> bool:
         """Remember where there are sources; are there any?"""
         found = False

@@ -22,6 +22,7 @@ LONGEST_BURST_MS = 10_000
 MOST_PATHS = 20
 # who looks at the times of files has seen them all by then
 FIRST_LOOK_S = 1.0
+LOOK_AGAIN_S = 0.5
 
 
 def main(brief: Brief, pipes: Pipes) -> int:
@@ -71,20 +72,89 @@ def follow(line: ChildEnd, options: Options, *, is_polling: bool) -> None:
     from .source_changes import Sources
 
     sources = Sources(options.watch)
-    # nothing is watched before the first question for a change
-    changes = watch(
-        *sources.watched,
-        watch_filter=sources,
-        recursive=sources.is_deep,
-        debounce=LONGEST_BURST_MS,
-        step=max(10, round(options.watch_debounce_s * 1000)),
-        force_polling=is_polling or None,
-        raise_interrupt=False,
-        stop_event=Announcement(line, FIRST_LOOK_S if is_polling else 0.0),
-    )
-    for found in changes:
-        if paths := relevant((path for _, path in found), options.watch_ignore):
-            line.send_surely(ChangedMessage(tuple(paths[:MOST_PATHS])))
+    roots = Roots(sources.watched)
+    announcement = Announcement(line, roots, FIRST_LOOK_S if is_polling else 0.0)
+
+    def tell(paths: Iterable[str]) -> None:
+        if found := relevant(paths, options.watch_ignore):
+            line.send_surely(ChangedMessage(tuple(found[:MOST_PATHS])))
+
+    while True:
+        # nothing is watched before the first question for a change
+        changes = watch(
+            *roots.look(),
+            watch_filter=sources,
+            recursive=sources.is_deep,
+            debounce=LONGEST_BURST_MS,
+            step=max(10, round(options.watch_debounce_s * 1000)),
+            force_polling=is_polling or None,
+            raise_interrupt=False,
+            stop_event=announcement,
+        )
+        try:
+            for found in changes if roots.there else ():
+                tell(path for _, path in found)
+        except FileNotFoundError:
+            if not roots.moved():
+                raise
+        tell(root for root in roots.wait() if sources.look_again(root))
+
+
+class Roots:
+    """The directories that are watched. The kernel tells of a directory, not of a name: one that was removed, or
+    renamed, is not the one that has its name next. Each is held open, so that its number is not given to that one.
+    """
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._paths = tuple(paths)
+        self._held: list[int] = []
+        self._seen: dict[str, tuple[int, int] | None] = {}
+        self._looked_s = 0.0
+
+    @property
+    def there(self) -> list[str]:
+        """Those that there were at the last look."""
+        return [path for path, identity in self._seen.items() if identity is not None]
+
+    def look(self) -> list[str]:
+        """Those that there are now."""
+        while self._held:
+            os.close(self._held.pop())
+        self._seen = {path: self._hold(path) for path in self._paths}
+        return self.there
+
+    def _hold(self, path: str) -> tuple[int, int] | None:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            return None
+        self._held.append(fd)
+        return _identity(fd)
+
+    def moved(self) -> list[str]:
+        """Those that have gone, come, or are others than at the last look."""
+        return [path for path, identity in self._seen.items() if _identity(path) != identity]
+
+    def have_moved(self) -> bool:
+        """The same, for those who ask all the time."""
+        if time.monotonic() - self._looked_s < LOOK_AGAIN_S:
+            return False
+        self._looked_s = time.monotonic()
+        return bool(self.moved())
+
+    def wait(self) -> list[str]:
+        """Wait until one has moved."""
+        while not (moved := self.moved()):
+            time.sleep(LOOK_AGAIN_S)
+        return moved
+
+
+def _identity(path: str | int) -> tuple[int, int] | None:
+    try:
+        about = os.stat(path)
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino
 
 
 class Announcement:
@@ -93,16 +163,17 @@ class Announcement:
     Stands in for the event that ends the watching: that is looked at again and again, once the watching has begun.
     """
 
-    def __init__(self, line: ChildEnd, after_s: float) -> None:
+    def __init__(self, line: ChildEnd, roots: Roots, after_s: float) -> None:
         self._line = line
+        self._roots = roots
         self._after_s = after_s
         self._due_s: float | None = None
         self._is_said = False
 
     def is_set(self) -> bool:
-        """Never: the process is ended by a signal."""
+        """When another directory is to be watched. The process is ended by a signal."""
         if self._is_said:
-            return False
+            return self._roots.have_moved()
         now_s = time.monotonic()
         if self._due_s is None:
             self._due_s = now_s + self._after_s

@@ -243,6 +243,41 @@ def test_directories_of_sources_that_come_move_and_go(pool: Pool) -> None:
     shutil.rmtree(pool.directory.parent / f"{pool.mark}-elsewhere")
 
 
+@pytest.mark.parametrize("options", [(), ("--watch-poll",)], ids=["told", "polling"])
+def test_a_watched_directory_that_is_removed_or_replaced_is_watched_again(
+    pool: Pool, options: tuple[str, ...]
+) -> None:
+    """As a checkout of another branch does it. The kernel tells of the directory, not of its name."""
+    source = pool.directory / "source"
+    source.mkdir()
+    pool.start("--procs", "1", "--watch", "source", "--watch-debounce", "0.1", *options).ready()
+    pool.wait_event("child.ready", role="watcher")
+    source.rmdir()
+    source.mkdir()
+    (source / "one.py").write_text("x = 1\n")
+    pool.wait_event("watch.restart", n=1)
+    pool.wait_event("child.ready", role="worker", gen=2)
+    source.rename(pool.directory / "old")
+    source.mkdir()
+    (source / "two.py").write_text("x = 1\n")
+    wait_until(lambda: any("two.py" in str(one["paths"]) or one["paths"] == [str(source)]
+                           for one in pool.events("watch.change")[1:]), what="the new directory")  # fmt: skip
+    count = len(pool.events("watch.change"))
+    write_until(source / "two.py", lambda: len(pool.events("watch.change")) > count)
+    assert pool.stop() == 0
+
+
+def write_until(path: Path, is_seen: Callable[[], bool]) -> None:
+    """Write again and again: the watching begins soon, and nobody says when."""
+    number = itertools.count()
+
+    def write() -> bool:
+        path.write_text(f"x = {next(number)}\n")
+        return is_seen()
+
+    wait_until(write, what="a change is seen")
+
+
 def test_development_mode_as_the_readme_shows_it(pool: Pool) -> None:
     """Its own server, restart on save; the server and what is in it outlive the restart, and so does a job."""
     (pool.directory / "dev.py").write_text(DEVELOPED)
