@@ -3,14 +3,16 @@
 from .connections import ArqRedis, create_pool
 from .cron import cron
 from .version import VERSION
-from .worker import Retry, Worker, check_health, func, run_worker
+from .worker import Backoff, Retry, Snooze, Worker, check_health, func, run_worker
 
 __version__ = VERSION
 
 __all__ = (
     "VERSION",
     "ArqRedis",
+    "Backoff",
     "Retry",
+    "Snooze",
     "Worker",
     "check_health",
     "create_pool",

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from .constants import expires_extra_ms
+from .utils import LONGEST_MS
+
 
 class Done(NamedTuple):
     """A job is over, with a result or without one.
@@ -36,6 +39,8 @@ class Again(NamedTuple):
         defer_ms: ms from now until it is due; None: it is due as before.
         job_try: number of the run that has ended.
         interrupted: a shutdown has ended it, so the start does not count.
+        snoozed: it was not the time for it, so the start does not count: the next one has the same number.
+        expires_extra_ms: how long payload and counters outlive `defer_ms` at least; None: for ever.
     """
 
     job_id: str
@@ -43,6 +48,8 @@ class Again(NamedTuple):
     defer_ms: int | None = None
     job_try: int = 0
     interrupted: bool = False
+    snoozed: bool = False
+    expires_extra_ms: float | None = expires_extra_ms
 
 
 class Unbegun(NamedTuple):
@@ -130,11 +137,19 @@ def _kept(keep_ms: int | None, hold_ms: int | None, only_start: bool) -> tuple[i
 
 
 def _given_back(ending: Again | Unbegun) -> tuple[Any, ...]:
-    when = "" if ending.defer_ms is None else ending.defer_ms
     if isinstance(ending, Again):
-        return ("again", ending.stamp, ending.job_id, when, ending.job_try, int(ending.interrupted))
-    leave_ms = "" if ending.leave_ms is None else ending.leave_ms
-    return ("unbegun", ending.stamp, ending.job_id, when, ending.cohort, leave_ms)
+        how = "snoozed" if ending.snoozed else int(ending.interrupted)
+        when = _when(ending.defer_ms, ending.expires_extra_ms)
+        return ("again", ending.stamp, ending.job_id, when, ending.job_try, how)
+    when, leave_ms = _when(ending.defer_ms, expires_extra_ms), ending.leave_ms
+    return ("unbegun", ending.stamp, ending.job_id, when, ending.cohort, "" if leave_ms is None else leave_ms)
+
+
+def _when(defer_ms: int | None, extra_ms: float | None) -> str:
+    """When a job is due again and how long what belongs to it outlives that, as the script takes it."""
+    if defer_ms is None:
+        return ""
+    return f"{defer_ms} {LONGEST_MS if extra_ms is None else round(min(max(extra_ms, 0), LONGEST_MS))}"
 
 
 def read_finish(answer: Any, count: int) -> list[int]:

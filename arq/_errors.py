@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._types import SecondsTimedelta
-from .utils import safe_repr, to_ms
+from .utils import LONGEST_S, safe_repr, to_ms, to_seconds
 
 if TYPE_CHECKING:
     from ._job_records import JobResult
@@ -56,6 +56,30 @@ class Retry(RuntimeError):
 
     def __str__(self) -> str:
         return repr(self)
+
+
+class Snooze(Retry):
+    """Raise it in a job for which it is too early: it is run again, and this run does not count as a try.
+
+    Neither `max_tries` nor `retry_for` end that.
+
+    Args:
+        seconds: how long to wait before the next run, in seconds or as a timedelta, from 0 on.
+
+    Raises:
+        ValueError: it is something else, or more than a thousand years.
+    """
+
+    __module__ = "arq.worker"
+
+    def __init__(self, seconds: SecondsTimedelta) -> None:
+        found_s: object = to_seconds(seconds)
+        if not isinstance(found_s, int | float) or not 0 <= found_s <= LONGEST_S:
+            raise ValueError(f"Snooze takes a time in seconds from 0 on, or a timedelta, not {seconds!r}")
+        super().__init__(seconds)
+
+    def __repr__(self) -> str:
+        return f"<Snooze {(self.defer_score or 0) / 1000:0.2f}s>"
 
 
 class RetryJob(RuntimeError):

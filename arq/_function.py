@@ -6,10 +6,12 @@ import functools
 import inspect
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar, cast
 
 from ._option_types import text_or_none
+from ._retry_options import NAMES as RETRY_OPTIONS
+from ._retry_options import Backoff, BackoffFunction, ExceptionClasses, RetryOptions, retry_options
 from ._types import SecondsTimedelta, WorkerCoroutine
 from .utils import import_string, to_seconds
 
@@ -28,6 +30,7 @@ class Function:
     keep_result_s: float | None
     keep_result_forever: bool | None
     max_tries: float | None
+    retry_options: RetryOptions | None = field(default=None, repr=False)
 
 
 Function.__module__ = "arq.worker"  # where everybody imports it from
@@ -36,13 +39,16 @@ Function.__module__ = "arq.worker"  # where everybody imports it from
 def none_is_no_limit(make: Callable[_P, _R]) -> Callable[_P, _R]:
     """Let `timeout=None`, given in so many words, mean "no limit"; left out, it means "as the worker has it".
 
-    The signature remains the original's, whose default is None.
+    `max_tries` that is left out means that, too, beside options that speak of tries. The signature remains the
+    original's, with its defaults.
     """
 
     @functools.wraps(make)
     def told_apart(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         if "timeout" in kwargs and kwargs["timeout"] is None:
             kwargs["timeout"] = math.inf
+        if "max_tries" not in kwargs and any(kwargs.get(name) is not None for name in RETRY_OPTIONS):
+            kwargs["max_tries"] = None
         return make(*args, **kwargs)
 
     return told_apart
@@ -57,6 +63,11 @@ def func(
     timeout: SecondsTimedelta | None = None,
     keep_result_forever: bool | None = None,
     max_tries: float | None = None,
+    retry_on: ExceptionClasses | None = None,
+    give_up_on: ExceptionClasses | None = None,
+    retry_on_timeout: bool | None = None,
+    backoff: Backoff | BackoffFunction | None = None,
+    retry_for: SecondsTimedelta | None = None,
 ) -> Function:
     """Register a coroutine function with options of its own. What is left out is as the worker has it.
 
@@ -70,19 +81,41 @@ def func(
         keep_result_forever: keep results without a limit; wins over `keep_result`. Default: None, as the worker has it.
         max_tries: how often a job may be started; 1: never again; `math.inf`: no limit. Default: None, as the worker
             has it.
+        retry_on: a class of exceptions, or several, after which the job is tried again; subclasses match, and groups of
+            which all parts match. Default: None, as the worker has it; where that says nothing, none, or, beside
+            `give_up_on`, `backoff` or `retry_for` and without `retry_on_timeout`, every Exception.
+        give_up_on: classes of exceptions after which the job has failed at once; wins over the other options.
+            Default: None, as the worker has it.
+        retry_on_timeout: whether a run that took longer than `timeout` is tried again. Default: None, as the worker has
+            it; where that says nothing, as `retry_on` says of TimeoutError.
+        backoff: how long to wait before the next try: a `Backoff`, or a function that gets the number of the try that
+            has failed and its exception, and returns seconds or a timedelta. Default: None, as the worker has it; where
+            that says nothing, `Backoff()`.
+        retry_for: no try begins later than so many seconds (or a timedelta) after the job was enqueued; `math.inf`: no
+            limit. Default: None, as the worker has it.
+
+    `max_tries` holds as well: after the last try the job has failed with the exception of that one. `raise Retry(...)`
+    is none of these options' business.
 
     Raises:
         RuntimeError: it is not a coroutine function, or it has no name and none was given.
         TypeError: `name` is no text.
         ImportError: there is nothing at the dotted path.
 
-    A number that is out of its range is refused with its name by the worker that gets the function (ValueError).
+    An option that is out of its range is refused with its name by the worker that gets the function (ValueError).
     """
     if isinstance(coroutine, Function):
         return coroutine
     target, target_name = resolve_coroutine(coroutine, text_or_none("name", name))
+    retries = retry_options(retry_on, give_up_on, retry_on_timeout, backoff, retry_for)
     return Function(
-        target_name, target, to_seconds(timeout), to_seconds(keep_result), keep_result_forever, max_tries
+        target_name,
+        target,
+        to_seconds(timeout),
+        to_seconds(keep_result),
+        keep_result_forever,
+        max_tries,
+        retries,
     )
 
 

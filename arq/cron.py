@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, tzinfo
 from ._cron_calendar import Calendar, calendar, next_instant
 from ._function import none_is_no_limit, resolve_coroutine
 from ._option_types import text_or_none
+from ._retry_options import Backoff, BackoffFunction, ExceptionClasses, RetryOptions, retry_options
 from ._types import OptionType, SecondsTimedelta, WeekdayOptionType, WorkerCoroutine
 from .utils import to_seconds
 
@@ -65,6 +66,7 @@ class CronJob:
     #: what a worker plans next, for readers; in a process with several workers, the one that has planned last
     next_run: datetime | None = field(default=None)
     coalesce: bool = True
+    retry_options: RetryOptions | None = None
 
     def calculate_next(self, prev: datetime) -> None:
         """Set `next_run` to the first time after `prev`, by `next_cron`."""
@@ -113,7 +115,8 @@ class CronJob:
 
     def __repr__(self) -> str:
         # as the original shows it: what there is more is shown where it was changed
-        shown = {name: value for name, value in self.__dict__.items() if (name, value) != ("coalesce", True)}
+        usual = {"coalesce": True, "retry_options": None}
+        shown = {name: value for name, value in self.__dict__.items() if value is not usual.get(name, ...)}
         return "<CronJob {}>".format(" ".join(f"{name}={value}" for name, value in shown.items()))
 
 
@@ -141,6 +144,11 @@ def cron(
     keep_result_forever: bool | None = False,
     max_tries: float | None = 1,
     coalesce: bool = True,
+    retry_on: ExceptionClasses | None = None,
+    give_up_on: ExceptionClasses | None = None,
+    retry_on_timeout: bool | None = None,
+    backoff: Backoff | BackoffFunction | None = None,
+    retry_for: SecondsTimedelta | None = None,
 ) -> CronJob:
     """Schedule a function. A field takes one value or a collection of values; None matches every value.
 
@@ -167,9 +175,15 @@ def cron(
         keep_result: how long to keep the result, in seconds or as a timedelta; None: as the worker has it; `math.inf`:
             for ever. Default: 0, not at all.
         keep_result_forever: keep the result without a limit; None: as the worker has it. Default: False.
-        max_tries: how often one run may be started; None: as the worker has it; `math.inf`: no limit. Default: 1.
+        max_tries: how often one run may be started; None: as the worker has it; `math.inf`: no limit. Default: 1;
+            left out beside one of the last five arguments: as the worker has it.
         coalesce: when times were missed (the machine stood still, Redis was away), run the job only for the newest of
             them; False: for each. Default: True.
+        retry_on: after which exceptions a run is tried again; this and the following as of `arq.func`. Default: None.
+        give_up_on: after which exceptions it has failed at once. Default: None.
+        retry_on_timeout: whether it is tried again when it took longer than `timeout`. Default: None.
+        backoff: how long to wait before the next try. Default: None.
+        retry_for: no try begins later than so long after the run was enqueued. Default: None.
 
     Raises:
         RuntimeError: it is not a coroutine function.
@@ -207,4 +221,5 @@ def cron(
         keep_result_forever=keep_result_forever,
         max_tries=max_tries,
         coalesce=coalesce,
+        retry_options=retry_options(retry_on, give_up_on, retry_on_timeout, backoff, retry_for),
     )

@@ -17,13 +17,14 @@ from datetime import datetime, timedelta
 from signal import Signals
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ._errors import FailedJobs, JobExecutionFailed, Retry, RetryJob
+from ._errors import FailedJobs, JobExecutionFailed, Retry, RetryJob, Snooze
 from ._function import Function, func
 from ._keys import health_key
 from ._loop_exits import run_to_end
 from ._option_types import text, to_await
 from ._payloads.unreadable_records import is_unread
 from ._reexported_names import elsewhere
+from ._retry_options import Backoff
 from ._worker import job_log
 from ._worker.arq_names import ArqNames
 from ._worker.closing import Closing
@@ -45,11 +46,13 @@ from .typing import WorkerSettingsType
 from .utils import import_string
 
 __all__ = [
+    "Backoff",
     "FailedJobs",
     "Function",
     "JobExecutionFailed",
     "Retry",
     "RetryJob",
+    "Snooze",
     "Worker",
     "async_check_health",
     "check_health",
@@ -120,6 +123,13 @@ class Worker(WorkerOptions, ArqNames):
         unreadable: what to do with a job that this worker can't read, because another version of Python, of a library
             or of the application wrote it. `fail`: fail it at once; `retry`: leave it to other workers of the queue for
             up to six hours, and fail it then. Default: 'fail'.
+        retry_on: after which exceptions a job is tried again, where the function says nothing; this and the following
+            as of `arq.func`. Default: None, after none.
+        give_up_on: after which exceptions it has failed at once. Default: None, none of them.
+        retry_on_timeout: whether it is tried again when it took longer than it may. Default: None, as `retry_on` says
+            of TimeoutError.
+        backoff: how long to wait before the next try. Default: None, `Backoff()`.
+        retry_for: no try begins later than so long after the job was enqueued. Default: None, no limit.
 
     Raises:
         RuntimeError: neither a function nor a cron job was given, or something else where one must stand.
@@ -127,7 +137,8 @@ class Worker(WorkerOptions, ArqNames):
             or a serializer can't be called; `ctx` is no dictionary; `functions` or `cron_jobs` are no list;
             `queue_name` is no text.
         ValueError: `queue_name` is None and there is no `redis_pool`; it, or `health_check_key`, is the name of another
-            key; two functions or cron jobs share a name; a number is not in its range.
+            key; two functions or cron jobs share a name; a number is not in its range; an option of tries is
+            none.
         ImportError: there is nothing at a dotted path.
     """
 

@@ -6,7 +6,7 @@ exchange.py      one exchange with Redis: write endings, claim jobs   (outbox.py
 claims.py        jobs that were claimed: started, or given back   (job_slots.py: places)
 job.py           one run of a job   (run.py, job_timeout.py: under its timeout; hooks.py)
 attempt.py       the values that travel: what was claimed, how it ended
-outcomes.py      may it run, and what does its ending mean   (no I/O)
+outcomes.py      may it run, and what does its ending mean   (no I/O; retry_policy.py: is it tried again)
 job_log.py       every log line of a job's life   (quick_log.py: how they are made cheap)
 
 By the clock: duties.py says when; health.py, cron_ticks.py (cron_planner.py: which are due), locks.py,

@@ -142,7 +142,10 @@ class Outcome:
         value: what the job returned or raised.
         defer_ms: for RETRY: ms until the next run; None: when it was due before.
         interrupted: for CANCELLED: a shutdown was the cause, so the start does not count.
+        snoozed: for RETRY: the job asked for another time, so the start does not count.
         leave: for RETRY: there was no start at all, the job is put back for others as if it had not been claimed.
+        note: for RETRY: which try has failed, for the log; '' if the job asked for another. For FAILED: why nobody
+            could say whether it is tried again.
         started: the job's own code may have run (the hooks after a job are only called then).
         finish_ms: unix ms.
     """
@@ -152,7 +155,9 @@ class Outcome:
     value: Any = None
     defer_ms: int | None = None
     interrupted: bool = False
+    snoozed: bool = False
     leave: Leave | None = None
+    note: str = ""
     started: bool = True
     finish_ms: int = 0
 

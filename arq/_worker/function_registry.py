@@ -17,6 +17,7 @@ _RUN_OPTIONS = {
     "keep_result_s": "keep_result",
     "keep_result_forever": "keep_result_forever",
     "max_tries": "max_tries",
+    "retry_options": "options of tries",
 }
 #: Values that closures are compared by; all others are the same only if they are one object.
 _PLAIN = (str, bytes, int, float, bool, type(None))

@@ -116,6 +116,8 @@ class JobRunner:
         else:
             who_cancelled = functools.partial(self._context.who_cancelled, job_id)
             ended = await run.watch(body, task, limit, who_cancelled)
+            if ended.raised is not None and job_id in jobs.aborting:
+                ended.cause = Cause.ABORT  # also if it has made an error of its own of it
             return ended
         finally:
             if _loop_exits.forks != self._context.options.forks_when_named:

@@ -22,6 +22,8 @@ _info = QuickLog(logger, __file__, "report").info
 _LATE_MS = 1200
 #: Jobs that a line has room for.
 _MOST_NAMED = 5
+#: Characters of an exception that the line about another try has room for.
+_LONGEST_REASON = 200
 
 
 def gone(worker_id: str, released: Released) -> None:
@@ -61,6 +63,8 @@ def ended(outcome: Outcome, log_results: bool) -> None:
     ref, verdict, value = outcome.attempt.ref, outcome.verdict, outcome.value
     took_s = (outcome.finish_ms - outcome.attempt.start_ms) / 1000
     if verdict is Verdict.FAILED:
+        if outcome.note:
+            _undecided(outcome, took_s)
         logger.error(
             "%6.2fs ! %s failed, %s: %s",
             took_s,
@@ -75,12 +79,46 @@ def ended(outcome: Outcome, log_results: bool) -> None:
     elif verdict is Verdict.COMPLETE:
         result = "" if value is None or not log_results else truncate(safe_repr(value))
         _info(outcome, "%6.2fs ← %s ● %s", took_s, ref, result if result.isprintable() else escaped(result))
+    elif verdict is Verdict.RETRY and (outcome.note or outcome.snoozed):
+        _tried_again(outcome, took_s)
     elif verdict is Verdict.RETRY:
         _info(outcome, "%6.2fs ↻ %s retrying job in %0.2fs", took_s, ref, (outcome.defer_ms or 0) / 1000)
     elif verdict is Verdict.CANCELLED:
         _info(outcome, "%6.2fs ↻ %s cancelled, will be run again", took_s, ref)
     else:
         _info(outcome, "%6.2fs ⊘ %s aborted", took_s, ref)
+
+
+def _tried_again(outcome: Outcome, took_s: float) -> None:
+    """Options say that the job is tried again, or it snoozes. Where it has failed is for those who look for it."""
+    why, value = outcome.note, outcome.value
+    if outcome.snoozed:
+        why = "snoozed, this try does not count"
+    else:
+        why += f", {value.__class__.__name__}"
+        if text := _text(value):
+            why += f": {truncate(text, _LONGEST_REASON)}"
+        logger.debug("%s is tried again after this:", outcome.attempt.ref, exc_info=value)
+    delay_s = (outcome.defer_ms or 0) / 1000
+    _info(
+        outcome,
+        "%6.2fs ↻ %s retrying job in %0.2fs: %s",
+        took_s,
+        outcome.attempt.ref,
+        delay_s,
+        printable(why),
+    )
+
+
+def _undecided(outcome: Outcome, took_s: float) -> None:
+    """The function of the application that says when to try again does not say it."""
+    logger.error(
+        "%6.2fs ! %s is not tried again, its %s; it fails with its own error",
+        took_s,
+        outcome.attempt.ref,
+        printable(outcome.note),
+        extra={"job": outcome.log_fields()},
+    )
 
 
 def ignored_timeout(outcome: Outcome) -> None:

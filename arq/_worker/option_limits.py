@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from .._retry_options import checked as checked_retry_options
 from ..utils import is_no_limit, to_seconds
 
 _Functions = TypeVar("_Functions", bound=Mapping[str, Any])
@@ -108,6 +109,7 @@ def with_good_ones(functions: _Functions) -> _Functions:
         time_limit(f"timeout of {name}", function.timeout_s)
         seconds_or_none(f"keep_result of {name}", function.keep_result_s)
         count_or_none(f"max_tries of {name}", function.max_tries)
+        checked_retry_options(function.retry_options, f" of {name}")
     return functions
 
 

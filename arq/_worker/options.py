@@ -18,6 +18,7 @@ from .._lock_time import lock_s, longest_job_s
 from .._option_types import called, context, several, text
 from .._redis.connection_pools import pool_of
 from .._redis.settings import settings_or_default
+from .._retry_options import Backoff, BackoffFunction, ExceptionClasses, checked, retry_options
 from .._types import SecondsTimedelta, StartupShutdown, WorkerCoroutine
 from ..connections import ArqRedis, RedisSettings
 from ..constants import default_queue_name, expires_extra_ms
@@ -68,6 +69,11 @@ class WorkerOptions:
         timezone: tzinfo | None = None,
         log_results: bool = True,
         unreadable: Literal["fail", "retry"] = "fail",
+        retry_on: ExceptionClasses | None = None,
+        give_up_on: ExceptionClasses | None = None,
+        retry_on_timeout: bool | None = None,
+        backoff: Backoff | BackoffFunction | None = None,
+        retry_for: SecondsTimedelta | None = None,
     ) -> None:
         self.functions = option_limits.with_good_ones(
             registry(several("functions", functions), several("cron_jobs", cron_jobs or ()))
@@ -113,6 +119,9 @@ class WorkerOptions:
         self.timezone, self._system_zone = timezone, SystemZone()
         self.log_results = log_results
         self.unreadable = one_of("unreadable", unreadable, ("fail", "retry"))
+        self.retry_options = checked(
+            retry_options(retry_on, give_up_on, retry_on_timeout, backoff, retry_for)
+        )
         self.in_progress_timeout_s = lock_s(self.longest_job_s)
         self._worker_id, self._named_in_pid, self.forks_when_named = "", 0, _loop_exits.forks
         self._handle_signals = handle_signals

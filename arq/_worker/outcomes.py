@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from .._endings import Again, Done, Ending, Unbegun
-from .._errors import DeserializationError, JobExecutionFailed, Retry, RetryJob
+from .._errors import DeserializationError, JobExecutionFailed, Retry, RetryJob, Snooze
 from .._function import Function
 from .._payloads.pickle_errors import explain
 from .._payloads.serialization import (
@@ -22,9 +22,11 @@ from .._payloads.serialization import (
 )
 from .._payloads.unreadable_records import PICKLE, salvage
 from .._redis.scripts import ClaimedJob
+from .._retry_options import RetryOptions
 from ..cron import CronJob
 from ..utils import LONGEST_S, safe_repr, to_ms, truncate
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
+from .retry_policy import Failure, leaves_of, next_try_ms, policy_of
 from .unknown_function import hint
 
 #: The year 9999 in unix ms: the end of what a datetime can say.
@@ -50,6 +52,8 @@ class Defaults(Protocol):
 
     keep_result_s: float
     keep_result_forever: bool
+    expires_extra_ms: float | None
+    retry_options: RetryOptions | None
 
 
 def read(
@@ -158,38 +162,61 @@ def tries_allowed(attempt: Attempt, defaults: Defaults) -> float:
 
 def decide(attempt: Attempt, ended: Ended, defaults: Defaults, *, retry_jobs: bool, now_ms: int) -> Outcome:
     """What the ending of a run means for the job."""
-    raised = ended.raised
-    if raised is None:
+    told = ended.raised
+    if told is None:
         return Outcome(attempt, Verdict.COMPLETE, ended.value, finish_ms=now_ms)
-    if isinstance(raised, BaseExceptionGroup):
-        raised = _retry_in(raised) or raised
+    raised: BaseException = told
+    if isinstance(told, BaseExceptionGroup):
+        raised = _retry_in(told) or told
     if isinstance(raised, asyncio.CancelledError) and ended.cause is Cause.ABORT:
         return Outcome(attempt, Verdict.ABORTED, raised, finish_ms=now_ms)
     if retry_jobs and isinstance(raised, Retry):
-        return Outcome(attempt, Verdict.RETRY, raised, defer_ms=raised.defer_score, finish_ms=now_ms)
+        snoozed = isinstance(raised, Snooze) and all(isinstance(one, Snooze) for one in leaves_of(told))
+        return Outcome(
+            attempt, Verdict.RETRY, raised, defer_ms=raised.defer_score, snoozed=snoozed, finish_ms=now_ms
+        )
     if retry_jobs and isinstance(raised, _RUN_AGAIN):
         if (failure := _cancelled_too_often(attempt, ended, defaults)) is not None:
             return Outcome(attempt, Verdict.FAILED, failure, finish_ms=now_ms)
         interrupted = ended.cause is Cause.SHUTDOWN
         return Outcome(attempt, Verdict.CANCELLED, raised, interrupted=interrupted, finish_ms=now_ms)
-    return Outcome(attempt, Verdict.FAILED, ended.raised, finish_ms=now_ms)
+    function = attempt.function
+    has_policy = defaults.retry_options is not None or (
+        function is not None and function.retry_options is not None
+    )
+    if has_policy and retry_jobs and ended.cause is not Cause.ABORT:
+        return _by_policy(attempt, told, defaults, now_ms, timed_out=ended.cause is Cause.TIMEOUT)
+    return Outcome(attempt, Verdict.FAILED, told, finish_ms=now_ms)
+
+
+def _by_policy(
+    attempt: Attempt, raised: BaseException, defaults: Defaults, now_ms: int, *, timed_out: bool
+) -> Outcome:
+    """The job has failed, and there are options that say whether it is tried again."""
+    own = None if attempt.function is None else attempt.function.retry_options
+    tries, most_tries = attempt.job_try - attempt.job.interrupted, tries_allowed(attempt, defaults)
+    outcome = Outcome(attempt, Verdict.FAILED, raised, finish_ms=now_ms)
+    failure = Failure(raised, timed_out, tries, most_tries, now_ms - attempt.enqueue_ms)
+    try:
+        defer_ms = next_try_ms(policy_of(own, defaults.retry_options), failure)
+    except ValueError as exc:
+        outcome.note = str(exc)
+        return outcome
+    if defer_ms is not None:
+        outcome.verdict, outcome.defer_ms = Verdict.RETRY, defer_ms
+        limit = "" if most_tries == math.inf else f" of {most_tries}"
+        outcome.note = f"try {tries}{limit}{' took too long' if timed_out else ''}"
+    return outcome
 
 
 def _retry_in(group: BaseExceptionGroup[BaseException]) -> Retry | RetryJob | None:
     """The wish of a task group whose tasks raised `Retry` or `RetryJob` and nothing else: the longest wait counts."""
-    wishes = list(_leaves(group))
-    if not all(isinstance(wish, Retry | RetryJob) for wish in wishes):
+    leaves = list(leaves_of(group))
+    wishes = [wish for wish in leaves if isinstance(wish, Retry | RetryJob)]
+    if len(wishes) < len(leaves):
         return None
     retries = [wish for wish in wishes if isinstance(wish, Retry)]
     return max(retries, key=lambda retry: retry.defer_score or 0) if retries else wishes[0]
-
-
-def _leaves(group: BaseExceptionGroup[Any]) -> Iterator[Any]:
-    for exc in group.exceptions:
-        if isinstance(exc, BaseExceptionGroup):
-            yield from _leaves(exc)
-        else:
-            yield exc
 
 
 def _cancelled_too_often(attempt: Attempt, ended: Ended, defaults: Defaults) -> JobExecutionFailed | None:
@@ -220,7 +247,15 @@ def ending(
     if not outcome.verdict.is_final:
         if (leave := outcome.leave) is not None:
             return Unbegun(job_id, stamp, leave.due_ms or None, leave.name, leave.leave_ms)
-        return Again(job_id, stamp, outcome.defer_ms, attempt.job_try, outcome.interrupted)
+        return Again(
+            job_id,
+            stamp,
+            outcome.defer_ms,
+            attempt.job_try,
+            outcome.interrupted,
+            outcome.snoozed,
+            defaults.expires_extra_ms,
+        )
     job = attempt.job
     only_start = not job.is_counted and job.job_try == 1 and not job.interrupted and job.crashes is None
     hold_ms = None

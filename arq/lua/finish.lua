@@ -10,7 +10,8 @@
 --       then, in any order:
 --         'done', stamp of the claim, ms to keep results ('' for ever), ms to keep locks and jobs ('' not at all, 'once' neither, and
 --           this was the only start: nothing is counted of others), how many: id, result ('' none), id, ...
---         'again', stamp, id, when: '' at its old score | ms from now, number of this try, '1': a shutdown interrupted it
+--         'again', stamp, id, when: '' at its old score | 'MS EXTRA': in MS ms from now, and payload and counters live for EXTRA ms more,
+--           number of this try, '1': a shutdown interrupted it | 'snoozed': the start does not count, as if it had not been claimed
 --         'unbegun', stamp, id, when, '' | cohort that leaves it to others because it can't read it, for so many ms: it was claimed, and
 --           never ran: this start does not count for anybody
 --         'over', stamp: with what is said here, all jobs of this claim are over
@@ -21,6 +22,7 @@
 --!include wake
 --!include epoch
 --!include give_back
+--!include lifetime
 local queue, wake, batches, aborts, lapses = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local worker, retry_ttl_s, is_repeated, cohort = ARGV[2], ARGV[3], ARGV[5] == 'repeated', ARGV[6]
 local FIRST = 7
@@ -123,36 +125,47 @@ local function done(id, lock, result, keep_ms, hold_ms)
   finished[count_finished] = id
 end
 
+-- Returns for how many ms payload and counters must live; nil: as they do.
 local function put_back(id, lock, when)
   local claim = when == '' and claim_of(id)
-  local score = claim and claim[SCORE]
+  local score, life_ms = claim and claim[SCORE], nil
   if when ~= '' then
-    score = whole(now_ms() + when)
+    local ms, extra_ms = string.match(when, '^(%S+) (%S+)$')
+    score, life_ms = whole(now_ms() + ms), math.max(tonumber(ms), 0) + extra_ms
   end
   if score then
     move_in_queue(queue, score, id)
   end
   add_to_delete(lock)
   wake_one(wake) -- whoever it wakes runs the job, or learns when it is due
+  return life_ms
 end
 
-local function again(id, lock, when, try, interrupted)
-  put_back(id, lock, when)
-  if tonumber(try) > (number(text_at(RETRY .. id)) or 0) then
+local function again(id, lock, when, try, how)
+  local life_ms = put_back(id, lock, when)
+  if how == 'snoozed' then
+    uncount(id)
+  elseif tonumber(try) > (number(text_at(RETRY .. id)) or 0) then
     write('SET', RETRY .. id, try, 'EX', retry_ttl_s)
   end
-  if interrupted == '1' then
+  if how == '1' then
     forgive(id, retry_ttl_s, cohort)
   else
     add_to_delete(CRASHES .. id) -- it has ended by itself: no suspect any more
   end
+  if life_ms then
+    job_lives_for(id, life_ms)
+  end
 end
 
 local function unbegun(id, lock, when, unread_by, leave_ms)
-  put_back(id, lock, when)
+  local life_ms = put_back(id, lock, when)
   uncount(id)
   if unread_by ~= '' then
     leave_unread(id, retry_ttl_s, unread_by, leave_ms)
+  end
+  if life_ms then
+    job_lives_for(id, life_ms)
   end
 end
 

@@ -31,6 +31,7 @@ PURE = (
     "arq._job_records",
     "arq._payloads.unreadable_records",
     "arq._redis.batch_sizes",
+    "arq._retry_options",
     "arq._printable",
     "arq._types",
     "arq._payloads.pickle_errors",
@@ -141,7 +142,7 @@ ARQ_LAYERS = {
         "_crash_records _did_you_mean _endings _errors _function _health_line _interrupts _job_records _keys "
         "_lock_time _lua_interpreter _lua_interpreter.machine _lua_interpreter.syntax _lua_interpreter.tree "
         "_option_types _payloads _printable _pyinstaller _pyinstaller.hook-arq _pyinstaller.hook-supervisor _redis "
-        "_redis.batch_sizes _redis.reply_timeout _reexported_names _types constants logs utils version"
+        "_redis.batch_sizes _redis.reply_timeout _reexported_names _retry_options _types constants logs utils version"
     ),
     "schedules": ("_cron_calendar _cron_table cron typing"),
     "bytes of jobs": (
@@ -172,8 +173,9 @@ ARQ_LAYERS = {
         "_worker.leftover_threads _worker.locks _worker.main_loop _worker.main_task _worker.operators "
         "_worker.option_limits _worker.options _worker.outbox _worker.outcomes _worker.poll_schedule "
         "_worker.quarantine _worker.quick_log _worker.redis_clock _worker.redis_outage _worker.repeated_errors "
-        "_worker.run _worker.semaphore _worker.settings _worker.shutdown _worker.signals _worker.system_timezone "
-        "_worker.unknown_function _worker.unreadable_jobs _worker.waiting_claim _worker.wake_tokens"
+        "_worker.retry_policy _worker.run _worker.semaphore _worker.settings _worker.shutdown _worker.signals "
+        "_worker.system_timezone _worker.unknown_function _worker.unreadable_jobs _worker.waiting_claim "
+        "_worker.wake_tokens"
     ),
     "worker": ("worker"),
     "commands for operators": (

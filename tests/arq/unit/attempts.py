@@ -7,6 +7,7 @@ from typing import Any
 
 from arq._function import Function, func
 from arq._redis.scripts import ClaimedJob
+from arq._retry_options import RetryOptions
 from arq._worker import outcomes
 from arq._worker.attempt import Attempt
 from arq.cron import CronJob, cron
@@ -22,6 +23,8 @@ class Defaults:
     max_tries: int
     keep_result_s: float
     keep_result_forever: bool
+    expires_extra_ms: float | None = 86_400_000
+    retry_options: RetryOptions | None = None
 
 
 DEFAULTS = Defaults(max_tries=5, keep_result_s=3600, keep_result_forever=False)
