@@ -398,7 +398,8 @@ async def test_a_delay_beyond_all_measure_is_written(arq_redis: ArqRedis, worker
 
 async def test_plain_jobs_are_failed_as_ever(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
     """By the sixth start, with arq's own text; also where a policy is, if the job asks for each run itself."""
-    for name, options in (("plain", {}), ("policy", {"retry_on": OSError, "retry_for": 0})):
+    policies: dict[str, dict[str, Any]] = {"plain": {}, "policy": {"retry_on": OSError, "retry_for": 0}}
+    for name, options in policies.items():
         flaky = Flaky([Retry()] * 9)
         job = await enqueued(arq_redis, name)
         await worker([func(flaky.run, name=name, **options)]).main()
