@@ -70,7 +70,7 @@ class Snooze(Retry):
         ValueError: it is something else, or more than a thousand years.
     """
 
-    __module__ = "arq.worker"
+    __module__ = "arq"
 
     def __init__(self, seconds: SecondsTimedelta) -> None:
         found_s: object = to_seconds(seconds)

@@ -1,4 +1,7 @@
-"""Names that modules of arq 0.26 - 0.28 had because they imported them: applications import them from there, too."""
+"""Names that modules of arq 0.26 - 0.28 had because they imported them: applications import them from there, too.
+
+Also names that one would look for there.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ _HOMES = {
         "arq.utils": _UTILS,
         "arq.jobs": _JOBS,
         "arq.cron": "CronJob",
+        "arq": "Backoff Snooze",  # beside `Retry`, where others would look for them
         "redis.exceptions": "ResponseError WatchError",
     }.items()
     for name in names.split()

@@ -63,7 +63,7 @@ class Backoff:
         return self.longest_s(tries) * (1 - self.jitter * random.random())
 
 
-Backoff.__module__ = "arq.worker"  # where everybody imports it from
+Backoff.__module__ = "arq"  # where everybody imports it from
 
 
 @dataclass(frozen=True)

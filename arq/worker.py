@@ -17,14 +17,13 @@ from datetime import datetime, timedelta
 from signal import Signals
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ._errors import FailedJobs, JobExecutionFailed, Retry, RetryJob, Snooze
+from ._errors import FailedJobs, JobExecutionFailed, Retry, RetryJob
 from ._function import Function, func
 from ._keys import health_key
 from ._loop_exits import run_to_end
 from ._option_types import text, to_await
 from ._payloads.unreadable_records import is_unread
 from ._reexported_names import elsewhere
-from ._retry_options import Backoff
 from ._worker import job_log
 from ._worker.arq_names import ArqNames
 from ._worker.closing import Closing
@@ -46,13 +45,11 @@ from .typing import WorkerSettingsType
 from .utils import import_string
 
 __all__ = [
-    "Backoff",
     "FailedJobs",
     "Function",
     "JobExecutionFailed",
     "Retry",
     "RetryJob",
-    "Snooze",
     "Worker",
     "async_check_health",
     "check_health",
@@ -137,8 +134,7 @@ class Worker(WorkerOptions, ArqNames):
             or a serializer can't be called; `ctx` is no dictionary; `functions` or `cron_jobs` are no list;
             `queue_name` is no text.
         ValueError: `queue_name` is None and there is no `redis_pool`; it, or `health_check_key`, is the name of another
-            key; two functions or cron jobs share a name; a number is not in its range; an option of tries is
-            none.
+            key; two functions or cron jobs share a name; a number is not in its range.
         ImportError: there is nothing at a dotted path.
     """
 

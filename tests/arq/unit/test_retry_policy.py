@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import pickle
 import random
 from collections.abc import Callable
 from datetime import timedelta
@@ -398,7 +399,10 @@ def test_one_function_with_two_policies_is_refused() -> None:
 
 def test_what_is_exported() -> None:
     assert {"Backoff", "Snooze"} <= set(arq.__all__)
-    assert (arq.worker.Backoff, arq.worker.Snooze) == (Backoff, Snooze)
+    for name, value in {"Backoff": Backoff, "Snooze": Snooze}.items():
+        assert getattr(arq.worker, name) is value
+        assert value.__module__ == "arq"
+    assert pickle.loads(pickle.dumps(Snooze(2))).defer_score == 2000
 
 
 # ---------------------------------------------------------------- the log
