@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 
 import click
@@ -53,13 +54,14 @@ def _command(name: str) -> str:
     context = click.Context(operators, info_name="arq")
     command = operators.get_command(context, name)
     assert command is not None
+    assert command.callback is not None
     own = click.Context(command, context, info_name=name)
     usage = " ".join(["arq", name, *command.collect_usage_pieces(own)])
-    help_text = " ".join((command.help or "").split("\n"))
+    about = inspect.cleandoc(command.callback.__doc__ or "")
     lines = [
         f"\n### arq {name}\n",
         f"    {usage}\n",
-        _paragraphs(help_text),
+        _paragraphs(about),
         "\n| option | what it does |",
         "| --- | --- |",
     ]
@@ -68,7 +70,7 @@ def _command(name: str) -> str:
 
 
 def _paragraphs(text: str) -> str:
-    return "\n\n".join(part.strip() for part in text.split("  ") if part.strip())
+    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
 
 
 def _option(option: click.Option) -> str:

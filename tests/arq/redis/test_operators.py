@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import pty
@@ -14,35 +13,22 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import redis
-from click.testing import CliRunner
 
 from arq._admin import actions
 from arq._commands import COMMANDS
 from arq._commands.exit_codes import ExitCode
 from arq._cron_table import shown
-from arq.cli import cli
 from arq.cron import cron
+from tests.arq.redis.operators import Outcome, run_command
 from tests.support.eventually import wait_until
 from tests.support.programs import ROOT
 from tests.support.servers import RedisServer, running_server
 
 QUEUE = "arq:queue"
-
-
-class Outcome(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.out.splitlines()]
 
 
 Arq = Callable[..., Outcome]
@@ -53,10 +39,9 @@ def arq(redis_server: RedisServer, redis_client: redis.Redis) -> Arq:
     """Runs a command on the test's Redis, in this process."""
 
     def run(*words: str, code: int = ExitCode.DONE, **env: str) -> Outcome:
-        done = CliRunner().invoke(cli, words, env={"ARQ_REDIS": redis_server.dsn} | env)
-        assert done.exit_code == code, (done.output, done.exception)
-        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-        return Outcome(done.exit_code, done.stdout, done.stderr)
+        outcome = run_command(*words, **{"ARQ_REDIS": redis_server.dsn} | env)
+        assert outcome.code == code, outcome
+        return outcome
 
     return run
 
