@@ -42,7 +42,9 @@ MODULES = [
     "arq.cli",
 ]
 # the only keys that the original does not know
-ADDITIONS = re.compile(r"^arq:wake:|^arq:lookers:|^arq:leases$|^arq:claims:|^arq:epoch:|^arq:interrupted:")
+ADDITIONS = re.compile(
+    r"^arq:(?:wake|lookers|claims|epoch|interrupted|batches|lapses|crons|crons-paused|paused|kept|control):|^arq:(?:leases|members)$"
+)
 DATE = re.compile(r"\b\w{3}-\d\d \d\d:\d\d:\d\d\b")
 CONNECT_S = 30  # the machine may stand still for longer than the usual second
 PROTOCOL = 4  # what pickle.dumps wrote by default on every Python that the original was released for
