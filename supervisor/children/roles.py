@@ -16,7 +16,7 @@ from ..process.exec import take_brief
 from ..process.fork import be_child
 from . import redis_server, steward, watcher, worker_process
 
-BODIES: dict[Role, Callable[[Brief, Pipes], int]] = {
+MAIN_OF: dict[Role, Callable[[Brief, Pipes], int]] = {
     Role.WORKER: worker_process.main,
     Role.SPARE: worker_process.main,
     Role.STEWARD: steward.main,
@@ -40,4 +40,4 @@ def main(orders: Sequence[str] = ()) -> NoReturn:
         if fd >= 0:
             os.set_inheritable(fd, False)
     pipes = Pipes(*fds)
-    be_child(lambda: BODIES[role](brief, pipes), pipes, brief.supervisor_pid)
+    be_child(lambda: MAIN_OF[role](brief, pipes), pipes, brief.supervisor_pid)

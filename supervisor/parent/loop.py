@@ -83,7 +83,7 @@ class Parent:
         self._options = options
         self._machine = Machine(options, random.random, secrets.token_hex(4), starts_at_once())
         self._notifier = Notifier(os.environ, os.getpid())
-        self._headline = StatusLine()
+        self._status_line = StatusLine()
         self._outlet = NonblockingWriter(lost_lines(options.name, options.log_format))
         self._journal = EventLog(self._outlet, options.name, options.log_format, options.log_level)
         self._starter = Starter(options.start_method, self._journal)
@@ -96,12 +96,12 @@ class Parent:
         self._host = host_name()
         self._folder = named_folder(os.environ), os.getcwd()
         self._redis = ("", "")
-        self._briefing = StewardFeed(self._status if options.metrics else None)
+        self._steward_feed = StewardFeed(self._status if options.metrics else None)
         self._oom_seen = oom_kills()
         self._pinged_s = 0.0
         self._weighed_s = time.monotonic()
         self._control: ControlServer | None = None
-        self._desk: Handlers | None = None
+        self._handlers: Handlers | None = None
         self._ownership = Ownership(options, self._journal)
         self._turned_s = time.monotonic()
 
@@ -137,7 +137,7 @@ class Parent:
         self._ownership.claim(self._selector)
         self._control = self._ownership.control
         if self._control is not None:
-            self._desk = Handlers(self._control, self._machine.pool, self._feed, self._status)
+            self._handlers = Handlers(self._control, self._machine.pool, self._feed, self._status)
 
     def _status(self) -> PoolStatus:
         usage = usage_of([os.getpid(), *self._processes.pids()])
@@ -158,8 +158,8 @@ class Parent:
             self._journal.raw(traceback.format_exc())
             self._processes.end_all(self._pause_at_the_end, LAST_RESORT_S)
             return ExitCode.INTERNAL
-        if self._desk is not None:
-            self._desk.stopped(code)
+        if self._handlers is not None:
+            self._handlers.stopped(code)
         return code
 
     def _pause_at_the_end(self) -> None:
@@ -183,7 +183,7 @@ class Parent:
         self._reap()
         self._feed(Tick())
         self._keep_house(now)
-        self._briefing.push(self._steward(), self._machine.pool)
+        self._steward_feed.push(self._steward(), self._machine.pool)
         self._tell_manager(now)
 
     def _attend(self, whom: object, now: float) -> None:
@@ -194,8 +194,8 @@ class Parent:
             self._control.accept(now)
         elif self._control is not None and isinstance(whom, Client):
             request = self._control.serve(whom)
-            if request is not None and self._desk is not None:
-                self._desk.take(whom, request)
+            if request is not None and self._handlers is not None:
+                self._handlers.take(whom, request)
 
     def _keep_house(self, now: float) -> None:
         """What is done now and then."""
@@ -203,10 +203,10 @@ class Parent:
         self._terminal.look()
         self._ownership.look(now)
         self._outlet.flush()
-        if self._control is not None and self._desk is not None:
+        if self._control is not None and self._handlers is not None:
             self._control.drop_idle(now)
             if self._machine.pool.stopping is not None:
-                self._desk.stopping()
+                self._handlers.stopping()
         if self._options.max_rss_mb and now - self._weighed_s >= WEIGH_EVERY_S:
             self._weighed_s = now
             for key, usage in self._processes.by_key(usage_of(self._processes.pids())).items():
@@ -232,8 +232,8 @@ class Parent:
 
     def _listen(self, link: ParentEnd) -> None:
         events, is_open = link.read()
-        self._briefing.redis_texts.update(link.redis_texts)
-        self._briefing.note_jobs(link.job_rows)
+        self._steward_feed.redis_texts.update(link.redis_texts)
+        self._steward_feed.note_jobs(link.job_rows)
         link.job_rows = []
         self._outlet.dropped += link.unlogged
         link.unlogged = 0
@@ -275,7 +275,7 @@ class Parent:
     def _tell_manager(self, now: float) -> None:
         """Signs of life and the line for people, from this loop and nowhere else."""
         self._notifier.send_kept()
-        if self._notifier.is_heard and (text := self._headline.news(self._machine.pool, now)):
+        if self._notifier.is_heard and (text := self._status_line.news(self._machine.pool, now)):
             self._notifier.send(f"STATUS={text}")
         period_s = self._notifier.watchdog_s
         if period_s is not None and self._turned_s - self._pinged_s >= min(1.0, period_s):
@@ -317,7 +317,7 @@ class Parent:
         self._processes.adopt(order.key, pid, brief.worker_id)
         self._selector.register(link.read_fd, selectors.EVENT_READ, link)
         if order.role is Role.STEWARD:
-            self._briefing.start_over()
+            self._steward_feed.start_over()
         self._feed(Forked(order.key, pid, brief.worker_id))
 
     def _steward(self) -> ParentEnd | None:
@@ -330,10 +330,10 @@ class Parent:
                 link.tell(order)
             return
         if link is not None and link.role is Role.STEWARD:
-            self._briefing.is_stale = True  # it acts on the last roster when it is told to end
-            self._briefing.push(self._steward(), self._machine.pool)
+            self._steward_feed.is_stale = True  # it acts on the last roster when it is told to end
+            self._steward_feed.push(self._steward(), self._machine.pool)
         self._processes.kill(order.key, order.signal, order.group)
 
     def _answer_reload(self, done: ReloadDone) -> None:
-        if self._desk is not None:
-            self._desk.reload_done(done)
+        if self._handlers is not None:
+            self._handlers.reload_done(done)

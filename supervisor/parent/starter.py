@@ -1,14 +1,14 @@
 """How a child comes to be: by a fork, or in a new interpreter where that is wanted or a fork would not be safe."""
 
 from ..children import atexit_hooks
-from ..children.roles import BODIES
+from ..children.roles import MAIN_OF
 from ..host.event_log import EventLog
 from ..ipc.brief import Brief
 from ..ipc.parent_end import ParentEnd
 from ..ipc.pipes import Pipes
 from ..options import DEFAULT_START_METHOD
 from ..pool.events import WITH_CODE, Role
-from ..process.exec import start_anew, write_brief
+from ..process.exec import start_interpreter, write_brief
 from ..process.fork import fork, thread_count
 from ..process.shared_memory import share_pages
 from .preloaded_libraries import OWN, Preloaded
@@ -17,7 +17,7 @@ from .preloaded_libraries import OWN, Preloaded
 def _run_forked(role: Role, brief: Brief, pipes: Pipes) -> int:
     if role in WITH_CODE:
         atexit_hooks.forget_inherited()
-    return BODIES[role](brief, pipes)
+    return MAIN_OF[role](brief, pipes)
 
 
 class Starter:
@@ -50,7 +50,7 @@ class Starter:
             self._look_at_threads()
         if self.method == "fork":
             return fork(lambda: _run_forked(role, brief, pipes), pipes, despite_threads=self._is_fork_wanted)
-        return start_anew(role, brief, pipes)
+        return start_interpreter(role, brief, pipes)
 
     def _look_at_threads(self) -> None:
         """They are a reason not to fork, unless the user has said `--start-method fork`: some tools are made for it."""

@@ -49,21 +49,21 @@ from .state import Child, Phase, Pool, Slot
 class Machine:
     """Decides everything about one pool.
 
-    `spread` returns numbers in [0, 1) for jitter; `incarnation` is a name that no other run of any pool has;
-    `starts_at_once` is how many workers may be starting at the same time.
+    `jitter` returns numbers in [0, 1), for pauses and lives that differ; `incarnation` is a name that no other run of
+    any pool has; `starts_at_once` is how many workers may be starting at the same time.
     """
 
     def __init__(
         self,
         options: Options,
-        spread: Callable[[], float],
+        jitter: Callable[[], float],
         incarnation: str = "",
         starts_at_once: int = MOST_PROCS,
     ) -> None:
         self._starts_at_once = starts_at_once
         self._now = 0.0
         limit = RestartLimit(options.restarts_allowed, options.restart_window_s)
-        self.pool = Pool(options, spread, limit, target=options.procs, incarnation=incarnation)
+        self.pool = Pool(options, jitter, limit, target=options.procs, incarnation=incarnation)
         helpers = [Role.STEWARD]
         helpers += [Role.REDIS] if options.embedded_redis else []
         helpers += [Role.WATCHER] if options.watch else []

@@ -8,7 +8,7 @@ RSS_STRIKES = 3
 def plan_retirement(pool: Pool, child: Child, now: float) -> None:
     """Decide at its birth when a worker has lived long enough, a little different for each."""
     options = pool.options
-    factor = 1 + options.recycle_jitter * (2 * pool.spread() - 1)
+    factor = 1 + options.recycle_jitter * (2 * pool.jitter() - 1)
     child.retire_s = now + options.max_lifetime_s * factor if options.max_lifetime_s else None
     child.most_jobs = max(1, round(options.max_jobs_per_child * factor)) if options.max_jobs_per_child else 0
 

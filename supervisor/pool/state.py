@@ -192,7 +192,7 @@ class Pool:
     """Everything the decisions need to know. `orders` collects what they decided."""
 
     options: Options
-    spread: Callable[[], float]
+    jitter: Callable[[], float]
     limit: RestartLimit
     target: int
     incarnation: str = ""
@@ -297,5 +297,5 @@ class Pool:
         base_s, max_s = self.options.backoff_base_s, self.options.backoff_max_s
         if role is not Role.WORKER:
             base_s, max_s = min(base_s, HELPER_BACKOFF_MAX_S), min(max_s, HELPER_BACKOFF_MAX_S)
-        backoff = RestartBackoff(base_s, max_s, self.spread)
+        backoff = RestartBackoff(base_s, max_s, self.jitter)
         return Slot(role, index, backoff, not_before_s=not_before_s)

@@ -39,13 +39,13 @@ def read_brief(data: bytes) -> Brief:
 
 
 def take_brief(fd: int) -> Brief:
-    """The orders that `start_anew` has left in this pipe."""
+    """The orders that `start_interpreter` has left in this pipe."""
     data = os.read(fd, LONGEST_BRIEF_BYTES)
     os.close(fd)
     return read_brief(data)
 
 
-def start_anew(role: Role, brief: Brief, pipes: Pipes) -> int:
+def start_interpreter(role: Role, brief: Brief, pipes: Pipes) -> int:
     """Start a child with these orders in a new interpreter; return its pid.
 
     Signals are blocked until it has handlers of its own.

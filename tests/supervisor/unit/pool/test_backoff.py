@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from supervisor.pool.backoff import RestartBackoff, RestartLimit
 
 
-@given(spread=st.floats(0, 0.999), deaths=st.integers(1, 40))
-def test_pauses_grow_and_stay_in_bounds(spread: float, deaths: int) -> None:
-    backoff = RestartBackoff(0.5, 30, lambda: spread)
+@given(jitter=st.floats(0, 0.999), deaths=st.integers(1, 40))
+def test_pauses_grow_and_stay_in_bounds(jitter: float, deaths: int) -> None:
+    backoff = RestartBackoff(0.5, 30, lambda: jitter)
     pauses = [backoff.next_pause_s() for _ in range(deaths)]
     assert pauses[0] <= 0.5
     assert all(0.4 <= pause <= 30 for pause in pauses)
