@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ class Pool:
         self.command = [
             *("arq-supervise", "examples.demo.jobs.WorkerSettings"),
             *("--procs", str(procs), "--embedded-redis", "--log-format", "json"),
+            *("--name", f"demo-{os.getpid()}"),  # two demonstrations at the same time are two pools
         ]
         self.events: list[Event] = []
         self._log_file = log_file

@@ -109,8 +109,10 @@ def survivors(marker: str) -> list[psutil.Process]:
 
 @pytest.mark.processes
 def test_demo(start_demo: Callable[..., Program]) -> None:
+    beside = start_demo("--procs", "2", "--files", "100")
     demo = start_demo("--procs", "2", "--files", "400")
     assert demo.ended(150) == 0, demo.stderr
+    assert beside.ended(150) == 0, beside.stderr
     assert "400 files with" in demo.stdout
     assert "kill -9" in demo.stdout
     assert "; none lost" in demo.stdout
