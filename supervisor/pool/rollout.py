@@ -51,7 +51,10 @@ def advance(pool: Pool, now: float, start: spares.Start) -> None:
 def _successor(
     pool: Pool, slot: Slot, old: Child, rollout: Rollout, now: float, start: spares.Start
 ) -> Child | None:
-    """Who comes after this worker; nobody, when it has to be gone before anybody can be started."""
+    """Who comes after this worker; nobody, when it has to be gone before anybody can be started, or has to stay."""
+    if rollout.reason == "recycle" and spares.has_to_stay(pool, old):
+        _put_off_recycling(pool, slot, "the code on the disk has failed, and no process has the old one", now)
+        return None
     if pool.options.is_stop_first and spares.is_hopeless(old):
         spares.leave_first(pool, slot, old, now)
         return None
@@ -180,16 +183,20 @@ def successor_failed(pool: Pool, slot: Slot, child: Child, error: str, pause_s: 
         return
     rollout.tries += 1
     if rollout.reason == "recycle":
-        pool.rollout = None
-        if slot.child is not None:
-            slot.child.retire_s = now + RETRY_RECYCLE_S
-            pool.tell_staying(slot.child)
-        pool.say("recycle.failed", "warning", slot=slot.index, error=error)
+        _put_off_recycling(pool, slot, error, now)
     elif rollout.is_proved and rollout.tries < MOST_TRIES:
         slot.not_before_s = now + pause_s
         rollout.waiting.appendleft(slot.index)
     else:
         _give_up(pool, rollout, child, error, now)
+
+
+def _put_off_recycling(pool: Pool, slot: Slot, error: str, now: float) -> None:
+    pool.rollout = None
+    if slot.child is not None:
+        slot.child.retire_s = now + RETRY_RECYCLE_S
+        pool.tell_staying(slot.child)
+    pool.say("recycle.failed", "warning", slot=slot.index, error=error)
 
 
 def _give_up(pool: Pool, rollout: Rollout, child: Child, error: str, now: float) -> None:

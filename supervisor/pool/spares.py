@@ -170,11 +170,14 @@ def successor(pool: Pool, slot: Slot, start: Start) -> Child | None:
     old = slot.child
     if not pool.options.is_stop_first or not pool.is_code_in_doubt or old is None or old.spare is None:
         return None
-    spare = old.spare
-    if spare.phase is not Phase.LOADED:
-        return None
-    old.spare = _use(pool, slot, spare, start)
+    spare, old.spare = old.spare, _use(pool, slot, old.spare, start)
     return spare
+
+
+def has_to_stay(pool: Pool, old: Child) -> bool:
+    """Would there be nobody who can follow this worker but code that has failed?"""
+    has_spare = old.spare is not None and old.spare.phase is Phase.LOADED
+    return pool.options.is_stop_first and pool.is_code_in_doubt and not has_spare
 
 
 def _use(pool: Pool, slot: Slot, spare: Child, start: Start) -> Child | None:
