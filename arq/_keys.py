@@ -22,6 +22,8 @@ PREFIX = "arq:"
 LEASES_KEY = PREFIX + "leases"
 #: The same for workers that note a batch of jobs at a time: earlier versions can't read that, and do not look here.
 MEMBERS_KEY = PREFIX + "members"
+#: Sorted set: stamp of a claim, a blank, and its worker -> unix ms at which its locks lapse.
+LAPSES_KEY = PREFIX + "lapses"
 #: Where workers of our first versions stand instead. Read while fleets are mixed; it may as well be somebody's queue.
 OLD_LEASES_KEY = PREFIX + "workers"
 
@@ -96,11 +98,6 @@ def batches_key(worker_id: str) -> str:
     return f"{PREFIX}batches:{worker_id}"
 
 
-def lapses_key(queue_name: str) -> str:
-    """Sorted set: stamp of a claim, a blank, and its worker -> unix ms at which its locks lapse."""
-    return f"{PREFIX}lapses:{queue_name}"
-
-
 def claims_key(worker_id: str) -> str:
     """The same as workers of earlier versions keep it: job id -> what must be put back."""
     return f"{PREFIX}claims:{worker_id}"
@@ -136,7 +133,7 @@ def worker_health_key(base: str, pool: str, host: str, slot: int) -> str:
     return f"{base}:{pool}:{host}:{slot}"
 
 
-_KEYS = (LEASES_KEY, MEMBERS_KEY, abort_jobs_ss)
+_KEYS = (LEASES_KEY, MEMBERS_KEY, LAPSES_KEY, abort_jobs_ss)
 _PREFIXES = (
     job_key_prefix,
     in_progress_key_prefix,
@@ -145,7 +142,6 @@ _PREFIXES = (
     interrupted_key(""),
     batches_key(""),
     claims_key(""),
-    lapses_key(""),
     f"{PREFIX}epoch:",
     f"{PREFIX}left:",
     crashes_key(""),

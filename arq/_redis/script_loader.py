@@ -1,18 +1,20 @@
 """The Lua scripts as files: read, put together, and named by the SHA-1 by which Redis knows them.
 
-A script is a file in `lua/`. `--!include NAME` in it stands for a file in `lua/include/`.
+A script is a file in `lua/`. `--!include NAME` in it, at the beginning of a line or indented, stands for a file in
+`lua/include/`, which may include others.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import textwrap
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, NamedTuple
 
 _LUA = files("arq") / "lua"
-_INCLUDE = re.compile(r"^--!include (\w+)$", re.MULTILINE)
+_INCLUDE = re.compile(r"^( *)--!include (\w+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,14 @@ class Call(NamedTuple):
 TEXTS: dict[str, str] = {}
 
 
+def _included(found: re.Match[str]) -> str:
+    text = (_LUA / "include" / f"{found[2]}.lua").read_text("utf-8").rstrip()
+    return textwrap.indent(_INCLUDE.sub(_included, text), found[1])
+
+
 def load(name: str) -> Script:
     """The script of a file in `lua/`."""
-    text = (_LUA / f"{name}.lua").read_text("utf-8")
-    text = _INCLUDE.sub(
-        lambda found: (_LUA / "include" / f"{found[1]}.lua").read_text("utf-8").rstrip(), text
-    )
+    text = _INCLUDE.sub(_included, (_LUA / f"{name}.lua").read_text("utf-8"))
     text = text.strip()  # fakeredis 2.26's TCP server loses what stands around a value
     sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
     TEXTS[sha] = text

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 from .._crash_records import Crashes, read_crashes
 from .._endings import NO_TERMS, Done, Ending, Terms, told
 from .._keys import (
+    LAPSES_KEY,
     LEASES_KEY,
     MEMBERS_KEY,
     OLD_LEASES_KEY,
     PREFIX,
     batches_key,
     control_key,
-    lapses_key,
     lookers_key,
     old_lookers_key,
     paused_key,
@@ -201,7 +201,7 @@ def claim(queue_name: str, worker_id: str, asked: ClaimRequest) -> Call:
         abort_jobs_ss,
         LEASES_KEY,
         MEMBERS_KEY,
-        lapses_key(queue_name),
+        LAPSES_KEY,
     )
     options = (begin_at or "-inf", int(look_at_aborts), int(fair), epoch, int(waited), cohorts, MOST_BYTES)
     args = (
@@ -351,21 +351,23 @@ def finish(queue_name: str, worker_id: str, endings: Iterable[Ending], terms: Te
         wake_key(queue_name),
         batches_key(worker_id),
         abort_jobs_ss,
-        lapses_key(queue_name),
+        LAPSES_KEY,
     )
     return Call(_FINISH, keys, (PREFIX, worker_id, RETRY_TTL_S, *terms.told(), *told(endings, terms.over)))
 
 
 def extend(queue_name: str, worker_id: str, lock_ms: int, job_ids: Sequence[str]) -> Call:
     """Keep the locks of running jobs; the answer is the ids of those that were lost."""
-    keys = (queue_name, batches_key(worker_id), lapses_key(queue_name))
+    keys = (queue_name, batches_key(worker_id), LAPSES_KEY)
     return Call(_EXTEND, keys, (PREFIX, worker_id, lock_ms, *job_ids))
 
 
 def lease(worker_ids: Sequence[str], lease_ms: int, *, known_only: bool = False) -> Call:
     """Say that workers are alive for the next `lease_ms`; `known_only`: no new ones."""
     return Call(
-        _LEASE, (LEASES_KEY, MEMBERS_KEY), (PREFIX, lease_ms, "XX" if known_only else "", *worker_ids)
+        _LEASE,
+        (LEASES_KEY, MEMBERS_KEY, LAPSES_KEY),
+        (PREFIX, lease_ms, "XX" if known_only else "", *worker_ids),
     )
 
 

@@ -3,7 +3,7 @@
 --
 -- KEYS  1 queue (zset)   2 its wake-up tokens (list)   3 claims of this worker, a batch each (hash)
 --       4 workers that look at this queue (zset)   5 requests to abort (zset)   6 workers that are presumed alive (zset)
---       7 those of them that note a batch at a time (zset)   8 when the claims of this queue lapse (zset)
+--       7 those of them that note a batch at a time (zset)   8 when claims lapse (zset)
 -- ARGV  1 prefix   2 worker id   3 most jobs to take   4 ms until the locks lapse   5 s until the start counters expire
 --       6 score to begin at: '-inf', or what the last claim said   7 '1': look at the requests to abort
 --       8 '1': leave a fair share to the other workers   9 epoch of this claim   10 '1': it waited behind BLPOP for a token and
@@ -20,39 +20,34 @@
 --         {'unknown', 0} if this worker is not presumed alive: whoever released its jobs would not know of new ones
 --         {'busy', 0} if it may only have jobs when it holds none, and holds some
 --         {'late', E} if the worker has given this claim up: only those of epoch E and later count (reclaim.lua)
---!include keys
---!include batches
+--!include basics
 --!include wake
---!include give_back
---!include suspects
---!include crashes
---!include release
---!include overdue
+--!include msetex
+--!include batch_note
 local queue, wake, batches, workers, aborts, lapses = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[8]
+local worker, cohorts = ARGV[2], ARGV[11]
 local EXACTLY = 17
-local waited, cohorts = ARGV[10] == '1', ARGV[11]
 
 -- The token that went before may not be lost: somebody must see what it was left for.
 local function refuse(why, epoch)
-  if waited and count('ZCARD', workers) > 0 and count('ZCARD', queue) > 0 then
+  if ARGV[10] == '1' and count('ZCARD', workers) > 0 and count('ZCARD', queue) > 0 then
     wake_one(wake)
   end
   return {why, epoch}
 end
 
-if not score_of(ARGV[2], KEYS[6]) then
+if not score_of(worker, KEYS[6]) then
   return refuse('unknown', 0)
 end
-local told = redis.call('MGET', EPOCH .. ARGV[2], PAUSED .. queue) -- neither needs a command of its own
+local told = redis.call('MGET', EPOCH .. worker, prefix .. 'paused:' .. queue) -- neither needs a command of its own
 local epoch = number(told[1]) or 0
 if epoch > tonumber(ARGV[9]) then
   return refuse('late', epoch)
 end
-if waited and redis.call('EXISTS', batches) == 1 then
+if ARGV[10] == '1' and redis.call('EXISTS', batches) == 1 then
   return refuse('busy', 0)
 end
-local worker, limit, lock_ms, retry_ttl_s = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
-local begin_at, look_at_aborts, fair = ARGV[6], ARGV[7] == '1', ARGV[8] == '1'
+local limit, lock_ms, retry_ttl_s, begin_at = tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
 if told[2] then -- the queue is paused: nothing is due that could be taken
   begin_at, EXACTLY = '+inf', math.huge
 end
@@ -61,99 +56,27 @@ local stamp = whole(now_us())
 local now = math.floor(stamp / 1000)
 -- Texts instead of numbers where one is said more than once: Redis takes 1 us to turn a number into text.
 local now_text, lapse = whole(now), whole(now + lock_ms)
--- So many entries that others hold at the head of the queue are worth remembering where the rest begins.
-local MANY_HELD = 16
-local LARGEST_PAGE = 1000
--- Scores may be anything, up to infinity.
-local LONGEST_WAIT_MS = 1e12
--- Payloads that are read at a time: large ones may be too many in the end.
-local FEW_PAYLOADS, MOST_PAYLOADS, SMALL_BYTES = 4, 16, 65536
--- Claims that have lapsed, of which a claim looks at so many.
-local MOST_LAPSED = 10
 
--- How many jobs were taken. Of them all: id and score before; payload; new score and id, for the queue.
-local taken, ours, payloads, scores = 0, {}, {}, {}
--- What there is to say of jobs that are not run for the first time, see above.
-local special = {}
---!include quarantine
-local aborts_asked = look_at_aborts and is_zset(aborts) and aborts
--- ms until the first job may be taken that is due and was left to others; nil: none was left
-local left_ms
--- whether one of them was left by workers that go: those who stay must be told of it
-local left_by_outgoing = false
--- what the names begin with of workers that have met something in a job which they can't read
-local UNREAD = 'unread:'
-
--- Whether a worker that goes as this one does has given the job back: else it would be broken off over and over again.
-local function is_left_to_others(id)
-  local cohort = text_at(LEFT .. id)
-  local ttl_ms = cohort and redis.call('PTTL', LEFT .. id) or -1
-  if ttl_ms < 0 or not string.find(cohorts, ' ' .. cohort .. ' ', 1, true) then
-    return false
-  end
-  left_ms = math.max(1, math.min(left_ms or math.huge, ttl_ms))
-  left_by_outgoing = left_by_outgoing or string.sub(cohort, 1, #UNREAD) ~= UNREAD
-  return true
-end
-
+-- How many jobs were taken. Of them all: id and score before; payload; new score and id, for the queue. And what there is to say of
+-- those that are not run for the first time, see above.
+local taken, ours, payloads, scores, special = 0, {}, {}, {}, {}
+-- What sweep.lua would return of dead workers whose jobs were given back here.
+local swept = {}
+-- Jobs that may be taken here in all; ms until it is worth looking again for a suspect that was left, nil: none was; the one for
+-- which this worker is to make room.
+local most_here, suspect_ms, awaited = math.huge, nil, nil
+-- ms until the first job may be taken that is due and was left to others, nil: none was left; whether one of them was left by workers
+-- that go: those who stay must be told of it.
+local left_ms, left_by_outgoing = nil, false
 -- Other producers of arq let a deferred job become due at this time when they ask to abort it: it must not be run early.
 local DUE_FOR_ABORT = '1'
+local aborts_asked = ARGV[7] == '1' and is_zset(aborts) and aborts
+-- What the names begin with of workers that have met something in a job which they can't read. Jobs that this worker can't read
+-- may be many, all of them at the head of the queue.
+local UNREAD = 'unread:'
+local has_unread = string.find(cohorts, ' ' .. UNREAD, 1, true)
 
--- Who has not been heard of in time, once it was looked, and what sweep.lua would return of those whose jobs were given back here.
-local missing, swept = nil, {}
-
-local function is_missing(holder)
-  missing = missing or overdue(KEYS[6], KEYS[7])
-  for _, dead in ipairs(missing) do
-    if dead == holder then
-      return holder ~= worker
-    end
-  end
-  return false
-end
-
--- Locks have lapsed, and the jobs will be taken as if they had not been started: nothing has counted that so far. If the worker is
--- missing, nobody has seen its death, and it must be settled whose fault that was. A missing worker that still extends its locks is
--- left alone: only its supervisor has fallen silent.
-local function settle_lapsed(entry)
-  local its_stamp, holder = string.match(entry, '^(%d+) (.*)$')
-  local note = holder and redis.pcall('HGET', BATCHES .. holder, its_stamp)
-  redis.call('ZREM', lapses, entry)
-  if type(note) ~= 'string' then
-    return
-  end
-  if is_missing(holder) then
-    sweep({KEYS[6], KEYS[7]}, holder, retry_ttl_s, swept)
-    return
-  end
-  local claims = claims_in(note, its_stamp)
-  for n, owner in ipairs(owners_of(claims)) do
-    if not owner and is_held_by(holder, owner, claims[n]) then
-      count_first(claims[n][ID], retry_ttl_s)
-    end
-  end
-end
-
-local first_lapse = redis.pcall('ZRANGE', lapses, 0, 0, 'WITHSCORES')[2]
-if first_lapse and tonumber(first_lapse) <= now then
-  for _, entry in ipairs(redis.call('ZRANGEBYSCORE', lapses, '-inf', now_text, 'LIMIT', 0, MOST_LAPSED)) do
-    settle_lapsed(entry)
-  end
-end
-
--- The same for a job that was counted by a worker of an earlier version.
-local function settle_old(id)
-  local before = #swept
-  missing = missing or overdue(KEYS[6], KEYS[7])
-  for _, dead in ipairs(missing) do
-    if dead ~= worker and count('HEXISTS', CLAIMS .. dead, id) == 1 then
-      sweep({KEYS[6], KEYS[7]}, dead, retry_ttl_s, swept)
-    end
-  end
-  return #swept > before
-end
-
--- What the locks are written with: the server may only refuse the first one (include/keys.lua).
+-- What the locks are written with: the server may only refuse the first one (include/basics.lua).
 local put = write
 
 local function lock(id)
@@ -169,6 +92,27 @@ local function lock(id)
   return true
 end
 
+-- Lock entries of a page at once, if none of them needs a closer look, and all are free. Returns whether that is done.
+local function lock_all(due, counters, first, stop)
+  local words, n = {}, 0
+  for i = first, stop do
+    if counters[i] or due[2 * i] == DUE_FOR_ABORT then
+      return false
+    end
+    words[n + 1] = LOCK .. due[2 * i - 1]
+    words[n + 2] = worker
+    n = n + 2
+  end
+  words[n + 1], words[n + 2], words[n + 3] = 'NX', 'PX', lock_ms
+  return msetex(n / 2, words) == 1
+end
+
+local function unlock_all(due, first, stop)
+  for i = first, stop do
+    redis.call('DEL', LOCK .. due[2 * i - 1])
+  end
+end
+
 local function take(id, score, payload)
   taken = taken + 1
   payloads[taken] = payload
@@ -179,42 +123,123 @@ local function take(id, score, payload)
   end
 end
 
--- A job that was started before, or that somebody may have asked to abort. `retry`: its counter of starts, or false. Returns whether
--- it was taken, and whether the queue is not any more as it was read.
-local function take_special(id, score, payload, retry)
-  local has_changed = retry and settle_old(id)
-  if has_changed then
-    score, retry = redis.call('ZSCORE', queue, id), text_at(RETRY .. id)
+-- What is rarely needed: {is_left_to_others, settle_lapsed, take_special}.
+local function make_rarely_needed()
+  --!include rest
+  --!include batches
+  --!include give_back
+  --!include suspects
+  --!include crashes
+  --!include release
+  --!include overdue
+  --!include quarantine
+
+  -- Whether a worker that goes as this one does has given the job back: else it would be broken off over and over again.
+  local function is_left_to_others(id)
+    local cohort = text_at(LEFT .. id)
+    local ttl_ms = cohort and redis.call('PTTL', LEFT .. id) or -1
+    if ttl_ms < 0 or not string.find(cohorts, ' ' .. cohort .. ' ', 1, true) then
+      return false
+    end
+    left_ms = math.max(1, math.min(left_ms or math.huge, ttl_ms))
+    left_by_outgoing = left_by_outgoing or string.sub(cohort, 1, #UNREAD) ~= UNREAD
+    return true
   end
-  if retry and cohorts ~= '' and is_left_to_others(id) or not (score and lock(id)) then
-    return false, has_changed
+
+  -- Who has not been heard of in time, once it was looked.
+  local missing
+
+  local function is_missing(holder)
+    missing = missing or overdue(KEYS[6], KEYS[7])
+    for _, dead in ipairs(missing) do
+      if dead == holder then
+        return holder ~= worker
+      end
+    end
+    return false
   end
-  local counts = retry and redis.call('MGET', INTERRUPTED .. id, CRASHES .. id) or {}
-  local starts = number(retry) or 0
-  local crashes = starts > 0 and counts[2]
-  if crashes and not is_admitted(id, crashes) then
-    redis.call('DEL', LOCK .. id)
-    return false, has_changed
+
+  -- Locks have lapsed, and the jobs will be taken as if they had not been started: nothing has counted that so far. If the worker is
+  -- missing, nobody has seen its death, and it must be settled whose fault that was. A missing worker that still extends its locks
+  -- is left alone: only its supervisor has fallen silent.
+  local function settle(entry)
+    local its_stamp, holder = string.match(entry, '^(%d+) (.*)$')
+    local note = holder and redis.pcall('HGET', BATCHES .. holder, its_stamp)
+    redis.call('ZREM', lapses, entry)
+    if type(note) ~= 'string' then
+      return
+    end
+    if is_missing(holder) then
+      sweep({KEYS[6], KEYS[7]}, holder, retry_ttl_s, swept)
+      return
+    end
+    local claims = claims_in(note, its_stamp)
+    for n, owner in ipairs(owners_of(claims)) do
+      if not owner and is_held_by(holder, owner, claims[n]) then
+        count_first(claims[n][ID], retry_ttl_s)
+      end
+    end
   end
-  if starts > 0 then
-    redis.call('SET', RETRY .. id, whole(starts + 1), 'EX', retry_ttl_s)
+
+  -- A claim looks at so many of them.
+  local MOST_LAPSED = 10
+
+  local function settle_lapsed()
+    for _, entry in ipairs(redis.call('ZRANGEBYSCORE', lapses, '-inf', now_text, 'LIMIT', 0, MOST_LAPSED)) do
+      settle(entry)
+    end
   end
-  local asked_in = score == DUE_FOR_ABORT and aborts or aborts_asked
-  local is_aborted = asked_in and score_of(id, asked_in)
-  take(id, score, payload)
-  if retry or is_aborted then
-    special[#special + 1] = {taken, starts + 1, number(counts[1]) or 0, is_aborted and 1 or 0, crashes}
+
+  -- The same for a job that was counted by a worker of an earlier version.
+  local function settle_old(id)
+    local before = #swept
+    missing = missing or overdue(KEYS[6], KEYS[7])
+    for _, dead in ipairs(missing) do
+      if dead ~= worker and count('HEXISTS', CLAIMS .. dead, id) == 1 then
+        sweep({KEYS[6], KEYS[7]}, dead, retry_ttl_s, swept)
+      end
+    end
+    return #swept > before
   end
-  return true, has_changed
+
+  -- A job that was started before, or that somebody may have asked to abort. `retry`: its counter of starts, or false. Returns whether
+  -- it was taken, and whether the queue is not any more as it was read.
+  local function take_special(id, score, payload, retry)
+    local has_changed = retry and settle_old(id)
+    if has_changed then
+      score, retry = redis.call('ZSCORE', queue, id), text_at(RETRY .. id)
+    end
+    if retry and cohorts ~= '' and is_left_to_others(id) or not (score and lock(id)) then
+      return false, has_changed
+    end
+    local counts = retry and redis.call('MGET', INTERRUPTED .. id, CRASHES .. id) or {}
+    local starts = number(retry) or 0
+    local crashes = starts > 0 and counts[2]
+    if crashes and not is_admitted(id, crashes) then
+      redis.call('DEL', LOCK .. id)
+      return false, has_changed
+    end
+    if starts > 0 then
+      redis.call('SET', RETRY .. id, whole(starts + 1), 'EX', retry_ttl_s)
+    end
+    local asked_in = score == DUE_FOR_ABORT and aborts or aborts_asked
+    local is_aborted = asked_in and score_of(id, asked_in)
+    take(id, score, payload)
+    if retry or is_aborted then
+      special[#special + 1] = {taken, starts + 1, number(counts[1]) or 0, is_aborted and 1 or 0, crashes}
+    end
+    return true, has_changed
+  end
+
+  return {is_left_to_others, settle_lapsed, take_special}
 end
 
--- How many to take when there is not enough for all workers.
-local function share()
-  local alive = count('ZCOUNT', workers, now_text, '+inf')
-  if alive < 2 then
-    return limit
-  end
-  return math.min(limit, math.ceil(redis.call('ZCOUNT', queue, '-inf', now_text) / alive))
+local IS_LEFT_TO_OTHERS, SETTLE_LAPSED, TAKE_SPECIAL = 1, 2, 3
+local rarely_needed
+
+local function rarely(which, ...)
+  rarely_needed = rarely_needed or make_rarely_needed()
+  return rarely_needed[which](...)
 end
 
 -- Such keys of entries of a page of ids and scores.
@@ -226,10 +251,10 @@ local function values_at(kind, due, first, last)
   return redis.call('MGET', unpack(names))
 end
 
--- Jobs that this worker can't read may be many, all of them at the head of the queue.
-local has_unread = string.find(cohorts, ' ' .. UNREAD, 1, true)
 -- Whether jobs that others hold lie at the head of the queue: then their locks are looked at together.
 local is_crowded = false
+-- Payloads that are read at a time: large ones may be too many in the end.
+local FEW_PAYLOADS, MOST_PAYLOADS, SMALL_BYTES = 4, 16, 65536
 
 -- Take what is free of a page of ids and scores; returns whether it was looked through, how many others hold, and the last score seen.
 local function take_page(due, most)
@@ -239,23 +264,28 @@ local function take_page(due, most)
   end
   local counters = values_at(RETRY, due, 1, size)
   local locks = is_crowded and values_at(LOCK, due, 1, size)
-  local left_by = has_unread and values_at(LEFT, due, 1, size)
+  local left_by = has_unread and values_at(prefix .. 'left:', due, 1, size)
   local first, chunk = 1, FEW_PAYLOADS
   while first <= size do
     local stop = math.min(first + chunk, first + most - taken, size + 1) - 1
     local read = stop >= first and values_at(JOB, due, first, stop)
+    local is_plain = has_msetex and stop > first and not (locks or left_by or aborts_asked)
+    local are_locked = is_plain and lock_all(due, counters, first, stop)
     for n = first, stop do
       if taken >= most_here or bytes >= most_bytes then
+        if are_locked then
+          unlock_all(due, n, stop)
+        end
         return false, held, last
       end
       local id, score, retry = due[2 * n - 1], due[2 * n], counters[n]
       local is_ours, has_changed = false, false
       last = score
-      if (locks and locks[n]) or (left_by and left_by[n] and is_left_to_others(id)) then
+      if (locks and locks[n]) or (left_by and left_by[n] and rarely(IS_LEFT_TO_OTHERS, id)) then
         is_ours = false
       elseif retry or aborts_asked or score == DUE_FOR_ABORT then
-        is_ours, has_changed = take_special(id, score, read[n - first + 1], retry)
-      elseif lock(id) then
+        is_ours, has_changed = rarely(TAKE_SPECIAL, id, score, read[n - first + 1], retry)
+      elseif are_locked or lock(id) then
         take(id, score, read[n - first + 1])
         is_ours = true
       end
@@ -277,26 +307,14 @@ local function take_page(due, most)
   return true, held, last
 end
 
--- Take from the head of the queue; returns whether more is due, how many were held by others, and the last score seen.
-local function take_due(most)
-  local offset, held, last = 0, 0, nil
-  while true do
-    -- One more than wanted: is there more? And larger pages the more is held, to be through with it soon.
-    local size = math.min(LARGEST_PAGE, most - taken + 1 + 3 * held)
-    local due = redis.call('ZRANGEBYSCORE', queue, begin_at, now_text, 'WITHSCORES', 'LIMIT', offset, size)
-    local is_through, held_here, last_here = take_page(due, most)
-    held, last = held + held_here, last_here or last
-    if not is_through then
-      return true, held, last
-    end
-    if #due < 2 * size then
-      return false, held, last
-    end
-    offset = offset + size
-  end
+local first_lapse = redis.pcall('ZRANGE', lapses, 0, 0, 'WITHSCORES')[2]
+if first_lapse and tonumber(first_lapse) <= now then
+  rarely(SETTLE_LAPSED)
 end
 
-local more, held, last, shared = false, 0, nil, 0
+-- How many workers look at this queue, if it was asked; whether more is due; how many were held by others, and the last score seen;
+-- whether a fair share was left to others.
+local alive, more, held, last, shared = nil, false, 0, nil, 0
 if #ARGV >= EXACTLY then
   for i = EXACTLY, #ARGV do
     more = bytes >= most_bytes
@@ -306,12 +324,23 @@ if #ARGV >= EXACTLY then
     end
   end
 else
-  local most = limit
-  if fair then
-    most = math.max(share(), 1)
-    shared = most < limit and 1 or 0
+  local LARGEST_PAGE = 1000
+  local most, offset, is_through = limit, 0, false
+  if ARGV[8] == '1' then -- when there is not enough for all workers, each takes its part
+    alive = count('ZCOUNT', workers, now_text, '+inf')
+    if alive > 1 then
+      most = math.max(1, math.min(limit, math.ceil(redis.call('ZCOUNT', queue, '-inf', now_text) / alive)))
+      shared = most < limit and 1 or 0
+    end
   end
-  more, held, last = take_due(most)
+  while not (is_through or more) do
+    -- One more than wanted: is there more? And larger pages the more is held, to be through with it soon.
+    local size = math.min(LARGEST_PAGE, most - taken + 1 + 3 * held)
+    local due = redis.call('ZRANGEBYSCORE', queue, begin_at, now_text, 'WITHSCORES', 'LIMIT', offset, size)
+    local is_seen, held_here, last_here = take_page(due, most)
+    held, last = held + held_here, last_here or last
+    more, is_through, offset = not is_seen, #due < 2 * size, offset + size
+  end
   if bytes >= most_bytes then
     shared = 0 -- what is left was left for its size, and may be taken at once
   end
@@ -322,10 +351,10 @@ if taken > 0 then
   write('HSET', batches, stamp, batch_note(lapse, queue, ours))
   redis.call('PEXPIRE', batches, ARGV[16])
   write('ZADD', lapses, lapse, stamp .. ' ' .. worker)
-  redis.call('PEXPIRE', lapses, ARGV[16])
 end
 
-local wait_ms = -1
+-- Scores may be anything, up to infinity.
+local wait_ms, LONGEST_WAIT_MS = -1, 1e12
 if more then
   wait_ms = 0
 else
@@ -345,9 +374,13 @@ else
 end
 -- The next worker's turn: more is due, or was left to others, or has no room here, or we have taken all we can and somebody else
 -- must know when the next job is due.
-if (more or left_by_outgoing or awaited or (wait_ms > 0 and taken == limit and not waited)) and count('ZCARD', workers) > 1 then
-  wake_one(wake)
+if more or left_by_outgoing or awaited or (wait_ms > 0 and taken == limit and ARGV[10] ~= '1') then
+  if (alive or count('ZCARD', workers)) > 1 then
+    wake_one(wake)
+  end
 end
+-- So many entries that others hold at the head of the queue are worth remembering where the rest begins.
+local MANY_HELD = 16
 local answer = {now, wait_ms, held >= MANY_HELD and #swept == 0 and last or '', more and shared or 0, stamp, ours, payloads}
 if #special > 0 or awaited or #swept > 0 then
   answer[8], answer[9], answer[10] = special, awaited or '', swept

@@ -1,6 +1,6 @@
 -- Move the time at which the locks of running jobs lapse.
 --
--- KEYS  1 queue (zset)   2 claims of this worker, a batch each (hash)   3 when the claims of this queue lapse (zset)
+-- KEYS  1 queue (zset)   2 claims of this worker, a batch each (hash)   3 when claims lapse (zset)
 -- ARGV  1 prefix   2 worker id   3 ms until the locks lapse   4.. job ids
 -- Result  ids of the jobs that are not this worker's any more
 --!include keys
@@ -27,7 +27,6 @@ for stamp in pairs(extended) do
   if note then
     redis.call('HSET', batches, stamp, with_lapse(note, lapse))
     write('ZADD', lapses, lapse, stamp .. ' ' .. worker)
-    redis.call('PEXPIRE', lapses, lock_ms + 60000)
   end
 end
 redis.call('PEXPIRE', batches, lock_ms + 60000)

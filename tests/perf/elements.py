@@ -31,7 +31,7 @@ LIMITED = {"ZRANGEBYSCORE"}
 A_WORKERS_CLAIMS = 1000
 #: Read or cut a range of any size. Allowed for the registers of workers, which are as long as there are workers.
 RANGES = {"ZRANGE", "ZRANGEBYSCORE", "ZREMRANGEBYSCORE"}
-REGISTERS = ("arq:leases", "arq:members", "arq:lapses:", "arq:lookers:", "arq:workers")
+REGISTERS = ("arq:leases", "arq:members", "arq:lapses", "arq:lookers:", "arq:workers")
 
 
 class WholeCollectionError(AssertionError):

@@ -14,7 +14,7 @@ from tests.support.eventually import PATIENCE_S, NeverHappenedError, wait_until
 # Queues of any name are sorted sets without expiry by design. So are the set of abort requests and the
 # register of workers. Everything else arq writes carries a TTL.
 QUEUE_TYPE = b"zset"
-WITHOUT_EXPIRY = ("arq:abort", "arq:leases", "arq:members", "arq:queue", "arq:queue:*")
+WITHOUT_EXPIRY = ("arq:abort", "arq:leases", "arq:members", "arq:lapses", "arq:queue", "arq:queue:*")
 # helpers that the interpreter keeps for as long as it lives
 INTERPRETER_HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 

@@ -2,28 +2,11 @@
 -- score that the claim gave to the jobs, their queue, and of each job the id and the score that it had before, a line each. A note
 -- begins with % where one of them has a line's end in it: %0A stands for that, and %25 for %.
 -- Workers of earlier versions have a hash `arq:claims:<worker>`, with a note of its own for each job.
--- When the locks of a claim lapse stands in the sorted set `arq:lapses:<queue>`, too, by `STAMP WORKER`.
-local BATCHES, LAPSES = prefix .. 'batches:', prefix .. 'lapses:'
-
-local function encoded(line)
-  return (string.gsub((string.gsub(line, '%%', '%%25')), '\n', '%%0A'))
-end
+-- When the locks of a claim lapse stands in the sorted set `arq:lapses`, too, by `STAMP WORKER`.
+local BATCHES, LAPSES = prefix .. 'batches:', prefix .. 'lapses'
 
 local function decoded(line)
   return (string.gsub((string.gsub(line, '%%0A', '\n')), '%%25', '%%'))
-end
-
--- `held`: id, score before the claim, id, ...
-local function batch_note(lapse, queue, held)
-  local text = queue .. '\n' .. table.concat(held, '\n')
-  if not string.find(queue .. table.concat(held), '\n', 1, true) then
-    return lapse .. '\n' .. text
-  end
-  local lines = {lapse, encoded(queue)}
-  for _, line in ipairs(held) do
-    lines[#lines + 1] = encoded(line)
-  end
-  return '%' .. table.concat(lines, '\n')
 end
 
 local function lines_of(note)

@@ -8,9 +8,6 @@ local few, uncounted, without_room = tonumber(ARGV[13]), tonumber(ARGV[14]), ARG
 local PATIENCE_MS = 5000
 -- A worker that makes room asks more often than that.
 local ROOM_MS = 5000
--- Jobs that may be taken here in all; ms until it is worth looking again for a suspect that was left, nil: none was; the one for
--- which this worker is to make room.
-local most_here, suspect_ms, awaited = math.huge, nil, nil
 local held_before
 
 local function count_held()

@@ -29,12 +29,13 @@ local function release_worker(registers, worker, why, retry_ttl_s, detail)
   end
   redis.call('DEL', CLAIMS .. worker, BATCHES .. worker, EPOCH .. worker) -- no member: all its claims are refused from now on
   for _, claim in ipairs(claims) do
-    if claim[QUEUE] then
-      count('ZREM', LAPSES .. claim[QUEUE], claim[STAMP] .. ' ' .. worker)
-    end
+    count('ZREM', LAPSES, (claim[STAMP] or '') .. ' ' .. worker)
   end
   for _, register in ipairs(registers) do
     count('ZREM', register, worker)
+  end
+  if redis.call('EXISTS', unpack(registers)) == 0 then
+    count('ZREM', LAPSES, '') -- what lease.lua has put there
   end
   for queue in pairs(queues) do
     wake_one(WAKE .. queue)

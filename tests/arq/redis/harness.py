@@ -20,7 +20,7 @@ from tests.support.eventually import PATIENCE_S, wait_until_async
 
 QUEUE = "arq:queue"
 #: Where workers say that they are alive.
-REGISTERS = {"arq:leases", "arq:members"}
+REGISTERS = {"arq:leases", "arq:members", "arq:lapses"}
 #: Seconds for a connection where that is not the subject: the machine may stand still for some.
 CONNECT_S = 20
 #: Claims of single steps take suspects as any other job.

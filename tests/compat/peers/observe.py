@@ -43,7 +43,7 @@ MODULES = [
 ]
 # the only keys that the original does not know
 ADDITIONS = re.compile(
-    r"^arq:(?:wake|lookers|claims|epoch|interrupted|batches|lapses|crons|crons-paused|paused|kept|control):|^arq:(?:leases|members)$"
+    r"^arq:(?:wake|lookers|claims|epoch|interrupted|batches|crons|crons-paused|paused|kept|control):|^arq:(?:leases|members|lapses)$"
 )
 DATE = re.compile(r"\b\w{3}-\d\d \d\d:\d\d:\d\d\b")
 CONNECT_S = 30  # the machine may stand still for longer than the usual second
