@@ -79,14 +79,14 @@ def enqueue(queue_name: str, jobs: Iterable[NewJob], expires_extra_ms: float | N
     # `math.inf` and None: no limit
     extra_ms = LONGEST_MS if expires_extra_ms is None else min(expires_extra_ms, LONGEST_MS)
     args: list[Any] = [PREFIX, extra_ms]
-    for job in jobs:
-        args += (
-            job.job_id,
-            job.payload,
-            job.when,
-            "" if job.expires_ms is None else job.expires_ms,
-            job.tick,
-        )
+    group, count_at = None, 0
+    for job_id, payload, *terms in jobs:
+        if terms != group:  # what is said of jobs that follow each other is said once
+            group, (when, expires_ms, tick) = terms, terms
+            args += (when, "" if expires_ms is None else expires_ms, tick, 0)
+            count_at = len(args) - 1
+        args[count_at] += 1
+        args += (job_id, payload)
     return Call(
         _ENQUEUE, (queue_name, wake_key(queue_name), lookers_key(queue_name), abort_jobs_ss), tuple(args)
     )

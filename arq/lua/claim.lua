@@ -104,7 +104,7 @@ local function lock_all(due, counters, first, stop)
     n = n + 2
   end
   words[n + 1], words[n + 2], words[n + 3] = 'NX', 'PX', lock_ms
-  return msetex(n / 2, words) == 1
+  return msetex(write_though_full, n / 2, words) == 1
 end
 
 local function unlock_all(due, first, stop)

@@ -171,7 +171,7 @@ local function write_together(keep_ms)
   end
   together[count_together + 1] = 'PX'
   together[count_together + 2] = keep_ms
-  if not msetex(count_together / 2, together) then
+  if not msetex(write_though_full, count_together / 2, together) then
     for i = 1, count_together, 2 do
       put('SET', together[i], together[i + 1], 'PX', keep_ms)
       put = redis.call

@@ -8,6 +8,7 @@ An order is `BATCH JOBS DEPTH`. The tree may be an older one: what its scripts w
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import sys
 from typing import Any
@@ -15,7 +16,8 @@ from typing import Any
 import redis
 
 #: Of the tree that is measured, which is this one or an older one.
-_scripts: Any = importlib.import_module("arq._redis.scripts")
+_IS_OLD = importlib.util.find_spec("arq._redis") is None
+_scripts: Any = importlib.import_module("arq._scripts" if _IS_OLD else "arq._redis.scripts")
 QUEUE, WORKER = "arq:queue", "host:1:0123456789ab"
 LOCK_MS, KEEP_RESULT_MS = 310_000, 3_600_000
 PAYLOAD, RESULT = b"x" * 60, b"y" * 120
