@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from arq.version import VERSION
+from benchmarks import server_time
 from benchmarks.noise import Noise
 from benchmarks.peers import PEERS, Peer
 from benchmarks.plots import draw
@@ -39,7 +40,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "scenarios",
         nargs="*",
         metavar="SCENARIO",
-        help=f"noop100 if none; scale: all scale-*; {' '.join(SCENARIOS)}",
+        help=f"noop100 if none; scale: all scale-*; server: see `server --help`; {' '.join(SCENARIOS)}",
     )
     parser.add_argument("--all", action="store_true", help="all scenarios, all peers: under half an hour")
     parser.add_argument(
@@ -244,6 +245,9 @@ def write(directory: Path, session: Session) -> None:
 
 def main() -> None:
     """Measure and print."""
+    if sys.argv[1:2] == ["server"]:
+        server_time.main(sys.argv[2:])
+        return
     options = parse(sys.argv[1:])
     server = Server()
     try:

