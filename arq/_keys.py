@@ -22,7 +22,7 @@ PREFIX = "arq:"
 LEASES_KEY = PREFIX + "leases"
 #: The same for workers that note a batch of jobs at a time: earlier versions can't read that, and do not look here.
 MEMBERS_KEY = PREFIX + "members"
-#: Sorted set: stamp of a claim, a blank, and its worker -> unix ms at which its locks lapse.
+#: Sorted set: worker id -> unix ms at which somebody is to look whether one of its claims has lapsed.
 LAPSES_KEY = PREFIX + "lapses"
 #: Where workers of our first versions stand instead. Read while fleets are mixed; it may as well be somebody's queue.
 OLD_LEASES_KEY = PREFIX + "workers"

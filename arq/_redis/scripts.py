@@ -351,14 +351,13 @@ def finish(queue_name: str, worker_id: str, endings: Iterable[Ending], terms: Te
         wake_key(queue_name),
         batches_key(worker_id),
         abort_jobs_ss,
-        LAPSES_KEY,
     )
     return Call(_FINISH, keys, (PREFIX, worker_id, RETRY_TTL_S, *terms.told(), *told(endings, terms.over)))
 
 
 def extend(queue_name: str, worker_id: str, lock_ms: int, job_ids: Sequence[str]) -> Call:
     """Keep the locks of running jobs; the answer is the ids of those that were lost."""
-    keys = (queue_name, batches_key(worker_id), LAPSES_KEY)
+    keys = (queue_name, batches_key(worker_id))
     return Call(_EXTEND, keys, (PREFIX, worker_id, lock_ms, *job_ids))
 
 

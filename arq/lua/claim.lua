@@ -3,7 +3,7 @@
 --
 -- KEYS  1 queue (zset)   2 its wake-up tokens (list)   3 claims of this worker, a batch each (hash)
 --       4 workers that look at this queue (zset)   5 requests to abort (zset)   6 workers that are presumed alive (zset)
---       7 those of them that note a batch at a time (zset)   8 when claims lapse (zset)
+--       7 those of them that note a batch at a time (zset)   8 when to look whether claims of a worker have lapsed (zset)
 -- ARGV  1 prefix   2 worker id   3 most jobs to take   4 ms until the locks lapse   5 s until the start counters expire
 --       6 score to begin at: '-inf', or what the last claim said   7 '1': look at the requests to abort
 --       8 '1': leave a fair share to the other workers   9 epoch of this claim   10 '1': it waited behind BLPOP for a token and
@@ -123,6 +123,9 @@ local function take(id, score, payload)
   end
 end
 
+-- Each worker's claims are looked at so often, by whoever claims next: no lock of a worker holds for a shorter time.
+local LOOK_MS = 5000
+
 -- What is rarely needed: {is_left_to_others, settle_lapsed, take_special}.
 local function make_rarely_needed()
   --!include rest
@@ -159,34 +162,49 @@ local function make_rarely_needed()
     return false
   end
 
-  -- Locks have lapsed, and the jobs will be taken as if they had not been started: nothing has counted that so far. If the worker is
+  -- The claims of a worker that have lapsed, and when the next one does.
+  local function lapsed_of(holder)
+    local found, next_ms, notes = {}, math.huge, all_of(BATCHES .. holder)
+    for i = 1, #notes, 2 do
+      local ms = number(string.match(notes[i + 1], '^%%?(%d+)'))
+      if ms and ms > now then
+        next_ms = math.min(next_ms, ms)
+      elseif ms then
+        for _, claim in ipairs(claims_in(notes[i + 1], notes[i])) do
+          found[#found + 1] = claim
+        end
+      end
+    end
+    return found, next_ms
+  end
+
+  -- If locks have lapsed, the jobs will be taken as if they had not been started: nothing has counted that so far. If the worker is
   -- missing, nobody has seen its death, and it must be settled whose fault that was. A missing worker that still extends its locks
   -- is left alone: only its supervisor has fallen silent.
-  local function settle(entry)
-    local its_stamp, holder = string.match(entry, '^(%d+) (.*)$')
-    local note = holder and redis.pcall('HGET', BATCHES .. holder, its_stamp)
-    redis.call('ZREM', lapses, entry)
-    if type(note) ~= 'string' then
-      return
-    end
-    if is_missing(holder) then
+  local function settle(holder)
+    local claims, next_ms = lapsed_of(holder)
+    if #claims > 0 and is_missing(holder) then
       sweep({KEYS[6], KEYS[7]}, holder, retry_ttl_s, swept)
       return
     end
-    local claims = claims_in(note, its_stamp)
     for n, owner in ipairs(owners_of(claims)) do
       if not owner and is_held_by(holder, owner, claims[n]) then
         count_first(claims[n][ID], retry_ttl_s)
       end
     end
+    if score_of(holder, KEYS[7]) then
+      redis.call('ZADD', lapses, whole(math.min(next_ms, now + LOOK_MS)), holder)
+    else
+      redis.call('ZREM', lapses, holder)
+    end
   end
 
   -- A claim looks at so many of them.
-  local MOST_LAPSED = 10
+  local MOST_WORKERS = 10
 
   local function settle_lapsed()
-    for _, entry in ipairs(redis.call('ZRANGEBYSCORE', lapses, '-inf', now_text, 'LIMIT', 0, MOST_LAPSED)) do
-      settle(entry)
+    for _, holder in ipairs(redis.call('ZRANGEBYSCORE', lapses, '-inf', now_text, 'LIMIT', 0, MOST_WORKERS)) do
+      settle(holder)
     end
   end
 
@@ -254,7 +272,7 @@ end
 -- Whether jobs that others hold lie at the head of the queue: then their locks are looked at together.
 local is_crowded = false
 -- Payloads that are read at a time: large ones may be too many in the end.
-local FEW_PAYLOADS, MOST_PAYLOADS, SMALL_BYTES = 4, 16, 65536
+local FEW_PAYLOADS, MOST_PAYLOADS, SMALL_BYTES = 8, 16, 65536
 
 -- Take what is free of a page of ids and scores; returns whether it was looked through, how many others hold, and the last score seen.
 local function take_page(due, most)
@@ -307,8 +325,8 @@ local function take_page(due, most)
   return true, held, last
 end
 
-local first_lapse = redis.pcall('ZRANGE', lapses, 0, 0, 'WITHSCORES')[2]
-if first_lapse and tonumber(first_lapse) <= now then
+local first_look = redis.pcall('ZRANGE', lapses, 0, 0, 'WITHSCORES')[2]
+if first_look and tonumber(first_look) <= now then
   rarely(SETTLE_LAPSED)
 end
 
@@ -348,9 +366,14 @@ end
 
 if taken > 0 then
   in_pieces(redis.call, 'ZADD', queue, 'XX', scores)
-  write('HSET', batches, stamp, batch_note(lapse, queue, ours))
+  local note = batch_note(lapse, queue, ours)
+  if type(redis.pcall('HSET', batches, stamp, note)) ~= 'number' then
+    write('HSET', batches, stamp, note) -- it is no hash
+  end
   redis.call('PEXPIRE', batches, ARGV[16])
-  write('ZADD', lapses, lapse, stamp .. ' ' .. worker)
+  if tonumber(lock_ms) < LOOK_MS then
+    write('ZADD', lapses, 'LT', lapse, worker)
+  end
 end
 
 -- Scores may be anything, up to infinity.

@@ -1,11 +1,11 @@
 -- Move the time at which the locks of running jobs lapse.
 --
--- KEYS  1 queue (zset)   2 claims of this worker, a batch each (hash)   3 when claims lapse (zset)
+-- KEYS  1 queue (zset)   2 claims of this worker, a batch each (hash)
 -- ARGV  1 prefix   2 worker id   3 ms until the locks lapse   4.. job ids
 -- Result  ids of the jobs that are not this worker's any more
 --!include keys
 --!include batches
-local queue, batches, lapses, worker, lock_ms = KEYS[1], KEYS[2], KEYS[3], ARGV[2], tonumber(ARGV[3])
+local queue, batches, worker, lock_ms = KEYS[1], KEYS[2], ARGV[2], tonumber(ARGV[3])
 local lapse = whole(now_ms() + lock_ms)
 local _, by_id = claims_of(worker)
 local lost, extended = {}, {}
@@ -26,7 +26,6 @@ for stamp in pairs(extended) do
   local note = redis.call('HGET', batches, stamp)
   if note then
     redis.call('HSET', batches, stamp, with_lapse(note, lapse))
-    write('ZADD', lapses, lapse, stamp .. ' ' .. worker)
   end
 end
 redis.call('PEXPIRE', batches, lock_ms + 60000)

@@ -1,7 +1,6 @@
 -- Write how jobs of a worker ended. A job that was given to somebody else meanwhile is left alone.
 --
 -- KEYS  1 queue (zset)   2 its wake-up tokens (list)   3 claims of this worker, a batch each (hash)   4 requests to abort (zset)
---       5 when claims lapse (zset)
 -- ARGV  1 prefix   2 worker id   3 s until the start counters expire   4 epoch of this call
 --       5 '' | 'repeated': some of these endings were sent before, and may be written already | 'leaving': the worker stops. In both
 --         cases nothing counts any more that it sent with an earlier epoch: a claim that is on its way or waits for a token must
@@ -19,7 +18,7 @@
 --         {'late', E} if the worker has sent this once more, with a later epoch, and nothing is written
 --!include basics
 --!include msetex
-local queue, batches, aborts, lapses, worker = KEYS[1], KEYS[3], KEYS[4], KEYS[5], ARGV[2]
+local queue, batches, aborts, worker = KEYS[1], KEYS[3], KEYS[4], ARGV[2]
 local FIRST = 7
 -- Words that stand before the values of results, and those that other endings consist of.
 local DONE_HEAD, OTHER = 5, 6
@@ -213,7 +212,8 @@ while at <= #ARGV do
     for i = at + DONE_HEAD, stop - 1, 2 do
       n = n + 1
       if still_ours(ARGV[i], owners[n], stamp) then
-        done(ARGV[i], locks[n], ARGV[i + 1], keep_ms, hold_ms)
+        local lapsed_once = not owners[n] and hold_ms == 'once' -- then its start was counted
+        done(ARGV[i], locks[n], ARGV[i + 1], keep_ms, lapsed_once and '' or hold_ms)
       else
         lost[#lost + 1] = n - 1
       end
@@ -243,9 +243,12 @@ if count_finished > 0 then
   end
 end
 -- The claims that are over are said last.
+local over = {}
 while at > FIRST and ARGV[at - 2] == 'over' do
+  over[#over + 1] = ARGV[at - 1]
   at = at - 2
-  count('HDEL', batches, ARGV[at + 1])
-  count('ZREM', lapses, ARGV[at + 1] .. ' ' .. worker)
+end
+if #over > 0 then
+  count('HDEL', batches, unpack(over))
 end
 return lost

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 workers that are presumed alive (zset)   2 those of them that note a batch at a time (zset): workers of earlier versions, which
 --       can't read such notes, look at the first one only, and take from there who is dead
---       3 when claims lapse (zset): it is kept as long as the registers
+--       3 when to look whether claims of a worker have lapsed (zset)
 -- ARGV  1 prefix   2 ms from now until they are presumed dead   3 'XX': only those that are known   4.. worker ids
 -- Result  how many were not known
 --!include keys
@@ -19,12 +19,13 @@ end
 -- Long enough for somebody to notice the last worker's death; without anybody there the scores bring the jobs back.
 local keep_ms = lease_ms + 600000
 local added
+if ARGV[3] == '' then
+  write('ZADD', KEYS[3], 'NX', unpack(entries)) -- its locks hold longer than its lease
+end
 for n, key in ipairs(KEYS) do
   if n < 3 then
     local new = write('ZADD', key, unpack(entries))
     added = added or new
-  else
-    write('ZADD', key, '+inf', '') -- what is empty is gone, and what comes anew has no expiry
   end
   if redis.call('PTTL', key) < keep_ms then
     redis.call('PEXPIRE', key, whole(keep_ms))

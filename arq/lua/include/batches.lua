@@ -2,7 +2,7 @@
 -- score that the claim gave to the jobs, their queue, and of each job the id and the score that it had before, a line each. A note
 -- begins with % where one of them has a line's end in it: %0A stands for that, and %25 for %.
 -- Workers of earlier versions have a hash `arq:claims:<worker>`, with a note of its own for each job.
--- When the locks of a claim lapse stands in the sorted set `arq:lapses`, too, by `STAMP WORKER`.
+-- In the sorted set `arq:lapses` stands when somebody is to look whether one of a worker's claims has lapsed.
 local BATCHES, LAPSES = prefix .. 'batches:', prefix .. 'lapses'
 
 local function decoded(line)

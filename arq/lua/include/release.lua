@@ -28,15 +28,10 @@ local function release_worker(registers, worker, why, retry_ttl_s, detail)
     end
   end
   redis.call('DEL', CLAIMS .. worker, BATCHES .. worker, EPOCH .. worker) -- no member: all its claims are refused from now on
-  for _, claim in ipairs(claims) do
-    count('ZREM', LAPSES, (claim[STAMP] or '') .. ' ' .. worker)
-  end
   for _, register in ipairs(registers) do
     count('ZREM', register, worker)
   end
-  if redis.call('EXISTS', unpack(registers)) == 0 then
-    count('ZREM', LAPSES, '') -- what lease.lua has put there
-  end
+  count('ZREM', LAPSES, worker)
   for queue in pairs(queues) do
     wake_one(WAKE .. queue)
     if why ~= 'unbegun' then -- a second one: the dead worker may have been waiting, and Redis may not know yet that it is gone
