@@ -118,7 +118,7 @@ def end_all(processes: list[subprocess.Popen[bytes]]) -> None:
 
 
 def end_orphans(running: set[int]) -> None:
-    """Whoever came to us because the process that looked at it is dead."""
+    """Processes that came to us because the one that looked at them is dead."""
     reap_adopted(running)
     for orphan in (pid for pid, parent in parents().items() if parent == os.getpid() and pid not in running):
         for pid in (orphan, *descendants(orphan)):

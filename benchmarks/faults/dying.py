@@ -37,7 +37,7 @@ def main_process(scene: Scene) -> Note:
 
 
 def _second_start(scene: Scene) -> Note:
-    """The same command again, beside whoever was left."""
+    """The same command again, beside the processes that were left."""
     already = len(scene.ups())
     scene.start()
     up_s = scene.until(lambda: len(scene.ups()) >= already + WORKERS, 15)

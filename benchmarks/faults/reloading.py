@@ -1,4 +1,4 @@
-"""Faults around a reload: under load, with code that can not be read, and twenty times."""
+"""Faults around a reload: under load, with code that cannot be read, and twenty times."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _reload(scene: Scene) -> int:
 
 
 def under_load(scene: Scene) -> Note:
-    """New code, several times, while twenty jobs a second come in. Who has no reload just finds the new file."""
+    """New code, several times, while twenty jobs a second come in. A peer without a reload just finds the new file."""
     scene.start_ready()
     load = Load(scene)
     load.run(0.5)

@@ -1,4 +1,4 @@
-"""Faults at the start: code that can not be imported, workers that crash, a name that is taken."""
+"""Faults at the start: code that cannot be imported, workers that crash, a name that is taken."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CRASH_AFTER_S = 0.3
 
 
 def import_error(scene: Scene) -> Note:
-    """The application can not be imported."""
+    """The application cannot be imported."""
     scene.open_producer()
     scene.write_code(IMPORT_ERROR)
     began = time.monotonic_ns()

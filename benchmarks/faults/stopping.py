@@ -1,4 +1,4 @@
-"""Faults around a stop: idle, busy, asked fifty times, during the boot, with a worker that can not hear."""
+"""Faults around a stop: idle, busy, asked fifty times, during the boot, with a worker that cannot hear."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def test_results_tell_versions_and_machine_but_no_names_or_paths(results: dict[s
 
 
 def test_nothing_went_badly_for_ours(results: dict[str, Any]) -> None:
-    """Whoever measures anew and finds a weakness mends it before the page says so."""
+    """A weakness that a new measurement finds is mended before the page says so."""
     verdicts = {fault: judge(fault, seen) for fault, seen in results["peers"][OURS]["cells"].items()}
     assert not [f"{fault}: {verdict}" for fault, verdict in verdicts.items() if verdict.grade is Grade.BAD]
 
