@@ -98,6 +98,8 @@ def test_recycling_takes_the_spare_while_the_code_on_the_disk_is_in_doubt() -> N
     worker = at_work(play).key
     (spare,) = spares(play)
     play.beat(worker, complete=5)
+    (copy,) = spares(play)  # the next one of whoever follows
+    play.feed(Loaded(copy))
     assert play.signals_to(worker) == ["TERM"]
     play.ends(worker, 0, bye="stop")
     go_on(play)
