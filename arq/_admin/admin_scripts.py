@@ -11,7 +11,7 @@ from .._redis.scripts import score_ms
 from ..constants import abort_jobs_ss
 
 _LOOK, _HELD, _RESULTS = load("look"), load("held"), load("results")
-_DELETE, _RUN_NOW = load("delete"), load("run_now")
+_DELETE, _RUN_NOW, _OLD_HELD = load("delete"), load("run_now"), load("old_held")
 
 
 class Looked(NamedTuple):
@@ -116,6 +116,11 @@ def read_held(answer: Any, worker_ids: Sequence[str]) -> list[Held]:
 
 #: The bytes and the size of a payload or a result; no bytes of what is too large, and size 0 where there is none.
 Sized = tuple[bytes | None, int]
+
+
+def old_held(queue: str, first: int, number: int) -> Call:
+    """Ask which of some entries workers of python-arq have; the answer: number of entries, and ids."""
+    return Call(_OLD_HELD, (queue,), (PREFIX, first, number))
 
 
 def results(job_ids: Sequence[bytes], most_bytes: int) -> Call:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from .._keys import crons_key, health_key, lookers_key, paused_key, result_key
 from .._redis.raw_commands import ask
 from .admin_scripts import raw
-from .filters import Filter, done_job, job_id_of
-from .listing import Search, now_ms
+from .filters import Filter, job_id_of, queue_of
+from .listing import Search
 from .pauses import paused
 from .records import Counts
-from .running import all_held
+from .running import all_held, now_ms
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -65,12 +65,19 @@ async def _count_done(redis: Redis, queue: str) -> tuple[int, bool]:
         ids = [raw(job_id_of(key, prefix)) for key in keys]
         if ids:
             found = await search.values(prefix, ids)
-            jobs = (done_job("", payload, size)[0] for payload, size in found if size)
-            number += sum(job.queue in ("", queue) for job in jobs)
+            number += sum(_is_of(queue, payload) for payload, size in found if size)
         at = int(following)
         if at == 0:
             return number, False
     return number, True
+
+
+def _is_of(queue: str, payload: bytes | None) -> bool:
+    """Whether a result is of a queue; as pickle writes the name, it is seen without reading the whole."""
+    name = raw(queue)
+    if len(name) < 256 and payload and b"\x8c\x01q\x94\x8c" + bytes([len(name)]) + name in payload:
+        return True
+    return queue_of(payload) in ("", queue)
 
 
 async def exists(redis: Redis, queue: str) -> bool:

@@ -17,8 +17,8 @@ from .._redis.script_runner import run
 from ..constants import expires_extra_ms
 from ..utils import to_unix_ms
 from .admin_scripts import raw, text
-from .listing import now_ms
 from .records import CronSchedule
+from .running import now_ms
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

@@ -10,7 +10,7 @@ from .._redis.raw_commands import ask
 from .._redis.script_runner import run
 from ..constants import abort_jobs_ss
 from . import admin_scripts
-from .admin_scripts import raw, text
+from .admin_scripts import raw
 from .filters import done_job, queued_job, state_of
 from .records import Event, JobDetails, JobState, ListedJob
 from .restricted import notes_of
@@ -54,7 +54,9 @@ async def details(redis: Redis, job_id: str, queue: str) -> JobDetails | None:
 
 def _crashes(note: bytes | None) -> str:
     found = read_crashes(note) if note else None
-    return "" if found is None else text(note)
+    if found is None:
+        return ""
+    return f"suspected {found.level}, blamed {found.blamed} times of the death of its worker; last cause: {found.cause}"
 
 
 def timeline(job: ListedJob, expires_at_ms: int | None) -> list[Event]:

@@ -113,6 +113,12 @@ def done_job(
     ), data
 
 
+def queue_of(payload: bytes | None) -> str:
+    """The queue that a result names; '' where that is not known."""
+    data, _ = _read(payload, 0)
+    return "" if data is None else text_at(data, "q") or ""
+
+
 def _read(payload: bytes | None, size: int) -> tuple[dict[str, Any] | None, str]:
     if payload is None:
         return None, f"{size} bytes are too much to be read here" if size else "its payload has expired"
@@ -141,13 +147,8 @@ def _ended(data: dict[str, Any], bounds: Bounds) -> dict[str, Any]:
         value = told
     elif not success:
         kind, said = error_of(value)
-        error = (
-            f"{kind}: {said}"
-            if kind and said
-            else shown(value, bounds)
-            if kind
-            else said or shown(value, bounds)
-        )
+        bare = shown(value, bounds).removesuffix("()") if kind else shown(value, bounds)
+        error = f"{kind}: {said}" if kind and said else said or bare
     return {
         "success": success,
         "result": shown(value, bounds) if success else "",

@@ -16,9 +16,9 @@ from .._redis.raw_commands import ask
 from .._redis.script_runner import run
 from . import admin_scripts
 from .admin_scripts import raw, text
-from .filters import LARGEST, Filter, done_job, job_id_of, queued_job, state_of
+from .filters import LARGEST, Filter, done_job, job_id_of, queue_of, queued_job, state_of
 from .records import JobPage, JobState, ListedJob
-from .running import all_held
+from .running import all_held, now_ms
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -162,12 +162,6 @@ async def queue_page(search: Search, cursor: str) -> JobPage:
     return search.page(None)
 
 
-async def now_ms(redis: Redis) -> int:
-    """Redis's clock, unix ms."""
-    seconds, micros = await ask(redis, "TIME")
-    return int(seconds) * 1000 + int(micros) // 1000
-
-
 async def _range(search: Search) -> tuple[int, int]:
     """Ranks of the entries that may be in the wanted state."""
     search.now_ms = await now_ms(search.redis)
@@ -260,9 +254,8 @@ async def _add_done(search: Search, ids: list[str]) -> int | None:
         for n, (payload, size) in enumerate(await search.values(result_key(""), list(map(raw, part)))):
             if not size or not search.wanted.matches(payload, "ft", search.now_ms):
                 continue
-            job, _ = done_job(part[n], payload, size)
-            if job.queue in ("", search.queue):
-                search.jobs.append(job)
+            if queue_of(payload) in ("", search.queue):
+                search.jobs.append(done_job(part[n], payload, size)[0])
                 if search.is_full:
                     return first + n
     return None

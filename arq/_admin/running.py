@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .._keys import LEASES_KEY, in_progress_key
+from .._keys import LEASES_KEY
 from .._redis.raw_commands import ask
 from .._redis.script_runner import run
 from . import admin_scripts
-from .admin_scripts import Held, raw, text
+from .admin_scripts import Held, text
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 #: Workers of which Redis is asked in one go.
 _WORKERS_STEP = 50
-#: Workers, and due jobs at the head of the queue, that are looked at: python-arq takes jobs from the head only.
-_MOST_WORKERS, _HEAD, _HEAD_STEP = 10_000, 5_000, 500
+#: Workers that are looked at.
+_MOST_WORKERS = 10_000
+#: Due jobs that are looked at for those that workers of python-arq have: a few to know of such workers, which take jobs
+#: from the head of the queue, or all, to count them; and how many at a time.
+HEAD, _MOST_DUE, _STEP = 5_000, 100_000, 1000
 #: The value of a lock of python-arq, which does not say whose it is.
 OLD = "1"
+
+
+async def now_ms(redis: Redis) -> int:
+    """Redis's clock, unix ms."""
+    seconds, micros = await ask(redis, "TIME")
+    return int(seconds) * 1000 + int(micros) // 1000
 
 
 async def worker_ids(redis: Redis) -> list[str]:
@@ -36,27 +45,17 @@ async def held_by(redis: Redis, workers: list[str]) -> list[Held]:
     return found
 
 
-async def held_by_old(redis: Redis, queue: str) -> list[Held]:
-    """Jobs that workers of python-arq have: they leave them in their places, and note nothing but a lock."""
+async def held_by_old(redis: Redis, queue: str, most: int = HEAD) -> list[Held]:
+    """Jobs that workers of python-arq have, among the first `most` that are due."""
+    due = min(most, int(await ask(redis, "ZCOUNT", queue, "-inf", await now_ms(redis))))
     found: list[Held] = []
-    for first in range(0, _HEAD, _HEAD_STEP):
-        ids: list[bytes] = await ask(
-            redis, "ZRANGEBYSCORE", queue, "-inf", "+inf", "LIMIT", first, _HEAD_STEP
-        )
-        if not ids:
-            break
-        locks = await ask(redis, "MGET", *(raw(in_progress_key("")) + one for one in ids))
-        found += [
-            Held(one, OLD, None, None, queue)
-            for one, lock in zip(ids, locks, strict=True)
-            if lock == OLD.encode()
-        ]
-        if len(ids) < _HEAD_STEP:
-            break
+    for first in range(0, due, _STEP):
+        _, ids = await run(redis, admin_scripts.old_held(queue, first, min(_STEP, due - first)))
+        found += [Held(job_id, OLD, None, None, queue) for job_id in ids]
     return found
 
 
 async def all_held(redis: Redis, queue: str) -> list[Held]:
     """All jobs of a queue that somebody has."""
     ours = [one for one in await held_by(redis, await worker_ids(redis)) if one.queue in ("", queue)]
-    return ours + await held_by_old(redis, queue)
+    return ours + await held_by_old(redis, queue, _MOST_DUE)

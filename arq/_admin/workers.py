@@ -10,10 +10,10 @@ from .._keys import LEASES_KEY, control_key, health_key, job_key, lookers_key
 from .._redis.raw_commands import ask, members_with_scores
 from .admin_scripts import Held, text
 from .filters import Filter
-from .listing import Search, now_ms
+from .listing import Search
 from .records import Deed, Fleet, LiveWorker, RunningJob
 from .restricted import UnreadableError, read, text_at
-from .running import held_by, held_by_old
+from .running import held_by, held_by_old, now_ms
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

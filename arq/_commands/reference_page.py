@@ -54,19 +54,23 @@ def _command(name: str) -> str:
     context = click.Context(operators, info_name="arq")
     command = operators.get_command(context, name)
     assert command is not None
-    assert command.callback is not None
-    own = click.Context(command, context, info_name=name)
-    usage = " ".join(["arq", name, *command.collect_usage_pieces(own)])
-    about = inspect.cleandoc(command.callback.__doc__ or "")
-    lines = [
-        f"\n### arq {name}\n",
-        f"    {usage}\n",
-        _paragraphs(about),
-        "\n| option | what it does |",
-        "| --- | --- |",
-    ]
-    lines += [_option(one) for one in command.params if isinstance(one, click.Option)]
-    return "\n".join(lines) + "\n"
+    return _described(command, context, name)
+
+
+def _described(command: click.Command, parent: click.Context, name: str) -> str:
+    """A command, and those below it."""
+    own = click.Context(command, parent, info_name=name)
+    usage = " ".join([own.command_path, *command.collect_usage_pieces(own)])
+    about = inspect.cleandoc(command.callback.__doc__ or "") if command.callback else command.help or ""
+    lines = [f"\n### {own.command_path}\n", f"    {usage}\n", _paragraphs(about)]
+    options = [_option(one) for one in command.params if isinstance(one, click.Option)]
+    if options:
+        lines += ["\n| option | what it does |", "| --- | --- |", *options]
+    text = "\n".join(lines) + "\n"
+    if isinstance(command, click.Group):
+        parts = {part: command.get_command(own, part) for part in command.list_commands(own)}
+        text += "".join(_described(one, own, part) for part, one in parts.items() if one is not None)
+    return text
 
 
 def _paragraphs(text: str) -> str:

@@ -10,16 +10,19 @@ if ARGV[6] ~= '' and tonumber(ARGV[2]) == 0 and not write('SET', KEYS[2], '1', '
   return -1
 end
 local LONGEST_MS = 1e14
-local rows = redis.call('ZRANGE', KEYS[1], ARGV[2], ARGV[2] + ARGV[3] - 1, 'WITHSCORES')
+local rows, counters = redis.call('ZRANGE', KEYS[1], ARGV[2], ARGV[2] + ARGV[3] - 1, 'WITHSCORES'), {}
+for i = 1, #rows, 2 do
+  counters[#counters + 1] = RETRY .. rows[i]
+end
+local starts = #counters > 0 and redis.call('MGET', unpack(counters)) or {}
 for i = 1, #rows, 2 do
   local id, wait_ms = rows[i], math.max(0, math.min(tonumber(rows[i + 1]) - now, LONGEST_MS))
   local ttl_ms = redis.call('PTTL', JOB .. id)
   if ttl_ms >= 0 and ttl_ms < wait_ms + least_ms then
     redis.call('PEXPIRE', JOB .. id, whole(wait_ms + given_ms))
   end
-  local counters = {RETRY .. id, INTERRUPTED .. id, CRASHES .. id}
-  if redis.call('EXISTS', unpack(counters)) > 0 then
-    for _, key in ipairs(counters) do
+  if starts[(i + 1) / 2] then
+    for _, key in ipairs({RETRY .. id, INTERRUPTED .. id, CRASHES .. id}) do
       redis.call('PEXPIRE', key, whole(wait_ms + least_ms), 'GT')
     end
   end

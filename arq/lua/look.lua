@@ -1,13 +1,16 @@
 -- What is known of jobs, for people: nothing is changed.
 --
 -- KEYS  1 queue (zset)
--- ARGV  1 prefix   2 bytes of a payload at most: of a larger one only its size is given   3.. job ids
+-- ARGV  1 prefix   2 bytes of a payload at most: of a larger one only its size is given   3.. job ids, some hundred at most
 -- Result  {now in ms, answers}, for each job {score or false, payload, or its size, or false, owner of its lock or false, number of its
---         starts, how many of them were interrupted, score before the claim or false, stamp of the claim or false, 1 if it has a result}
+--         starts, how many of them were interrupted, score before the claim or false, stamp of the claim or false, 1 if it is not in the
+--         queue and has a result}
 --!include keys
 --!include batches
 local queue, most_bytes = KEYS[1], tonumber(ARGV[2])
 local answers, known = {}, {}
+local ids, names, jobs, small = {}, {}, {}, {}
+local scores = {}
 
 local function claim_by(worker, id)
   if not known[worker] then
@@ -17,19 +20,37 @@ local function claim_by(worker, id)
   return known[worker][id] or {}
 end
 
-local function payload_of(id)
+-- One command for all of them, where there is one.
+local count_of = #ARGV - 2
+for n = 1, count_of do
+  local id = ARGV[n + 2]
+  ids[n] = id
+  names[n], names[count_of + n], names[2 * count_of + n] = LOCK .. id, RETRY .. id, INTERRUPTED .. id
   local size = count('STRLEN', JOB .. id)
-  return size > 0 and (size > most_bytes and size or text_at(JOB .. id))
+  jobs[n] = size > 0 and size
+  if size > 0 and size <= most_bytes then
+    small[#small + 1] = JOB .. id
+  end
+end
+local values = redis.call('MGET', unpack(names))
+local payloads = #small > 0 and redis.call('MGET', unpack(small)) or {}
+local found = redis.pcall('ZMSCORE', queue, unpack(ids))
+if not found.err then
+  scores = found
 end
 
-for i = 3, #ARGV do
-  local id = ARGV[i]
-  local values = redis.call('MGET', LOCK .. id, RETRY .. id, INTERRUPTED .. id)
-  local claim = values[1] and values[1] ~= '1' and claim_by(values[1], id) or {}
-  local starts = number(values[2]) or claim[STAMP] and 1 or 0 -- the first one is counted by the claim alone
-  answers[#answers + 1] = {
-    score_of(id, queue), payload_of(id), values[1], starts, number(values[3]) or 0,
-    claim[SCORE] or false, claim[STAMP] or false, redis.call('EXISTS', RESULT .. id),
+local next_small = 0
+for n, id in ipairs(ids) do
+  local payload = jobs[n]
+  if payload and payload <= most_bytes then
+    next_small = next_small + 1
+    payload = payloads[next_small]
+  end
+  local owner = values[n]
+  local claim = owner and owner ~= '1' and claim_by(owner, id) or {}
+  answers[n] = {
+    scores[n] or false, payload, owner, number(values[count_of + n]) or 0, number(values[2 * count_of + n]) or 0,
+    claim[SCORE] or false, claim[STAMP] or false, scores[n] and 0 or redis.call('EXISTS', RESULT .. id),
   }
 end
 return {now_ms(), answers}

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import redis
 
 from arq._endings import Done
 from arq._keys import PREFIX, in_progress_key, job_key, result_key, retry_key
@@ -290,6 +291,37 @@ async def test_counts(arq_redis: ArqRedis, admin: Admin, worker: Any) -> None:
     assert not found.done_is_least
     assert found.paused is None
     assert (await admin.counts()).done is None
+
+
+async def test_a_page_costs_the_same_however_long_the_queue_is(
+    arq_redis: ArqRedis, admin: Admin, redis_client: redis.Redis
+) -> None:
+    async def calls(wanted: dict[str, Any]) -> int:
+        before = commands_run(redis_client)
+        await admin.jobs(limit=10, **wanted)
+        return commands_run(redis_client) - before
+
+    costs = []
+    for number in (50, 3000):
+        await arq_redis.enqueue_jobs([JobCall("f", n, _defer_by=n % 2 * 60) for n in range(number)])
+        await admin.jobs()  # the scripts are known now
+        costs.append([await calls(wanted) for wanted in ({}, {"state": "deferred"}, {"function": "f"})])
+    assert costs[0] == pytest.approx(costs[1], abs=3)
+
+
+async def test_a_search_reads_many_payloads_at_a_time(
+    arq_redis: ArqRedis, admin: Admin, redis_client: redis.Redis
+) -> None:
+    await arq_redis.enqueue_jobs(["f"] * 5000)
+    before = commands_run(redis_client)
+    page = await admin.jobs(function="g")
+    assert commands_run(redis_client) - before < page.looked_at / 50
+
+
+def commands_run(client: redis.Redis) -> int:
+    """Of all clients, and within scripts, without those by which it is asked."""
+    found: dict[str, Any] = client.info("commandstats")
+    return sum(stat["calls"] for name, stat in found.items() if name != "cmdstat_info")
 
 
 # ---------------------------------------------------------------- delete
