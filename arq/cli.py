@@ -76,10 +76,9 @@ class _Command(click.Command):
         try:
             return super().make_context(*args, **kwargs)
         except click.UsageError as error:
-            told = redacted(error.format_message())
-            if told == error.format_message():
-                raise
-            raise click.UsageError(told, error.ctx) from None
+            from ._commands.usage_error import OneLineError
+
+            raise OneLineError(error) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options of `--help` by subject, all with their texts in one column."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from .._printable import redacted
 from . import COMMANDS
 from .exit_codes import ExitCode
+from .usage_error import OneLineError
 
 
 class Operators(click.Group):
@@ -42,7 +42,7 @@ class Operators(click.Group):
             click.echo("Aborted!", err=True)
             sys.exit(ExitCode.INTERRUPTED)
         except click.UsageError as exc:
-            click.UsageError(redacted(exc.format_message()), exc.ctx).show()
+            OneLineError(exc).show()
             sys.exit(ExitCode.USAGE)
         sys.exit(answer if isinstance(answer, int) else ExitCode.DONE)
 

@@ -181,7 +181,7 @@ ARQ_LAYERS = {
     "commands for operators": (
         "_commands _commands.act _commands.choice _commands.crons _commands.exit_codes _commands.jobs_shown "
         "_commands.ls _commands.operators _commands.output _commands.pause _commands.reference_page "
-        "_commands.show _commands.target _commands.watch _commands.workers"
+        "_commands.show _commands.target _commands.usage_error _commands.watch _commands.workers"
     ),
     "command": ("__init__ __main__ cli"),
 }

@@ -175,10 +175,18 @@ log = {
         (["app.Settings", "--nonsense"], "No such option"),
         (["app.Settings", "--watch", "no/such/directory"], "does not exist"),
         (["app.Settings", "--watch", __file__], "is a file"),
+        (["app.Settings", "--watch"], "'--watch' requires an argument"),
+        (["app.Settings", "--brust"], "--burst"),
+        (["app.Settings", "--workers", "4"], "for several there is `arq-supervise SETTINGS --procs N`"),
+        (["ls", "--nonsense"], "(see arq ls --help)"),
+        (["show"], "Missing argument"),
     ],
 )
 def test_wrong_usage(command: Command, arguments: list[str], complaint: str) -> None:
-    assert complaint in failed(command(*arguments), 2)
+    errors = failed(command(*arguments), 2)
+    assert complaint in errors
+    assert errors.startswith("arq: ")
+    assert errors.count("\n") == 1
 
 
 @pytest.mark.parametrize(
