@@ -15,6 +15,15 @@ from arq import cron, func
 from arq.connections import RedisSettings
 from arq.worker import Retry
 
+try:
+    from arq import Backoff, Snooze
+except ImportError:  # the original has no such thing: what ours tries again fails there
+    SOON: dict[str, Any] = {}
+    LATER: dict[str, Any] = {}
+else:
+    SOON = {"retry_on": (ConnectionError,), "backoff": Backoff(0.1)}
+    LATER = {"retry_on": (ConnectionError,), "backoff": lambda tries, exc: 3600}
+
 NAME = os.environ.get("COMPAT_NAME", "nobody")
 QUEUE = os.environ.get("COMPAT_QUEUE", "nowhere")
 
@@ -87,6 +96,22 @@ async def again(ctx: Ctx, until_try: int, defer_s: float | None = None) -> int:
     return int(ctx["job_try"])
 
 
+async def flaky(ctx: Ctx, until_try: int) -> int:
+    """Fail until the given try."""
+    await note(ctx, "flaky")
+    if ctx["job_try"] < until_try:
+        raise ConnectionError(NAME)
+    return int(ctx["job_try"])
+
+
+async def sleepy(ctx: Ctx, times: int) -> int:
+    """Snooze so many times, if there is such a thing."""
+    await note(ctx, "sleepy")
+    if SOON and await ctx["redis"].incr(f"snoozed:{ctx['job_id']}") <= times:
+        raise Snooze(0.1)
+    return int(ctx["job_try"])
+
+
 async def nap(ctx: Ctx, seconds: float) -> str:
     """Sleep, so that it can be aborted, timed out or cancelled."""
     await note(ctx, "nap")
@@ -143,6 +168,9 @@ def _settings() -> dict[str, Any]:
             fail_keyword,
             fail_local,
             func(again, max_tries=4),
+            func(flaky, **SOON),
+            func(flaky, name="flaky_later", **LATER),
+            sleepy,
             nap,
             until_told,
             func(nap, name="short_nap", timeout=0.2),
