@@ -16,6 +16,8 @@ from .repeated_errors import Complaints
 _SWEEP_S = 15.0
 #: Seconds until a worker that steps over jobs which plain arq workers hold looks at the head of the queue again.
 _START_OVER_BUSY_S, _START_OVER_IDLE_S = 0.5, 8.0
+#: Seconds between two extensions of locks at most: what belongs to a running job must not expire meanwhile.
+_KEEP_S = 600.0
 #: Seconds for which a worker counts among those that look at its queue.
 PRESENCE_S = 60.0
 
@@ -94,7 +96,7 @@ class Duties:
             times.start_over_at_s = now_s + (_START_OVER_BUSY_S if self._poll.more else _START_OVER_IDLE_S)
             self._context.exchange().start_over()
         if now_s >= times.keep_at_s:
-            times.keep_at_s = now_s + options.in_progress_timeout_s / 3
+            times.keep_at_s = now_s + min(options.in_progress_timeout_s / 3, _KEEP_S)
             await complaints.try_to("locks and lease", actions.extend_locks())
         if now_s >= times.present_at_s and self._context.in_main:
             times.present_at_s = now_s + PRESENCE_S / 3

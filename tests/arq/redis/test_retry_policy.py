@@ -13,11 +13,12 @@ import pytest
 
 from arq import Backoff, Retry, Snooze
 from arq._keys import crashes_key, interrupted_key, job_key, retry_key
+from arq._redis import scripts
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.cron import cron
 from arq.jobs import Job
 from arq.worker import JobExecutionFailed, Worker, func
-from tests.arq.redis.harness import QUEUE, Ctx, enqueued, info, keys, nothing_held, running
+from tests.arq.redis.harness import QUEUE, Ctx, claim, enqueued, info, keys, nothing_held, running
 from tests.conftest import WorkerFactory
 from tests.support.eventually import PATIENCE_S, wait_until_async
 
@@ -358,6 +359,18 @@ async def test_how_long_they_outlive_it_says_the_worker(
 def arq_redis_settings(pool: ArqRedis) -> RedisSettings:
     kwargs = pool.connection_pool.connection_kwargs
     return RedisSettings(host=kwargs["host"], port=kwargs["port"], conn_retries=0)
+
+
+@pytest.mark.usefixtures("engine")
+async def test_they_live_as_long_as_the_job_runs(arq_redis: ArqRedis) -> None:
+    """Each extension of its lock sees to that: the job may be run again."""
+    await arq_redis.enqueue_job("f", _job_id="a", _expires=30)
+    await arq_redis.set(retry_key("a"), 1, ex=30)
+    await claim(arq_redis, "w")
+    await scripts.run(arq_redis, scripts.extend(QUEUE, "w", DAY_MS, ["a"]))
+    for key in (job_key, retry_key):
+        assert abs(await lives_ms(arq_redis, key("a")) - 2 * DAY_MS) < SLACK_MS
+    assert not await arq_redis.exists(interrupted_key("a"))
 
 
 async def test_a_pause_at_once_moves_nothing(arq_redis: ArqRedis, worker: WorkerFactory) -> None:

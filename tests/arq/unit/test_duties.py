@@ -54,6 +54,17 @@ async def test_all_is_due_at_the_start_and_nothing_right_after(done: Done) -> No
     one.stop()
 
 
+@pytest.mark.parametrize(("timeout_s", "pause_s"), [(20, 10), (290, 100), (10 * 86_400, 600)])
+async def test_locks_are_extended_long_before_they_lapse_and_every_ten_minutes_at_least(
+    done: Done, timeout_s: float, pause_s: float
+) -> None:
+    one = duties(done, poll_delay=60, job_timeout=timeout_s)
+    before_s = one._context.clock()
+    await one.do()
+    assert pause_s <= one.times.keep_at_s - before_s < pause_s + 5
+    one.stop()
+
+
 async def test_only_a_main_loop_shows_its_presence_and_a_supervisor_sweeps_itself(done: Done) -> None:
     one = duties(done, allow_abort_jobs=True)
     one._context.in_main = True
