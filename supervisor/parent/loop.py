@@ -79,7 +79,6 @@ class Parent:
 
     def __init__(self, options: Options) -> None:
         hold_standard_descriptors()
-        adopt_orphans()
         self._options = options
         self._machine = Machine(options, random.random, secrets.token_hex(4), starts_at_once())
         self._notifier = Notifier(os.environ, os.getpid())
@@ -109,7 +108,8 @@ class Parent:
         """Until the pool is over; returns its exit code."""
         self._selector.register(self._signals.fileno(), selectors.EVENT_READ, self._signals)
         try:
-            with self._signals:
+            with self._signals:  # which another thread may not have: until then this process is as it was
+                adopt_orphans()
                 self._claim_pool()
                 self._redis = redis_server.choose_place(self._options)
                 self._starter.prepare()

@@ -1,5 +1,6 @@
 """`supervisor.run`: the command without a command line."""
 
+import ctypes
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import pytest
 import supervisor
 from supervisor.exit_codes import ExitCode
 from tests.support.programs import ROOT
+
+PR_GET_CHILD_SUBREAPER = 37
 
 
 def test_its_help_has_every_exit_code() -> None:
@@ -46,3 +49,13 @@ def test_another_thread_can_not_run_a_pool(tmp_path: Path, monkeypatch: pytest.M
     thread.join()
     assert len(raised) == 1
     assert "main thread" in raised[0]
+    assert not adopts_orphans(), "the process that has asked is as it was"
+
+
+def adopts_orphans() -> bool:
+    """Does the kernel give this process the orphans of its descendants?"""
+    answer = ctypes.c_int()
+    if sys.platform != "linux":
+        return False
+    ctypes.CDLL(None).prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(answer), 0, 0, 0)
+    return bool(answer.value)
