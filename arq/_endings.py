@@ -9,6 +9,20 @@ from .constants import expires_extra_ms
 from .utils import LONGEST_MS
 
 
+class Burial(NamedTuple):
+    """What is kept of a job that has failed for good; see `arq._dead_letters`.
+
+    Attributes:
+        entry: an encoded `DeadLetter`.
+        most: how many jobs the queue keeps.
+        ttl_ms: for how long.
+    """
+
+    entry: bytes
+    most: int
+    ttl_ms: int
+
+
 class Done(NamedTuple):
     """A job is over, with a result or without one.
 
@@ -20,6 +34,7 @@ class Done(NamedTuple):
         hold_ms: for how long its id stays taken; None: it is free at once.
         only_start: the job was started once, and nothing is counted of others. Says nothing beside `hold_ms`.
         smaller: for a result that Redis can't take: makes one that says why, of so many bytes at most.
+        burial: what goes into the dead set beside the payload; None: nothing.
     """
 
     job_id: str | bytes
@@ -29,6 +44,7 @@ class Done(NamedTuple):
     hold_ms: int | None = None
     only_start: bool = False
     smaller: Callable[[str, int], bytes] | None = None
+    burial: Burial | None = None
 
 
 class Again(NamedTuple):
@@ -41,6 +57,7 @@ class Again(NamedTuple):
         interrupted: a shutdown has ended it, so the start does not count.
         snoozed: it was not the time for it, so the start does not count: the next one has the same number.
         expires_extra_ms: how long payload and counters outlive `defer_ms` at least; None: for ever.
+        error: why this try has failed, for whoever looks at the job later; b"": it has not.
     """
 
     job_id: str
@@ -50,6 +67,7 @@ class Again(NamedTuple):
     interrupted: bool = False
     snoozed: bool = False
     expires_extra_ms: float | None = expires_extra_ms
+    error: bytes = b""
 
 
 class Unbegun(NamedTuple):
@@ -115,7 +133,11 @@ def told(endings: Iterable[Ending], over: Iterable[bytes] = ()) -> list[Any]:
     how, count_at = None, 0
     for ending in endings:
         if isinstance(ending, Done):
-            job_id, stamp, result, keep_ms, hold_ms, only_start, _ = ending
+            job_id, stamp, result, keep_ms, hold_ms, only_start, _, burial = ending
+            if burial is not None:
+                how = None
+                args += ("died", stamp, *_kept(keep_ms, hold_ms, only_start), job_id, result, *burial)
+                continue
             if (stamp, keep_ms, hold_ms, only_start) != how:
                 how = (stamp, keep_ms, hold_ms, only_start)
                 args += ("done", stamp, *_kept(keep_ms, hold_ms, only_start), 0)
@@ -140,9 +162,10 @@ def _given_back(ending: Again | Unbegun) -> tuple[Any, ...]:
     if isinstance(ending, Again):
         how = "snoozed" if ending.snoozed else int(ending.interrupted)
         when = _when(ending.defer_ms, ending.expires_extra_ms)
-        return ("again", ending.stamp, ending.job_id, when, ending.job_try, how)
+        return ("again", ending.stamp, ending.job_id, when, ending.job_try, how, ending.error)
     when, leave_ms = _when(ending.defer_ms, expires_extra_ms), ending.leave_ms
-    return ("unbegun", ending.stamp, ending.job_id, when, ending.cohort, "" if leave_ms is None else leave_ms)
+    leave = "" if leave_ms is None else leave_ms
+    return ("unbegun", ending.stamp, ending.job_id, when, ending.cohort, leave, "")
 
 
 def _when(defer_ms: int | None, extra_ms: float | None) -> str:
@@ -156,4 +179,9 @@ def read_finish(answer: Any, count: int) -> list[int]:
     """The indices of those of `count` endings that came too late: their jobs were not ours any more."""
     if answer and answer[0] == b"late":
         return list(range(count))
-    return [number - 1 for number in answer]
+    return [number - 1 for number in answer if number > 0]
+
+
+def read_evicted(answer: Any) -> int:
+    """How many jobs had to leave the dead set because it is full."""
+    return -sum(number for number in answer if isinstance(number, int) and number < 0)

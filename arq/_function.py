@@ -31,6 +31,7 @@ class Function:
     keep_result_forever: bool | None
     max_tries: float | None
     retry_options: RetryOptions | None = field(default=None, repr=False)
+    dead_letter: bool | None = field(default=None, repr=False)
 
 
 Function.__module__ = "arq.worker"  # where everybody imports it from
@@ -68,6 +69,7 @@ def func(
     retry_on_timeout: bool | None = None,
     backoff: Backoff | BackoffFunction | None = None,
     retry_for: SecondsTimedelta | None = None,
+    dead_letter: bool | None = None,
 ) -> Function:
     """Register a coroutine function with options of its own. What is left out is as the worker has it.
 
@@ -93,6 +95,8 @@ def func(
             that says nothing, `Backoff()`.
         retry_for: no try begins later than so many seconds (or a timedelta) after the job was enqueued; `math.inf`: no
             limit. Default: None, as the worker has it.
+        dead_letter: whether a job that fails for good goes into the dead set of its queue, from where it can be
+            requeued. Default: None, as the worker has it; where `keep_result` is 0, not.
 
     `max_tries` holds as well: after the last try the job has failed with the exception of that one. `raise Retry(...)`
     is none of these options' business.
@@ -116,6 +120,7 @@ def func(
         keep_result_forever,
         max_tries,
         retries,
+        dead_letter,
     )
 
 

@@ -18,6 +18,8 @@ from .constants import (
 _LONGEST_NAME = 65_536
 #: What all keys but those of a queue begin with; the scripts get it as their first argument.
 PREFIX = "arq:"
+#: What the name of a queue's dead set ends with.
+DEAD_SET_SUFFIX = ":dead"
 #: Sorted set: worker id -> unix ms at which it is presumed dead.
 LEASES_KEY = PREFIX + "leases"
 #: The same for workers that note a batch of jobs at a time: earlier versions can't read that, and do not look here.
@@ -61,6 +63,26 @@ def unreadable_key(job_id: str, enqueue_ms: int) -> str:
 def crashes_key(job_id: str) -> str:
     """What is known of workers that died while they ran the job."""
     return f"{PREFIX}crashes:{job_id}"
+
+
+def dead_set_key(queue_name: str) -> str:
+    """Sorted set: id of a job of the queue that has failed for good -> unix ms."""
+    return queue_name + DEAD_SET_SUFFIX
+
+
+def dead_key(job_id: str) -> str:
+    """Hash: the payload of such a job, and what is known of the failure."""
+    return f"{PREFIX}dead:{job_id}"
+
+
+def evicted_key(queue_name: str) -> str:
+    """How many jobs had to leave the dead set of the queue because it was full, lately."""
+    return f"{PREFIX}evicted:{queue_name}"
+
+
+def errors_key(job_id: str) -> str:
+    """List: why tries of a job have failed, the last ones."""
+    return f"{PREFIX}errors:{job_id}"
 
 
 def paused_key(queue_name: str) -> str:
@@ -145,6 +167,9 @@ _PREFIXES = (
     f"{PREFIX}epoch:",
     f"{PREFIX}left:",
     crashes_key(""),
+    dead_key(""),
+    errors_key(""),
+    evicted_key(""),
     paused_key(""),
     kept_key(""),
     crons_key(""),
@@ -163,7 +188,12 @@ _HEALTH_KEY = re.compile(rf".*{health_check_key_suffix}(:.*:\d+)?", re.DOTALL)
 
 
 def _is_ours(name: str) -> bool:
-    return name in _KEYS or name.startswith(_PREFIXES) or _TICK_KEY.fullmatch(name) is not None
+    return (
+        name in _KEYS
+        or name.endswith(DEAD_SET_SUFFIX)
+        or name.startswith(_PREFIXES)
+        or _TICK_KEY.fullmatch(name) is not None
+    )
 
 
 def check_job_id(job_id: str) -> None:

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
-from .._endings import Done, Ending, Terms, read_finish
+from .._endings import Done, Ending, Terms, read_evicted, read_finish
 from .._redis import scripts
 from .._redis.batch_sizes import MOST_BYTES, SizeLimit
 from .._redis.redis_errors import blames_item
 from .._redis.scripts import NO_CAUTION, Call, ClaimAnswer, ClaimRequest, Refusal, Why
 from .._redis.worker_connection import Link
 from . import bad_items, job_log
+from .dead_evictions import DeadEvictions
 from .outbox import Batch, Outbox
 
 
@@ -69,6 +70,7 @@ class Exchange:
         #: what the next claim says about suspects
         self.caution = NO_CAUTION
         self._turn = asyncio.Lock()
+        self._evictions = DeadEvictions()
 
     @property
     def has_endings(self) -> bool:
@@ -132,6 +134,8 @@ class Exchange:
             return await self._talk(wanted, recovers)
         if batch.endings:
             self._outbox.settle(batch, read_finish(answers[0], len(batch.endings)))
+            if evicted := read_evicted(answers[0]):
+                self._evictions.note(self._queue_name, evicted)
         if not asks:
             return None
         self.announced = True

@@ -79,6 +79,7 @@ def changed(ending: Done | Again, asked: FinishArguments, job: ClaimedJob, now_m
         keep_ms if kept and not asked.keep_result_forever else None,
         None if asked.keep_in_progress is None else to_ms(asked.keep_in_progress),
         smaller=ending.smaller if isinstance(ending, Done) else None,
+        burial=ending.burial if isinstance(ending, Done) else None,
     )
 
 

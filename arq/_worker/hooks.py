@@ -9,6 +9,7 @@ from typing import Any
 
 from .._interrupts import asks_to_stop
 from .._printable import printable
+from .._types import StartupShutdown
 from ..utils import timestamp_ms
 from . import job_log, run
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
@@ -53,16 +54,29 @@ class Hooks:
 
     async def after_end(self, ctx: dict[Any, Any], outcome: Outcome, *, is_written: bool) -> None:
         """Run `after_job_end` when the outcome is written."""
-        options, job_id = self._context.options, outcome.attempt.job.job_id
+        options = self._context.options
         assert options.after_job_end is not None
         ctx.update(outcome.told(options.queue_name))
+        await self._when_written("after_job_end", options.after_job_end, ctx, outcome, is_written)
+
+    async def dead(self, ctx: dict[Any, Any], outcome: Outcome, *, is_written: bool) -> None:
+        """Run `on_dead` when the job is in the dead set."""
+        on_dead = self._context.options.on_dead
+        assert on_dead is not None
+        ctx.update(function=outcome.attempt.function_name, error=outcome.value)
+        await self._when_written("on_dead", on_dead, ctx, outcome, is_written)
+
+    async def _when_written(
+        self, name: str, hook: StartupShutdown, ctx: dict[Any, Any], outcome: Outcome, is_written: bool
+    ) -> None:
+        job_id = outcome.attempt.job.job_id
         try:
             if not is_written:
                 await asyncio.shield(self._context.exchange().written())
-            await options.after_job_end(ctx)
+            await hook(ctx)
         except asyncio.CancelledError:
-            logger.info("after_job_end of job %s cancelled", printable(job_id))
+            logger.info("%s of job %s cancelled", name, printable(job_id))
         except BaseException as exc:
             if isinstance(exc, GeneratorExit) or asks_to_stop(exc):
                 raise
-            logger.exception("after_job_end of job %s failed", printable(job_id))
+            logger.exception("%s of job %s failed", name, printable(job_id))

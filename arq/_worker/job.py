@@ -16,6 +16,7 @@ from ..utils import LONGEST_S, timestamp_ms
 from . import job_log, outcomes, run
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
 from .blocked_loop import Standstills
+from .burials import dies
 from .context import Context
 from .ending_writer import EndingWriter
 from .finish_override import FinishOverride
@@ -83,6 +84,8 @@ class JobRunner:
         is_written = writing is not None and await writing
         if options.after_job_end is not None:
             await self._hooks.after_end(ctx, outcome, is_written=is_written)
+        if options.on_dead is not None and dies(outcome, options):
+            await self._hooks.dead(ctx, outcome, is_written=is_written)
 
     async def _end_refused(self, outcome: Outcome, task: asyncio.Task[Any]) -> None:
         context = self._context
@@ -96,8 +99,10 @@ class JobRunner:
         else:
             job_log.refused(outcome)
         writing = self.record(outcome, task)
-        if writing is not None:
-            await writing
+        is_written = writing is not None and await writing
+        options = self._context.options
+        if options.on_dead is not None and dies(outcome, options):
+            await self._hooks.dead(outcome.attempt.context(options.ctx), outcome, is_written=is_written)
 
     async def _run_body(self, attempt: Attempt, ctx: dict[Any, Any], task: asyncio.Task[Any]) -> Ended:
         function, job_id, jobs = attempt.function, attempt.job.job_id, self._context.jobs

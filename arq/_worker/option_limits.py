@@ -17,6 +17,7 @@ _WHY = {
     "poll_delay": "without it, jobs from other versions of arq would wait for ever",
     "health_check_interval": "the line must go when its worker has gone",
     "max_jobs": "it is how many jobs there is room for",
+    "dead_max": "dead_letter=False keeps none",
 }
 
 
@@ -59,6 +60,18 @@ def time_limit(name: str, given: Any) -> float | None:
     found = seconds_or_none(name, given)
     if found is not None and found < 0:
         raise ValueError(f"{name} must be a time in seconds from 0 on, or None for no limit, not {given!r}")
+    return found
+
+
+def lifetime(name: str, given: Any) -> float:
+    """For how long something is kept, in seconds.
+
+    Raises:
+        ValueError: it is no number, not above 0, or more than a thousand years.
+    """
+    found = _number(to_seconds(given) if isinstance(given, timedelta) else given)
+    if not found > 0 or is_no_limit(found):
+        raise ValueError(f"{name} must be a time in seconds above 0, not {given!r}")
     return found
 
 

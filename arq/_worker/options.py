@@ -12,6 +12,7 @@ from typing import Any, Concatenate, Literal, ParamSpec
 from uuid import uuid4
 
 from .. import _loop_exits
+from .._dead_letters import DEAD_MAX, DEAD_TTL_S
 from .._function import Function
 from .._keys import check_health_key, check_queue_name, health_key
 from .._lock_time import lock_s, longest_job_s
@@ -74,6 +75,10 @@ class WorkerOptions:
         retry_on_timeout: bool | None = None,
         backoff: Backoff | BackoffFunction | None = None,
         retry_for: SecondsTimedelta | None = None,
+        dead_letter: bool = True,
+        dead_max: int = DEAD_MAX,
+        dead_ttl: SecondsTimedelta = DEAD_TTL_S,
+        on_dead: StartupShutdown | None = None,
     ) -> None:
         self.functions = option_limits.with_good_ones(
             registry(several("functions", functions), several("cron_jobs", cron_jobs or ()))
@@ -122,6 +127,10 @@ class WorkerOptions:
         self.retry_options = checked(
             retry_options(retry_on, give_up_on, retry_on_timeout, backoff, retry_for)
         )
+        self.dead_letter = dead_letter
+        self.dead_max = option_limits.number("dead_max", dead_max)
+        self.dead_ttl_s = option_limits.lifetime("dead_ttl", dead_ttl)
+        self.on_dead = called("on_dead", on_dead)
         self.in_progress_timeout_s = lock_s(self.longest_job_s)
         self._worker_id, self._named_in_pid, self.forks_when_named = "", 0, _loop_exits.forks
         self._handle_signals = handle_signals

@@ -24,8 +24,10 @@ from .._payloads.unreadable_records import PICKLE, salvage
 from .._redis.scripts import ClaimedJob
 from .._retry_options import RetryOptions
 from ..cron import CronJob
-from ..utils import LONGEST_S, safe_repr, to_ms, truncate
+from ..utils import safe_repr, to_ms, truncate
+from . import burials
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
+from .burials import burial_of, error_of_try, keep_result_ms
 from .retry_policy import Failure, leaves_of, next_try_ms, policy_of
 from .unknown_function import hint
 
@@ -43,15 +45,13 @@ _ARGS_TYPES, _TRY_TYPES, _TIME_TYPES = (list, tuple), (int, type(None)), (int, f
 _RUN_AGAIN = (asyncio.CancelledError, RetryJob)
 
 
-class Defaults(Protocol):
+class Defaults(burials.Defaults, Protocol):
     """What functions that say nothing of their own get: the options of the worker."""
 
     @property
     def max_tries(self) -> float | None:
         """None: no limit."""
 
-    keep_result_s: float
-    keep_result_forever: bool
     expires_extra_ms: float | None
     retry_options: RetryOptions | None
 
@@ -255,18 +255,22 @@ def ending(
             outcome.interrupted,
             outcome.snoozed,
             defaults.expires_extra_ms,
+            error_of_try(outcome),
         )
     job = attempt.job
     only_start = not job.is_counted and job.job_try == 1 and not job.interrupted and job.crashes is None
     hold_ms = None
     if isinstance(attempt.function, CronJob) and _is_tick(attempt):
         hold_ms = to_ms(hold_cron_s())
-    keep_ms = _keep_result_ms(attempt, defaults)
+    keep_ms = keep_result_ms(attempt, defaults)
+    burial = None
+    if outcome.verdict is Verdict.FAILED:
+        burial = burial_of(outcome, defaults)
     if keep_ms == 0:
-        return Done(job_id, stamp, hold_ms=hold_ms, only_start=only_start)
+        return Done(job_id, stamp, hold_ms=hold_ms, only_start=only_start, burial=burial)
     result = _result(outcome, queue_name, serializer, deserializer)
     smaller = functools.partial(_smaller_result, outcome, queue_name, serializer)
-    return Done(job_id, stamp, result, keep_ms, hold_ms, only_start, smaller)
+    return Done(job_id, stamp, result, keep_ms, hold_ms, only_start, smaller, burial)
 
 
 def _is_tick(attempt: Attempt) -> bool:
@@ -278,18 +282,6 @@ def _is_tick(attempt: Attempt) -> bool:
         and function.job_id is None
         and attempt.job.job_id.startswith(f"{function.name}:")
     )
-
-
-def _keep_result_ms(attempt: Attempt, defaults: Defaults) -> int | None:
-    """How long to keep the result; 0: not at all, None: for ever."""
-    forever, keep_s = defaults.keep_result_forever, defaults.keep_result_s
-    function = attempt.function
-    if function is not None:
-        if function.keep_result_forever is not None:
-            forever = function.keep_result_forever
-        if function.keep_result_s is not None:
-            keep_s = function.keep_result_s
-    return None if forever or keep_s > LONGEST_S else max(0, to_ms(keep_s))
 
 
 def _result(

@@ -10,18 +10,21 @@
 --         'done', stamp of the claim, ms to keep results ('' for ever), ms to keep locks and jobs ('' not at all, 'once' neither, and
 --           this was the only start: nothing is counted of others), how many: id, result ('' none), id, ...
 --         'again', stamp, id, when: '' at its old score | 'MS EXTRA': in MS ms from now, and payload and counters live for EXTRA ms more,
---           number of this try, '1': a shutdown interrupted it | 'snoozed': the start does not count, as if it had not been claimed
---         'unbegun', stamp, id, when, '' | cohort that leaves it to others because it can't read it, for so many ms: it was claimed, and
---           never ran: this start does not count for anybody
+--           number of this try, '1': a shutdown interrupted it | 'snoozed': the start does not count, as if it had not been claimed,
+--           why the try has failed or ''
+--         'died', stamp, ms to keep results, ms to keep locks and jobs as for 'done', id, result, what the dead set gets, how many it keeps,
+--           for how many ms
+--         'unbegun', stamp, id, when, '' | cohort that leaves it to others because it can't read it, for so many ms, '': it was claimed,
+--           and never ran: this start does not count for anybody
 --         'over', stamp: with what is said before, all jobs of this claim are over; at the end
--- Result  which of the jobs were not ours any more: 1 for the first one, ...
+-- Result  which of the jobs were not ours any more: 1 for the first one, ...; then, below 0, how many jobs had to leave the dead set
 --         {'late', E} if the worker has sent this once more, with a later epoch, and nothing is written
 --!include basics
 --!include msetex
 local queue, batches, aborts, worker = KEYS[1], KEYS[3], KEYS[4], ARGV[2]
 local FIRST = 7
 -- Words that stand before the values of results, and those that other endings consist of.
-local DONE_HEAD, OTHER = 5, 6
+local DONE_HEAD, OTHER, DIED = 5, 7, 9
 -- So many keys at a time: Lua can unpack some 8000 values at most.
 local PIECE = 1000
 
@@ -38,6 +41,10 @@ while at <= #ARGV do
     at = stop
   elseif kind == 'over' then
     at = at + 2
+  elseif kind == 'died' then
+    n = n + 1
+    locks[n] = LOCK .. ARGV[at + 4]
+    at = at + DIED
   else
     n = n + 1
     locks[n] = LOCK .. ARGV[at + 2]
@@ -63,7 +70,7 @@ local function add_to_delete(key)
   delete[count_delete] = key
 end
 
--- What is rarely needed: {may_be_ours, done_rarely, give_back}.
+-- What is rarely needed: {may_be_ours, done_rarely, give_back, bury}.
 local function make_rarely_needed()
   --!include rest
   --!include batches
@@ -71,6 +78,7 @@ local function make_rarely_needed()
   --!include epoch
   --!include give_back
   --!include lifetime
+  --!include dead
   if ARGV[5] ~= '' then
     refuse_claims_before(worker, ARGV[4])
   end
@@ -84,10 +92,13 @@ local function make_rarely_needed()
   end
 
   -- The counters of a job that was started more than once, or about which more is known, and those of one that stays for a while.
-  local function done_rarely(id, lock, hold_ms)
+  local function done_rarely(id, lock, hold_ms, is_dead)
     add_to_delete(RETRY .. id)
     add_to_delete(INTERRUPTED .. id)
     add_to_delete(CRASHES .. id)
+    if not is_dead then
+      add_to_delete(ERRORS .. id)
+    end
     if hold_ms ~= '' then
       redis.call('PEXPIRE', lock, hold_ms)
       redis.call('PEXPIRE', JOB .. id, hold_ms)
@@ -109,7 +120,7 @@ local function make_rarely_needed()
     return life_ms
   end
 
-  local function again(id, try, how)
+  local function again(id, try, how, error)
     if how == 'snoozed' then
       uncount(id)
     elseif tonumber(try) > (number(text_at(RETRY .. id)) or 0) then
@@ -119,6 +130,9 @@ local function make_rarely_needed()
       forgive(id, retry_ttl_s, ARGV[6])
     else
       add_to_delete(CRASHES .. id) -- it has ended by itself: no suspect any more
+    end
+    if error ~= '' then
+      note_error(id, error)
     end
   end
 
@@ -141,10 +155,10 @@ local function make_rarely_needed()
     end
   end
 
-  return {may_be_ours, done_rarely, give_back}
+  return {may_be_ours, done_rarely, give_back, bury}
 end
 
-local MAY_BE_OURS, DONE_RARELY, GIVE_BACK = 1, 2, 3
+local MAY_BE_OURS, DONE_RARELY, GIVE_BACK, BURY = 1, 2, 3, 4
 local rarely_needed = ARGV[5] ~= '' and make_rarely_needed()
 
 local function rarely(which, ...)
@@ -179,7 +193,7 @@ local function write_together(keep_ms)
   together, count_together = {}, 0
 end
 
-local function done(id, lock, result, keep_ms, hold_ms)
+local function done(id, lock, result, keep_ms, hold_ms, is_dead)
   if result ~= '' and has_msetex and keep_ms ~= '' then
     together[count_together + 1] = RESULT .. id
     together[count_together + 2] = result
@@ -193,7 +207,7 @@ local function done(id, lock, result, keep_ms, hold_ms)
     put = redis.call
   end
   if hold_ms ~= 'once' then
-    rarely(DONE_RARELY, id, lock, hold_ms)
+    rarely(DONE_RARELY, id, lock, hold_ms, is_dead)
   end
   if hold_ms == 'once' or hold_ms == '' then
     delete[count_delete + 1] = lock
@@ -204,6 +218,7 @@ local function done(id, lock, result, keep_ms, hold_ms)
   finished[count_finished] = id
 end
 
+local evicted = 0
 n, at = 1, FIRST
 while at <= #ARGV do
   local kind, stamp = ARGV[at], ARGV[at + 1]
@@ -222,10 +237,22 @@ while at <= #ARGV do
     at = stop
   elseif kind == 'over' then
     at = at + 2
+  elseif kind == 'died' then
+    n = n + 1
+    local keep_ms, hold_ms, id = ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+    if still_ours(id, owners[n], stamp) then
+      evicted = evicted + rarely(BURY, queue, id, ARGV[at + 6], ARGV[at + 7], ARGV[at + 8])
+      local lapsed_once = not owners[n] and hold_ms == 'once'
+      done(id, locks[n], ARGV[at + 5], keep_ms, lapsed_once and '' or hold_ms, true)
+      write_together(keep_ms)
+    else
+      lost[#lost + 1] = n - 1
+    end
+    at = at + DIED
   else
     n = n + 1
     if still_ours(ARGV[at + 2], owners[n], stamp) then
-      rarely(GIVE_BACK, kind, ARGV[at + 2], locks[n], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5])
+      rarely(GIVE_BACK, kind, ARGV[at + 2], locks[n], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
     else
       lost[#lost + 1] = n - 1
     end
@@ -250,5 +277,8 @@ while at > FIRST and ARGV[at - 2] == 'over' do
 end
 if #over > 0 then
   count('HDEL', batches, unpack(over))
+end
+if evicted > 0 then
+  lost[#lost + 1] = -evicted
 end
 return lost

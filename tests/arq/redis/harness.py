@@ -176,7 +176,13 @@ async def nothing_held(pool: ArqRedis, allowed: Sequence[str] = ()) -> None:
     """No lock, no claim, no worker, no job in the queue."""
     left = await keys(pool) | {key for key in REGISTERS if await pool.exists(key)}
     left -= set(allowed)
-    held = {key for key in left if not key.startswith(("arq:result:", "arq:wake:arq:queue", "arq:cron:"))}
+    held = {
+        key
+        for key in left
+        if not key.startswith(
+            ("arq:result:", "arq:dead:", "arq:queue:dead", "arq:errors:", "arq:wake:arq:queue", "arq:cron:")
+        )
+    }
     assert held == set(), held
 
 

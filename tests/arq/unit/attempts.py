@@ -25,6 +25,10 @@ class Defaults:
     keep_result_forever: bool
     expires_extra_ms: float | None = 86_400_000
     retry_options: RetryOptions | None = None
+    dead_letter: bool = True
+    dead_max: int = 1000
+    dead_ttl_s: float = 604_800
+    worker_id: str = "w"
 
 
 DEFAULTS = Defaults(max_tries=5, keep_result_s=3600, keep_result_forever=False)
