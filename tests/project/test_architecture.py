@@ -166,8 +166,8 @@ ARQ_LAYERS = {
     "parts of a worker": (
         "_worker _worker.abort_requests _worker.arq_names _worker.attempt _worker.backoff _worker.bad_items "
         "_worker.batches _worker.blocked_loop _worker.blocked_loop_report _worker.burials _worker.claims "
-        "_worker.closing _worker.connecting _worker.context _worker.crash_suspects _worker.cron_planner _worker.cron_rules "
-        "_worker.cron_ticks _worker.dead_evictions _worker.duties _worker.ending_writer _worker.exchange "
+        "_worker.closing _worker.connecting _worker.context _worker.crash_suspects _worker.cron_planner "
+        "_worker.cron_rules _worker.cron_ticks _worker.dead_evictions _worker.duties _worker.ending_writer _worker.exchange "
         "_worker.finish_override _worker.forwarded_attributes _worker.function_registry _worker.health _worker.hooks "
         "_worker.idle _worker.job _worker.job_log _worker.job_slots _worker.job_table _worker.job_timeout "
         "_worker.leftover_threads _worker.locks _worker.main_loop _worker.main_task _worker.operators "
