@@ -139,10 +139,11 @@ KEY_PREFIXES = (
 # and for the type checker only.
 ARQ_LAYERS = {
     "ground": (
-        "_crash_records _dead_letters _did_you_mean _endings _errors _function _health_line _interrupts _job_records "
-        "_keys _lock_time _lua_interpreter _lua_interpreter.machine _lua_interpreter.syntax _lua_interpreter.tree "
-        "_option_types _payloads _printable _pyinstaller _pyinstaller.hook-arq _pyinstaller.hook-supervisor _redis "
-        "_redis.batch_sizes _redis.reply_timeout _reexported_names _retry_options _types constants logs utils version"
+        "_crash_records _dead_letters _did_you_mean _endings _errors _function _health_line _interrupts "
+        "_job_records _keys _lock_time _lua_interpreter _lua_interpreter.machine _lua_interpreter.syntax "
+        "_lua_interpreter.tree _option_types _payloads _printable _pyinstaller _pyinstaller.hook-arq "
+        "_pyinstaller.hook-supervisor _redis _redis.batch_sizes _redis.reply_timeout _reexported_names "
+        "_retry_options _types constants logs utils version"
     ),
     "schedules": ("_cron_calendar _cron_table cron typing"),
     "bytes of jobs": (
@@ -167,15 +168,15 @@ ARQ_LAYERS = {
         "_worker _worker.abort_requests _worker.arq_names _worker.attempt _worker.backoff _worker.bad_items "
         "_worker.batches _worker.blocked_loop _worker.blocked_loop_report _worker.burials _worker.claims "
         "_worker.closing _worker.connecting _worker.context _worker.crash_suspects _worker.cron_planner "
-        "_worker.cron_rules _worker.cron_ticks _worker.dead_evictions _worker.duties _worker.ending_writer _worker.exchange "
-        "_worker.finish_override _worker.forwarded_attributes _worker.function_registry _worker.health _worker.hooks "
-        "_worker.idle _worker.job _worker.job_log _worker.job_slots _worker.job_table _worker.job_timeout "
-        "_worker.leftover_threads _worker.locks _worker.main_loop _worker.main_task _worker.operators "
-        "_worker.option_limits _worker.options _worker.outbox _worker.outcomes _worker.poll_schedule "
-        "_worker.quarantine _worker.quick_log _worker.redis_clock _worker.redis_outage _worker.repeated_errors "
-        "_worker.retry_policy _worker.run _worker.semaphore _worker.settings _worker.shutdown _worker.signals "
-        "_worker.system_timezone _worker.unknown_function _worker.unreadable_jobs _worker.waiting_claim "
-        "_worker.wake_tokens"
+        "_worker.cron_rules _worker.cron_ticks _worker.dead_evictions _worker.duties _worker.ending_writer "
+        "_worker.exchange _worker.finish_override _worker.forwarded_attributes _worker.function_registry "
+        "_worker.health _worker.hooks _worker.idle _worker.job _worker.job_log _worker.job_slots "
+        "_worker.job_table _worker.job_timeout _worker.leftover_threads _worker.locks _worker.main_loop "
+        "_worker.main_task _worker.operators _worker.option_limits _worker.options _worker.outbox "
+        "_worker.outcomes _worker.poll_schedule _worker.quarantine _worker.quick_log _worker.redis_clock "
+        "_worker.redis_outage _worker.repeated_errors _worker.retry_policy _worker.run _worker.semaphore "
+        "_worker.settings _worker.shutdown _worker.signals _worker.system_timezone _worker.unknown_function "
+        "_worker.unreadable_jobs _worker.waiting_claim _worker.wake_tokens"
     ),
     "worker": ("worker"),
     "commands for operators": (
