@@ -28,12 +28,12 @@ REFUSED_MS = 10**25
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Results of the job `bad` are kept for longer than Redis takes."""
-    keep_ms = outcomes._keep_result_ms
+    keep_ms = outcomes.keep_result_ms
 
     def keep(attempt: Any, defaults: Any) -> int | None:
         return REFUSED_MS if attempt.job.job_id == "bad" else keep_ms(attempt, defaults)
 
-    monkeypatch.setattr(outcomes, "_keep_result_ms", keep)
+    monkeypatch.setattr(outcomes, "keep_result_ms", keep)
 
 
 async def test_neighbours_of_a_refused_result_are_written(
