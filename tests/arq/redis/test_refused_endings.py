@@ -12,7 +12,7 @@ from arq import func
 from arq._endings import Again
 from arq._keys import batches_key
 from arq._redis.worker_connection import Link
-from arq._worker import outcomes
+from arq._worker import burials, outcomes
 from arq._worker.exchange import Exchange
 from arq.connections import ArqRedis
 from arq.jobs import ResultNotFound, SerializationError
@@ -28,7 +28,7 @@ REFUSED_MS = 10**25
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Results of the job `bad` are kept for longer than Redis takes."""
-    keep_ms = outcomes.keep_result_ms
+    keep_ms = burials.keep_result_ms
 
     def keep(attempt: Any, defaults: Any) -> int | None:
         return REFUSED_MS if attempt.job.job_id == "bad" else keep_ms(attempt, defaults)
