@@ -136,6 +136,11 @@ class Admin:
         _check(queue, job_id)
         return await details.details(self.redis, job_id, queue)
 
+    async def has_payload(self, job_id: str) -> bool:
+        """Whether there is a payload under an id, whatever queue it is for."""
+        _check(default_queue_name, job_id)
+        return await details.has_payload(self.redis, job_id)
+
     async def counts(self, queue: str = default_queue_name, *, with_done: bool = False) -> Counts:
         """How many jobs there are in each state.
 

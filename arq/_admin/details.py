@@ -52,6 +52,11 @@ async def details(redis: Redis, job_id: str, queue: str) -> JobDetails | None:
     )
 
 
+async def has_payload(redis: Redis, job_id: str) -> bool:
+    """Whether there is a payload under an id."""
+    return bool(await ask(redis, "EXISTS", raw(job_key("")) + raw(job_id)))
+
+
 def _crashes(note: bytes | None) -> str:
     found = read_crashes(note) if note else None
     if found is None:

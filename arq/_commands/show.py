@@ -19,13 +19,15 @@ from .target import Target, fail, with_target
 def show(target: Target, job_id: str, as_json: bool) -> None:
     """Show a job: arguments, times, tries, who runs it, how it ended."""
 
-    async def look(admin: Admin) -> JobDetails | None:
+    async def look(admin: Admin) -> tuple[JobDetails | None, bool]:
         await target.must_exist(admin)
-        return await admin.job(job_id, target.queue)
+        found = await admin.job(job_id, target.queue)
+        return found, found is None and await admin.has_payload(job_id)
 
-    found = target.run(look)
+    found, is_elsewhere = target.run(look)
     if found is None:
-        fail(f"there is no job {job_id!r} in queue {target.queue!r}", ExitCode.NOT_ALL)
+        hint = "; its payload is there, so it may be in another queue: say --queue" if is_elsewhere else ""
+        fail(f"there is no job {job_id!r} in queue {target.queue!r}{hint}", ExitCode.NOT_ALL)
     if as_json:
         json_line(_fields(found))
     else:

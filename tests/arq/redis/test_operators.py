@@ -163,6 +163,12 @@ def test_show(arq: Arq, put: Any) -> None:
     assert nobody.err == f"arq: there is no job 'nobody' in queue '{QUEUE}'\n"
 
 
+def test_show_of_a_job_in_another_queue(arq: Arq, put: Any) -> None:
+    put("a", queue="shop")
+    assert "it may be in another queue: say --queue" in arq("show", "a", code=ExitCode.NOT_ALL).err
+    assert "queue     shop" in arq("show", "a", "-q", "shop").out
+
+
 # ---------------------------------------------------------------- rm, retry, abort
 
 
@@ -335,6 +341,29 @@ def test_wrong_addresses(arq: Arq, address: str, said: str) -> None:
     assert said in outcome.err
     assert len(outcome.err.splitlines()) == 1
     assert "cret" not in outcome.err
+
+
+def test_who_may_only_read_may_look(
+    arq: Arq, put: Any, redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    put("a")
+    rights = ("on", ">secret", "~arq:*", "+@read", "+@scripting", "+@connection", "+time")
+    redis_client.execute_command("ACL", "SETUSER", "looker", *rights)  # type: ignore[no-untyped-call]
+    try:
+        address = redis_server.dsn.replace("//", "//looker:secret@")
+        for words in (
+            ["ls"],
+            ["ls", "--counts"],
+            ["show", "a"],
+            ["workers"],
+            ["crons"],
+            ["watch", "--times", "1"],
+        ):
+            arq(*words, "--redis", address)
+        assert "lacks rights" in arq("rm", "a", "--yes", "--redis", address, code=ExitCode.REDIS).err
+    finally:
+        redis_client.execute_command("ACL", "DELUSER", "looker")  # type: ignore[no-untyped-call]
+    assert redis_client.zcard(QUEUE) == 1
 
 
 def test_a_key_that_is_no_queue_is_told(arq: Arq, redis_client: redis.Redis) -> None:

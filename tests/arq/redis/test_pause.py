@@ -153,6 +153,21 @@ async def test_running_jobs_end_and_their_retries_wait(
         await wait_until_async(lambda: one.jobs_complete == 1)
 
 
+async def test_a_worker_in_burst_mode_waits_for_the_end_of_a_pause(
+    arq_redis: ArqRedis, worker: Any, job: Any, starts: list[str]
+) -> None:
+    await arq_redis.enqueue_job("job", _job_id="a")
+    await pause(arq_redis)
+    one = worker([func(job, name="job")], poll_delay=0.01)
+    burst = asyncio.ensure_future(one.async_run())
+    await wait_until_async(lambda: inside.is_in_main(one))
+    await looks(one)
+    assert not burst.done()
+    await resume(arq_redis)
+    await burst
+    assert starts == ["a"]
+
+
 async def test_deferred_jobs_ripen_and_start_in_the_order_in_which_they_were_due(
     arq_redis: ArqRedis, worker: Any, job: Any, starts: list[str]
 ) -> None:
