@@ -402,7 +402,7 @@ async def test_nothing_of_it_is_left_in_the_end(arq_redis: ArqRedis, worker: Wor
 
 
 async def test_a_delay_beyond_all_measure_is_written(arq_redis: ArqRedis, worker: WorkerFactory) -> None:
-    flaky = Flaky([Retry(1e15)])
+    flaky = Flaky([Retry(1e17)])
     job = await enqueued(arq_redis, "flaky")
     async with running(worker([func(flaky.run, name="flaky")], burst=False)):
         await deferred(arq_redis, job.job_id)
