@@ -19,6 +19,9 @@ ExceptionClasses: TypeAlias = type[BaseException] | Collection[type[BaseExceptio
 BackoffFunction: TypeAlias = Callable[[int, BaseException], SecondsTimedelta]
 
 
+_HOUR_S = 3600.0
+
+
 @dataclass(frozen=True)
 class Backoff:
     """Pauses between the tries of a job that grow from try to try. Times are seconds or timedeltas.
@@ -26,7 +29,7 @@ class Backoff:
     Args:
         first: the pause after the first try, from 0 on. Default: 1.
         factor: by what each pause is longer than the one before, from 1 on; 1: all are alike. Default: 2.
-        most: no pause is longer, from `first` on. Default: 3600, an hour.
+        most: no pause is longer, from `first` on. Default: None, an hour, or `first` if that is longer.
         jitter: the share of a pause by which it may be shorter, by chance, 0 to 1, so that jobs that have failed
             together do not come back together. 1: anything between nothing and the whole pause. Default: 0.25.
 
@@ -36,12 +39,12 @@ class Backoff:
 
     first: SecondsTimedelta = 1
     factor: float = 2
-    most: SecondsTimedelta = 3600
+    most: SecondsTimedelta | None = None
     jitter: float = 0.25
 
     def __post_init__(self) -> None:
-        first_s, most_s = _seconds("first", self.first), _seconds("most", self.most)
-        if most_s < first_s:
+        first_s = _seconds("first", self.first)
+        if self.most is not None and _seconds("most", self.most) < first_s:
             raise ValueError(
                 f"most of Backoff must not be shorter than first, {self.first!r}, it is {self.most!r}"
             )
@@ -52,9 +55,10 @@ class Backoff:
 
     def longest_s(self, tries: int) -> float:
         """The pause after so many tries, in seconds, without jitter."""
-        most_s = to_seconds(self.most)
+        first_s = to_seconds(self.first)
+        most_s = max(first_s, _HOUR_S) if self.most is None else to_seconds(self.most)
         try:
-            return min(most_s, to_seconds(self.first) * float(self.factor) ** (tries - 1))
+            return min(most_s, first_s * float(self.factor) ** (tries - 1))
         except OverflowError:
             return most_s
 

@@ -270,6 +270,30 @@ async def test_a_run_of_a_schedule_is_tried_again(arq_redis: ArqRedis, worker: W
     assert flaky.tries == [1, 2, 3]
 
 
+async def test_a_worker_that_writes_endings_itself_is_told_the_delay(
+    arq_redis: ArqRedis, redis_settings: RedisSettings
+) -> None:
+    """As arq's `finish_job` has it: what is added to the time at which the job was due."""
+    delays_s: list[float] = []
+
+    class Own(Worker):
+        async def finish_job(self, job_id: str, finish: bool, *args: Any) -> None:
+            if not finish:
+                delays_s.append(args[3] / 1000)
+            await super().finish_job(job_id, finish, *args)
+
+    flaky = Flaky([ConnectionResetError(), Snooze(0.01), ConnectionResetError()])
+    job = await enqueued(arq_redis, "flaky", _defer_by=-3600)
+    functions = [func(flaky.run, name="flaky", retry_on=OSError, backoff=AT_ONCE)]
+    one = Own(functions, redis_settings=redis_settings, burst=True, handle_signals=False)
+    await one.main()
+    await one.close()
+    assert await job.result(timeout=PATIENCE_S) == "in the end"
+    assert flaky.tries == [1, 2, 2, 3]
+    assert len(delays_s) == 3
+    assert 3600 <= delays_s[0] < 3660, "from when it was due an hour ago"
+
+
 # ---------------------------------------------------------------- Snooze
 
 

@@ -261,6 +261,8 @@ def test_pauses_are_bounded(first: float, factor: float, most: float, jitter: fl
 def test_pauses_grow_and_differ() -> None:
     assert [Backoff(1, 2, 10).longest_s(tries) for tries in range(1, 7)] == [1, 2, 4, 8, 10, 10]
     assert [Backoff(3, factor=1).longest_s(tries) for tries in (1, 2, 99)] == [3, 3, 3]
+    assert [Backoff(1000).longest_s(tries) for tries in range(1, 4)] == [1000, 2000, 3600]
+    assert [Backoff(timedelta(days=2)).longest_s(tries) for tries in (1, 9)] == [172_800, 172_800]
     steady = Backoff(timedelta(minutes=1), most=timedelta(hours=1), jitter=0)
     assert [steady(1), steady(2), steady(99)] == [60, 120, 3600]
     random.seed(7)
@@ -284,7 +286,7 @@ def test_a_policy_without_a_backoff_has_one() -> None:
         ({"first": "1"}, "first of Backoff must be a time in seconds from 0 on, not '1'"),
         ({"first": math.nan}, "first of Backoff must be a time in seconds from 0 on, not nan"),
         ({"most": math.inf}, "most of Backoff must be a time in seconds from 0 on, not inf"),
-        ({"most": None}, "most of Backoff must be a time in seconds from 0 on, not None"),
+        ({"most": "1h"}, "most of Backoff must be a time in seconds from 0 on, not '1h'"),
         ({"first": 5, "most": 4}, "most of Backoff must not be shorter than first, 5, it is 4"),
         ({"factor": 0.5}, "factor of Backoff must be a number from 1 on, not 0.5"),
         ({"factor": math.nan}, "factor of Backoff must be a number from 1 on, not nan"),
