@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import cast
 
 from ..connections import ArqRedis
@@ -20,7 +19,6 @@ CANCEL_AGAIN_S = 5.0
 _OUTGOING_POLL_S = 0.5
 
 
-@dataclass(slots=True)
 class Context:
     """Options, jobs and connections of a worker, and how far it has come.
 
@@ -42,21 +40,39 @@ class Context:
         current: the exchange, once it is open.
     """
 
-    options: WorkerOptions
-    open_exchange: Callable[[], Exchange]
-    pool: ArqRedis | None = None
-    jobs: JobTable = field(default_factory=JobTable)
-    unread: Unread = field(default_factory=Unread)
-    activity: asyncio.Event = field(default_factory=asyncio.Event)
-    in_main: bool = False
-    draining: bool = False
-    stopping: bool = False
-    may_pick_jobs: bool = True
-    outgoing: str = ""
-    queued: int = 0
-    amend_health: bool = False
-    current: Exchange | None = None
-    _loop: asyncio.AbstractEventLoop | None = None
+    __slots__ = (
+        "_loop",
+        "activity",
+        "amend_health",
+        "current",
+        "draining",
+        "in_main",
+        "jobs",
+        "may_pick_jobs",
+        "open_exchange",
+        "options",
+        "outgoing",
+        "pool",
+        "queued",
+        "stopping",
+        "unread",
+    )
+
+    def __init__(
+        self, options: WorkerOptions, open_exchange: Callable[[], Exchange], pool: ArqRedis | None = None
+    ) -> None:
+        self.options = options
+        self.open_exchange = open_exchange
+        self.pool = pool
+        self.jobs = JobTable()
+        self.unread = Unread()
+        self.activity = asyncio.Event()
+        self.in_main = self.draining = self.stopping = self.amend_health = False
+        self.may_pick_jobs = True
+        self.outgoing = ""
+        self.queued = 0
+        self.current: Exchange | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def redis(self) -> ArqRedis:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from .._redis.reply_timeout import Patience
 from .._redis.worker_connection import REPLY_TIMEOUT_S
@@ -22,15 +21,13 @@ _KEEP_S = 600.0
 PRESENCE_S = 60.0
 
 
-@dataclass(slots=True)
 class DutyTimes:
     """When each duty is due, by the event loop's clock, in s."""
 
-    beat_at_s: float = 0.0
-    keep_at_s: float = 0.0
-    sweep_at_s: float = 0.0
-    present_at_s: float = 0.0
-    start_over_at_s: float = 0.0
+    __slots__ = ("beat_at_s", "keep_at_s", "present_at_s", "start_over_at_s", "sweep_at_s")
+
+    def __init__(self) -> None:
+        self.beat_at_s = self.keep_at_s = self.sweep_at_s = self.present_at_s = self.start_over_at_s = 0.0
 
     def next_s(self, *, sweeps: bool) -> float:
         """When the next one is due; `sweeps`: whether this worker looks for dead ones."""
@@ -38,15 +35,7 @@ class DutyTimes:
         return min([*duties, self.sweep_at_s] if sweeps else duties)
 
 
-@dataclass(frozen=True, slots=True)
-class Actions:
-    """What is done: each is called when it is due."""
-
-    heart_beat: Callable[[], Awaitable[None]]
-    obey_aborts: Callable[[], Awaitable[None]]
-    extend_locks: Callable[[], Awaitable[None]]
-    show_presence: Callable[[], Awaitable[None]]
-    sweep: Callable[[], Awaitable[None]]
+Action = Callable[[], Awaitable[None]]
 
 
 class Duties:
@@ -56,16 +45,29 @@ class Duties:
         context: the worker's.
         poll: knows whether the worker is busy.
         complaints: hears what Redis refuses of one duty: that is said once, and the others go on.
-        actions: what is done.
+        heart_beat, obey_aborts, extend_locks, show_presence, sweep: what is done, each when it is due.
     """
 
     def __init__(
-        self, context: Context, poll: PollSchedule, complaints: Complaints, actions: Actions
+        self,
+        context: Context,
+        poll: PollSchedule,
+        complaints: Complaints,
+        *,
+        heart_beat: Action,
+        obey_aborts: Action,
+        extend_locks: Action,
+        show_presence: Action,
+        sweep: Action,
     ) -> None:
         self._context = context
         self._poll = poll
         self._complaints = complaints
-        self._actions = actions
+        self._heart_beat = heart_beat
+        self._obey_aborts = obey_aborts
+        self._extend_locks = extend_locks
+        self._show_presence = show_presence
+        self._sweep = sweep
         self.times = DutyTimes()
         # a beat goes by way of the pool, where redis-py before 8 waits for ever
         self._beat_patience = Patience(REPLY_TIMEOUT_S)
@@ -85,22 +87,22 @@ class Duties:
     async def do(self) -> None:
         """Do what is due."""
         now_s, times = self._context.clock(), self.times
-        options, actions, complaints = self._context.options, self._actions, self._complaints
+        options, complaints = self._context.options, self._complaints
         if now_s >= times.beat_at_s:
             times.beat_at_s = now_s + options.poll_delay_s
             if options.allow_abort_jobs:
-                await complaints.try_to("requests to abort", actions.obey_aborts())
+                await complaints.try_to("requests to abort", self._obey_aborts())
             with self._beat_patience:
-                await actions.heart_beat()
+                await self._heart_beat()
         if now_s >= times.start_over_at_s:
             times.start_over_at_s = now_s + (_START_OVER_BUSY_S if self._poll.more else _START_OVER_IDLE_S)
             self._context.exchange().start_over()
         if now_s >= times.keep_at_s:
             times.keep_at_s = now_s + min(options.in_progress_timeout_s / 3, _KEEP_S)
-            await complaints.try_to("locks and lease", actions.extend_locks())
+            await complaints.try_to("locks and lease", self._extend_locks())
         if now_s >= times.present_at_s and self._context.in_main:
             times.present_at_s = now_s + PRESENCE_S / 3
-            await complaints.try_to("presence", actions.show_presence())
+            await complaints.try_to("presence", self._show_presence())
         if now_s >= times.sweep_at_s and not options.supervised:
             times.sweep_at_s = now_s + _SWEEP_S * random.uniform(0.8, 1.2)
-            await complaints.try_to("sweep", actions.sweep())
+            await complaints.try_to("sweep", self._sweep())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from .._endings import Again, Done, Ending
 from .._redis.scripts import ClaimedJob
@@ -17,22 +17,26 @@ from .ending_writer import EndingWriter
 logger = logging.getLogger("arq.worker")
 
 
-class Finishes(Protocol):
-    """Who has arq's two methods."""
+if TYPE_CHECKING:
 
-    def finish_job(
-        self,
-        job_id: str,
-        finish: bool,
-        result_data: bytes | None,
-        result_timeout_s: float | None,
-        keep_result_forever: bool,
-        incr_score: int | None,
-        keep_in_progress: float | None,
-        /,
-    ) -> Coroutine[Any, Any, None]: ...
+    class Finishes(Protocol):
+        """Who has arq's two methods."""
 
-    def finish_failed_job(self, job_id: str, result_data: bytes | None, /) -> Coroutine[Any, Any, None]: ...
+        def finish_job(
+            self,
+            job_id: str,
+            finish: bool,
+            result_data: bytes | None,
+            result_timeout_s: float | None,
+            keep_result_forever: bool,
+            incr_score: int | None,
+            keep_in_progress: float | None,
+            /,
+        ) -> Coroutine[Any, Any, None]: ...
+
+        def finish_failed_job(
+            self, job_id: str, result_data: bytes | None, /
+        ) -> Coroutine[Any, Any, None]: ...
 
 
 class FinishArguments(NamedTuple):

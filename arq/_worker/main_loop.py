@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from types import MethodType
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from redis.exceptions import RedisError
 
@@ -22,10 +22,10 @@ from .claims import Claims
 from .context import Context
 from .crash_suspects import Suspects
 from .cron_ticks import CronTicks
-from .duties import PRESENCE_S, Actions, Duties
+from .duties import PRESENCE_S, Duties
 from .ending_writer import EndingWriter
 from .exchange import Exchange
-from .finish_override import Finishes, FinishOverride
+from .finish_override import FinishOverride
 from .health import HealthLine
 from .hooks import Hooks
 from .idle import Idle
@@ -39,24 +39,26 @@ from .quarantine import Quarantine
 from .redis_outage import RedisOutage
 from .repeated_errors import Complaints
 
+if TYPE_CHECKING:
+    from .finish_override import Finishes
 
-class Steps(Finishes, Protocol):
-    """What is looked up on the worker each time, because applications put methods of their own in its place."""
+    class Steps(Finishes, Protocol):
+        """What is looked up on the worker each time, because applications put methods of their own in its place."""
 
-    #: arq's `_poll_iteration` reads the queue from here on
-    _queue_read_offset: int
+        #: arq's `_poll_iteration` reads the queue from here on
+        _queue_read_offset: int
 
-    def start_jobs(self, job_ids: list[bytes], /) -> Coroutine[Any, Any, None]: ...
+        def start_jobs(self, job_ids: list[bytes], /) -> Coroutine[Any, Any, None]: ...
 
-    def run_job(self, job_id: str, score: int, /) -> Coroutine[Any, Any, None]: ...
+        def run_job(self, job_id: str, score: int, /) -> Coroutine[Any, Any, None]: ...
 
-    def heart_beat(self) -> Coroutine[Any, Any, None]: ...
+        def heart_beat(self) -> Coroutine[Any, Any, None]: ...
 
-    def _poll_iteration(self) -> Coroutine[Any, Any, None]: ...
+        def _poll_iteration(self) -> Coroutine[Any, Any, None]: ...
 
-    def stop_as_told(self) -> None: ...
+        def stop_as_told(self) -> None: ...
 
-    def _cancel_aborted_jobs(self) -> Coroutine[Any, Any, None]: ...
+        def _cancel_aborted_jobs(self) -> Coroutine[Any, Any, None]: ...
 
 
 class OurSteps(NamedTuple):
@@ -132,14 +134,16 @@ class MainLoop:
         self.cron = CronTicks(context, self.poll)
         self._locks = Locks(context)
         self._operators = OperatorWishes(context, self.pick_jobs, lambda: steps.stop_as_told())  # noqa: PLW0108
-        actions = Actions(
+        self.duties = Duties(
+            context,
+            self.poll,
+            self.complaints,
             heart_beat=lambda: steps.heart_beat(),  # noqa: PLW0108  (looked up each time)
             obey_aborts=lambda: steps._cancel_aborted_jobs(),  # noqa: PLW0108
             extend_locks=self._locks.extend,
             show_presence=self._show_presence,
             sweep=self._locks.sweep,
         )
-        self.duties = Duties(context, self.poll, self.complaints, actions)
 
     def _open_exchange(self) -> Exchange:
         context, options = self.context, self.context.options

@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import fields
 from typing import Any
 
 import pytest
 from redis.exceptions import ConnectionError, ResponseError
 
-from arq._worker.duties import Actions, Duties, DutyTimes
+from arq._worker.duties import Duties, DutyTimes
 from arq._worker.poll_schedule import PollSchedule
 from arq._worker.repeated_errors import Complaints
 from tests.arq.unit.contexts import context
+
+ACTIONS = ("heart_beat", "obey_aborts", "extend_locks", "show_presence", "sweep")
 
 
 class Done(Counter[str]):
@@ -40,8 +41,8 @@ def done() -> Done:
 
 def duties(done: Done, **options: Any) -> Duties:
     shared = context(**options)
-    actions = Actions(**{one.name: done.action(one.name) for one in fields(Actions)})
-    made = Duties(shared, PollSchedule(shared.clock, lambda: 0.5), Complaints(), actions)
+    actions = {name: done.action(name) for name in ACTIONS}
+    made = Duties(shared, PollSchedule(shared.clock, lambda: 0.5), Complaints(), **actions)
     made.times.start_over_at_s = float("inf")  # the only one that needs an exchange with Redis
     return made
 
@@ -102,6 +103,7 @@ async def test_a_redis_that_is_away_is_for_the_main_loop(done: Done) -> None:
 
 
 def test_the_next_duty() -> None:
-    times = DutyTimes(beat_at_s=5, keep_at_s=4, sweep_at_s=1, present_at_s=3)
+    times = DutyTimes()
+    times.beat_at_s, times.keep_at_s, times.sweep_at_s, times.present_at_s = 5, 4, 1, 3
     assert times.next_s(sweeps=True) == 1
     assert times.next_s(sweeps=False) == 3
