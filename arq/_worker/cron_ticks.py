@@ -109,20 +109,20 @@ class CronTicks:
     async def _enqueue(self, tick: CronTick, window: timedelta, *, in_paused: bool) -> None:
         pool, options = self._context.redis, self._context.options
         cron_job, job_id = tick.cron_job, tick.job_id
-        if job_id is None or not cron_job.unique:
+        replaces = in_paused and cron_job.coalesce and not tick.at_startup
+        if (
+            replaces and job_id is None
+        ):  # one that each worker would enqueue for itself: in a pause the newest is enough
+            job_id = f"{cron_job.name}:{tick.due_ms}"
+        elif job_id is None or not cron_job.unique:
             due = datetime.fromtimestamp(tick.due_ms / 1000, tz=options.timezone) if tick.ahead else None
             await pool.enqueue_job(
                 cron_job.name, _job_id=job_id, _queue_name=options.queue_name, _defer_until=due
             )
             return
         new_tick = NewTick(tick.due_ms)
-        if tick.once:
+        if tick.once or replaces:
             ahead_ms = to_ms(window + _CLOCK_SLACK)
-            new_tick = NewTick(
-                tick.due_ms,
-                ahead_ms,
-                cron_job.schedule_hash(),
-                cron_job.schedule_id(),
-                in_paused and cron_job.coalesce,
-            )
+            names = cron_job.schedule_hash(), cron_job.schedule_id()
+            new_tick = NewTick(tick.due_ms, ahead_ms, *names, replaces)
         await pool._enqueue_tick(cron_job.name, job_id, options.queue_name, new_tick)

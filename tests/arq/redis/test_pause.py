@@ -277,16 +277,21 @@ async def ticks(one: Worker, *seconds: float) -> None:
 
 
 @pytest.mark.parametrize(("coalesce", "kept"), [(True, 1), (False, 3)])
+@pytest.mark.parametrize("unique", [True, False])
 async def test_of_the_runs_of_a_schedule_the_newest_is_kept(
-    arq_redis: ArqRedis, worker: Any, job: Any, coalesce: bool, kept: int
+    arq_redis: ArqRedis, worker: Any, job: Any, coalesce: bool, unique: bool, kept: int
 ) -> None:
-    one = worker(cron_jobs=[cron(job, name="tick", second=None, coalesce=coalesce)], timezone=UTC)
+    schedule = cron(job, name="tick", second=None, coalesce=coalesce, unique=unique)
+    one = worker(cron_jobs=[schedule], timezone=UTC)
     one._pool = arq_redis
     await pause(arq_redis)
     await ticks(one, 0, 0.2, 1.2, 2.2)
     ids: list[Any] = await arq_redis.zrange(QUEUE, 0, -1)
     newest = START - timedelta(minutes=1) + timedelta(seconds=3, milliseconds=123)
     assert len(ids) == kept
+    if not (unique or coalesce):
+        await resume(arq_redis)
+        return
     assert ids[-1] == f"tick:{round(newest.timestamp() * 1000)}".encode()
     await resume(arq_redis)
 
