@@ -87,8 +87,8 @@ os.execv({words[0]!r}, {words!r})"""
     def script_with(self, limits: dict[str, Any]) -> str:
         """A script for `start` with other limits: names are those of constants in `supervisor`."""
         settings = [(*name.rpartition(".")[::2], value) for name, value in limits.items()]
-        lines = [f"import supervisor.{module}\nsupervisor.{module}.{name} = {value!r}\n"
-                 for module, name, value in settings]  # fmt: skip
+        lines = [f"import supervisor.{module}\nassert hasattr(supervisor.{module}, {name!r})\n"
+                 f"supervisor.{module}.{name} = {value!r}\n" for module, name, value in settings]  # fmt: skip
         path = self.directory / "with_other_limits.py"
         path.write_text("".join(lines) + "from _arq_supervise import main\nmain()\n")
         return path.name

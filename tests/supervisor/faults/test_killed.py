@@ -81,7 +81,10 @@ def test_f05_the_parent_while_jobs_run(pool: Pool, queue: Queue, redis_client: r
 
 def test_f05_the_parent_while_a_job_never_ends(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
     pool.start(
-        "--procs", "1", script=pool.script_with({"children.worker.ORPHAN_MARGIN_S": 1.0}), TEST_WAIT="0"
+        "--procs",
+        "1",
+        script=pool.script_with({"children.worker_programs.ORPHAN_MARGIN_S": 1.0}),
+        TEST_WAIT="0",
     ).ready()
     owner_of(redis_client, queue.put("stubborn", 600))
     pool.kill(pool.pid)

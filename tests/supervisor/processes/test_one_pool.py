@@ -81,7 +81,7 @@ def prepare(pool: Pool, home: Path, script: str) -> str:
     )
     (home / "tmp").mkdir()
     (pool.directory / script).write_text(
-        f"from pathlib import Path\nfrom supervisor import paths\nhome = Path('{home}')\n{places}\n"
+        f"from pathlib import Path\nfrom supervisor.control import paths\nhome = Path('{home}')\n{places}\n"
         "from _arq_supervise import main\nmain()\n"
     )
     return f"t{pool.mark[:8]}"
