@@ -41,10 +41,8 @@ MODULES = [
     "arq.worker",
     "arq.cli",
 ]
-# the only keys that the original does not know
-ADDITIONS = re.compile(
-    r"^arq:(?:wake|lookers|claims|epoch|interrupted|batches|crons|crons-paused|paused|kept|control):|^arq:(?:leases|members|lapses)$"
-)
+# keys that the original does not know: it has these alone, beside its queues
+ADDITIONS = re.compile(r"^arq:(?!job:|in-progress:|result:|retry:|abort$|queue)")
 DATE = re.compile(r"\b\w{3}-\d\d \d\d:\d\d:\d\d\b")
 CONNECT_S = 30  # the machine may stand still for longer than the usual second
 PROTOCOL = 4  # what pickle.dumps wrote by default on every Python that the original was released for
