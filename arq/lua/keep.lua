@@ -13,17 +13,20 @@ local LONGEST_MS = 1e14
 local rows, counters = redis.call('ZRANGE', KEYS[1], ARGV[2], ARGV[2] + ARGV[3] - 1, 'WITHSCORES'), {}
 for i = 1, #rows, 2 do
   counters[#counters + 1] = RETRY .. rows[i]
+  counters[#counters + 1] = INTERRUPTED .. rows[i]
+  counters[#counters + 1] = CRASHES .. rows[i]
 end
-local starts = #counters > 0 and redis.call('MGET', unpack(counters)) or {}
+local is_there = #counters > 0 and redis.call('MGET', unpack(counters)) or {}
 for i = 1, #rows, 2 do
   local id, wait_ms = rows[i], math.max(0, math.min(tonumber(rows[i + 1]) - now, LONGEST_MS))
   local ttl_ms = redis.call('PTTL', JOB .. id)
   if ttl_ms >= 0 and ttl_ms < wait_ms + least_ms then
     redis.call('PEXPIRE', JOB .. id, whole(wait_ms + given_ms))
   end
-  if starts[(i + 1) / 2] then
-    for _, key in ipairs({RETRY .. id, INTERRUPTED .. id, CRASHES .. id}) do
-      redis.call('PEXPIRE', key, whole(wait_ms + least_ms), 'GT')
+  local first = 3 * (i - 1) / 2
+  for n = first + 1, first + 3 do
+    if is_there[n] then
+      redis.call('PEXPIRE', counters[n], whole(wait_ms + least_ms), 'GT')
     end
   end
 end
