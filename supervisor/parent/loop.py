@@ -314,7 +314,7 @@ class Parent:
             return
         link.after_fork()
         self._links[order.key] = link
-        self._processes.adopt(order.key, pid, brief.worker_id)
+        self._processes.adopt(order.key, pid, brief.worker_id, is_idle=order.role is Role.SPARE)
         self._selector.register(link.read_fd, selectors.EVENT_READ, link)
         if order.role is Role.STEWARD:
             self._steward_feed.start_over()
@@ -325,6 +325,8 @@ class Parent:
 
     def _tell_child(self, order: Kill | Outgoing | Pick | LetIn) -> None:
         link = self._links.get(order.key)
+        if isinstance(order, LetIn):
+            self._processes.set_to_work(order.key)
         if not isinstance(order, Kill):
             if link is not None:
                 link.tell(order)

@@ -68,11 +68,18 @@ def session_of(pid: int) -> int | None:
         return None
 
 
+def tag_of(pid: int) -> str:
+    """The id of the worker in whose environment a program was started; "" when it was in nobody's."""
+    with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+        for entry in file.read().split(b"\0"):
+            if entry.startswith(f"{TAG}=".encode()):
+                return entry.partition(b"=")[2].decode(errors="replace")
+    return ""
+
+
 def is_tagged(pid: int, worker_id: str) -> bool:
     """Whether a program was started with the environment of this worker."""
-    with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
-        return f"{TAG}={worker_id}".encode() in file.read().split(b"\0")
-    return False
+    return tag_of(pid) == worker_id
 
 
 def name_of(pid: int) -> str:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from .descendants import children_of, families, is_python_helper, is_tagged, running, send, session_of
+from .descendants import children_of, families, is_python_helper, running, send, session_of, tag_of
 from .descendants import name_of as process_name
 from .signals import name_of
 
@@ -40,17 +40,24 @@ class Processes:
         self._key_of: dict[int, int] = {}
         self._pid_of: dict[int, int] = {}
         self._worker_of: dict[int, str] = {}
+        self._idle: set[int] = set()
         # what was there before us, in whose process we were started by `exec`
         self._foreign = children_of(os.getpid())
         # what was adopted while whoever has started it was alive
         self._strays: set[int] = set()
         self._looked_s = 0.0
 
-    def adopt(self, key: int, pid: int, worker_id: str = "") -> None:
-        """A child was forked."""
+    def adopt(self, key: int, pid: int, worker_id: str = "", *, is_idle: bool = False) -> None:
+        """A child was forked. One that is idle runs no jobs until `set_to_work`."""
         self._key_of[pid] = key
         self._pid_of[key] = pid
         self._worker_of[pid] = worker_id
+        if is_idle:
+            self._idle.add(pid)
+
+    def set_to_work(self, key: int) -> None:
+        """It runs jobs from now on."""
+        self._idle.discard(self._pid_of.get(key, 0))
 
     def look_for_strays(self, now: float) -> None:
         """Note now and then what was adopted by now: what comes with the end of a worker is that worker's."""
@@ -132,12 +139,20 @@ class Processes:
 
     def _end_leftovers(self, pid: int, worker_id: str) -> tuple[str, ...]:
         """Its group, what came to us with its end, and what says that it is its."""
-        strays = self._all_strays() - {pid}
-        its = {one for one in strays if one not in self._strays or (worker_id and is_tagged(one, worker_id))}
+        is_idle = pid in self._idle
+        self._idle.discard(pid)
+        its = {one for one in self._all_strays() - {pid} if self._was_left_by(one, worker_id, is_idle)}
         killed = _end(its)
         if not any(map(is_python_helper, its)):
             _kill_group(pid, signal.SIGKILL)
         return killed
+
+    def _was_left_by(self, stray: int, worker_id: str, is_idle: bool) -> bool:
+        """What has come lately is its, unless somebody else is named who lives, or it has started nothing."""
+        tag = tag_of(stray)
+        if tag and (tag == worker_id or tag in self._worker_of.values()):
+            return tag == worker_id
+        return stray not in self._strays and not is_idle
 
 
 def _end(pids: set[int]) -> tuple[str, ...]:

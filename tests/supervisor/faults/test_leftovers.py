@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import psutil
 import pytest
+import redis
 
 from tests.supervisor.harness import Pool, Queue
 from tests.support.eventually import PATIENCE_S, wait_until
@@ -159,6 +160,27 @@ def test_whatever_a_job_has_started_ends_with_its_worker(
         assert any(str(pid) in name.split() for name in record["killed"])
     if end in (kill_worker, reload):
         assert pool.stop() == 0
+
+
+@pytest.mark.parametrize("who", ["another worker", "a spare"])
+def test_the_end_of_somebody_else_ends_nothing(
+    lively: Callable[..., Pool], queue: Queue, redis_client: redis.Redis, who: str
+) -> None:
+    """A daemon of a worker that lives has just come to the supervisor, when another child ends."""
+    pool = lively("--procs", "2") if who == "another worker" else lively("--reload-surge", "0")
+    pool.steward()
+    pid = int(queue.result(queue.put("daemon")))
+    (started,) = pool.events("log", function="daemon", outcome="started")
+    if who == "another worker":
+        victim = pool.workers()[1 - started["slot"]]
+    else:
+        victim = pool.events("child.loaded", role="spare")[0]["pid"]
+    pool.kill(victim)
+    pool.wait_event("child.exit", pid=victim)
+    assert is_running(pid)
+    assert not pool.events("child.leftovers")
+    assert pool.stop() == 0
+    assert not is_running(pid)
 
 
 def test_what_a_job_has_started_ends_before_others_get_the_job(
