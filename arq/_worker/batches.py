@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Sequence
+from typing import TYPE_CHECKING
 
-from .._endings import Ending
-from .._redis.scripts import ClaimedJob
+if TYPE_CHECKING:
+    from .._endings import Ending
+    from .._redis.scripts import ClaimedJob
 
 
 class Batches:
     """Counts the jobs of each claim that are not over, by the claim's stamp."""
 
     def __init__(self) -> None:
-        self._open: Counter[bytes] = Counter()
+        self._open: dict[bytes, int] = {}
 
-    def opened(self, jobs: Iterable[ClaimedJob | Ending], known: Container[str | bytes] = ()) -> None:
+    def opened(self, jobs: Sequence[ClaimedJob | Ending], known: Container[str | bytes] = ()) -> None:
         """Jobs were given to the worker.
 
         Args:
             jobs: those jobs, or the endings of jobs that can't be run.
             known: ids of jobs that run already: they are not run twice, and end once.
         """
-        self._open.update(job.stamp for job in jobs if job.job_id not in known)
+        for job in jobs:
+            if job.job_id not in known:
+                self._open[job.stamp] = self._open.get(job.stamp, 0) + 1
 
     def over_with(self, endings: Sequence[Ending]) -> list[bytes]:
         """The claims of which nothing is open any more once these endings are written."""
-        counts = Counter(ending.stamp for ending in endings)
-        return [stamp for stamp, count in counts.items() if self._open[stamp] == count]
+        left: dict[bytes, int] = {}
+        for ending in endings:
+            stamp = ending.stamp
+            left[stamp] = left.get(stamp, self._open.get(stamp, 0)) - 1
+        return [stamp for stamp, count in left.items() if count == 0]
 
     def closed(self, endings: Sequence[Ending]) -> None:
         """Endings were written."""
-        for stamp, count in Counter(ending.stamp for ending in endings).items():
-            left = self._open[stamp] - count
+        for ending in endings:
+            left = self._open.get(ending.stamp, 1) - 1
             if left > 0:
-                self._open[stamp] = left
+                self._open[ending.stamp] = left
             else:
-                del self._open[stamp]
+                self._open.pop(ending.stamp, None)

@@ -175,12 +175,13 @@ class Exchange:
         return calls
 
     def _finish(self, endings: list[Ending]) -> Call:
-        if self._outbox.is_repeating:  # what was sent before may still be on its way
+        is_repeating = self._outbox.is_repeating
+        if is_repeating:  # what was sent before may still be on its way
             self.epoch += 1
             self._stray = True  # so may be the answer of a claim that was carried out before
         is_leaving, cohort = self._parting is not None, self._parting or ""
         over = self._outbox.batches.over_with(endings)
-        terms = Terms(self.epoch, self._outbox.is_repeating, is_leaving, cohort, over)
+        terms = Terms(self.epoch, is_repeating, is_leaving, cohort, over)
         return scripts.finish(self._queue_name, self._worker_id, endings, terms)
 
     def _reclaim(self) -> Call:
@@ -248,7 +249,8 @@ class Exchange:
         """A claim was carried out; the next one begins to look at `begin_at`."""
         self.begin_at = begin_at
         self._outbox.batches.opened(answer.jobs, self.known)
-        self._remove(answer.nameless)
+        if answer.nameless:
+            self._remove(answer.nameless)
         return answer
 
     def _remove(self, nameless: Sequence[Done]) -> None:

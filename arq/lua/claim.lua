@@ -93,13 +93,14 @@ local function lock(id)
 end
 
 -- Lock entries of a page at once, if none of them needs a closer look, and all are free. Returns whether that is done.
-local function lock_all(due, counters, first, stop)
+-- `block`: their numbers. `found`: their counters of starts, and more.
+local function lock_all(due, block, found)
   local words, n = {}, 0
-  for i = first, stop do
-    if counters[i] or due[2 * i] == DUE_FOR_ABORT then
+  for i, at in ipairs(block) do
+    if found[i] or due[2 * at] == DUE_FOR_ABORT then
       return false
     end
-    words[n + 1] = LOCK .. due[2 * i - 1]
+    words[n + 1] = LOCK .. due[2 * at - 1]
     words[n + 2] = worker
     n = n + 2
   end
@@ -107,9 +108,9 @@ local function lock_all(due, counters, first, stop)
   return msetex(write_though_full, n / 2, words) == 1
 end
 
-local function unlock_all(due, first, stop)
-  for i = first, stop do
-    redis.call('DEL', LOCK .. due[2 * i - 1])
+local function unlock_all(due, block, first)
+  for i = first, #block do
+    redis.call('DEL', LOCK .. due[2 * block[i] - 1])
   end
 end
 
@@ -260,11 +261,11 @@ local function rarely(which, ...)
   return rarely_needed[which](...)
 end
 
--- Such keys of entries of a page of ids and scores.
-local function values_at(kind, due, first, last)
+-- Such keys of a page of ids and scores.
+local function values_at(kind, due)
   local names = {}
-  for n = first, last do
-    names[n - first + 1] = kind .. due[2 * n - 1]
+  for i = 1, #due, 2 do
+    names[(i + 1) / 2] = kind .. due[i]
   end
   return redis.call('MGET', unpack(names))
 end
@@ -276,53 +277,65 @@ local FEW_PAYLOADS, MOST_PAYLOADS, SMALL_BYTES = 8, 16, 65536
 
 -- Take what is free of a page of ids and scores; returns whether it was looked through, how many others hold, and the last score seen.
 local function take_page(due, most)
-  local size, held, last = #due / 2, 0, nil
+  local size, held, n, chunk = #due / 2, 0, 1, FEW_PAYLOADS
   if size == 0 then
     return true, 0, nil
   end
-  local counters = values_at(RETRY, due, 1, size)
-  local locks = is_crowded and values_at(LOCK, due, 1, size)
-  local left_by = has_unread and values_at(prefix .. 'left:', due, 1, size)
-  local first, chunk = 1, FEW_PAYLOADS
-  while first <= size do
-    local stop = math.min(first + chunk, first + most - taken, size + 1) - 1
-    local read = stop >= first and values_at(JOB, due, first, stop)
-    local is_plain = has_msetex and stop > first and not (locks or left_by or aborts_asked)
-    local are_locked = is_plain and lock_all(due, counters, first, stop)
-    for n = first, stop do
+  local locks = is_crowded and values_at(LOCK, due)
+  local left_by = has_unread and values_at(prefix .. 'left:', due)
+  while n <= size do
+    -- The next entries that are free, as far as that is known: their counters of starts, and payloads.
+    local block, names, k = {}, {}, 0
+    while n <= size and k < chunk and k < most - taken do
+      if locks and locks[n] then
+        held = held + 1
+      else
+        k = k + 1
+        block[k] = n
+      end
+      n = n + 1
+    end
+    if k == 0 then
+      return n > size, held, due[2 * n - 2]
+    end
+    for i = 1, k do
+      local id = due[2 * block[i] - 1]
+      names[i], names[k + i] = RETRY .. id, JOB .. id
+    end
+    local found = redis.call('MGET', unpack(names))
+    local is_plain = has_msetex and k > 1 and not (locks or left_by or aborts_asked)
+    local are_locked = is_plain and lock_all(due, block, found)
+    for i = 1, k do
+      local at = block[i]
       if taken >= most_here or bytes >= most_bytes then
         if are_locked then
-          unlock_all(due, n, stop)
+          unlock_all(due, block, i)
         end
-        return false, held, last
+        return false, held, due[2 * at - 2]
       end
-      local id, score, retry = due[2 * n - 1], due[2 * n], counters[n]
+      local id, score, retry = due[2 * at - 1], due[2 * at], found[i]
       local is_ours, has_changed = false, false
-      last = score
-      if (locks and locks[n]) or (left_by and left_by[n] and rarely(IS_LEFT_TO_OTHERS, id)) then
+      if (locks and locks[at]) or (left_by and left_by[at] and rarely(IS_LEFT_TO_OTHERS, id)) then
         is_ours = false
       elseif retry or aborts_asked or score == DUE_FOR_ABORT then
-        is_ours, has_changed = rarely(TAKE_SPECIAL, id, score, read[n - first + 1], retry)
+        is_ours, has_changed = rarely(TAKE_SPECIAL, id, score, found[k + i], retry)
       elseif are_locked or lock(id) then
-        take(id, score, read[n - first + 1])
+        take(id, score, found[k + i])
         is_ours = true
       end
       if not is_ours then
         held = held + 1
         if not locks then
-          is_crowded, locks = true, values_at(LOCK, due, 1, size)
+          is_crowded, locks = true, values_at(LOCK, due)
         end
       end
       if has_changed then
-        return false, held, last
+        return false, held, score
       end
     end
-    if taken >= most and stop < size then
-      return false, held, last
-    end
-    first, chunk = stop + 1, bytes < SMALL_BYTES * taken and MOST_PAYLOADS or 1
+    chunk = bytes < SMALL_BYTES * taken and MOST_PAYLOADS or 1
   end
-  return true, held, last
+  return true, held, due[2 * size]
 end
 
 local first_look = redis.pcall('ZRANGE', lapses, 0, 0, 'WITHSCORES')[2]

@@ -1,4 +1,7 @@
-"""The budget of a job. `python -m tests.perf.budget` makes the file anew, with Python 3.11, which makes most calls."""
+"""The budget of a job. `python -m tests.perf.budget` makes the file anew, with Python 3.11, which makes most calls.
+
+On a server without MSETEX, which needs most commands: `ARQ_TEST_SERVER=redis` before Redis 8.4.
+"""
 
 import json
 import subprocess
@@ -58,7 +61,8 @@ def over(row: str, what: str, now: float, budget: float) -> str:
 def text(costs: Costs) -> str:
     """The file for these costs."""
     lines = [
-        "# What a job may cost; the comment is what was found. Made anew by `python -m tests.perf.budget`.",
+        "# What a job may cost; the comment is what was found. Made anew by `python -m tests.perf.budget`, on a server",
+        "# that has no MSETEX (`ARQ_TEST_SERVER=redis`, before Redis 8.4). Others need fewer commands.",
         "# Head-room: "
         + ", ".join(f"{name} {percent} %" for name, percent in HEADROOM_PERCENT.items())
         + ".",

@@ -49,6 +49,8 @@ def elements(words: Sequence[str]) -> int:
         return 1
     if name in EACH:
         return max(1, len(words) - 1 - EACH[name])
+    if name == "MSETEX":
+        return int(words[1])
     if name in LIMITED and "LIMIT" in words:
         offset, count = words[words.index("LIMIT") + 1 :][:2]
         return int(offset) + int(count)
