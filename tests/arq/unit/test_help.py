@@ -16,6 +16,8 @@ PUBLIC: list[Any] = [
     arq.Worker,
     arq.func,
     arq.cron,
+    arq.Backoff,
+    arq.Snooze,
     arq.create_pool,
     arq.connections.RedisSettings,
     arq.connections.ArqRedis.enqueue_job,
