@@ -117,7 +117,21 @@ class _Shower:
         parts = [self.text(value, level + 1) for value in self.some(recipe.args)]
         parts += [f"{_name(key)}={self.text(one, level + 1)}" for key, one in self.some(named.items())]
         parts += ["…"] if len(recipe.args) + len(named) > len(parts) else []
-        return f"{name}({', '.join(parts)})"
+        return f"{name}({', '.join(parts + self._filled_in(recipe, level + 1))})"
+
+    def _filled_in(self, recipe: Recipe, level: int) -> list[str]:
+        """What is put into a collection after it was made."""
+        items = [one for kind, what in recipe.steps if kind == "extend" for one in what]
+        items += [what for kind, what in recipe.steps if kind == "add"]
+        pairs = [what for kind, what in recipe.steps if kind == "set"]
+        found = [self.text(items, level)] if items else []
+        if pairs and not self._is_enough(level):
+            shown_pairs = [
+                f"{self.text(key, level)}: {self.text(one, level)}" for key, one in self.some(pairs)
+            ]
+            shown_pairs += ["…"] if len(pairs) > len(shown_pairs) else []
+            found.append(f"{{{', '.join(shown_pairs)}}}")
+        return found
 
     def json(self, value: Any, level: int = 0) -> Any:
         if isinstance(value, dict | list | tuple | set | frozenset):

@@ -7,10 +7,9 @@ import json
 import pickle
 import sys
 import uuid
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from pathlib import PurePosixPath
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -163,14 +162,14 @@ def test_what_has_no_end_is_shown_in_short() -> None:
         (timedelta(hours=1), "1:00:00"),
         (Decimal("1.50"), "1.50"),
         (uuid.UUID(int=5), "00000000-0000-0000-0000-000000000005"),
-        (PurePosixPath("/a/b"), "PurePosixPath('/', 'a', 'b')"),
-        (OrderedDict(a=1), "collections.OrderedDict()"),
+        (OrderedDict(a=1), "collections.OrderedDict({'a': 1})"),
+        (deque([1, 2]), "collections.deque([1, 2])"),
         (ValueError("no"), "ValueError('no')"),
         ("a\nb\x1b[31m", r"'a\nb\x1b[31m'"),
     ],
 )
 def test_values_are_shown_as_people_know_them(value: Any, text: str) -> None:
-    assert shown(read(job(value))["a"][0]).removeprefix("pathlib._local.").removeprefix("pathlib.") == text
+    assert shown(read(job(value))["a"][0]) == text
 
 
 def test_json_has_what_it_has_words_for() -> None:
