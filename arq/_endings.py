@@ -161,17 +161,15 @@ def _kept(keep_ms: int | None, hold_ms: int | None, only_start: bool) -> tuple[i
 def _given_back(ending: Again | Unbegun) -> tuple[Any, ...]:
     if isinstance(ending, Again):
         how = "snoozed" if ending.snoozed else int(ending.interrupted)
-        when = _when(ending.defer_ms, ending.expires_extra_ms)
+        when = "" if ending.defer_ms is None else _when(ending.defer_ms, ending.expires_extra_ms)
         return ("again", ending.stamp, ending.job_id, when, ending.job_try, how, ending.error)
-    when, leave_ms = _when(ending.defer_ms, expires_extra_ms), ending.leave_ms
-    leave = "" if leave_ms is None else leave_ms
+    when = "" if ending.defer_ms is None else _when(ending.defer_ms, expires_extra_ms)
+    leave = "" if ending.leave_ms is None else ending.leave_ms
     return ("unbegun", ending.stamp, ending.job_id, when, ending.cohort, leave, "")
 
 
-def _when(defer_ms: int | None, extra_ms: float | None) -> str:
+def _when(defer_ms: int, extra_ms: float | None) -> str:
     """When a job is due again and how long what belongs to it outlives that, as the script takes it."""
-    if defer_ms is None:
-        return ""
     return f"{defer_ms} {LONGEST_MS if extra_ms is None else round(min(max(extra_ms, 0), LONGEST_MS))}"
 
 
