@@ -14,11 +14,13 @@ class Burial(NamedTuple):
 
     Attributes:
         entry: an encoded `DeadLetter`.
+        tries: how often the job was started.
         most: how many jobs the queue keeps.
         ttl_ms: for how long.
     """
 
     entry: bytes
+    tries: int
     most: int
     ttl_ms: int
 

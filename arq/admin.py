@@ -8,12 +8,13 @@ Neither the application nor trust in Redis is needed: payloads are read without 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
-from ._admin import actions, counting, crons, details, listing, pauses, workers
+from ._admin import actions, counting, crons, dead, details, listing, pauses, workers
 from ._admin.admin_scripts import raw
 from ._admin.filters import Filter
 from ._admin.records import (
@@ -125,6 +126,8 @@ class Admin:
         older_than_ms = None if older_than is None else to_ms(older_than)
         wanted = Filter(function, id_prefix, arg, older_than_ms)
         search = listing.Search(self.redis, queue, wanted_state, wanted, limit, scan_limit)
+        if wanted_state is JobState.dead:
+            return await dead.dead_page(search, cursor)
         return await listing.PAGES[wanted_state](search, cursor)
 
     async def job(self, job_id: str, queue: str = default_queue_name) -> JobDetails | None:
@@ -140,6 +143,46 @@ class Admin:
         """Whether there is a payload under an id, whatever queue it is for."""
         _check(default_queue_name, job_id)
         return await details.has_payload(self.redis, job_id)
+
+    async def dead_job(self, job_id: str, queue: str = default_queue_name) -> JobDetails | None:
+        """All that is kept of a job in the dead set; None: it is not there."""
+        _check(queue, job_id)
+        return await dead.dead_details(self.redis, job_id, queue)
+
+    async def requeue(
+        self,
+        jobs: Sequence[str | ListedJob],
+        queue: str = default_queue_name,
+        *,
+        tries: Literal[1] | None = None,
+        delay: float | timedelta = 0,
+    ) -> list[Deed]:
+        """Put jobs of the dead set into the queue again, with their ids and payloads; their results are removed.
+
+        Args:
+            jobs: ids; or jobs as they were listed with `state="dead"`: one that has died again since is left alone.
+                100 at a time are one step.
+            tries: None: their tries begin anew; 1: they get one more.
+            delay: seconds, or a timedelta, until they are due.
+
+        Returns:
+            for each `done`, `queued` (the id stands in the queue already), `running`, `changed` (it has died again) or
+            `unknown`.
+        """
+        if tries not in (None, 1):
+            raise ValueError(f"tries must be None or 1, not {tries!r}")
+        act = functools.partial(actions.requeue, defer_ms=max(0, to_ms(delay)), one_more=tries == 1)
+        return await self._act(act, jobs, queue)
+
+    async def delete_dead(
+        self, jobs: Sequence[str | ListedJob], queue: str = default_queue_name
+    ) -> list[Deed]:
+        """Remove jobs from the dead set, with all that is kept of them.
+
+        Args:
+            jobs: see `requeue`.
+        """
+        return await self._act(actions.forget_dead, jobs, queue)
 
     async def counts(self, queue: str = default_queue_name, *, with_done: bool = False) -> Counts:
         """How many jobs there are in each state.

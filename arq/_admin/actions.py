@@ -41,6 +41,18 @@ async def run_now(redis: Redis, queue: str, jobs: Sequence[Chosen]) -> list[Deed
     return _deeds(await run(redis, admin_scripts.run_now(queue, _raw(jobs))))
 
 
+async def requeue(
+    redis: Redis, queue: str, jobs: Sequence[Chosen], defer_ms: int = 0, *, one_more: bool = False
+) -> list[Deed]:
+    """Put dead jobs into their queue again."""
+    return _deeds(await run(redis, admin_scripts.requeue(queue, _raw(jobs), defer_ms, one_more=one_more)))
+
+
+async def forget_dead(redis: Redis, queue: str, jobs: Sequence[Chosen]) -> list[Deed]:
+    """Remove dead jobs."""
+    return _deeds(await run(redis, admin_scripts.forget_dead(queue, _raw(jobs))))
+
+
 def _raw(jobs: Sequence[Chosen]) -> list[tuple[bytes, str]]:
     return [(raw(job_id), mark) for job_id, mark in jobs]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .._keys import PREFIX, lookers_key, wake_key
+from .._keys import PREFIX, dead_set_key, lookers_key, wake_key
 from .._redis.script_loader import Call, load
-from .._redis.scripts import score_ms
-from ..constants import abort_jobs_ss
+from .._redis.scripts import RETRY_TTL_S, score_ms
+from ..constants import abort_jobs_ss, expires_extra_ms
 
 _LOOK, _HELD, _RESULTS = load("look"), load("held"), load("results")
 _DELETE, _RUN_NOW, _OLD_HELD = load("delete"), load("run_now"), load("old_held")
+_REQUEUE, _FORGET_DEAD, _LOOK_DEAD = load("requeue"), load("forget_dead"), load("look_dead")
 
 
 class Looked(NamedTuple):
@@ -142,3 +143,53 @@ def run_now(queue: str, jobs: Sequence[tuple[bytes, str]]) -> Call:
     """Let jobs be due now: ids and fingerprints as for `delete`. The answer has a word for each, see `Deed`."""
     keys = (queue, wake_key(queue), lookers_key(queue))
     return Call(_RUN_NOW, keys, (PREFIX, *(word for job in jobs for word in job)))
+
+
+class LookedDead(NamedTuple):
+    """What is kept of a dead job.
+
+    Attributes:
+        died: the time of its death as Redis has it; b"" if it is not in the dead set.
+        payload: None if it is too large.
+        size: bytes of the payload.
+        entry: what is known of its failure; None: nothing.
+        errors: those of earlier tries.
+    """
+
+    died: bytes
+    payload: bytes | None
+    size: int
+    entry: bytes | None
+    errors: list[bytes]
+
+
+def look_dead(queue: str, job_ids: Sequence[bytes], most_bytes: int) -> Call:
+    """Ask about dead jobs; for the answer see `read_look_dead`."""
+    return Call(_LOOK_DEAD, (dead_set_key(queue),), (PREFIX, most_bytes, *job_ids))
+
+
+def read_look_dead(answer: Any) -> tuple[int, list[LookedDead]]:
+    """Redis's clock in unix ms, and what is known of each job."""
+    now_ms, rows = answer
+    return now_ms, [
+        LookedDead(
+            died or b"",
+            payload if isinstance(payload, bytes) else None,
+            payload if isinstance(payload, int) else len(payload),
+            entry,
+            errors,
+        )
+        for died, payload, entry, errors in rows
+    ]
+
+
+def requeue(queue: str, jobs: Sequence[tuple[bytes, str]], defer_ms: int, *, one_more: bool) -> Call:
+    """Put dead jobs into the queue again: ids and fingerprints. The answer has a word for each, see `Deed`."""
+    keys = (queue, dead_set_key(queue), wake_key(queue), lookers_key(queue))
+    how = (defer_ms, expires_extra_ms, RETRY_TTL_S, "one" if one_more else "")
+    return Call(_REQUEUE, keys, (PREFIX, *how, *(word for job in jobs for word in job)))
+
+
+def forget_dead(queue: str, jobs: Sequence[tuple[bytes, str]]) -> Call:
+    """Remove dead jobs: ids and fingerprints. The answer has a word for each, see `Deed`."""
+    return Call(_FORGET_DEAD, (dead_set_key(queue),), (PREFIX, *(word for job in jobs for word in job)))

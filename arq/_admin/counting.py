@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from .._keys import crons_key, health_key, lookers_key, paused_key, result_key
+from .._keys import crons_key, dead_set_key, evicted_key, health_key, lookers_key, paused_key, result_key
 from .._redis.raw_commands import ask
 from .admin_scripts import raw
 from .filters import Filter, job_id_of, queue_of
@@ -40,6 +40,8 @@ async def counts(redis: Redis, queue: str, *, with_done: bool) -> Counts:
         _first_score(first),
         await paused(redis, queue),
         now,
+        int(await ask(redis, "ZCARD", dead_set_key(queue))),
+        int(await ask(redis, "GET", evicted_key(queue)) or 0),
     )
 
 

@@ -128,6 +128,12 @@ def _read(payload: bytes | None, size: int) -> tuple[dict[str, Any] | None, str]
         return None, str(exc)
 
 
+def called(payload: bytes | None, size: int, bounds: Bounds) -> tuple[dict[str, Any], str]:
+    """What a payload says of the call, as fields of a `ListedJob`; and why it can't be read, or ''."""
+    data, problem = _read(payload, size)
+    return ({} if data is None else _called(data, bounds)), problem
+
+
 def _called(data: dict[str, Any], bounds: Bounds) -> dict[str, Any]:
     args, kwargs = as_json(data.get("a"), FULL), as_json(data.get("k"), FULL)
     return {

@@ -18,6 +18,8 @@ class JobState(StrEnum):
     running = "running"
     #: it is over, and its result is there
     done = "done"
+    #: it has failed for good, and is kept so that it can be requeued
+    dead = "dead"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,8 @@ class Counts:
         done_is_least: there are more results than were looked at.
         oldest_due_ms: since when the first queued job is due, unix ms; None: there is none.
         paused: None: the queue is not paused.
+        dead: jobs in the dead set.
+        evicted: jobs that had to leave it lately, because it was full.
         now_ms: Redis's clock, unix ms.
     """
 
@@ -160,6 +164,8 @@ class Counts:
     oldest_due_ms: int | None = None
     paused: Pause | None = None
     now_ms: int = 0
+    dead: int = 0
+    evicted: int = 0
 
 
 class Deed(StrEnum):
@@ -177,6 +183,8 @@ class Deed(StrEnum):
     asked = "asked"
     #: the job is over
     over = "over"
+    #: of a job that is requeued: its id stands in the queue already
+    queued = "queued"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ COMMANDS: dict[str, Row] = {
     "retry": Row("Jobs", "act", "Let jobs that wait for a time, or for another try, be due now."),
     "abort": Row("Jobs", "act", "Abort jobs: those who wait for a result hear of it."),
     "rm": Row("Jobs", "act", "Remove jobs that nobody runs, or their results."),
+    "dead": Row("Jobs", "dead", "List, show, requeue and remove jobs that have failed for good."),
     "pause": Row("Queues", "pause", "Start no more jobs of a queue."),
     "resume": Row("Queues", "pause", "Start jobs of a queue again."),
     "watch": Row("Queues", "watch", "Show counts, workers and running jobs, again and again."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,6 +37,7 @@ class Action:
         act: does it, and says what became of each.
         good: what may become of a job for the command to be content.
         is_final: nothing brings the job back, so it is asked also about a single one.
+        per_s: so many jobs a second at most; None: as fast as it goes.
     """
 
     verb: str
@@ -43,6 +45,7 @@ class Action:
     act: Act
     good: tuple[Deed, ...] = (Deed.done,)
     is_final: bool = False
+    per_s: float | None = None
 
 
 @dataclass
@@ -69,7 +72,7 @@ def with_action(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command("rm")
 @with_target
-@with_choice(*JobState)
+@with_choice(JobState.queued, JobState.deferred, JobState.running, JobState.done)
 @with_action
 def rm(target: Target, **options: Any) -> None:
     """Remove jobs, with all that is known of them. What runs is left alone: `arq abort` ends it.
@@ -80,7 +83,7 @@ def rm(target: Target, **options: Any) -> None:
     async def delete(admin: Admin, queue: str, jobs: Sequence[ListedJob]) -> list[Deed]:
         return await admin.delete(jobs, queue)
 
-    _do(target, Action("remove", "removed", delete, is_final=True), **options)
+    act_on_jobs(target, Action("remove", "removed", delete, is_final=True), **options)
 
 
 @click.command("retry")
@@ -96,7 +99,7 @@ def retry(target: Target, **options: Any) -> None:
     async def run_now(admin: Admin, queue: str, jobs: Sequence[ListedJob]) -> list[Deed]:
         return await admin.run_now(jobs, queue)
 
-    _do(target, Action("retry", "due now", run_now), default_state=JobState.deferred, **options)
+    act_on_jobs(target, Action("retry", "due now", run_now), default_state=JobState.deferred, **options)
 
 
 @click.command("abort")
@@ -113,10 +116,10 @@ def abort(target: Target, **options: Any) -> None:
     async def end(admin: Admin, queue: str, jobs: Sequence[ListedJob]) -> list[Deed]:
         return [await admin.abort(job, queue) for job in jobs]
 
-    _do(target, Action("abort", "aborted", end, (Deed.done, Deed.asked)), **options)
+    act_on_jobs(target, Action("abort", "aborted", end, (Deed.done, Deed.asked)), **options)
 
 
-def _do(
+def act_on_jobs(
     target: Target,
     action: Action,
     choice: Choice,
@@ -127,6 +130,9 @@ def _do(
     as_json: bool,
     default_state: JobState | None = None,
 ) -> None:
+    """Do it with the jobs that the words of the command line name or choose. `default_state`: where they are, unless
+    the words say it.
+    """
     _check_words(action, choice, job_ids, all_jobs)
     if default_state is not None and choice.state is None:
         choice = replace(choice, state=default_state)
@@ -179,9 +185,13 @@ def _number(count: int) -> str:
 
 async def _in_steps(admin: Admin, queue: str, action: Action, jobs: list[ListedJob]) -> Tally:
     tally = Tally(len(jobs))
-    for first in range(0, len(jobs), _STEP):
-        part = jobs[first : first + _STEP]
+    size = _STEP if action.per_s is None else min(max(1, round(action.per_s / 10)), _STEP)
+    began_s = time.monotonic()
+    for first in range(0, len(jobs), size):
+        part = jobs[first : first + size]
         try:
+            if action.per_s is not None:
+                await asyncio.sleep(began_s + first / action.per_s - time.monotonic())
             deeds = await action.act(admin, queue, part)
         except asyncio.CancelledError:  # Ctrl-C
             say(
@@ -213,6 +223,7 @@ def _tell(action: Action, tally: Tally, as_json: bool) -> None:
         Deed.unknown: "there is no such job",
         Deed.over: "is over",
         Deed.changed: "is another job by now",
+        Deed.queued: "is in the queue already",
     }
     counts = Counter(deed for _, deed in tally.deeds)
     for job_id, deed in tally.deeds:

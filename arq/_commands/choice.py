@@ -46,8 +46,8 @@ class Choice:
 
     @property
     def is_any(self) -> bool:
-        """Whether nothing was said."""
-        return self == Choice(None, None, "", "", None)
+        """Whether nothing was said beside the state of a command for one state."""
+        return self == Choice(self.state if self.state is JobState.dead else None, None, "", "", None)
 
     async def page(self, admin: Admin, queue: str, cursor: str, limit: int, scan_limit: int) -> JobPage:
         """One page of them."""
@@ -85,14 +85,15 @@ def with_choice(*states: JobState) -> Callable[[Callable[..., Any]], Callable[..
         @functools.wraps(command)
         def wrapped(
             *args: Any,
-            state: str | None,
             function: str | None,
             id_prefix: str,
             arg: str,
             older_than: float | None,
+            state: str | None = None,
             **options: Any,
         ) -> None:
-            chosen = Choice(JobState(state) if state else None, function, id_prefix, arg, older_than)
+            only = states[0] if len(states) == 1 else None
+            chosen = Choice(JobState(state) if state else only, function, id_prefix, arg, older_than)
             command(*args, choice=chosen, **options)
 
         with_options: Callable[..., Any] = wrapped
@@ -104,10 +105,11 @@ def with_choice(*states: JobState) -> Callable[[Callable[..., Any]], Callable[..
 
 
 def _options(states: tuple[JobState, ...]) -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+    state = click.option(
+        "--state", type=click.Choice([one.value for one in states]), help="Only jobs in this state."
+    )
     return [
-        click.option(
-            "--state", type=click.Choice([one.value for one in states]), help="Only jobs in this state."
-        ),
+        *([state] if len(states) > 1 else []),
         click.option("-f", "--function", metavar="NAME", help="Only jobs of this function."),
         click.option("--id-prefix", default="", metavar="TEXT", help="Only jobs whose ids begin so."),
         click.option(

@@ -10,6 +10,7 @@ from .output import iso, span
 
 QUEUE_HEADINGS = ("ID", "STATE", "FUNCTION", "AGE", "DUE", "TRIES", "ARGUMENTS")
 RUNNING_HEADINGS = ("ID", "FUNCTION", "FOR", "TRIES", "WORKER", "ARGUMENTS")
+DEAD_HEADINGS = ("ID", "FUNCTION", "DIED", "TRIES", "ERROR", "ARGUMENTS")
 DONE_HEADINGS = ("ID", "STATE", "FUNCTION", "ENDED", "TOOK", "TRIES", "RESULT")
 
 
@@ -26,7 +27,10 @@ def job_fields(job: ListedJob) -> dict[str, Any]:
         "tries": job.tries,
         "bytes": job.bytes,
     }
-    if job.state is JobState.done:
+    if job.state is JobState.dead:
+        fields |= {"error": job.error, "started": iso(job.started_ms), "died": iso(job.finished_ms)}
+        fields |= {"worker": job.worker}
+    elif job.state is JobState.done:
         fields |= {"success": job.success, "result": job.result, "error": job.error}
         fields |= {"started": iso(job.started_ms), "finished": iso(job.finished_ms)}
     else:
@@ -40,7 +44,11 @@ def job_fields(job: ListedJob) -> dict[str, Any]:
 
 def headings(state: JobState | None) -> Sequence[str]:
     """The headings for a list of jobs in a state."""
-    return {JobState.running: RUNNING_HEADINGS, JobState.done: DONE_HEADINGS}.get(state, QUEUE_HEADINGS)  # type: ignore[arg-type]
+    return {
+        JobState.running: RUNNING_HEADINGS,
+        JobState.done: DONE_HEADINGS,
+        JobState.dead: DEAD_HEADINGS,
+    }.get(state, QUEUE_HEADINGS)  # type: ignore[arg-type]
 
 
 def row(job: ListedJob, state: JobState | None, now_ms: int) -> tuple[str, ...]:
@@ -49,6 +57,8 @@ def row(job: ListedJob, state: JobState | None, now_ms: int) -> tuple[str, ...]:
     arguments = job.arguments if not job.problem else f"({job.problem})"
     if state is JobState.running:
         return job.job_id, function, _ago(job.since_ms, now_ms), str(job.tries), _worker(job), arguments
+    if state is JobState.dead:
+        return job.job_id, function, _ago(job.finished_ms, now_ms), str(job.tries), job.error, arguments
     if state is JobState.done:
         took = None if job.started_ms is None or job.finished_ms is None else job.finished_ms - job.started_ms
         ended = "done" if job.success else "failed" if job.success is False else "?"

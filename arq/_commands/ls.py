@@ -36,7 +36,11 @@ def ls(target: Target, choice: Choice, limit: int, cursor: str, counts: bool, as
     if counts:
         _print_counts(target, as_json)
         return
+    print_jobs(target, choice, limit, cursor, as_json)
 
+
+def print_jobs(target: Target, choice: Choice, limit: int, cursor: str, as_json: bool) -> None:
+    """Print a list."""
     jobs, following, looked_at, now_ms = target.run(lambda admin: _look(admin, target, choice, limit, cursor))
     if as_json:
         for job in jobs:
@@ -44,8 +48,11 @@ def ls(target: Target, choice: Choice, limit: int, cursor: str, counts: bool, as
     elif jobs:
         table(headings(choice.state), (row(job, choice.state, now_ms) for job in jobs))
     else:
+        what = "dead set of queue" if choice.state is JobState.dead else "queue"
         say(
-            f"queue {target.queue!r} is empty" if choice.is_any else f"no such jobs in queue {target.queue!r}"
+            f"{what} {target.queue!r} is empty"
+            if choice.is_any
+            else f"no such jobs in {what} {target.queue!r}"
         )
     if following:
         searched = f"looked at {looked_at} entries; " if len(jobs) < limit else ""
@@ -84,6 +91,8 @@ def _print_counts(target: Target, as_json: bool) -> None:
                 "running": found.running,
                 "done": found.done,
                 "done_is_least": found.done_is_least,
+                "dead": found.dead,
+                "evicted": found.evicted,
                 "oldest_due": iso(found.oldest_due_ms),
                 "paused": found.paused is not None,
                 "paused_since": iso(found.paused.since_ms) if found.paused else None,
@@ -94,7 +103,9 @@ def _print_counts(target: Target, as_json: bool) -> None:
         return
     done = f"{'at least ' if found.done_is_least else ''}{found.done}"
     rows = [("queued", str(found.queued)), ("deferred", str(found.deferred))]
-    rows += [("running", str(found.running)), ("done", done)]
+    rows += [("running", str(found.running)), ("done", done), ("dead", str(found.dead))]
+    if found.evicted:
+        rows.append(("left dead set", f"{found.evicted}, it was full"))
     if found.oldest_due_ms is not None:
         rows.append(("oldest due", f"{span(found.now_ms - found.oldest_due_ms)} ago"))
     if found.paused is not None:

@@ -28,6 +28,11 @@ def show(target: Target, job_id: str, as_json: bool) -> None:
     if found is None:
         hint = "; its payload is there, so it may be in another queue: say --queue" if is_elsewhere else ""
         fail(f"there is no job {job_id!r} in queue {target.queue!r}{hint}", ExitCode.NOT_ALL)
+    print_details(found, as_json)
+
+
+def print_details(found: JobDetails, as_json: bool) -> None:
+    """Print one job."""
     if as_json:
         json_line(_fields(found))
     else:

@@ -65,7 +65,7 @@ def burial_of(outcome: Outcome, defaults: Defaults) -> Burial | None:
         outcome.finish_ms,
         defaults.worker_id,
     )
-    return Burial(letter.encoded(), defaults.dead_max, to_ms(defaults.dead_ttl_s))
+    return Burial(letter.encoded(), letter.tries, defaults.dead_max, to_ms(defaults.dead_ttl_s))
 
 
 def error_of_try(outcome: Outcome) -> bytes:

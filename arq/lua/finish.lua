@@ -12,8 +12,8 @@
 --         'again', stamp, id, when: '' at its old score | 'MS EXTRA': in MS ms from now, and payload and counters live for EXTRA ms more,
 --           number of this try, '1': a shutdown interrupted it | 'snoozed': the start does not count, as if it had not been claimed,
 --           why the try has failed or ''
---         'died', stamp, ms to keep results, ms to keep locks and jobs as for 'done', id, result, what the dead set gets, how many it keeps,
---           for how many ms
+--         'died', stamp, ms to keep results, ms to keep locks and jobs as for 'done', id, result, what the dead set gets, number of
+--           tries, how many jobs it keeps, for how many ms
 --         'unbegun', stamp, id, when, '' | cohort that leaves it to others because it can't read it, for so many ms, '': it was claimed,
 --           and never ran: this start does not count for anybody
 --         'over', stamp: with what is said before, all jobs of this claim are over; at the end
@@ -24,7 +24,7 @@
 local queue, batches, aborts, worker = KEYS[1], KEYS[3], KEYS[4], ARGV[2]
 local FIRST = 7
 -- Words that stand before the values of results, and those that other endings consist of.
-local DONE_HEAD, OTHER, DIED = 5, 7, 9
+local DONE_HEAD, OTHER, DIED = 5, 7, 10
 -- So many keys at a time: Lua can unpack some 8000 values at most.
 local PIECE = 1000
 
@@ -241,7 +241,7 @@ while at <= #ARGV do
     n = n + 1
     local keep_ms, hold_ms, id = ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
     if still_ours(id, owners[n], stamp) then
-      evicted = evicted + rarely(BURY, queue, id, ARGV[at + 6], ARGV[at + 7], ARGV[at + 8])
+      evicted = evicted + rarely(BURY, queue, id, ARGV[at + 6], ARGV[at + 7], ARGV[at + 8], ARGV[at + 9])
       local lapsed_once = not owners[n] and hold_ms == 'once'
       done(id, locks[n], ARGV[at + 5], keep_ms, lapsed_once and '' or hold_ms, true)
       write_together(keep_ms)

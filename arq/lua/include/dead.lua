@@ -22,14 +22,14 @@ local function forget_dead(dead, ids)
 end
 
 -- Put a job into the dead set; its payload must be there still. Returns how many had to leave it because it is full.
-local function bury(queue, id, entry, most, ttl_ms)
+local function bury(queue, id, entry, tries, most, ttl_ms)
   local payload = text_at(JOB .. id)
   if not payload then
     return 0
   end
   local dead, now = queue .. DEAD_SET, now_ms()
   redis.call('DEL', DEAD .. id)
-  write('HSET', DEAD .. id, 'payload', payload, 'entry', entry, 'queue', queue)
+  write('HSET', DEAD .. id, 'payload', payload, 'entry', entry, 'queue', queue, 'tries', tries)
   redis.call('PEXPIRE', DEAD .. id, ttl_ms)
   if redis.call('EXISTS', ERRORS .. id) == 1 then
     redis.call('PEXPIRE', ERRORS .. id, ttl_ms)

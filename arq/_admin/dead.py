@@ -1,0 +1,113 @@
+"""The dead set of a queue: jobs that have failed for good, as lists have them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .._dead_letters import DeadLetter, NoEntryError, read_dead_letter
+from .._keys import dead_set_key
+from .._redis.raw_commands import ask
+from .._redis.script_loader import Call
+from .._redis.script_runner import run
+from . import admin_scripts
+from .admin_scripts import LookedDead, raw, text
+from .filters import LARGEST, called
+from .listing import STEP, Search, read_cursor
+from .records import Event, JobDetails, JobPage, JobState, ListedJob
+from .shown import FULL, SHORT, Bounds
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+#: Of one job more is read than of those in a list, in bytes.
+_LARGEST_OF_ONE = 8 * 1024 * 1024
+
+
+async def dead_page(search: Search, cursor: str) -> JobPage:
+    """Dead jobs, the newest first."""
+    position, dead = read_cursor(cursor, "dead"), dead_set_key(search.queue)
+    start = 0 if position is None else await _rank_after(search.redis, dead, position)
+    while True:
+        ids: list[bytes] = await ask(search.redis, "ZREVRANGE", dead, start, start + STEP - 1)
+        search.looked_at += len(ids)
+        search.now_ms, found = admin_scripts.read_look_dead(await run(search.redis, _look(search.queue, ids)))
+        for n, (job_id, looked) in enumerate(zip(ids, found, strict=True)):
+            job = dead_job(text(job_id), search.queue, looked)[0]
+            if not (looked.died and _is_wanted(search, job, looked)):
+                continue
+            search.jobs.append(job)
+            if search.is_full:
+                is_end = n == len(ids) - 1 and len(ids) < STEP
+                return search.page(None if is_end else ["dead", job.finished_ms, text(job_id), 0])
+        start += len(ids)
+        if len(ids) < STEP:
+            return search.page(None)
+        if search.is_over:
+            return search.page(["dead", 0, text(ids[-1]), start])
+
+
+def _look(queue: str, ids: list[bytes]) -> Call:
+    return admin_scripts.look_dead(queue, ids, LARGEST)
+
+
+async def _rank_after(redis: Redis, dead: str, position: list[Any]) -> int:
+    """Rank of the first entry behind a position: that entry may have gone since."""
+    _, died_ms, job_id, rank = position
+    found = await ask(redis, "ZREVRANK", dead, raw(job_id))
+    if found is not None:
+        return int(found) + 1
+    return int(await ask(redis, "ZCOUNT", dead, died_ms, "+inf")) if died_ms else int(rank)
+
+
+def _is_wanted(search: Search, job: ListedJob, looked: LookedDead) -> bool:
+    wanted = search.wanted
+    if not job.job_id.startswith(wanted.id_prefix):
+        return False
+    if wanted.function is not None and job.function != wanted.function:
+        return False
+    if wanted.older_than_ms is not None and search.now_ms - (job.finished_ms or 0) < wanted.older_than_ms:
+        return False
+    return not wanted.arg or wanted.arg in dead_job(job.job_id, job.queue, looked, FULL)[0].arguments
+
+
+def dead_job(
+    job_id: str, queue: str, looked: LookedDead, bounds: Bounds = SHORT
+) -> tuple[ListedJob, DeadLetter | None]:
+    """A dead job, and what is known of its failure."""
+    fields, problem = called(looked.payload, looked.size, bounds)
+    letter = None
+    try:
+        letter = read_dead_letter(looked.entry or b"", looked.errors)
+    except NoEntryError as exc:
+        problem = problem or str(exc)
+    died_ms = int(float(looked.died)) if looked.died else None
+    if letter is not None:
+        fields = {"function": letter.function, "enqueued_ms": letter.enqueue_ms or None} | fields
+        fields |= {"error": letter.error, "tries": letter.tries, "worker": letter.worker}
+        fields |= {"started_ms": letter.start_ms or None}
+    return ListedJob(
+        job_id,
+        queue,
+        JobState.dead,
+        problem=problem,
+        success=False,
+        finished_ms=died_ms,
+        bytes=looked.size,
+        fingerprint=f"dead {text(looked.died)}",
+        **fields,
+    ), letter
+
+
+async def dead_details(redis: Redis, job_id: str, queue: str) -> JobDetails | None:
+    """All that is kept of a dead job; None: it is not in the dead set."""
+    call = admin_scripts.look_dead(queue, [raw(job_id)], _LARGEST_OF_ONE)
+    now_ms, (looked,) = admin_scripts.read_look_dead(await run(redis, call))
+    if not looked.died:
+        return None
+    job, letter = dead_job(job_id, queue, looked, FULL)
+    events = [Event(job.enqueued_ms, "enqueued")] if job.enqueued_ms else []
+    if letter is not None:
+        events += [Event(None, "failed", error) for error in letter.earlier]
+        events.append(Event(letter.start_ms or None, "started", f"try {letter.tries}, by {letter.worker}"))
+    events.append(Event(job.finished_ms, "failed", job.error))
+    return JobDetails(job, events, "" if letter is None else letter.traceback, "", None, now_ms)
