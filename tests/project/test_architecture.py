@@ -160,9 +160,9 @@ ARQ_LAYERS = {
     ),
     "producer": ("_connect _enqueue _result_lookups connections jobs"),
     "operators": (
-        "_admin _admin.actions _admin.admin_scripts _admin.counting _admin.crons _admin.details _admin.filters "
-        "_admin.listing _admin.pauses _admin.records _admin.restricted _admin.running _admin.shown _admin.workers "
-        "admin"
+        "_admin _admin.actions _admin.admin_scripts _admin.counting _admin.crons _admin.dead _admin.details "
+        "_admin.filters _admin.listing _admin.pauses _admin.records _admin.restricted _admin.running _admin.shown "
+        "_admin.workers admin"
     ),
     "parts of a worker": (
         "_worker _worker.abort_requests _worker.arq_names _worker.attempt _worker.backoff _worker.bad_items "
@@ -180,9 +180,10 @@ ARQ_LAYERS = {
     ),
     "worker": ("worker"),
     "commands for operators": (
-        "_commands _commands.act _commands.choice _commands.crons _commands.exit_codes _commands.jobs_shown "
-        "_commands.ls _commands.operators _commands.output _commands.pause _commands.reference_page "
-        "_commands.show _commands.target _commands.usage_error _commands.watch _commands.workers"
+        "_commands _commands.act _commands.choice _commands.crons _commands.dead _commands.exit_codes "
+        "_commands.jobs_shown _commands.ls _commands.operators _commands.output _commands.pause "
+        "_commands.reference_page _commands.show _commands.target _commands.usage_error _commands.watch "
+        "_commands.workers"
     ),
     "command": ("__init__ __main__ cli"),
 }

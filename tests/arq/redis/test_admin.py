@@ -65,7 +65,12 @@ async def test_jobs_by_state(arq_redis: ArqRedis, admin: Admin, worker: Any) -> 
     await claim(arq_redis, "w")
     await arq_redis.enqueue_job("f", _job_id="queued")
     await arq_redis.enqueue_job("f", _job_id="deferred", _defer_by=60)
-    for state in JobState:
+    await arq_redis.enqueue_job("missing", _job_id="dead", _queue_name="other")
+    await worker([func(result, name="result")], queue_name="other").async_run()
+    assert [(job.job_id, job.state) for job in (await admin.jobs("other", state="dead")).jobs] == [
+        ("dead", JobState.dead)
+    ]
+    for state in set(JobState) - {JobState.dead}:
         page = await admin.jobs(state=state)
         assert [(job.job_id, job.state) for job in page.jobs] == [(state.value, state)]
     assert sorted(await listed(admin)) == ["deferred", "queued", "running"]

@@ -52,6 +52,12 @@ def shop(redis_client: redis.Redis) -> None:
         }
         redis_client.set(f"arq:job:{job_id}", pickle.dumps(payload), ex=86_400)
         redis_client.zadd(QUEUE, {job_id: now_ms + in_ms})
+    for job_id in ("order-1", "order-2"):
+        payload = {"t": None, "f": "send_mail", "a": (), "k": {}, "et": now_ms}
+        redis_client.hset(f"arq:dead:{job_id}", mapping={"payload": pickle.dumps(payload), "entry": b"{}"})
+        redis_client.expire(f"arq:dead:{job_id}", 600)
+        redis_client.zadd(f"{QUEUE}:dead", {job_id: now_ms})
+    redis_client.expire(f"{QUEUE}:dead", 600)
 
 
 def test_the_pages_have_examples() -> None:
