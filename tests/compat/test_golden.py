@@ -68,7 +68,10 @@ def test_redis_and_log_after_a_job(observed: Observation, name: str) -> None:
     assert mine["redis"] == theirs["redis"]
     assert mine["log"] == theirs["log"]
     assert mine["worker"] == theirs["worker"]
-    assert _without_ongoing(mine.get("seen")) == _without_ongoing(theirs.get("seen"))
+    seen = theirs.get("seen")
+    if seen is not None:  # the note of the claim counts the first start, see docs/compatibility.md
+        seen = {key: entry for key, entry in seen.items() if key != "arq:retry:the-id"}
+    assert _without_ongoing(mine.get("seen")) == _without_ongoing(seen)
 
 
 def _without_ongoing(seen: Any) -> Any:

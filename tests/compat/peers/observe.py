@@ -42,7 +42,7 @@ MODULES = [
     "arq.cli",
 ]
 # keys that the original does not know: it has these alone, beside its queues
-ADDITIONS = re.compile(r"^arq:(?!job:|in-progress:|result:|retry:|abort$|queue)")
+ADDITIONS = re.compile(r"^arq:(?!job:|in-progress:|result:|retry:|abort$|queue)|:dead$")
 DATE = re.compile(r"\b\w{3}-\d\d \d\d:\d\d:\d\d\b")
 CONNECT_S = 30  # the machine may stand still for longer than the usual second
 PROTOCOL = 4  # what pickle.dumps wrote by default on every Python that the original was released for
