@@ -6,7 +6,7 @@ from ..exit_codes import ChildCode
 from ..host.working_directory import enter
 from ..ipc.brief import Brief
 from ..ipc.pipes import Pipes
-from ..settings import load_settings, where_looked
+from ..settings import load_settings, require_settings, where_looked
 from .bytecode_cache import distrust_young_sources
 from .process_setup import be_victim_like_others, configure_logging
 from .standby import Place, take_place, wait_to_be_let_in
@@ -51,5 +51,9 @@ def work(place: Place, settings: Any) -> int:
         return take_leave(brief, work(copy, settings), pipes.beat_fd)
 
     if place.brief.waits:
+        try:
+            require_settings(place.brief.options.settings, settings)
+        except TypeError as error:  # also before the old worker leaves
+            return fail(place.line, "settings", error, ChildCode.IMPORT)
         wait_to_be_let_in(place, live_as_copy)
     return Session(place).run(settings)

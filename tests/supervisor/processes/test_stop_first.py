@@ -146,6 +146,17 @@ def test_one_after_the_other_and_the_old_one_first(
     assert pool.stop() == 0
 
 
+def test_settings_that_are_none_change_nothing(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
+    pool.start("--procs", "1", *ORDER).ready()
+    old = pool.workers()
+    text = (pool.directory / "app.py").read_text()
+    (pool.directory / "app.py").write_text(text.replace("functions = ", "functoins = "))
+    assert not reload(pool)
+    assert pool.workers() == old
+    assert queue.result(queue.put("code")) == "one"
+    assert pool.stop() == 0
+
+
 def test_a_running_job_is_waited_for(pool: Pool, queue: Queue, redis_client: redis.Redis) -> None:
     pool.start("--procs", "1", *ORDER).ready()
     job_id = queue.put("until", "gate")
