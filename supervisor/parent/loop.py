@@ -200,7 +200,7 @@ class Parent:
     def _keep_house(self, now: float) -> None:
         """What is done now and then."""
         self._processes.look_for_strays(now)
-        self._terminal.look()
+        self._terminal.look(now)
         self._ownership.look(now)
         self._outlet.flush()
         if self._control is not None and self._handlers is not None:
@@ -225,7 +225,7 @@ class Parent:
 
     def _take_signals(self) -> None:
         for number in self._signals.drain():
-            has_hung_up = number == signal.SIGHUP and self._terminal.has_gone()
+            has_hung_up = number == signal.SIGHUP and self._terminal.has_gone(time.monotonic())
             event = Stop("terminal closed") if has_hung_up else event_of(number)
             if event is not None:
                 self._feed(event)
