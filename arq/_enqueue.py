@@ -17,7 +17,7 @@ from ._payloads.serialization import Serializer, serialize_job
 from ._printable import printable
 from ._redis import scripts
 from ._redis.batch_sizes import ALWAYS_TAKEN, SizeLimit, too_large
-from ._redis.group_commit import Batcher, send_apart
+from ._redis.enqueue_batcher import Batcher, send_apart
 from ._redis.producer_connection import Lane
 from ._types import SecondsTimedelta
 from .utils import LONGEST_MS, LONGEST_S, args_to_string, timestamp_ms, to_ms, to_seconds, to_unix_ms

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import NoReturn, TypeVar
 
 from ._errors import JobExecutionFailed
-from ._interrupts import asks_to_stop
+from ._interrupt_origin import asks_to_stop
 from .utils import safe_repr
 
 logger = logging.getLogger("arq.worker")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from redis.exceptions import RedisError
 
 from ._redis.batch_sizes import PageSize
-from ._redis.group_commit import Batcher, send_apart
+from ._redis.enqueue_batcher import Batcher, send_apart
 from ._redis.producer_connection import Lane
 from .jobs import look_answers, look_commands
 

@@ -21,7 +21,7 @@ from ._commands import COMMANDS, command_hint, is_command
 from ._did_you_mean import password_hint, path_hint, slips
 from ._printable import printable, printable_lines, redacted
 from ._worker.connecting import CONNECTING
-from ._worker.signals import SignalHandlers
+from ._worker.stop_signals import SignalHandlers
 from .logs import default_log_config
 from .typing import WorkerSettingsType
 from .utils import import_string, split_path

@@ -118,7 +118,7 @@ def safe_repr(value: object) -> str:
     try:
         return repr(value)
     except BaseException as exc:
-        from ._interrupts import asks_to_stop
+        from ._interrupt_origin import asks_to_stop
 
         if asks_to_stop(exc):
             raise

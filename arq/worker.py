@@ -25,7 +25,7 @@ from ._option_types import text, to_await
 from ._payloads.unreadable_records import is_unread
 from ._reexported_names import elsewhere
 from ._worker import job_log
-from ._worker.arq_names import ArqNames
+from ._worker.arq_compatibility import ArqNames
 from ._worker.closing import Closing
 from ._worker.connecting import connect
 from ._worker.finish_override import FinishArguments
@@ -37,7 +37,7 @@ from ._worker.options import WorkerOptions, with_arguments_of
 from ._worker.semaphore import Semaphore
 from ._worker.settings import read_options
 from ._worker.shutdown import Shutdown
-from ._worker.signals import SignalHandlers
+from ._worker.stop_signals import SignalHandlers
 from .connections import ArqRedis, RedisSettings, create_pool, log_redis_info
 from .constants import default_queue_name, keep_cronjob_progress
 from .jobs import JobResult

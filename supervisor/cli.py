@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from .cli_options import (
+from .click_options import (
     forget_other_spellings,
     origin,
     origin_of,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .option_rows import (
+from .option_row import (
     Kind,
     OptionError,
     Row,

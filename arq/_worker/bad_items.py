@@ -17,7 +17,7 @@ from .._redis.redis_errors import blames_item, is_lost
 from .._redis.scripts import Call, ClaimedJob
 from .._redis.worker_connection import Link
 from . import job_log
-from .outbox import Batch, Outbox, replaced, sizes
+from .unwritten_endings import Batch, Outbox, replaced, sizes
 
 #: Nobody hangs up because of so few bytes: neither Redis nor a proxy in front of it.
 _HARMLESS_BYTES = 64 * 1024

@@ -8,7 +8,7 @@ from typing import cast
 
 from ..connections import ArqRedis
 from .attempt import Cause
-from .exchange import Exchange
+from .commit_and_claim import Exchange
 from .job_table import JobTable
 from .options import WorkerOptions
 from .unreadable_jobs import Unread

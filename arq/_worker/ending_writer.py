@@ -10,8 +10,8 @@ from redis.exceptions import RedisError
 
 from .._endings import Ending
 from . import job_log
+from .commit_and_claim import Exchange
 from .context import Context
-from .exchange import Exchange
 
 logger = logging.getLogger("arq.worker")
 

@@ -7,11 +7,11 @@ import functools
 import logging
 from typing import Any
 
-from .._interrupts import asks_to_stop
+from .._interrupt_origin import asks_to_stop
 from .._printable import printable
 from .._types import StartupShutdown
 from ..utils import timestamp_ms
-from . import job_log, run
+from . import job_log, run_coroutine
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
 from .context import Context
 
@@ -34,7 +34,7 @@ class Hooks:
         assert on_job_start is not None
         ctx["job_def"] = attempt.definition()
         who_cancelled = functools.partial(self._context.who_cancelled, attempt.job.job_id)
-        ended = await run.watch(on_job_start(ctx), task, None, who_cancelled)
+        ended = await run_coroutine.watch(on_job_start(ctx), task, None, who_cancelled)
         if ended.raised is not None:
             return ended
         attempt.start_ms = timestamp_ms()  # the hook's time is not the job's
@@ -45,7 +45,7 @@ class Hooks:
         options = self._context.options
         assert options.on_job_end is not None
         ctx.update(outcome.told(options.queue_name))
-        ended = await run.watch(options.on_job_end(ctx), task, None, lambda: Cause.NOBODY)
+        ended = await run_coroutine.watch(options.on_job_end(ctx), task, None, lambda: Cause.NOBODY)
         if ended.raised is None or isinstance(ended.raised, asyncio.CancelledError):
             return outcome  # a shutdown must not undo what the job has done
         failed = Outcome(outcome.attempt, Verdict.FAILED, ended.raised, finish_ms=timestamp_ms())

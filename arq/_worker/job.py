@@ -9,15 +9,15 @@ from typing import Any
 
 from .. import _loop_exits
 from .._endings import Unbegun
-from .._interrupts import asks_to_stop
+from .._interrupt_origin import asks_to_stop
 from .._loop_exits import as_failure, end_copy
 from .._redis.scripts import ClaimedJob
 from ..utils import LONGEST_S, timestamp_ms
-from . import job_log, outcomes, run
+from . import job_log, outcomes, run_coroutine
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
 from .blocked_loop import Standstills
-from .burials import dies
 from .context import Context
+from .dead_set_policy import dies
 from .ending_writer import EndingWriter
 from .finish_override import FinishOverride
 from .hooks import Hooks
@@ -120,7 +120,7 @@ class JobRunner:
             return Ended(raised=as_failure(exc))
         else:
             who_cancelled = functools.partial(self._context.who_cancelled, job_id)
-            ended = await run.watch(body, task, limit, who_cancelled)
+            ended = await run_coroutine.watch(body, task, limit, who_cancelled)
             if ended.raised is not None and job_id in jobs.aborting:
                 ended.cause = Cause.ABORT  # also if it has made an error of its own of it
             return ended

@@ -19,14 +19,13 @@ from . import job_log
 from .abort_requests import AbortRequests
 from .blocked_loop_report import StandstillReport
 from .claims import Claims
+from .commit_and_claim import Exchange
 from .context import Context
 from .crash_suspects import Suspects
 from .cron_ticks import CronTicks
-from .duties import PRESENCE_S, Duties
 from .ending_writer import EndingWriter
-from .exchange import Exchange
 from .finish_override import FinishOverride
-from .health import HealthLine
+from .health_writer import HealthLine
 from .hooks import Hooks
 from .idle import Idle
 from .job import JobRunner
@@ -34,6 +33,7 @@ from .job_slots import JobSlots
 from .locks import Locks
 from .operators import OperatorWishes
 from .options import WorkerOptions
+from .periodic_tasks import PRESENCE_S, Duties
 from .poll_schedule import PollSchedule
 from .quarantine import Quarantine
 from .redis_outage import RedisOutage

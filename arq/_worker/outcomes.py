@@ -25,9 +25,9 @@ from .._redis.scripts import ClaimedJob
 from .._retry_options import RetryOptions
 from ..cron import CronJob
 from ..utils import safe_repr, to_ms, truncate
-from . import burials
+from . import dead_set_policy
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
-from .burials import burial_of, error_of_try, keep_result_ms
+from .dead_set_policy import burial_of, error_of_try, keep_result_ms
 from .retry_policy import Failure, leaves_of, next_try_ms, policy_of
 from .unknown_function import hint
 
@@ -45,7 +45,7 @@ _ARGS_TYPES, _TRY_TYPES, _TIME_TYPES = (list, tuple), (int, type(None)), (int, f
 _RUN_AGAIN = (asyncio.CancelledError, RetryJob)
 
 
-class Defaults(burials.Defaults, Protocol):
+class Defaults(dead_set_policy.Defaults, Protocol):
     """What functions that say nothing of their own get: the options of the worker."""
 
     @property

@@ -11,10 +11,10 @@ from redis.exceptions import RedisError
 
 from .._redis.redis_errors import blames_item, passes
 from .._redis.server_errors import is_refusal
-from .backoff import Backoff
 from .connecting import CONNECTING
 from .context import Context
 from .poll_schedule import PollSchedule
+from .reconnect_backoff import ReconnectBackoff
 from .repeated_errors import Complaints
 
 logger = logging.getLogger("arq.worker")
@@ -37,7 +37,7 @@ class RedisOutage:
         self._poll = poll
         self._complaints = complaints
         self._say_ready = say_ready
-        self._backoff = Backoff()
+        self._backoff = ReconnectBackoff()
 
     def begin(self) -> None:
         """The worker begins: nothing has failed yet."""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable
 from redis.exceptions import ResponseError
 
 from .._redis.redis_errors import is_full, passes
-from .backoff import Backoff
+from .reconnect_backoff import ReconnectBackoff
 
 #: The word that tells one of Redis's errors from the others.
 _CODE = re.compile(r"\b[A-Z]{4,}\b")
@@ -27,7 +27,7 @@ class Complaints:
 
     def __init__(self) -> None:
         self.said: dict[str, str] = {}
-        self.backoff = Backoff()
+        self.backoff = ReconnectBackoff()
 
     def failed(self, what: str, exc: Exception) -> None:
         """Something was refused; another reason is said, too. The same one has other words inside a script."""

@@ -9,7 +9,7 @@ from inspect import iscoroutine
 from typing import Any
 
 from .._errors import Retry, RetryJob
-from .._interrupts import asks_to_stop
+from .._interrupt_origin import asks_to_stop
 from .._retry_options import Backoff, RetryOptions, classes, is_number, limit_s
 from ..utils import LONGEST_S, safe_repr, to_ms, to_seconds
 

@@ -16,9 +16,9 @@ from .._redis.raw_commands import ask
 from .._redis.redis_errors import passes
 from .._redis.server_errors import is_refusal
 from .._redis.worker_connection import REPLY_TIMEOUT_S
-from .backoff import Backoff
 from .context import CANCEL_AGAIN_S, Context
 from .ending_writer import EndingWriter
+from .reconnect_backoff import ReconnectBackoff
 
 logger = logging.getLogger("arq.worker")
 
@@ -151,7 +151,7 @@ class Shutdown:
         """Write what is left to write and give back what was not begun; Redis may be away for a while."""
         context, options = self._context, self._context.options
         exchange, context.current = context.exchange(), None
-        backoff, begun_s = Backoff(), context.clock()
+        backoff, begun_s = ReconnectBackoff(), context.clock()
         while True:
             try:
                 await exchange.leave()

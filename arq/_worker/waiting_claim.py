@@ -8,7 +8,7 @@ from typing import Any
 from .._redis import scripts
 from .._redis.scripts import ClaimAnswer, Refusal
 from .._redis.without_lua import has_no_scripts, is_not_known
-from .exchange import Exchange
+from .commit_and_claim import Exchange
 
 
 class WaitingClaim:

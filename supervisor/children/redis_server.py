@@ -30,7 +30,7 @@ from ..ipc.messages import ByeMessage, FatalMessage, ReadyMessage
 from ..ipc.pipes import Pipes
 from ..options import Options
 from ..process.fork import die_with_parent
-from .redis_socket import RedisSocket
+from .redis_mini_client import RedisSocket
 
 SCHEME = "unix://"
 SOCKET = "redis.sock"

@@ -14,7 +14,7 @@ from ..control.client import UnreachableError, ask, find_socket
 from ..control.protocol import Request
 from ..exit_codes import ExitCode, ProbeCode
 from ..printable_text import all_printable
-from .check_report import CheckedWorker, CheckReport, CheckRequest, Facts, judge_check
+from .check_verdict import CheckedWorker, CheckReport, CheckRequest, Facts, judge_check
 
 LIMIT_S = 5.0
 ASK_S = 2.0

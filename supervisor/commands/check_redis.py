@@ -19,7 +19,7 @@ from ..pool.job_counts import JobCounts
 from ..redis_errors import short
 from ..time_limits import STEP_S
 from .check_fleet import FleetReport, Member, judge_fleet, read_member
-from .check_report import CheckRequest, Facts, SlotFacts
+from .check_verdict import CheckRequest, Facts, SlotFacts
 
 IMPORT_S = 2.5
 NO_LIMIT_S = 60

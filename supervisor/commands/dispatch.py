@@ -95,7 +95,7 @@ def check_health(question: Question, settings: str, name: str, path: str, procs:
     """Report on a pool; `path` is what `--control` says."""
     from ..control.paths import host_name
     from .check import run_check, run_fleet_check
-    from .check_report import CheckRequest
+    from .check_verdict import CheckRequest
 
     _refuse_incomplete(question, settings, name)
     if question.redis_url:

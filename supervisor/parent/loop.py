@@ -56,10 +56,10 @@ from ..pool.machine import Machine
 from ..pool.status import PoolStatus
 from ..pool.status_from_state import take_status
 from ..pool.status_line import StatusLine
+from ..process.child_processes import Processes
 from ..process.descendants import adopt_orphans
 from ..process.fork import errno_name, hold_standard_descriptors
 from ..process.signals import SignalPipe, event_of
-from ..process.table import Processes
 from .pool_lock import CannotStartError, Ownership
 from .start_record import say_hup_ignored, say_start, warn_of_crowd
 from .starter import Starter

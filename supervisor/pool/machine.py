@@ -6,8 +6,7 @@ from functools import partial
 from ..exit_codes import ExitCode
 from ..options import MOST_PROCS, Options
 from ..worker_id import parse_worker_id
-from . import dev_restart, give_up, job_kills, recycling, resize, rollout, spares, stall
-from .backoff import RestartLimit
+from . import dev_restart, give_up, job_kills, parent_stall, recycling, resize, rollout, spares
 from .events import (
     Changed,
     Command,
@@ -33,6 +32,7 @@ from .events import (
     Tick,
 )
 from .lifecycle import happen
+from .restart_backoff import RestartLimit
 from .shutdown import (
     SAME_REQUEST_S,
     advance_stop,
@@ -166,7 +166,7 @@ class Machine:
             case Stop():
                 self._stop(event, now)
             case ParentStalled():
-                stall.excuse(self.pool, event.late_s, now)
+                parent_stall.excuse(self.pool, event.late_s, now)
             case Dump():
                 self._dump(event.slot)
             case Released() | ReleaseFailed() | RedisState() | QueueState() | MetricsState():

@@ -7,10 +7,10 @@ from enum import IntEnum
 
 from ..exit_codes import ExitCause, ExitCode
 from ..options import Options
-from .backoff import RestartBackoff, RestartLimit
 from .events import Command, Fatal, Outgoing, QueueState, Report, Role, Say
 from .job_counts import JobCounts
 from .recent_maximum import RecentMaximum
+from .restart_backoff import RestartBackoff, RestartLimit
 from .stop_budget import grace_s
 
 HELPER_BACKOFF_MAX_S = 5.0

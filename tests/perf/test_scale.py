@@ -51,7 +51,7 @@ def server() -> Iterator[RedisServer]:
 @pytest.fixture
 def settings(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> RedisSettings:
     """An empty server. Workers look at what they step over once, not twice a second: that would be timed."""
-    monkeypatch.setattr("arq._worker.duties._START_OVER_BUSY_S", 3600.0)
+    monkeypatch.setattr("arq._worker.periodic_tasks._START_OVER_BUSY_S", 3600.0)
     with redis.Redis(host=HOST, port=server.port) as client:
         client.flushall()
     return RedisSettings(host=HOST, port=server.port, conn_retries=0)

@@ -48,7 +48,7 @@ PURE = (
     "arq.cron",
     "arq.version",
     "supervisor.commands.check_fleet",
-    "supervisor.commands.check_report",
+    "supervisor.commands.check_verdict",
     "supervisor.control.protocol",
     "supervisor.exit_codes",
     "supervisor.ipc.codec",
@@ -57,9 +57,9 @@ PURE = (
     "supervisor.ipc.messages",
     "supervisor.ipc.pipes",
     "supervisor.ipc.roster",
-    "supervisor.option_rows",
+    "supervisor.option_row",
     "supervisor.options",
-    "supervisor.pool.backoff",
+    "supervisor.pool.restart_backoff",
     "supervisor.pool.dev_restart",
     "supervisor.pool.escalation",
     "supervisor.pool.events",
@@ -77,7 +77,7 @@ PURE = (
     "supervisor.pool.rollout",
     "supervisor.pool.shutdown",
     "supervisor.pool.spares",
-    "supervisor.pool.stall",
+    "supervisor.pool.parent_stall",
     "supervisor.pool.state",
     "supervisor.pool.status",
     "supervisor.pool.status_line",
@@ -139,7 +139,7 @@ KEY_PREFIXES = (
 # and for the type checker only.
 ARQ_LAYERS = {
     "ground": (
-        "_crash_records _dead_letters _did_you_mean _endings _errors _function _health_line _interrupts "
+        "_crash_records _dead_letters _did_you_mean _endings _errors _function _health_line _interrupt_origin "
         "_job_records _keys _lock_time _lua_interpreter _lua_interpreter.machine _lua_interpreter.syntax "
         "_lua_interpreter.tree _option_types _payloads _printable _pyinstaller _pyinstaller.hook-arq "
         "_pyinstaller.hook-supervisor _redis _redis.batch_sizes _redis.reply_timeout _reexported_names "
@@ -155,7 +155,7 @@ ARQ_LAYERS = {
         "_redis.script_runner _redis.scripts _redis.server_errors _redis.without_lua"
     ),
     "connections": (
-        "_loop_exits _redis.blocking_client _redis.group_commit _redis.membership _redis.producer_connection "
+        "_loop_exits _redis.blocking_client _redis.enqueue_batcher _redis.membership _redis.producer_connection "
         "_redis.server_probe _redis.settings _redis.tracing _redis.worker_connection"
     ),
     "producer": ("_connect _enqueue _result_lookups connections jobs"),
@@ -165,18 +165,19 @@ ARQ_LAYERS = {
         "_admin.workers admin"
     ),
     "parts of a worker": (
-        "_worker _worker.abort_requests _worker.arq_names _worker.attempt _worker.backoff _worker.bad_items "
-        "_worker.batches _worker.blocked_loop _worker.blocked_loop_report _worker.burials _worker.claims "
-        "_worker.closing _worker.connecting _worker.context _worker.crash_suspects _worker.cron_planner "
-        "_worker.cron_rules _worker.cron_ticks _worker.dead_evictions _worker.duties _worker.ending_writer "
-        "_worker.exchange _worker.finish_override _worker.forwarded_attributes _worker.function_registry "
-        "_worker.health _worker.hooks _worker.idle _worker.job _worker.job_log _worker.job_slots "
+        "_worker _worker.abort_requests _worker.arq_compatibility _worker.attempt _worker.bad_items "
+        "_worker.batches _worker.blocked_loop _worker.blocked_loop_report _worker.claims _worker.closing "
+        "_worker.commit_and_claim _worker.connecting _worker.context _worker.crash_suspects _worker.cron_planner "
+        "_worker.cron_rules _worker.cron_ticks _worker.dead_evictions _worker.dead_set_policy "
+        "_worker.ending_writer _worker.finish_override _worker.forwarded_attributes _worker.function_registry "
+        "_worker.health_writer _worker.hooks _worker.idle _worker.job _worker.job_log _worker.job_slots "
         "_worker.job_table _worker.job_timeout _worker.leftover_threads _worker.locks _worker.main_loop "
-        "_worker.main_task _worker.operators _worker.option_limits _worker.options _worker.outbox "
-        "_worker.outcomes _worker.poll_schedule _worker.quarantine _worker.quick_log _worker.redis_clock "
-        "_worker.redis_outage _worker.repeated_errors _worker.retry_policy _worker.run _worker.semaphore "
-        "_worker.settings _worker.shutdown _worker.signals _worker.system_timezone _worker.unknown_function "
-        "_worker.unreadable_jobs _worker.waiting_claim _worker.wake_tokens"
+        "_worker.main_task _worker.operators _worker.option_limits _worker.options _worker.outcomes "
+        "_worker.periodic_tasks _worker.poll_schedule _worker.quarantine _worker.quick_log "
+        "_worker.reconnect_backoff _worker.redis_clock _worker.redis_outage _worker.repeated_errors "
+        "_worker.retry_policy _worker.run_coroutine _worker.semaphore _worker.settings _worker.shutdown "
+        "_worker.stop_signals _worker.system_timezone _worker.unknown_function _worker.unreadable_jobs "
+        "_worker.unwritten_endings _worker.waiting_claim _worker.wake_tokens"
     ),
     "worker": ("worker"),
     "commands for operators": (
@@ -199,13 +200,13 @@ SUPERVISOR_LAYERS = {
     "commands": "ground host pool ipc control process children",
     "parent": "ground host pool ipc control process children",
 }
-SUPERVISOR_TOP = {"supervisor", "supervisor.__main__", "supervisor.cli", "supervisor.cli_options"}
+SUPERVISOR_TOP = {"supervisor", "supervisor.__main__", "supervisor.cli", "supervisor.click_options"}
 
 
 # The parts of a worker: they get what they need from `arq._worker.main_loop` and `arq.worker`, which put them together.
 WORKER_PARTS = (
-    "abort_requests blocked_loop_report claims closing cron_ticks duties health idle job locks operators redis_outage "
-    "shutdown"
+    "abort_requests blocked_loop_report claims closing cron_ticks periodic_tasks health_writer idle job locks operators "
+    "redis_outage shutdown"
 )
 
 

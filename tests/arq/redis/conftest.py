@@ -10,7 +10,7 @@ import pytest
 
 from arq._redis import script_loader
 from arq._redis.worker_connection import REPLY_TIMEOUT_S, Link
-from arq._worker import backoff, duties, wake_tokens
+from arq._worker import periodic_tasks, reconnect_backoff, wake_tokens
 from arq.connections import ArqRedis, RedisSettings
 from tests.arq.redis.engines import interpret
 from tests.arq.redis.harness import CONNECT_S
@@ -53,7 +53,7 @@ def proxied(proxy: FlakyProxy) -> RedisSettings:
 @pytest.fixture
 def restless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has lost a connection makes a new one almost at once."""
-    monkeypatch.setattr(backoff, "_FIRST_S", 0.01)
+    monkeypatch.setattr(reconnect_backoff, "_FIRST_S", 0.01)
     monkeypatch.setattr(wake_tokens, "_RETRY_S", 0.05)
 
 
@@ -65,7 +65,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch, restless: None) -> None:
     """
     assert Link.__init__.__defaults__ == (REPLY_TIMEOUT_S,)
     monkeypatch.setattr(Link.__init__, "__defaults__", (0.3,))
-    monkeypatch.setattr(duties, "REPLY_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(periodic_tasks, "REPLY_TIMEOUT_S", 0.3)
     monkeypatch.setattr(wake_tokens, "BLOCK_S", 1)
     monkeypatch.setattr(wake_tokens, "_GRACE_S", 0.3)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from arq._worker.commit_and_claim import Exchange
 from arq._worker.context import Context
 from arq._worker.crash_suspects import Suspects
-from arq._worker.duties import DutyTimes
-from arq._worker.exchange import Exchange
 from arq._worker.main_loop import MainLoop
+from arq._worker.periodic_tasks import DutyTimes
 from arq._worker.poll_schedule import PollSchedule
 from arq._worker.wake_tokens import Listener
 from arq.worker import Worker

@@ -64,7 +64,7 @@ async def test_the_health_line_outlives_a_clock_that_is_set(
     one = worker([quick], burst=False, poll_delay=0.02, health_check_interval=0.05)
     async with running(one):
         for shift_s in (0, step_s):
-            monkeypatch.setattr("arq._worker.health.time", lambda shift_s=shift_s: time() + shift_s)
+            monkeypatch.setattr("arq._worker.health_writer.time", lambda shift_s=shift_s: time() + shift_s)
             await arq_redis.delete("arq:queue:health-check")
             await wait_until_async(lambda: arq_redis.exists("arq:queue:health-check"))
 

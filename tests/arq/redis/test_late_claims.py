@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from arq._redis import membership, script_loader, scripts
 from arq._redis.scripts import ClaimAnswer, ClaimRequest, Refusal
 from arq._redis.worker_connection import Link
-from arq._worker.exchange import Exchange
+from arq._worker.commit_and_claim import Exchange
 from arq.connections import ArqRedis, JobCall, RedisSettings
 from arq.worker import Worker, func
 from tests.arq.redis.harness import QUEUE, Ctx, ids, keys, nothing_held, quick, quiet, running

@@ -16,10 +16,10 @@ from arq._health_line import parse_line
 from arq._keys import LEASES_KEY
 from arq._redis.worker_connection import Link
 from arq._worker.abort_requests import AbortRequests
+from arq._worker.commit_and_claim import Exchange
 from arq._worker.context import Context
 from arq._worker.cron_ticks import CronTicks
-from arq._worker.exchange import Exchange
-from arq._worker.health import HealthLine
+from arq._worker.health_writer import HealthLine
 from arq._worker.locks import Locks
 from arq._worker.options import WorkerOptions
 from arq._worker.poll_schedule import PollSchedule

@@ -12,8 +12,8 @@ from arq import func
 from arq._endings import Again
 from arq._keys import batches_key
 from arq._redis.worker_connection import Link
-from arq._worker import burials, outcomes
-from arq._worker.exchange import Exchange
+from arq._worker import dead_set_policy, outcomes
+from arq._worker.commit_and_claim import Exchange
 from arq.connections import ArqRedis
 from arq.jobs import ResultNotFound, SerializationError
 from arq.worker import Worker
@@ -28,7 +28,7 @@ REFUSED_MS = 10**25
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Results of the job `bad` are kept for longer than Redis takes."""
-    keep_ms = burials.keep_result_ms
+    keep_ms = dead_set_policy.keep_result_ms
 
     def keep(attempt: Any, defaults: Any) -> int | None:
         return REFUSED_MS if attempt.job.job_id == "bad" else keep_ms(attempt, defaults)
@@ -146,7 +146,7 @@ async def test_stand_ins_are_read_as_failures(
 ) -> None:
     """A result that Redis refuses for a reason of its own: the reason is told."""
     limit = 5_000_000
-    monkeypatch.setattr("arq._worker.outbox.batch_sizes.ALWAYS_TAKEN", 10 * limit)
+    monkeypatch.setattr("arq._worker.unwritten_endings.batch_sizes.ALWAYS_TAKEN", 10 * limit)
 
     async def sized(ctx: Ctx) -> bytes:
         return bytes(limit)

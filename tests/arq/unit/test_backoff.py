@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arq._redis.redis_errors import PASSING
-from arq._worker.backoff import Backoff
+from arq._worker.reconnect_backoff import ReconnectBackoff
 from arq.jobs import next_pause_s
 
 seconds = st.floats(0, 1e6)
@@ -32,7 +32,7 @@ def test_a_quick_job_is_seen_in_milliseconds_and_a_long_one_costs_a_look_each_po
 
 
 def test_the_backoff_doubles_up_to_a_limit_and_starts_again() -> None:
-    backoff = Backoff()
+    backoff = ReconnectBackoff()
     pauses = [backoff.next_s() for _ in range(12)]
     assert 0.05 < pauses[0] < 0.2
     assert all(later > 1.1 * earlier for earlier, later in itertools.pairwise(pauses[:5]))
@@ -43,7 +43,7 @@ def test_the_backoff_doubles_up_to_a_limit_and_starts_again() -> None:
 
 def test_the_backoff_has_no_end() -> None:
     """An hour without Redis is no reason to die."""
-    assert 0 < Backoff(tries=100_000).next_s() < 4
+    assert 0 < ReconnectBackoff(tries=100_000).next_s() < 4
 
 
 def test_what_passes_by_waiting() -> None:

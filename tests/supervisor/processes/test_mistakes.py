@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from supervisor.cli import cli
-from supervisor.cli_options import unknown_variables
+from supervisor.click_options import unknown_variables
 from tests.supervisor.commands import ON, ctl, run
 from tests.supervisor.harness import Pool, Queue
 

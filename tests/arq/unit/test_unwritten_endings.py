@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 
 from arq._endings import Done
 from arq._redis.batch_sizes import ALWAYS_TAKEN, MOST_BYTES, MOST_ITEMS, Pages, SizeLimit, fitting
-from arq._worker.outbox import Outbox, replaced, sizes
+from arq._worker.unwritten_endings import Outbox, replaced, sizes
 
 
 def ending(job_id: str, size: int) -> Done:

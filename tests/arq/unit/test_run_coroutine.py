@@ -10,7 +10,7 @@ import pytest
 
 from arq._worker.attempt import Cause, Ended
 from arq._worker.job_timeout import TimeLimit
-from arq._worker.run import watch
+from arq._worker.run_coroutine import watch
 from arq.worker import JobExecutionFailed, Retry
 from tests.support.eventually import PATIENCE_S
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.commands.check_report import Facts, SlotFacts, judge_check
+from supervisor.commands.check_verdict import Facts, SlotFacts, judge_check
 from supervisor.pool.job_counts import JobCounts
 from supervisor.pool.status import PoolStatus, ReloadStatus, SlotStatus, SupervisorStatus, WorkerStatus
 

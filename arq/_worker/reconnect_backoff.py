@@ -9,7 +9,7 @@ _FIRST_S, _LONGEST_S = 0.1, 3.0
 
 
 @dataclass
-class Backoff:
+class ReconnectBackoff:
     """Pauses that double, with jitter, so that the workers of a fleet do not all come back in the same moment."""
 
     tries: int = 0

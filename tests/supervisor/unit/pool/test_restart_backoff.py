@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.pool.backoff import RestartBackoff, RestartLimit
+from supervisor.pool.restart_backoff import RestartBackoff, RestartLimit
 
 
 @given(jitter=st.floats(0, 0.999), deaths=st.integers(1, 40))

@@ -9,7 +9,7 @@ from redis.exceptions import ConnectionError as Lost
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from arq._redis.batch_sizes import MOST_BYTES
-from arq._redis.group_commit import Batcher, send_apart
+from arq._redis.enqueue_batcher import Batcher, send_apart
 from tests.support.eventually import PATIENCE_S, wait_until_async
 
 

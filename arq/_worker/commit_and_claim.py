@@ -14,7 +14,7 @@ from .._redis.scripts import NO_CAUTION, Call, ClaimAnswer, ClaimRequest, Refusa
 from .._redis.worker_connection import Link
 from . import bad_items, job_log
 from .dead_evictions import DeadEvictions
-from .outbox import Batch, Outbox
+from .unwritten_endings import Batch, Outbox
 
 
 class _Wanted(NamedTuple):

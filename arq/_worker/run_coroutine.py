@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from .._interrupts import asks_to_stop
+from .._interrupt_origin import asks_to_stop
 from .._loop_exits import as_failure
 from .attempt import Cause, Ended
 from .job_timeout import TimeLimit

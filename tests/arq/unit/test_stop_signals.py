@@ -6,7 +6,7 @@ from signal import SIGINT, SIGQUIT, SIGTERM, Signals
 
 import pytest
 
-from arq._worker.signals import Stage, next_stage
+from arq._worker.stop_signals import Stage, next_stage
 
 R, S, C, L = Stage.RUNNING, Stage.STOPPING, Stage.CANCELLING, Stage.LEAVING
 History = list[tuple[Signals, float | None]]

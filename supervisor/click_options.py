@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from .host.cpus import usable_cpus
-from .option_rows import ENVIRONMENT, Kind, OptionError, Row, Subject
+from .option_row import ENVIRONMENT, Kind, OptionError, Row, Subject
 from .options import ROWS
 
 LONGEST_OPTION = 27
