@@ -205,8 +205,8 @@ SUPERVISOR_TOP = {"supervisor", "supervisor.__main__", "supervisor.cli", "superv
 
 # The parts of a worker: they get what they need from `arq._worker.main_loop` and `arq.worker`, which put them together.
 WORKER_PARTS = (
-    "abort_requests blocked_loop_report claims closing cron_ticks periodic_tasks health_writer idle job locks operators "
-    "redis_outage shutdown"
+    "abort_requests blocked_loop_report claims closing cron_ticks periodic_tasks health_writer idle job locks "
+    "operators redis_outage shutdown"
 )
 
 
