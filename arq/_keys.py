@@ -1,4 +1,4 @@
-"""The name of every Redis key, in one place. The scripts build theirs from `PREFIX` (lua/include/keys.lua)."""
+"""The name of every Redis key, in one place. The scripts build theirs from `PREFIX` (lua/include/basics.lua)."""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from ..console import complain, tell
-from ..control.client import UnreachableError, ask, find_socket
+from ..control.client import UnreachableError, ask
+from ..control.find_socket import find_socket
 from ..control.protocol import Request
 from ..exit_codes import ExitCode, ProbeCode
 from ..printable_text import all_printable

@@ -62,7 +62,8 @@ def split_words(words: tuple[str, ...], ctl: str | None) -> tuple[str, str]:
 
 def control(question: Question, operand: str, settings: str, name: str, path: str) -> int:
     """Talk to a running pool; `path` is what `--control` says."""
-    from ..control.client import UnreachableError, find_socket
+    from ..control.client import UnreachableError
+    from ..control.find_socket import find_socket
 
     assert question.ctl is not None
     try:

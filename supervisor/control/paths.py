@@ -13,7 +13,7 @@ LONGEST_PATH_BYTES = 107
 SERVICES = Path("/run/arq-supervise")
 # a directory for each user who is logged in
 SESSIONS = Path("/run/user")
-TEMPORARY = Path("/tmp")  # noqa: S108  # where everybody may be first, see trust.py
+TEMPORARY = Path("/tmp")  # noqa: S108  # where everybody may be first, see trusted_paths.py
 NAME = "arq-supervise"
 # the sockets of this host by the names they were made with
 BOUND = Path("/proc/net/unix")

@@ -32,7 +32,7 @@ from .events import (
     Tick,
 )
 from .lifecycle import happen
-from .restart_backoff import RestartLimit
+from .restart_limit import RestartLimit
 from .shutdown import (
     SAME_REQUEST_S,
     advance_stop,

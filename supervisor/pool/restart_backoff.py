@@ -1,9 +1,7 @@
-"""How long to wait before a process is started again, when to forgive, and when to give up."""
+"""How long to wait before a process is started again, and when to forgive."""
 
-from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 JITTER = 0.2
 
@@ -32,28 +30,3 @@ class RestartBackoff:
     def forgive(self) -> None:
         """The process has proved itself: the next death starts from the beginning."""
         self.failures = 0
-
-
-@dataclass(slots=True)
-class RestartLimit:
-    """More than `most` failures within `window_s` seconds mean that restarting does not help."""
-
-    most: int
-    window_s: float
-    seen_s: deque[float] = field(default_factory=deque)
-
-    def note(self, now: float) -> bool:
-        """Count a failure; true when that is one too many."""
-        self.seen_s.append(now)
-        return self.within(now) > self.most
-
-    def forget(self, seen_s: float) -> None:
-        """The failure of this time was none."""
-        with suppress(ValueError):
-            self.seen_s.remove(seen_s)
-
-    def within(self, now: float) -> int:
-        """Failures inside the window that ends now."""
-        while self.seen_s and self.seen_s[0] <= now - self.window_s:
-            self.seen_s.popleft()
-        return len(self.seen_s)

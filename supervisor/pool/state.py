@@ -10,7 +10,8 @@ from ..options import Options
 from .events import Command, Fatal, Outgoing, QueueState, Report, Role, Say
 from .job_counts import JobCounts
 from .recent_maximum import RecentMaximum
-from .restart_backoff import RestartBackoff, RestartLimit
+from .restart_backoff import RestartBackoff
+from .restart_limit import RestartLimit
 from .stop_budget import grace_s
 
 HELPER_BACKOFF_MAX_S = 5.0

@@ -60,6 +60,7 @@ PURE = (
     "supervisor.option_row",
     "supervisor.options",
     "supervisor.pool.restart_backoff",
+    "supervisor.pool.restart_limit",
     "supervisor.pool.dev_restart",
     "supervisor.pool.escalation",
     "supervisor.pool.events",

@@ -1,5 +1,5 @@
 -- What every job needs: names of keys, numbers, careful writing. Every script gets the prefix of all keys as its first argument.
--- (Each local variable and function of a script costs its callers time, whether it is used or not: what few need stands in keys.lua.)
+-- (Each local variable and function of a script costs its callers time, whether it is used or not: what few need stands in rest.lua.)
 local prefix = ARGV[1]
 local JOB, LOCK, RETRY = prefix .. 'job:', prefix .. 'in-progress:', prefix .. 'retry:'
 local RESULT, EPOCH = prefix .. 'result:', prefix .. 'epoch:'

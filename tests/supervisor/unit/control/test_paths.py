@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from supervisor.control.client import UnreachableError, ask, find_socket
+from supervisor.control.client import UnreachableError, ask
+from supervisor.control.find_socket import find_socket
 from supervisor.control.lock_files import LockFile, TakenError
 from supervisor.control.paths import places
 from supervisor.control.protocol import Request

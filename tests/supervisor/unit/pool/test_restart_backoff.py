@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.pool.restart_backoff import RestartBackoff, RestartLimit
+from supervisor.pool.restart_backoff import RestartBackoff
+from supervisor.pool.restart_limit import RestartLimit
 
 
 @given(jitter=st.floats(0, 0.999), deaths=st.integers(1, 40))
