@@ -18,7 +18,7 @@ VERSION = 1
 #: Characters of an error and of a traceback that are kept, and errors of earlier tries.
 LONGEST_ERROR, LONGEST_TRACEBACK, MOST_ERRORS = 1000, 8000, 5
 #: Jobs that a queue keeps, and ms for which it does.
-DEAD_MAX, DEAD_TTL_S = 1000, 7 * 86_400
+DEAD_MAX, DEAD_TTL_S = 10_000, 7 * 86_400
 
 
 class NoEntryError(ValueError):

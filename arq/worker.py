@@ -129,7 +129,7 @@ class Worker(WorkerOptions, ArqNames):
         retry_for: no try begins later than so long after the job was enqueued. Default: None, no limit.
         dead_letter: whether jobs that fail for good go into the dead set of the queue, from where they can be requeued,
             where the function says nothing; those of which no result is kept do not. Default: True.
-        dead_max: how many jobs the dead set holds, from 1 on; then the oldest ones leave it. Default: 1000.
+        dead_max: how many jobs the dead set holds, from 1 on; then the oldest ones leave it. Default: 10000.
         dead_ttl: how long they stay there, in seconds or as a timedelta, above 0. Default: 604800, a week.
         on_dead: called with the job's context when a job is in the dead set; `ctx["error"]` is why. Default: None.
 

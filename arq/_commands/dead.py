@@ -38,7 +38,7 @@ class Rate(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5
 def dead() -> None:
     """Jobs that have failed for good: they are kept with their payloads, so that they can be requeued.
 
-    A queue keeps the newest 1,000 of a week, unless its workers say otherwise (dead_max, dead_ttl, dead_letter).
+    A queue keeps the newest 10,000 of a week, unless its workers say otherwise (dead_max, dead_ttl, dead_letter).
     """
 
 

@@ -26,7 +26,7 @@ class Defaults:
     expires_extra_ms: float | None = 86_400_000
     retry_options: RetryOptions | None = None
     dead_letter: bool = True
-    dead_max: int = 1000
+    dead_max: int = 10_000
     dead_ttl_s: float = 604_800
     worker_id: str = "w"
 
