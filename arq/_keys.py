@@ -110,6 +110,16 @@ def paused_crons_key(queue_name: str) -> str:
     return f"{PREFIX}crons-paused:{queue_name}"
 
 
+def stats_key(queue_name: str, minute: int) -> str:
+    """Hash: what workers have counted in a minute, by its number since 1970."""
+    return f"{PREFIX}stats:{queue_name}:{minute}"
+
+
+def tens_key(queue_name: str, ten_minutes: int) -> str:
+    """The same in ten minutes."""
+    return f"{PREFIX}stats:{queue_name}:h:{ten_minutes}"
+
+
 def control_key(worker_id: str) -> str:
     """What a worker is told to do; it takes the word when it says that it looks at the queue."""
     return f"{PREFIX}control:{worker_id}"
@@ -177,6 +187,7 @@ _PREFIXES = (
     control_key(""),
     f"{PREFIX}quarantine:",
     f"{PREFIX}unreadable:",
+    f"{PREFIX}stats:",
     lookers_key(""),
     wake_key(""),
 )

@@ -23,6 +23,7 @@ COMMANDS: dict[str, Row] = {
     "dead": Row("Jobs", "dead", "List, show, requeue and remove jobs that have failed for good."),
     "pause": Row("Queues", "pause", "Start no more jobs of a queue."),
     "resume": Row("Queues", "pause", "Start jobs of a queue again."),
+    "stats": Row("Queues", "stats", "Show what became of jobs lately, by function, and how long they took."),
     "watch": Row("Queues", "watch", "Show counts, workers and running jobs, again and again."),
     "crons": Row("Schedules", "crons", "List, pause, resume and run schedules."),
     "workers": Row("Workers", "workers", "List workers and what they run; quiet or stop one."),

@@ -29,7 +29,8 @@ nobody can be asked (stdin or stderr is no terminal) and `--yes` is missing, not
 
 `eval "$(_ARQ_COMPLETE=bash_source arq)"` lets bash complete commands and options (also `zsh_source`, `fish_source`).
 
-How-to: [find and mend jobs](how-to/find-and-mend-jobs.md), [pause and drain](how-to/pause-and-drain.md).
+How-to: [find and mend jobs](how-to/find-and-mend-jobs.md), [pause and drain](how-to/pause-and-drain.md),
+[see how jobs fare](how-to/statistics.md).
 
 ## Exit codes
 

@@ -10,6 +10,7 @@ from typing import Any
 from .. import _loop_exits
 from .._endings import Unbegun
 from .._interrupt_origin import asks_to_stop
+from .._job_statistics import DONE, FAILED, MOST_NOTED, RETRIED, UNKNOWN
 from .._loop_exits import as_failure, end_copy
 from .._redis.scripts import ClaimedJob
 from ..utils import LONGEST_S, timestamp_ms
@@ -176,14 +177,25 @@ class JobRunner:
         return None
 
     def _count(self, outcome: Outcome) -> None:
-        jobs, on_outcome = self._context.jobs, self._context.options.on_outcome
+        jobs, on_outcome, attempt = self._context.jobs, self._context.options.on_outcome, outcome.attempt
         if outcome.verdict is Verdict.COMPLETE:
             jobs.complete += 1
+            what = DONE
         elif outcome.verdict.is_final:
             jobs.failed += 1
+            what = FAILED
         else:
             jobs.retried += 1
+            what = RETRIED
+        took_ms = max(0, outcome.finish_ms - attempt.start_ms)  # the clock may have been set back
+        if outcome.leave is None:
+            name = UNKNOWN if attempt.function is None else attempt.function_name
+            ran_ms = took_ms if outcome.started else None
+            is_first = outcome.started and attempt.job.job_try == 1
+            statistics = jobs.statistics
+            waited_ms = attempt.start_ms - attempt.job.score if is_first else None
+            statistics.noted.append((name, what, ran_ms, waited_ms))
+            if len(statistics.noted) >= MOST_NOTED:
+                statistics.add_up()
         if on_outcome is not None:
-            attempt = outcome.attempt
-            took_s = max(0, outcome.finish_ms - attempt.start_ms) / 1000  # the clock may have been set back
-            on_outcome(attempt.function_name, outcome.verdict.name.lower(), took_s)
+            on_outcome(attempt.function_name, outcome.verdict.name.lower(), took_ms / 1000)

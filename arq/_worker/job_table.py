@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .._job_statistics import JobStatistics
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -24,6 +26,7 @@ class JobTable:
         slots: the tasks that take up one of the `max_jobs` places.
         started: how many jobs were started.
         complete, failed, retried: how many jobs have ended so.
+        statistics: the same by function, as far as it is not written.
     """
 
     def __init__(self) -> None:
@@ -36,6 +39,7 @@ class JobTable:
         self.abort_again_at_s: dict[str, float] = {}
         self.slots: set[asyncio.Task[Any]] = set()
         self.started = self.complete = self.failed = self.retried = 0
+        self.statistics = JobStatistics()
 
     def running(self) -> list[tuple[str, str]]:
         """Id and function name of the jobs whose code is being run."""

@@ -15,7 +15,7 @@ from .._redis.raw_commands import ask
 from .._redis.scripts import ClaimAnswer
 from .._redis.worker_connection import Link
 from ..utils import to_ms
-from . import job_log
+from . import job_log, statistics_writer
 from .abort_requests import AbortRequests
 from .blocked_loop_report import StandstillReport
 from .claims import Claims
@@ -143,6 +143,7 @@ class MainLoop:
             extend_locks=self._locks.extend,
             show_presence=self._show_presence,
             sweep=self._locks.sweep,
+            write_statistics=lambda: statistics_writer.write(context),
         )
 
     def _open_exchange(self) -> Exchange:
@@ -329,6 +330,7 @@ class MainLoop:
             if context.queued and not await self._is_left_to_others():
                 return False
         await exchange.leave()
+        await statistics_writer.write_last(context, exchange)
         await exchange.close()
         return True
 

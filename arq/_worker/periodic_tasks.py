@@ -19,15 +19,18 @@ _START_OVER_BUSY_S, _START_OVER_IDLE_S = 0.5, 8.0
 _KEEP_S = 600.0
 #: Seconds for which a worker counts among those that look at its queue.
 PRESENCE_S = 60.0
+#: Seconds between two writes of statistics at least.
+_STATISTICS_S = 10.0
 
 
 class DutyTimes:
     """When each duty is due, by the event loop's clock, in s."""
 
-    __slots__ = ("beat_at_s", "keep_at_s", "present_at_s", "start_over_at_s", "sweep_at_s")
+    __slots__ = ("beat_at_s", "keep_at_s", "present_at_s", "start_over_at_s", "statistics_at_s", "sweep_at_s")
 
     def __init__(self) -> None:
         self.beat_at_s = self.keep_at_s = self.sweep_at_s = self.present_at_s = self.start_over_at_s = 0.0
+        self.statistics_at_s = 0.0  # nobody is woken for it: what it is about goes on anyway
 
     def next_s(self, *, sweeps: bool) -> float:
         """When the next one is due; `sweeps`: whether this worker looks for dead ones."""
@@ -45,7 +48,7 @@ class Duties:
         context: the worker's.
         poll: knows whether the worker is busy.
         complaints: hears what Redis refuses of one duty: that is said once, and the others go on.
-        heart_beat, obey_aborts, extend_locks, show_presence, sweep: what is done, each when it is due.
+        heart_beat, obey_aborts, extend_locks, show_presence, sweep, write_statistics: what is done when it is due.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Duties:
         extend_locks: Action,
         show_presence: Action,
         sweep: Action,
+        write_statistics: Action,
     ) -> None:
         self._context = context
         self._poll = poll
@@ -68,6 +72,7 @@ class Duties:
         self._extend_locks = extend_locks
         self._show_presence = show_presence
         self._sweep = sweep
+        self._write_statistics = write_statistics
         self.times = DutyTimes()
         # a beat goes by way of the pool, where redis-py before 8 waits for ever
         self._beat_patience = Patience(REPLY_TIMEOUT_S)
@@ -106,3 +111,12 @@ class Duties:
         if now_s >= times.sweep_at_s and not options.supervised:
             times.sweep_at_s = now_s + _SWEEP_S * random.uniform(0.8, 1.2)
             await complaints.try_to("sweep", self._sweep())
+        await self._write_statistics_if_due(now_s)
+
+    async def _write_statistics_if_due(self, now_s: float) -> None:
+        times = self.times
+        if now_s < times.statistics_at_s:
+            return
+        is_first, times.statistics_at_s = not times.statistics_at_s, now_s + _STATISTICS_S
+        if not is_first:
+            await self._complaints.try_to("statistics", self._write_statistics())

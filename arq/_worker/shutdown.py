@@ -19,6 +19,7 @@ from .._redis.worker_connection import REPLY_TIMEOUT_S
 from .context import CANCEL_AGAIN_S, Context
 from .ending_writer import EndingWriter
 from .reconnect_backoff import ReconnectBackoff
+from .statistics_writer import write_last
 
 logger = logging.getLogger("arq.worker")
 
@@ -157,6 +158,7 @@ class Shutdown:
                 await exchange.leave()
                 if not options.supervised:
                     await ask(context.redis, "DEL", options.health_check_key)
+                await write_last(context, exchange)
                 break
             except (RedisError, OSError) as exc:
                 lost = exchange.unwritten()

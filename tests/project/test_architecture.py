@@ -29,6 +29,7 @@ PURE = (
     "arq._option_types",
     "arq._payloads.portable_exceptions",
     "arq._job_records",
+    "arq._job_statistics",
     "arq._payloads.unreadable_records",
     "arq._redis.batch_sizes",
     "arq._retry_options",
@@ -130,6 +131,7 @@ KEY_PREFIXES = (
     "queue",
     "result",
     "retry",
+    "stats",
     "ticks",
     "wake",
     "workers",
@@ -141,7 +143,8 @@ KEY_PREFIXES = (
 ARQ_LAYERS = {
     "ground": (
         "_crash_records _dead_letters _did_you_mean _endings _errors _function _health_line _interrupt_origin "
-        "_job_records _keys _lock_time _lua_interpreter _lua_interpreter.machine _lua_interpreter.syntax "
+        "_job_records _job_statistics _keys _lock_time _lua_interpreter _lua_interpreter.machine "
+        "_lua_interpreter.syntax "
         "_lua_interpreter.tree _option_types _payloads _printable _pyinstaller _pyinstaller.hook-arq "
         "_pyinstaller.hook-supervisor _redis _redis.batch_sizes _redis.reply_timeout _reexported_names "
         "_retry_options _types constants logs utils version"
@@ -163,7 +166,7 @@ ARQ_LAYERS = {
     "operators": (
         "_admin _admin.actions _admin.admin_scripts _admin.counting _admin.crons _admin.dead _admin.details "
         "_admin.filters _admin.listing _admin.pauses _admin.records _admin.restricted _admin.running _admin.shown "
-        "_admin.workers admin"
+        "_admin.stats _admin.workers admin"
     ),
     "parts of a worker": (
         "_worker _worker.abort_requests _worker.arq_compatibility _worker.attempt _worker.bad_items "
@@ -177,6 +180,7 @@ ARQ_LAYERS = {
         "_worker.periodic_tasks _worker.poll_schedule _worker.quarantine _worker.quick_log "
         "_worker.reconnect_backoff _worker.redis_clock _worker.redis_outage _worker.repeated_errors "
         "_worker.retry_policy _worker.run_coroutine _worker.semaphore _worker.settings _worker.shutdown "
+        "_worker.statistics_writer "
         "_worker.stop_signals _worker.system_timezone _worker.unknown_function _worker.unreadable_jobs "
         "_worker.unwritten_endings _worker.waiting_claim _worker.wake_tokens"
     ),
@@ -184,8 +188,8 @@ ARQ_LAYERS = {
     "commands for operators": (
         "_commands _commands.act _commands.choice _commands.crons _commands.dead _commands.exit_codes "
         "_commands.jobs_shown _commands.ls _commands.operators _commands.output _commands.pause "
-        "_commands.reference_page _commands.show _commands.target _commands.usage_error _commands.watch "
-        "_commands.workers"
+        "_commands.reference_page _commands.show _commands.stats _commands.target _commands.usage_error "
+        "_commands.watch _commands.workers"
     ),
     "command": ("__init__ __main__ cli"),
 }

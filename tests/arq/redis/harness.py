@@ -21,6 +21,16 @@ from tests.support.eventually import PATIENCE_S, wait_until_async
 QUEUE = "arq:queue"
 #: Where workers say that they are alive.
 REGISTERS = {"arq:leases", "arq:members", "arq:lapses"}
+#: What is left of jobs that are over, and is nobody's business.
+OF_NO_JOB = (
+    "arq:result:",
+    "arq:dead:",
+    "arq:queue:dead",
+    "arq:errors:",
+    "arq:wake:arq:queue",
+    "arq:cron:",
+    "arq:stats:",
+)
 #: Seconds for a connection where that is not the subject: the machine may stand still for some.
 CONNECT_S = 20
 #: Claims of single steps take suspects as any other job.
@@ -176,13 +186,7 @@ async def nothing_held(pool: ArqRedis, allowed: Sequence[str] = ()) -> None:
     """No lock, no claim, no worker, no job in the queue."""
     left = await keys(pool) | {key for key in REGISTERS if await pool.exists(key)}
     left -= set(allowed)
-    held = {
-        key
-        for key in left
-        if not key.startswith(
-            ("arq:result:", "arq:dead:", "arq:queue:dead", "arq:errors:", "arq:wake:arq:queue", "arq:cron:")
-        )
-    }
+    held = {key for key in left if not key.startswith(OF_NO_JOB)}
     assert held == set(), held
 
 

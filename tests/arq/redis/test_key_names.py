@@ -41,6 +41,8 @@ TAKEN = [
     "arq:wake",  # its health key would be the one for wake-up tokens of the queue `health-check`
     "arq:job",
     "arq:cron:shop:cron:clean:0123456789ab",
+    "arq:stats:shop:29930726",
+    "arq:stats:shop:h:2993072",
     "shop:health-check",
     "shop:health-check:pool:host:3",
 ]

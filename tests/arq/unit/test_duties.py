@@ -15,7 +15,7 @@ from arq._worker.poll_schedule import PollSchedule
 from arq._worker.repeated_errors import Complaints
 from tests.arq.unit.contexts import context
 
-ACTIONS = ("heart_beat", "obey_aborts", "extend_locks", "show_presence", "sweep")
+ACTIONS = ("heart_beat", "obey_aborts", "extend_locks", "show_presence", "sweep", "write_statistics")
 
 
 class Done(Counter[str]):
