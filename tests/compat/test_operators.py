@@ -106,6 +106,20 @@ def test_the_original_ignores_a_pause_and_ours_obeys_it(
     assert place.runs()[-1][2] == ours.name
 
 
+def test_statistics_have_what_ours_runs_whoever_enqueued_it_and_not_what_the_original_runs(
+    fleet: Fleet, producer: Client, place: Place, ask: Ask
+) -> None:
+    for name, function in (("original", "add"), ("ours", "echo")):
+        (worker,) = fleet(name)
+        for number in range(3):
+            producer.enqueue(function, number, _job_id=f"{function}{number}")
+        wait_until(lambda: place.queued() == 0)
+        worker.stop()
+    wait_until(lambda: bool(ask(lambda admin: admin.stats(place.queue)).functions))
+    found = ask(lambda admin: admin.stats(place.queue)).functions
+    assert [(one.function, one.done, one.wait.count) for one in found] == [("echo", 3, 3)]
+
+
 def test_a_claim_of_the_original_and_a_deletion_meet(
     fleet: Fleet, producer: Client, place: Place, ask: Ask
 ) -> None:
