@@ -6,11 +6,12 @@
 -- Result  1; 0 if the server does not take it: it is over its memory limit
 --!include keys
 local now = now_ms()
-local first = redis.pcall('ZRANGEBYSCORE', KEYS[1], '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0, 1)
+local first = redis.pcall('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
 local most = {}
 most[ARGV[5]], most[ARGV[6]] = count('ZCOUNT', KEYS[1], '-inf', whole(now)), 0
-if type(first) == 'table' and first[2] then
-  most[ARGV[6]] = math.floor(math.max(0, math.min(now - tonumber(first[2]), 1e14)))
+local oldest = type(first) == 'table' and first[2] and tonumber(first[2])
+if oldest then
+  most[ARGV[6]] = math.floor(math.max(0, math.min(now - oldest, 1e14)))
 end
 local base = prefix .. 'stats:' .. ARGV[2] .. ':'
 local minute = math.floor(now / 60000)
