@@ -23,6 +23,7 @@ from .ending_writer import EndingWriter
 from .finish_override import FinishOverride
 from .hooks import Hooks
 from .job_timeout import TimeLimit
+from .options import WAITED
 
 
 class JobRunner:
@@ -197,5 +198,7 @@ class JobRunner:
             statistics.noted.append((name, what, ran_ms, waited_ms))
             if len(statistics.noted) >= MOST_NOTED:
                 statistics.add_up()
+            if on_outcome is not None and waited_ms is not None:
+                on_outcome(attempt.function_name, WAITED, max(0, waited_ms) / 1000)
         if on_outcome is not None:
             on_outcome(attempt.function_name, outcome.verdict.name.lower(), took_ms / 1000)

@@ -30,6 +30,8 @@ from .function_registry import registry
 from .system_timezone import SystemZone, now_in_system_zone
 
 _Arguments = ParamSpec("_Arguments")
+#: What `on_outcome` is told of beside outcomes.
+WAITED = "waited"
 
 
 class WorkerOptions:
@@ -143,7 +145,8 @@ class WorkerOptions:
         self.on_ready: Callable[[], None] | None = None
         #: called at a stop, when the jobs that it cut off have ended, before they are given back
         self.before_giving_back: Callable[[], Awaitable[None]] | None = None
-        #: called with function name, verdict (complete, failed, aborted, retry, cancelled) and seconds of each outcome
+        #: called with function name, verdict (complete, failed, aborted, retry, cancelled) and seconds of each outcome;
+        #: for a first start also with WAITED and the seconds since the job was due
         self.on_outcome: Callable[[str, str, float], None] | None = None
         #: called, from another thread, when a task holds up the event loop
         self.on_held_up: Callable[[], None] | None = None

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ..ipc.job_stats import BUCKETS_S, JobRow
+from ..ipc.job_stats import BUCKETS_S, WAITED, JobRow
 from ..ipc.redis_report import QueueReport
 from ..pool.status import PoolStatus
 
@@ -41,8 +41,16 @@ class Snapshot(Collector):
             "arq_jobs", "Starts of jobs that ended.", labels=["pool", "function", "outcome"]
         )
         duration = HistogramMetricFamily("arq_job_duration_seconds", "Run time.", labels=["pool", "function"])
+        waiting = HistogramMetricFamily(
+            "arq_job_waiting_seconds",
+            "From when a job was due to its first start.",
+            labels=["pool", "function"],
+        )
         sums: dict[str, tuple[list[int], float]] = {}
         for function, outcome, count, seconds, buckets in self.jobs:
+            if outcome == WAITED:
+                waiting.add_metric([pool, function], _cumulative(buckets), seconds)
+                continue
             total.add_metric([pool, function, outcome], count)
             known, spent = sums.get(function, ([0] * len(buckets), 0.0))
             sums[function] = ([own + more for own, more in zip(known, buckets, strict=True)], spent + seconds)
@@ -50,6 +58,7 @@ class Snapshot(Collector):
             duration.add_metric([pool, function], _cumulative(buckets), seconds)
         yield total
         yield duration
+        yield waiting
 
     def _queue(self) -> Iterator[Metric]:
         facts = self.queue

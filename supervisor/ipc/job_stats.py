@@ -15,11 +15,13 @@ MOST_NAMES = 500
 OTHERS = "<others>"
 # names that come from Redis and are no function of the worker are not worth a row each
 UNKNOWN = "<unknown>"
+# instead of an outcome: how long jobs had been due when they began
+WAITED = "waited"
 LONGEST_NAME = 100
 
 
 class JobRow(NamedTuple):
-    """One function with one outcome, in a message. `buckets` are not cumulative."""
+    """One function with one outcome, or `WAITED`, in a message. `buckets` are not cumulative."""
 
     function: str
     outcome: str

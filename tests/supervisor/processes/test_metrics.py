@@ -47,6 +47,8 @@ def counted(samples: Samples) -> tuple[float | None, ...]:
         value(samples, "arq_jobs_total", function="slow", outcome=name) for name in ("complete", "failed")
     ]
     timed = value(samples, "arq_job_duration_seconds_count", function="slow")
+    assert value(samples, "arq_job_waiting_seconds_count", function="slow") == timed
+    assert value(samples, "arq_jobs_total", function="slow", outcome="waited") is None
     by_slot = [value(samples, "arq_worker_jobs_total", slot=slot, outcome="complete") for slot in ("0", "1")]
     return (*jobs, timed, sum(number or 0 for number in by_slot))
 
