@@ -18,7 +18,7 @@ END = "tests.perf.end"
 ONE = {
     "AUTH", "BLPOP", "CLIENT", "DBSIZE", "ECHO", "EXPIRE", "GET", "HELLO", "HEXISTS", "HGET", "HLEN", "INCR", "INFO",
     "LLEN", "LPUSH", "PEXPIRE", "PING", "PTTL", "PUBLISH", "RPUSH", "SCRIPT", "SELECT", "SET", "TIME", "TYPE", "ZCARD",
-    "ZCOUNT", "ZINCRBY", "ZSCORE",
+    "ZCOUNT", "ZINCRBY", "ZSCORE", "HINCRBY",
 }  # fmt: skip
 #: Touch each of their arguments, after so many that are none.
 EACH = {
@@ -56,6 +56,8 @@ def elements(words: Sequence[str]) -> int:
         return int(offset) + int(count)
     if name in RANGES and words[1].startswith(REGISTERS):
         return 1
+    if name == "ZRANGE" and words[2].isdigit() and words[3].isdigit():  # by rank: so many
+        return int(words[3]) - int(words[2]) + 1
     if name == "HGETALL" and (":batches:" in words[1] or ":claims:" in words[1]):
         return A_WORKERS_CLAIMS
     raise WholeCollectionError(

@@ -45,7 +45,9 @@ def test_f08_a_stopped_worker_does_not_hold_up_the_stop(pool: Pool) -> None:
 
 def start_talkative(pool: Pool) -> Pool:
     """A pool that says at once that it stood still, and need not be stopped for long."""
-    return pool.start("--procs", "2", *HANG, script=pool.script_with({"pool.stall.GAP_S": 1.0})).ready()
+    return pool.start(
+        "--procs", "2", *HANG, script=pool.script_with({"pool.parent_stall.GAP_S": 1.0})
+    ).ready()
 
 
 @pytest.mark.slow
