@@ -15,8 +15,8 @@ from .utils import safe_repr, truncate
 
 #: Changes when what stands in an entry means something else.
 VERSION = 1
-#: Characters of an error and of a traceback that are kept, and errors of earlier tries.
-LONGEST_ERROR, LONGEST_TRACEBACK, MOST_ERRORS = 1000, 8000, 5
+#: Characters of an error and of a traceback that are kept.
+LONGEST_ERROR, LONGEST_TRACEBACK = 1000, 8000
 #: Jobs that a queue keeps, and ms for which it does.
 DEAD_MAX, DEAD_TTL_S = 10_000, 7 * 86_400
 

@@ -121,3 +121,25 @@ def _options(states: tuple[JobState, ...]) -> list[Callable[[Callable[..., Any]]
             help="Only jobs that were enqueued, or if they are done finished, so long ago: 90, 15m, 2h, 7d.",
         ),
     ]
+
+
+def with_list_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a command that lists jobs: `limit` and `cursor`."""
+    for option in (
+        click.option(
+            "--cursor",
+            default="",
+            metavar="TEXT",
+            help="Go on behind an earlier list: as that one has said.",
+        ),
+        click.option(
+            "-n",
+            "--limit",
+            type=click.IntRange(1),
+            default=100,
+            metavar="N",
+            help="Jobs to list at most.  [default: 100]",
+        ),
+    ):
+        command = option(command)
+    return command

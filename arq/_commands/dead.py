@@ -12,7 +12,7 @@ from ..admin import Admin, Deed, JobState, ListedJob
 from . import ls as jobs_listed
 from . import show as job_shown
 from .act import Action, act_on_jobs, with_action
-from .choice import Choice, Span, with_choice
+from .choice import Choice, Span, with_choice, with_list_options
 from .exit_codes import ExitCode
 from .target import Target, fail, with_target
 
@@ -45,17 +45,7 @@ def dead() -> None:
 @dead.command("ls")
 @with_target
 @with_choice(JobState.dead)
-@click.option(
-    "-n",
-    "--limit",
-    type=click.IntRange(1),
-    default=100,
-    metavar="N",
-    help="Jobs to list at most.  [default: 100]",
-)
-@click.option(
-    "--cursor", default="", metavar="TEXT", help="Go on behind an earlier list: as that one has said."
-)
+@with_list_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def ls(target: Target, choice: Choice, limit: int, cursor: str, as_json: bool) -> None:
     """List jobs of the dead set, the newest first."""

@@ -6,7 +6,7 @@ import click
 
 from .._admin.listing import SCAN_LIMIT
 from ..admin import HIGHEST_LIMIT, Admin, Counts, JobState, ListedJob
-from .choice import Choice, with_choice
+from .choice import Choice, with_choice, with_list_options
 from .jobs_shown import headings, job_fields, row
 from .output import clock, iso, json_line, span, table
 from .target import Target, say, with_target
@@ -15,17 +15,7 @@ from .target import Target, say, with_target
 @click.command("ls")
 @with_target
 @with_choice(*JobState)
-@click.option(
-    "-n",
-    "--limit",
-    type=click.IntRange(1),
-    default=100,
-    metavar="N",
-    help="Jobs to list at most.  [default: 100]",
-)
-@click.option(
-    "--cursor", default="", metavar="TEXT", help="Go on behind an earlier list: as that one has said."
-)
+@with_list_options
 @click.option("--counts", is_flag=True, help="Only count the jobs of the queue by state.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def ls(target: Target, choice: Choice, limit: int, cursor: str, counts: bool, as_json: bool) -> None:

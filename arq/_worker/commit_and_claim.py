@@ -134,7 +134,7 @@ class Exchange:
             return await self._talk(wanted, recovers)
         if batch.endings:
             self._outbox.settle(batch, read_finish(answers[0], len(batch.endings)))
-            if evicted := read_evicted(answers[0]):
+            if answers[0] and (evicted := read_evicted(answers[0])):
                 self._evictions.note(self._queue_name, evicted)
         if not asks:
             return None

@@ -2,7 +2,8 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from tests.compat.harness import (
     Implementation,
     NoEnvironmentError,
     Place,
+    Worker,
     original,
     ours,
+    running,
 )
 from tests.support.servers import RedisServer, running_server
 
@@ -61,3 +64,18 @@ def place(compat_server: RedisServer) -> Iterator[Place]:
     place = Place(compat_server.dsn, f"q:{uuid.uuid4().hex[:8]}")
     yield place
     place.redis.close()
+
+
+@pytest.fixture
+def fleet(
+    implementations: dict[str, Implementation], place: Place, logs: Path
+) -> Iterator[Callable[..., list[Worker]]]:
+    """Start any number of workers by implementation; all are ended after the test."""
+    with ExitStack() as stack:
+
+        def start(*names: str, **settings: object) -> list[Worker]:
+            return [
+                stack.enter_context(running(implementations[name], place, logs, **settings)) for name in names
+            ]
+
+        yield start

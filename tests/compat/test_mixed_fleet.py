@@ -20,19 +20,6 @@ Fleet = Callable[..., list[Worker]]
 
 
 @pytest.fixture
-def fleet(implementations: dict[str, Implementation], place: Place, logs: Path) -> Iterator[Fleet]:
-    """Start any number of workers by implementation; all are ended after the test."""
-    with ExitStack() as stack:
-
-        def start(*names: str, **settings: object) -> list[Worker]:
-            return [
-                stack.enter_context(running(implementations[name], place, logs, **settings)) for name in names
-            ]
-
-        yield start
-
-
-@pytest.fixture
 def clients(implementations: dict[str, Implementation], place: Place) -> Iterator[dict[str, Client]]:
     """A client of each implementation."""
     with ExitStack() as stack:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from arq.admin import Admin, Deed, JobState
-from tests.compat.harness import Client, Implementation, Place, Worker, connected, running
+from tests.compat.harness import Client, Implementation, Place, Worker, connected
 from tests.support.eventually import wait_until
 
 pytestmark = [pytest.mark.interop, pytest.mark.processes]
@@ -19,19 +17,6 @@ pytestmark = [pytest.mark.interop, pytest.mark.processes]
 Answer = TypeVar("Answer")
 Fleet = Callable[..., list[Worker]]
 Ask = Callable[[Callable[[Admin], Coroutine[Any, Any, Any]]], Any]
-
-
-@pytest.fixture
-def fleet(implementations: dict[str, Implementation], place: Place, logs: Path) -> Iterator[Fleet]:
-    """Start workers by implementation; all are ended after the test."""
-    with ExitStack() as stack:
-
-        def start(*names: str, **settings: object) -> list[Worker]:
-            return [
-                stack.enter_context(running(implementations[name], place, logs, **settings)) for name in names
-            ]
-
-        yield start
 
 
 @pytest.fixture

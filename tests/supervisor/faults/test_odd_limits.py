@@ -2,8 +2,6 @@
 
 import os
 import signal
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import psutil
 import pytest
 import redis
 
+from tests.supervisor.endpoints import get
 from tests.supervisor.harness import Pool, Queue, pool_in
 from tests.support.eventually import PATIENCE_S, wait_until
 from tests.support.servers import read_only, running_server, without_replicas
@@ -55,15 +54,6 @@ def test_endless_patience_with_jobs_is_that_of_their_supervisor_too(pool: Pool) 
     pool.signal(signal.SIGTERM)
     assert pool.wait_event("stop.start")["budget_s"] > 365 * 86_400
     assert pool.wait() == 0
-
-
-def get(address: str, path: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(f"http://{address}{path}", timeout=PATIENCE_S) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
 
 
 def test_names_of_functions_that_nobody_has_do_not_blind_the_probes(
