@@ -256,10 +256,7 @@ end
 local IS_LEFT_TO_OTHERS, SETTLE_LAPSED, TAKE_SPECIAL = 1, 2, 3
 local rarely_needed
 
-local function rarely(which, ...)
-  rarely_needed = rarely_needed or make_rarely_needed()
-  return rarely_needed[which](...)
-end
+--!include rarely
 
 -- Such keys of a page of ids and scores.
 local function values_at(kind, due)

@@ -154,10 +154,7 @@ end
 local IS_FREE, NEW_TICK = 1, 2
 local rarely_needed
 
-local function rarely(which, ...)
-  rarely_needed = rarely_needed or make_rarely_needed()
-  return rarely_needed[which](...)
-end
+--!include rarely
 
 local function due_at(when)
   if when == '' then

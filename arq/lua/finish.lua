@@ -161,10 +161,7 @@ end
 local MAY_BE_OURS, DONE_RARELY, GIVE_BACK, BURY = 1, 2, 3, 4
 local rarely_needed = ARGV[5] ~= '' and make_rarely_needed()
 
-local function rarely(which, ...)
-  rarely_needed = rarely_needed or make_rarely_needed()
-  return rarely_needed[which](...)
-end
+--!include rarely
 
 local function still_ours(id, owner, stamp)
   if owner and ARGV[5] ~= 'repeated' then

@@ -5,22 +5,12 @@
 -- Result  {now in ms, answers}, for each job {result or false, payload or false, score or false, 1 if it is running}
 --!include keys
 --!include batches
+--!include claim_by
 local answers = {}
 local with_bytes = ARGV[2] == '1'
 
 local function shown(value)
   return value and (with_bytes and value or '')
-end
-
--- By worker and id.
-local claims = {}
-
-local function claim_by(worker, id)
-  if not claims[worker] then
-    local _, by_id = claims_of(worker)
-    claims[worker] = by_id
-  end
-  return claims[worker][id]
 end
 
 for i = 3, #ARGV do

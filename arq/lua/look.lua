@@ -7,18 +7,11 @@
 --         queue and has a result}
 --!include keys
 --!include batches
+--!include claim_by
 local queue, most_bytes = KEYS[1], tonumber(ARGV[2])
-local answers, known = {}, {}
+local answers = {}
 local ids, names, jobs, small = {}, {}, {}, {}
 local scores = {}
-
-local function claim_by(worker, id)
-  if not known[worker] then
-    local _, by_id = claims_of(worker)
-    known[worker] = by_id
-  end
-  return known[worker][id] or {}
-end
 
 -- One command for all of them, where there is one.
 local count_of = #ARGV - 2
