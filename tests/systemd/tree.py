@@ -188,8 +188,8 @@ def _build_wheel(target: Path) -> None:
 
 
 def _sources() -> list[Path]:
-    names = ("arq", "supervisor", "pyproject.toml", "README.md", "LICENSE")
-    return [ROOT / name for name in names] + sorted(ROOT.glob("_*.py"))
+    names = ("_arq_supervise", "arq", "supervisor", "pyproject.toml", "README.md", "LICENSE")
+    return [ROOT / name for name in names]
 
 
 def _requirements() -> list[str]:
