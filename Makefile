@@ -5,12 +5,14 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 TOOLS := $(VENV)/installed-dev
 EMBEDDED := $(VENV)/installed-embedded
-CHECKED := _arq_supervise arq supervisor tests examples benchmarks
+MANUAL := $(VENV)/installed-docs
+SITE := build/docs
+CHECKED := _arq_supervise arq supervisor tests examples benchmarks manual
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
 SUITABLE := import sys; sys.version_info >= (3, 11) or sys.exit(1); import ensurepip, venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-systemd test-servers test-pythons test-others test-tools fast check format bench bench-all clean
+.PHONY: help demo test test-systemd test-servers test-pythons test-others test-tools fast check format bench bench-all docs docs-links docs-serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -53,6 +55,16 @@ bench: $(TOOLS) ## compare speed with the original arq, in about a minute
 
 bench-all: $(TOOLS) ## all scenarios, all peers, tables and plots: under half an hour
 	@$(RUN) -m benchmarks --all --out benchmarks/results $(ARGS)
+
+docs: $(MANUAL) ## build the manual into build/docs; warnings and dead links are errors
+	@$(RUN) -m sphinx -W --keep-going -q -b html -d build/doctrees docs $(SITE)
+	@$(RUN) -m manual.site $(SITE)
+
+docs-serve: docs ## the same at http://127.0.0.1:8000
+	@$(RUN) -m http.server --bind 127.0.0.1 --directory $(SITE) 8000
+
+docs-links: $(MANUAL) ## see that links to other sites lead somewhere (needs the internet)
+	@$(RUN) -m sphinx -q -b linkcheck docs build/links
 
 clean: ## remove .venv and everything that tools left here
 	@rm -rf $(VENV) .venv-* .bench-envs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,7 +1,7 @@
 """Every option of arq-supervise. A field is one option: name, type, default, and the row that says all the rest.
 
 The command line, its environment variables, `--help`, the checks, the units of `--print-unit`, the docstrings and
-docs/options.md are made of these rows: a new option is a new field here, and nothing else.
+docs/reference/options.md are made of these rows: a new option is a new field here, and nothing else.
 """
 
 import math

@@ -13,7 +13,7 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-#: The table of docs/arq-commands.md is made of it.
+#: The table of docs/reference/arq-commands.md is made of it.
 MEANINGS = {
     ExitCode.DONE: "Done. Of a list: also if it is empty.",
     ExitCode.NOT_ALL: "Not done, or not for all: an id is unknown, runs, or has another job by now; there is no "

@@ -95,8 +95,8 @@ def test_the_program_on_the_page_runs(
 
 
 def test_the_reference_is_made_of_the_commands() -> None:
-    """Else: `python -m arq._commands.reference_page > docs/arq-commands.md`."""
-    assert (DOCS / "arq-commands.md").read_text() == page()
+    """Else: `python -m manual`."""
+    assert (DOCS / "reference" / "arq-commands.md").read_text() == page()
 
 
 @pytest.mark.processes

@@ -1,0 +1,1 @@
+"""Makes the pages of reference in docs/, and checks the built site."""
