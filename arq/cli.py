@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import logging.config
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from signal import Signals
 from types import TracebackType
 from typing import Any, NoReturn, cast
@@ -225,12 +226,10 @@ async def watch_reload(path: str, command: list[str]) -> int:
     Returns:
         the exit status.
     """
-    import watchfiles
-
     stop = asyncio.Event()
     handlers = SignalHandlers(stop=lambda _: stop.set(), cancel=lambda _: stop.set())
     handlers.install()
-    changes = watchfiles.awatch(path, stop_event=stop)
+    changes = _changes(path, stop)
     changed = asyncio.ensure_future(anext(changes, None))
     await asyncio.sleep(0)  # now it watches: what is saved while a worker starts is not missed
     process = await _spawn(command)
@@ -244,6 +243,30 @@ async def watch_reload(path: str, command: list[str]) -> int:
         await _stop(process)
         handlers.remove()
     return 0
+
+
+async def _changes(path: str, stop: asyncio.Event) -> AsyncGenerator[object, None]:
+    """An item for each change of files below a directory, until `stop` is set."""
+    import watchfiles
+
+    from . import _file_polling
+
+    if not _file_polling.is_wanted():
+        async for found in watchfiles.awatch(path, stop_event=stop, force_polling=False):
+            yield found
+        return
+    matters = watchfiles.DefaultFilter()
+
+    def files() -> Iterator[str]:
+        below = _file_polling.files_below(path, lambda folder: matters(watchfiles.Change.modified, folder))
+        return (file for file in below if matters(watchfiles.Change.modified, file))
+
+    poller = _file_polling.FilePoller(files)
+    while not stop.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), poller.pause_s)
+        if (changed := poller.changes()) and not stop.is_set():
+            yield changed
 
 
 async def _spawn(command: list[str]) -> asyncio.subprocess.Process:

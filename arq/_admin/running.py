@@ -20,6 +20,10 @@ _MOST_WORKERS = 10_000
 #: Due jobs that are looked at for those that workers of python-arq have: a few to know of such workers, which take jobs
 #: from the head of the queue, or all, to count them; and how many at a time.
 HEAD, _MOST_DUE, _STEP = 5_000, 100_000, 1000
+#: So far ahead of Redis's clock may be that of a host where python-arq runs: its jobs have the time of their producer
+#: (ms, rounded up), and its workers go by their own clock. To look at a few deferred jobs in vain is better than
+#: to miss a running one.
+_CLOCKS_APART_MS = 60_000
 #: The value of a lock of python-arq, which does not say whose it is.
 OLD = "1"
 
@@ -46,8 +50,9 @@ async def held_by(redis: Redis, workers: list[str]) -> list[Held]:
 
 
 async def held_by_old(redis: Redis, queue: str, most: int = HEAD) -> list[Held]:
-    """Jobs that workers of python-arq have, among the first `most` that are due."""
-    due = min(most, int(await ask(redis, "ZCOUNT", queue, "-inf", await now_ms(redis))))
+    """Jobs that workers of python-arq have, among the first `most` that are due by anybody's clock."""
+    latest_ms = await now_ms(redis) + _CLOCKS_APART_MS
+    due = min(most, int(await ask(redis, "ZCOUNT", queue, "-inf", latest_ms)))
     found: list[Held] = []
     for first in range(0, due, _STEP):
         _, ids = await run(redis, admin_scripts.old_held(queue, first, min(_STEP, due - first)))

@@ -1,9 +1,11 @@
 """Which changes of files mean new code. Used by the helper process of `--watch` alone."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from watchfiles import Change, DefaultFilter, PythonFilter
+
+from arq._file_polling import files_below
 
 
 class Sources(PythonFilter):
@@ -33,16 +35,22 @@ class Sources(PythonFilter):
         """Does it matter what is below these directories?"""
         return bool(self._roots)
 
+    def present(self) -> Iterator[str]:
+        """Paths of the sources that there are, and of files that are named, there or not."""
+        yield from self._files
+        for root in self._roots:
+            yield from (path for path in files_below(root, self._may_enter) if self._is_source(path))
+
     def __call__(self, change: Change, path: str) -> bool:
         """Does it matter?"""
         if path in self._files:
             return True
         if not any(path == root or path.startswith(f"{root.rstrip(os.sep)}{os.sep}") for root in self._roots):
             return False
-        if super().__call__(change, path):
+        if self._is_source(path):
             self._directories.add(os.path.dirname(path))
             return True
-        if not DefaultFilter.__call__(self, change, path):
+        if not self._may_enter(path):
             return False
         return self._forget(path) if change is Change.deleted else self._note(path)
 
@@ -51,13 +59,17 @@ class Sources(PythonFilter):
         had, has = self._forget(root), self._note(root)
         return had or has or any(os.path.dirname(file) == root for file in self._files)
 
+    def _is_source(self, path: str) -> bool:
+        return super().__call__(Change.modified, path)
+
+    def _may_enter(self, directory: str) -> bool:
+        return DefaultFilter.__call__(self, Change.modified, directory)
+
     def _note(self, directory: str) -> bool:
         """Remember where there are sources; are there any?"""
         found = False
         for folder, folders, files in os.walk(directory):
-            folders[:] = [
-                name for name in folders if DefaultFilter.__call__(self, Change.added, f"{folder}/{name}")
-            ]
+            folders[:] = [name for name in folders if self._may_enter(os.path.join(folder, name))]
             if any(name.endswith(self.extensions) for name in files):
                 self._directories.add(folder)
                 found = True

@@ -5,6 +5,9 @@ import signal
 import time
 from collections.abc import Iterable
 from fnmatch import fnmatch
+from typing import NoReturn
+
+from arq import _file_polling
 
 from ..exit_codes import ChildCode
 from ..host.event_log import EventLog
@@ -20,8 +23,6 @@ from ..redis_errors import short
 
 LONGEST_BURST_MS = 10_000
 MOST_PATHS = 20
-# who looks at the times of files has seen them all by then
-FIRST_LOOK_S = 1.0
 LOOK_AGAIN_S = 0.5
 
 
@@ -32,17 +33,17 @@ def main(brief: Brief, pipes: Pipes) -> int:
     line = ChildEnd(pipes.beat_fd)
     line.on_broken = lambda: os._exit(ChildCode.CLEAN)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(ChildCode.CLEAN))
-    if not options.watch_poll:
+    if not options.watch_poll and not _file_polling.is_wanted():
         try:
-            follow(line, options, is_polling=False)
+            follow(line, options)
         except (
             OSError,
             RuntimeError,
         ) as error:  # watchfiles has a RuntimeError of its own for what the kernel says
             tell_of_polling(options, error)
     try:
-        follow(line, options, is_polling=True)
-    except (OSError, RuntimeError) as error:
+        look_again_and_again(line, options)
+    except OSError as error:
         line.send_surely(FatalMessage("boot", f"--watch: {error}"))
     return ChildCode.BOOT
 
@@ -61,8 +62,32 @@ def tell_of_polling(options: Options, error: Exception) -> None:
     outlet.close()
 
 
-def follow(line: ChildEnd, options: Options, *, is_polling: bool) -> None:
-    """Tell of changes, for as long as there is nothing wrong.
+def look_again_and_again(line: ChildEnd, options: Options) -> NoReturn:
+    """Look at the files, and tell of changes.
+
+    Raises:
+        OSError: a directory can't be read.
+    """
+    from .source_changes import Sources
+
+    sources = Sources(options.watch)
+    for root in sources.watched:
+        if os.path.isdir(root):
+            os.scandir(root).close()
+    poller = _file_polling.FilePoller(sources.present, options.watch_debounce_s)
+    line.send_surely(ReadyMessage())
+    while True:
+        time.sleep(poller.pause_s)
+        tell(line, poller.changes(), options)
+
+
+def tell(line: ChildEnd, paths: Iterable[str], options: Options) -> None:
+    if found := relevant(paths, options.watch_ignore):
+        line.send_surely(ChangedMessage(tuple(found[:MOST_PATHS])))
+
+
+def follow(line: ChildEnd, options: Options) -> None:
+    """Tell of changes of which the kernel tells, for as long as there is nothing wrong.
 
     Raises:
         OSError, RuntimeError: the files can't be watched.
@@ -73,12 +98,7 @@ def follow(line: ChildEnd, options: Options, *, is_polling: bool) -> None:
 
     sources = Sources(options.watch)
     roots = Roots(sources.watched)
-    announcement = Announcement(line, roots, FIRST_LOOK_S if is_polling else 0.0)
-
-    def tell(paths: Iterable[str]) -> None:
-        if found := relevant(paths, options.watch_ignore):
-            line.send_surely(ChangedMessage(tuple(found[:MOST_PATHS])))
-
+    announcement = Announcement(line, roots)
     while True:
         # nothing is watched before the first question for a change
         changes = watch(
@@ -87,17 +107,17 @@ def follow(line: ChildEnd, options: Options, *, is_polling: bool) -> None:
             recursive=sources.is_deep,
             debounce=LONGEST_BURST_MS,
             step=max(10, round(options.watch_debounce_s * 1000)),
-            force_polling=is_polling or None,
+            force_polling=False,
             raise_interrupt=False,
             stop_event=announcement,
         )
         try:
             for found in changes if roots.there else ():
-                tell(path for _, path in found)
+                tell(line, (path for _, path in found), options)
         except FileNotFoundError:
             if not roots.moved():
                 raise
-        tell(root for root in roots.wait() if sources.look_again(root))
+        tell(line, (root for root in roots.wait() if sources.look_again(root)), options)
 
 
 class Roots:
@@ -158,28 +178,22 @@ def _identity(path: str | int) -> tuple[int, int] | None:
 
 
 class Announcement:
-    """Says READY `after_s` seconds after it was asked for the first time: from then on no change is missed.
+    """Says READY when it is asked for the first time: from then on no change is missed.
 
     Stands in for the event that ends the watching: that is looked at again and again, once the watching has begun.
     """
 
-    def __init__(self, line: ChildEnd, roots: Roots, after_s: float) -> None:
+    def __init__(self, line: ChildEnd, roots: Roots) -> None:
         self._line = line
         self._roots = roots
-        self._after_s = after_s
-        self._due_s: float | None = None
         self._is_said = False
 
     def is_set(self) -> bool:
         """When another directory is to be watched. The process is ended by a signal."""
         if self._is_said:
             return self._roots.have_moved()
-        now_s = time.monotonic()
-        if self._due_s is None:
-            self._due_s = now_s + self._after_s
-        if now_s >= self._due_s:
-            self._is_said = True
-            self._line.send_surely(ReadyMessage())
+        self._is_said = True
+        self._line.send_surely(ReadyMessage())
         return False
 
 

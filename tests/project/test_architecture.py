@@ -142,8 +142,8 @@ KEY_PREFIXES = (
 # and for the type checker only.
 ARQ_LAYERS = {
     "ground": (
-        "_crash_records _dead_letters _did_you_mean _endings _errors _function _health_line _interrupt_origin "
-        "_job_records _job_statistics _keys _lock_time _lua_interpreter _lua_interpreter.machine "
+        "_crash_records _dead_letters _did_you_mean _endings _errors _file_polling _function _health_line "
+        "_interrupt_origin _job_records _job_statistics _keys _lock_time _lua_interpreter _lua_interpreter.machine "
         "_lua_interpreter.syntax "
         "_lua_interpreter.tree _option_types _payloads _printable _pyinstaller _pyinstaller.hook-arq "
         "_pyinstaller.hook-supervisor _redis _redis.batch_sizes _redis.reply_timeout _reexported_names "

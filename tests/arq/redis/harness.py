@@ -137,8 +137,10 @@ async def old_enqueue(
     queue: str = QUEUE,
 ) -> None:
     """Put a job into the queue as a producer of another version does: without a token."""
-    await pool.set(f"arq:job:{job_id}", serialize_job(function, args, {}, None, timestamp_ms()), ex=86_400)
-    await pool.zadd(queue, {job_id: timestamp_ms() if score is None else score})
+    now_ms = timestamp_ms()
+    await pool.set(f"arq:job:{job_id}", serialize_job(function, args, {}, None, now_ms), ex=86_400)
+    # it rounds up, so that by Redis's clock, which rounds down, the job may not be due for another moment
+    await pool.zadd(queue, {job_id: now_ms - 1 if score is None else score})
 
 
 async def hold_as_upstream(pool: ArqRedis, *job_ids: str) -> None:

@@ -104,6 +104,14 @@ async def test_workers_of_plain_arq_are_known_by_their_locks(arq_redis: ArqRedis
     assert (fleet.has_old, fleet.ignore_pauses) == (True, 1)
 
 
+async def test_jobs_of_plain_arq_whose_hosts_are_ahead_of_redis_are_known_too(
+    arq_redis: ArqRedis, admin: Admin
+) -> None:
+    await old_enqueue(arq_redis, "a", "mail", score=timestamp_ms() + 30_000)
+    await arq_redis.set(in_progress_key("a"), "1", px=60_000)
+    assert [job.job_id for job in (await admin.workers()).old_jobs] == ["a"]
+
+
 async def test_workers_of_plain_arq_that_are_idle_are_known_by_their_health_line(
     arq_redis: ArqRedis, admin: Admin, worker: Any
 ) -> None:

@@ -237,26 +237,29 @@ async def test_watch_runs_the_new_code_in_a_fresh_process(
     await nothing_left(arq_redis)
 
 
+@pytest.mark.parametrize("polling", ["false", "true"])
 async def test_watch_notices_what_is_saved_while_a_worker_starts(
-    source: Path, monkeypatch: pytest.MonkeyPatch
+    source: Path, monkeypatch: pytest.MonkeyPatch, polling: str
 ) -> None:
+    monkeypatch.setenv("WATCHFILES_FORCE_POLLING", polling)
     started = []
     spawn = cli._spawn
 
     async def spawn_slowly(command: list[str]) -> asyncio.subprocess.Process:
         process = await spawn(command)
         started.append(process)
-        if len(started) == 1:
+        if len(started) < 3:  # both within one second, as a formatter saves after the editor
             (source / "app.py").write_text(f"{SETTINGS}# saved\n")
+            os.utime(source / "app.py", (1e9, 1e9 + len(started) / 10))
         return process
 
     monkeypatch.setattr(cli, "_spawn", spawn_slowly)
     command = [sys.executable, "-c", "import time; time.sleep(600)"]
     watching = asyncio.create_task(cli.watch_reload(str(source), command))
-    await wait_until_async(lambda: len(started) == 2)
+    await wait_until_async(lambda: len(started) == 3)
     watching.cancel()
     await asyncio.wait([watching])
-    assert [process.returncode for process in started] == [-signal.SIGTERM] * 2
+    assert [process.returncode for process in started] == [-signal.SIGTERM] * 3
 
 
 async def test_watch_survives_code_that_is_broken_for_a_while(
