@@ -49,6 +49,10 @@ class JobTable:
         """How many jobs have begun and not ended."""
         return sum(not task.done() for task in self.tasks.values())
 
+    def ended(self) -> int:
+        """How many jobs have ended, however they did."""
+        return self.complete + self.failed + self.retried
+
     def counts_text(self) -> str:
         """How many jobs have ended and how, for log lines."""
         return f"{self.complete} jobs complete ◆ {self.failed} failed ◆ {self.retried} retries"

@@ -18,6 +18,7 @@ from ..utils import to_ms
 from . import job_log, statistics_writer
 from .abort_requests import AbortRequests
 from .blocked_loop_report import StandstillReport
+from .claim_size import ClaimSize
 from .claims import Claims
 from .commit_and_claim import Exchange
 from .context import Context
@@ -114,6 +115,7 @@ class MainLoop:
 
     def _make_takers(self) -> None:
         """What brings jobs here."""
+        self._claim_size = ClaimSize(self.context)
         self.claims = Claims(
             self.context, self.suspects, self._quarantine, self.writer, self.take, self.runner.record
         )
@@ -225,6 +227,8 @@ class MainLoop:
         if not self.context.may_pick_jobs:
             self.idle.disarm()
         asked = self._quarantine.asked_for() if self.suspects.is_careful else ()
+        if self.poll.more:
+            await self._claim_size.let_short_jobs_end()
         want = 1 if asked else await self._how_many()
         if want > 0 and not asked and self._starts_by_hand():
             await self._start_by_hand()
@@ -293,8 +297,7 @@ class MainLoop:
         if room() > 0 and self.idle.free_slots() == 0:
             await self.idle.leave_to_the_waiting_claim()
             return 0
-        # Half of the places at a time: one half runs while Redis writes the endings of the other and fills it anew.
-        return min(left, self.idle.free_slots(), options.queue_read_limit, (options.max_jobs + 1) // 2)
+        return min(left, self.idle.free_slots(), options.queue_read_limit, self._claim_size.most())
 
     async def _may_be_due(self) -> bool:
         """Whether it is time to look at the queue, and if so, whether its first job is due."""
@@ -317,6 +320,7 @@ class MainLoop:
         self._say_ready()
         if answer.jobs and not self.context.jobs.started:
             self.context.amend_health = True
+        self._claim_size.begun(len(answer.jobs))
         self.claims.begin(answer.jobs, self._steps.run_job)
 
     async def _burst_is_done(self) -> bool:

@@ -170,7 +170,8 @@ ARQ_LAYERS = {
     ),
     "parts of a worker": (
         "_worker _worker.abort_requests _worker.arq_compatibility _worker.attempt _worker.bad_items "
-        "_worker.batches _worker.blocked_loop _worker.blocked_loop_report _worker.claims _worker.closing "
+        "_worker.batches _worker.blocked_loop _worker.blocked_loop_report _worker.claim_size _worker.claims "
+        "_worker.closing "
         "_worker.commit_and_claim _worker.connecting _worker.context _worker.crash_suspects _worker.cron_planner "
         "_worker.cron_rules _worker.cron_ticks _worker.dead_evictions _worker.dead_set_policy "
         "_worker.ending_writer _worker.finish_override _worker.forwarded_attributes _worker.function_registry "
@@ -210,8 +211,8 @@ SUPERVISOR_TOP = {"supervisor", "supervisor.__main__", "supervisor.cli", "superv
 
 # The parts of a worker: they get what they need from `arq._worker.main_loop` and `arq.worker`, which put them together.
 WORKER_PARTS = (
-    "abort_requests blocked_loop_report claims closing cron_ticks periodic_tasks health_writer idle job locks "
-    "operators redis_outage shutdown"
+    "abort_requests blocked_loop_report claim_size claims closing cron_ticks periodic_tasks health_writer idle job "
+    "locks operators redis_outage shutdown"
 )
 
 
