@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
-from ._admin import actions, counting, crons, dead, details, listing, pauses, stats, workers
+from ._admin import actions, counting, crons, dead, details, listing, overview, pauses, queues, stats, workers
 from ._admin.admin_scripts import raw
 from ._admin.filters import Filter
 from ._admin.records import (
@@ -28,7 +28,9 @@ from ._admin.records import (
     JobState,
     ListedJob,
     LiveWorker,
+    Overview,
     Pause,
+    QueueOverview,
     RunningJob,
 )
 from ._admin.workers import HEARD_WITHIN_S
@@ -55,7 +57,9 @@ __all__ = [
     "JobState",
     "ListedJob",
     "LiveWorker",
+    "Overview",
     "Pause",
+    "QueueOverview",
     "QueueStats",
     "RunningJob",
     "StatsPoint",
@@ -197,6 +201,23 @@ class Admin:
         """
         _check(queue)
         return await counting.counts(self.redis, queue, with_done=with_done)
+
+    async def overview(self, queues: Sequence[str] = (default_queue_name,)) -> Overview:
+        """How many jobs queues have, who looks at them, and whether they are paused: a few round trips for all of them,
+        however many jobs there are.
+        """
+        for queue in queues:
+            _check(queue)
+        return await overview.overview(self.redis, list(queues))
+
+    async def queues(self, *, most_keys: int = 100_000) -> list[str]:
+        """Names of queues, in order. Redis has no list of them: they are found by what workers and jobs leave.
+
+        Args:
+            most_keys: how many keys of Redis are looked at.
+        """
+        _, found = await queues.some_queues(self.redis, 0, most_keys)
+        return sorted(found)
 
     async def exists(self, queue: str) -> bool:
         """Whether there is anything of a queue: jobs, workers, a pause."""

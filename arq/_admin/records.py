@@ -279,6 +279,53 @@ class CronSchedule:
     unique: bool
 
 
+@dataclass(frozen=True, slots=True)
+class QueueOverview:
+    """A queue at a glance.
+
+    Attributes:
+        queue: its name.
+        queued, deferred, running, dead: so many jobs.
+        evicted: jobs that had to leave the dead set lately, because it was full.
+        oldest_due_ms: since when the first queued job is due, unix ms; None: there is none.
+        paused: None: it is not paused.
+        workers: how many look at it, without those of python-arq.
+        ignore_pauses: how many of all workers start jobs also while it is paused: at least so many.
+        has_old: whether at least one worker of python-arq works on it, or has lately.
+        problem: why nothing is known of it; '' otherwise.
+    """
+
+    queue: str
+    queued: int = 0
+    deferred: int = 0
+    running: int = 0
+    dead: int = 0
+    evicted: int = 0
+    oldest_due_ms: int | None = None
+    paused: Pause | None = None
+    workers: int = 0
+    ignore_pauses: int = 0
+    has_old: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Queues and workers at a glance.
+
+    Attributes:
+        queues: those that were asked about, in that order.
+        workers: how many there are, without those of python-arq.
+        late: how many of them have not been heard of in time.
+        now_ms: Redis's clock, unix ms.
+    """
+
+    queues: list[QueueOverview]
+    workers: int
+    late: int
+    now_ms: int
+
+
 _KINDS = (JobState, ListedJob, JobPage, Event, JobDetails, Pause, Counts, Deed)
-for _kind in (*_KINDS, RunningJob, LiveWorker, Fleet, CronSchedule):
+for _kind in (*_KINDS, RunningJob, LiveWorker, Fleet, CronSchedule, QueueOverview, Overview):
     _kind.__module__ = "arq.admin"  # where everybody imports them from

@@ -25,6 +25,7 @@ COMMANDS: dict[str, Row] = {
     "resume": Row("Queues", "pause", "Start jobs of a queue again."),
     "stats": Row("Queues", "stats", "Show what became of jobs lately, by function, and how long they took."),
     "watch": Row("Queues", "watch", "Show counts, workers and running jobs, again and again."),
+    "web": Row("Queues", "web", "Show all of it in a browser."),
     "crons": Row("Schedules", "crons", "List, pause, resume and run schedules."),
     "workers": Row("Workers", "workers", "List workers and what they run; quiet or stop one."),
 }

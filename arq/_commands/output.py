@@ -7,11 +7,13 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import click
 
+from .._admin.times import iso as iso  # noqa: PLC0414  (where all commands have it from)
+from .._admin.times import span as span  # noqa: PLC0414
 from .._printable import printable
 from ..utils import truncate
 
@@ -24,17 +26,6 @@ def json_line(fields: dict[str, Any]) -> None:
     click.echo(json.dumps(fields, ensure_ascii=True, allow_nan=False, default=str))
 
 
-def iso(unix_ms: int | None) -> str | None:
-    """A time as scripts read it."""
-    if unix_ms is None:
-        return None
-    try:
-        text = datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds")
-    except (ValueError, OverflowError, OSError):  # a score may be anything
-        return None
-    return text.replace("+00:00", "Z")
-
-
 def clock(unix_ms: int | None) -> str:
     """A time as people read it, in the timezone of the terminal."""
     if unix_ms is None:
@@ -43,21 +34,6 @@ def clock(unix_ms: int | None) -> str:
         return datetime.fromtimestamp(unix_ms / 1000).astimezone().isoformat(" ", timespec="milliseconds")
     except (ValueError, OverflowError, OSError):
         return f"{unix_ms} ms"
-
-
-def span(ms: float | None) -> str:
-    """A duration for people: 12s, 5m, 2h03m, 4d1h; one that is negative with a minus."""
-    if ms is None:
-        return "-"
-    seconds = round(abs(ms) / 1000)
-    sign = "-" if ms <= -500 else ""
-    if seconds < 60:
-        return f"{sign}{seconds}s"
-    if seconds < 3600:
-        return f"{sign}{seconds // 60}m{seconds % 60:02}s"
-    if seconds < 86400:
-        return f"{sign}{seconds // 3600}h{seconds % 3600 // 60:02}m"
-    return f"{sign}{seconds // 86400}d{seconds % 86400 // 3600}h"
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

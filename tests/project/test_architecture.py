@@ -19,6 +19,7 @@ PURE = (
     "arq._admin.records",
     "arq._admin.restricted",
     "arq._admin.shown",
+    "arq._admin.times",
     "arq._cron_calendar",
     "arq._cron_table",
     "arq._errors",
@@ -165,8 +166,13 @@ ARQ_LAYERS = {
     "producer": ("_connect _enqueue _result_lookups connections jobs"),
     "operators": (
         "_admin _admin.actions _admin.admin_scripts _admin.counting _admin.crons _admin.dead _admin.details "
-        "_admin.filters _admin.listing _admin.pauses _admin.records _admin.restricted _admin.running _admin.shown "
-        "_admin.stats _admin.workers admin"
+        "_admin.filters _admin.listing _admin.overview _admin.pauses _admin.queues _admin.records "
+        "_admin.restricted _admin.running _admin.shown _admin.stats _admin.times _admin.workers admin"
+    ),
+    "dashboard": (
+        "_web _web.access _web.advice _web.alone _web.answers _web.application _web.at_prefix _web.forms _web.guards "
+        "_web.job_pages _web.json_form _web.links _web.login _web.lookups _web.masking _web.options "
+        "_web.overview_pages _web.pages _web.rendering _web.server _web.session _web.view web"
     ),
     "parts of a worker": (
         "_worker _worker.abort_requests _worker.arq_compatibility _worker.attempt _worker.bad_items "
@@ -190,7 +196,7 @@ ARQ_LAYERS = {
         "_commands _commands.act _commands.choice _commands.crons _commands.dead _commands.exit_codes "
         "_commands.jobs_shown _commands.ls _commands.operators _commands.output _commands.pause "
         "_commands.reference_page _commands.show _commands.stats _commands.target _commands.usage_error "
-        "_commands.watch _commands.workers"
+        "_commands.watch _commands.web _commands.workers"
     ),
     "command": ("__init__ __main__ cli"),
 }

@@ -1,0 +1,55 @@
+"""The dashboard of `arq web`: what its options mean, and which of them do not go together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..connections import RedisSettings
+from .access import ACTION_RIGHTS, SEE_ARGS, Access, Token, rights_of
+from .application import Dashboard
+from .guards import is_loopback
+from .lookups import Lookups
+from .masking import names_hidden
+from .options import Options
+
+
+def for_everybody(
+    redis: RedisSettings,
+    host: str,
+    *,
+    queues: Sequence[str],
+    token: str | None,
+    allow: str,
+    hide_args: bool,
+    redact: str,
+    title: str,
+    origins: Sequence[str],
+    refresh_s: float,
+) -> Dashboard:
+    """A dashboard for everybody who reaches it, and has the token if there is one.
+
+    Args:
+        host: where it listens.
+        allow, redact: words with commas.
+
+    Raises:
+        ValueError: what is asked for is not safe, or is no value.
+    """
+    rights = rights_of(allow.split(","))
+    if token is None and not is_loopback(f"[{host}]" if ":" in host else host):
+        raise ValueError(f"to listen at {host}, where others reach it, needs --token or ARQ_WEB_TOKEN")
+    if token is None and rights & {*ACTION_RIGHTS}:
+        raise ValueError("--allow needs --token or ARQ_WEB_TOKEN: whoever reaches the port could act")
+    names = frozenset(name.strip().lower() for name in redact.split(",") if name.strip())
+    return Dashboard(
+        Lookups(redis, queues),
+        Options(
+            title=title,
+            access=Access(rights - {SEE_ARGS} if hide_args else rights | {SEE_ARGS}),
+            token=None if token is None else Token(token),
+            redact=names_hidden(names) if names else None,
+            origins=tuple(origins),
+            only_loopback=is_loopback(f"[{host}]" if ":" in host else host),
+            refresh_s=refresh_s,
+        ),
+    )

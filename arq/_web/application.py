@@ -1,0 +1,107 @@
+"""The dashboard as an ASGI application: which page, as HTML, as JSON or as a fragment, once a second at most."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+
+from .access import Access
+from .answers import Answers
+from .guards import Guard
+from .json_form import as_json_bytes
+from .login import login_routes
+from .lookups import Lookups
+from .options import Options
+from .pages import PAGES
+from .rendering import ASSETS, ASSETS_MARK
+from .view import Look, Page
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+#: Seconds for which a page that was made is given to others who ask for the same.
+_PAGE_LIFE_S = 1.0
+#: The script asks for a part of a page with this header.
+FRAGMENT = "x-arq-fragment"
+
+
+class Made(NamedTuple):
+    """A page that was made."""
+
+    status: int
+    body: bytes
+    etag: str
+
+
+class Dashboard:
+    """The application. It connects at the first request, and `aclose` ends that."""
+
+    def __init__(self, lookups: Lookups, options: Options) -> None:
+        self.lookups = lookups
+        self._answers = Answers(lookups, options)
+        routes = [
+            Route("/static/{name}", _asset),
+            *login_routes(self._answers),
+            *(Route(path, self._endpoint(load)) for paths, load in PAGES for path in paths),
+        ]
+        handlers: Any = {HTTPException: self._refused}  # of no such page
+        app = Starlette(routes=routes, exception_handlers=handlers)
+        self._app = Guard(app, options.origins, only_loopback=options.only_loopback)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        await self._app(scope, receive, send)
+
+    async def aclose(self) -> None:
+        """Close the connection to Redis."""
+        await self.lookups.close()
+
+    def _endpoint(self, load: Callable[[Look], Awaitable[Page]]) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            return await self._answers.answer(request, functools.partial(self._page, load))
+
+        return endpoint
+
+    async def _page(
+        self, load: Callable[[Look], Awaitable[Page]], request: Request, access: Access
+    ) -> Response:
+        is_json = request.scope["path"].endswith(".json")
+        is_fragment = FRAGMENT in request.headers
+
+        async def make() -> Made:
+            page = await load(self._answers.look(request, access))
+            if is_json:
+                return _made(page.status, as_json_bytes(page.json))
+            return _made(page.status, self._answers.render(request, page, access, is_fragment=is_fragment))
+
+        key = (request.scope.get("root_path"), request.scope["path"], request.url.query, access, is_fragment)
+        made: Made = await self.lookups.answers.get(("page", *key), _PAGE_LIFE_S, make)
+        headers = {"ETag": made.etag}
+        if request.headers.get("if-none-match") == made.etag:
+            return Response(status_code=304, headers=headers)
+        return Response(made.body, made.status, headers, "application/json" if is_json else "text/html")
+
+    async def _refused(self, request: Request, exc: HTTPException) -> Response:
+        return self._answers.told(request, exc.status_code, str(exc.detail))
+
+
+def _made(status: int, body: bytes) -> Made:
+    mark = hashlib.sha256(body).hexdigest()[:32]
+    return Made(status, body, f'"{mark}"')
+
+
+async def _asset(request: Request) -> Response:
+    asset = ASSETS.get(request.path_params["name"])
+    if asset is None:
+        raise HTTPException(404, "there is no such file")
+    is_named = request.query_params.get("v") == ASSETS_MARK
+    headers = {"Cache-Control": "public, max-age=31536000, immutable"} if is_named else {}
+    return Response(asset.body, 200, headers, asset.media_type)

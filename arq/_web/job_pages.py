@@ -1,0 +1,122 @@
+"""Jobs by state, one job, and those that have failed for good."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.exceptions import HTTPException
+
+from ..admin import JobPage, JobState
+from .advice import advice
+from .view import Look, Page
+
+#: Jobs of a page.
+_SIZES = (25, 50, 100, 250)
+_TABS = (*JobState,)
+
+
+async def jobs(look: Look) -> Page:
+    """Jobs of a queue by state; the filter stands in the address."""
+    state = look.asked("state")
+    return await _listed(look, state, "jobs", "Jobs")
+
+
+async def dead(look: Look) -> Page:
+    """The dead set of a queue."""
+    return await _listed(look, "dead", "dead", "Dead jobs")
+
+
+async def _listed(look: Look, state: str, template: str, title: str) -> Page:
+    queue, size = look.queue, int(look.number("limit", 50, 1, 250))
+    wanted = wanted_of(look)
+    overview = await look.lookups.overview()
+    counts = next((one for one in overview.queues if one.queue == queue), None)
+    admin = await look.lookups.admin()
+    try:
+        page = await admin.jobs(queue, state=state or None, cursor=look.asked("cursor"), limit=size, **wanted)
+    except ValueError as exc:
+        raise HTTPException(400, str(exc)) from exc
+    shown = [look.mask.job(one) for one in page.jobs]
+    facts = {
+        "jobs": shown,
+        "found": page,
+        "queue": queue,
+        "state": state,
+        "queues": [one.queue for one in overview.queues],
+        "counts": counts,
+        "wanted": wanted,
+        "size": size,
+        "sizes": _SIZES,
+        "states": [one.value for one in JobState],
+        "empty": _empty(look, state, wanted, page),
+    }
+    json = {
+        "queue": queue,
+        "state": state or None,
+        "jobs": shown,
+        "cursor": page.cursor,
+        "is_cut": page.is_cut,
+        "looked_at": page.looked_at,
+        "now_ms": page.now_ms,
+    }
+    return Page(template, title, facts, json, now_ms=page.now_ms or overview.now_ms)
+
+
+def wanted_of(look: Look) -> dict[str, Any]:
+    """The filter, as `Admin.jobs` takes it."""
+    arg = look.asked("arg")
+    if arg and look.mask.changes:
+        raise HTTPException(403, "arguments are hidden here: nobody may search in them")
+    older = look.asked("older_than")
+    return {
+        "function": look.asked("function") or None,
+        "id_prefix": look.asked("id_prefix"),
+        "arg": arg,
+        "older_than": look.number("older_than", 0, 0, 1e9) if older else None,
+    }
+
+
+def _empty(look: Look, state: str, wanted: dict[str, Any], page: JobPage) -> str:
+    """What to do next where there is nothing."""
+    if any(wanted.values()):
+        return "No job fits this filter. Take a part of it away, or look among jobs in another state."
+    if look.asked("cursor"):
+        return "There are no more jobs."
+    return {
+        "": "The queue is empty: all jobs were taken. Enqueue one with `await pool.enqueue_job('function')`.",
+        "queued": "No job waits: workers keep up.",
+        "deferred": "No job waits for a time. `_defer_by` and `_defer_until` of enqueue_job make such jobs.",
+        "running": "Nothing runs. If jobs wait, look at Workers: is there one for this queue?",
+        "done": "No results are kept. `keep_result` of the worker says for how long they are.",
+        "dead": "No job has failed for good. Those that do are kept here for a week, to be requeued.",
+    }.get(state, "Nothing here.")
+
+
+async def job(look: Look) -> Page:
+    """One job: what became of it, and what can be done about it."""
+    queue, job_id = look.queue, look.job_id
+    admin = await look.lookups.admin()
+    try:
+        found = await admin.job(job_id, queue) if look.asked("state") != "dead" else None
+        buried = await admin.dead_job(job_id, queue)
+    except ValueError as exc:
+        raise HTTPException(400, str(exc)) from exc
+    details = found or buried
+    if details is None:
+        raise HTTPException(
+            404,
+            f"nothing is known of job {job_id!r} in queue {queue!r}: was it removed, or has its result expired?",
+        )
+    if buried is not None and found is not None and not found.traceback:
+        details = found
+    shown = look.mask.details(details)
+    facts = {
+        "job": shown.job,
+        "details": shown,
+        "queue": queue,
+        "is_dead": buried is not None,
+        "buried": None if buried is None else look.mask.details(buried),
+        "advice": advice(shown, is_dead=buried is not None),
+    }
+    json = {"details": shown, "dead": facts["buried"], "advice": facts["advice"]}
+    return Page("job", f"Job {job_id}", facts, json, now_ms=details.now_ms)

@@ -1,0 +1,125 @@
+"""What the pages show, from Redis: each question is asked once a second at most, however many look."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .._admin.queues import some_queues
+from .._keys import check_queue_name
+from ..admin import Admin, Overview
+from ..connections import RedisSettings, create_pool
+from ..constants import default_queue_name
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+#: Answers that are kept.
+_MOST_KEPT = 300
+#: Seconds that Redis may take for one page.
+PATIENCE_S = 8.0
+#: Keys that are looked at for queues: at first, and each further second.
+_FIRST_KEYS, _MORE_KEYS = 100_000, 10_000
+#: Queues that are known at most, and that one overview shows.
+_MOST_QUEUES, MOST_SHOWN = 10_000, 200
+
+
+class Answers:
+    """Answers that are some moments old; those who ask for the same at the same time wait for the same."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, tuple[float, asyncio.Future[Any]]] = OrderedDict()
+
+    async def get(self, key: Hashable, life_s: float, make: Callable[[], Awaitable[Any]]) -> Any:
+        """What `make` has answered not more than `life_s` ago."""
+        now_s = time.monotonic()
+        begun_s, answer = self._kept.get(key, (0.0, None))
+        if answer is None or (answer.done() and (now_s - begun_s > life_s or _has_failed(answer))):
+            answer = asyncio.ensure_future(make())
+            self._kept[key] = now_s, answer
+            self._kept.move_to_end(key)
+            while len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)
+        return await asyncio.shield(answer)
+
+    def forget(self) -> None:
+        """Ask anew: something was done."""
+        self._kept.clear()
+
+
+def _has_failed(answer: asyncio.Future[Any]) -> bool:
+    return answer.cancelled() or answer.exception() is not None
+
+
+class Lookups:
+    """A Redis, and the queues in it.
+
+    Args:
+        redis: settings, an address, or a client.
+        queues: which queues there are beside those that are found; the first one is shown where none is named.
+    """
+
+    def __init__(self, redis: RedisSettings | str | Redis, queues: Sequence[str]) -> None:
+        self._redis = RedisSettings.from_dsn(redis) if isinstance(redis, str) else redis
+        for queue in queues:
+            check_queue_name(queue)
+        self._named = list(dict.fromkeys(queues or [default_queue_name]))
+        self._found: set[str] = set()
+        self._cursor, self._is_first_look = 0, True
+        self._admin: Admin | None = None
+        self._connecting: asyncio.Lock | None = None
+        self.answers = Answers()
+
+    @property
+    def first_queue(self) -> str:
+        """The one that is shown where none is named."""
+        return self._named[0]
+
+    async def admin(self) -> Admin:
+        """Connected at the first request: an application that is mounted is told neither of its start nor of its end.
+
+        Raises:
+            redis.exceptions.RedisError, OSError: Redis can't be reached.
+        """
+        if self._connecting is None:
+            self._connecting = asyncio.Lock()
+        async with self._connecting:
+            if self._admin is None:
+                if isinstance(self._redis, RedisSettings):
+                    self._admin = Admin(await create_pool(self._redis))
+                else:
+                    self._admin = Admin(self._redis)
+        return self._admin
+
+    async def close(self) -> None:
+        """Close the connection, if it is of our own making."""
+        admin, self._admin = self._admin, None
+        if admin is not None and isinstance(self._redis, RedisSettings):
+            await admin.redis.aclose(close_connection_pool=True)
+
+    async def queues(self) -> list[str]:
+        """Names of queues: those that were named, and those that are found."""
+        found: list[str] = await self.answers.get("queues", 1.0, self._look_for_queues)
+        return found
+
+    async def _look_for_queues(self) -> list[str]:
+        admin = await self.admin()
+        most = _FIRST_KEYS if self._is_first_look else _MORE_KEYS
+        self._cursor, names = await some_queues(admin.redis, self._cursor, most)
+        self._is_first_look = False
+        if len(self._found) < _MOST_QUEUES:
+            self._found |= names
+        return [*self._named, *sorted(self._found - set(self._named))]
+
+    async def overview(self) -> Overview:
+        """All queues and workers at a glance."""
+        found: Overview = await self.answers.get("overview", 1.0, self._look)
+        return found
+
+    async def _look(self) -> Overview:
+        admin = await self.admin()
+        async with asyncio.timeout(PATIENCE_S):
+            return await admin.overview((await self.queues())[:MOST_SHOWN])
