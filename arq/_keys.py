@@ -198,6 +198,11 @@ _TICK_KEY = re.compile(rf"{PREFIX}(ticks|cron):.+:[0-9a-f]{{12}}", re.DOTALL)
 _HEALTH_KEY = re.compile(rf".*{health_check_key_suffix}(:.*:\d+)?", re.DOTALL)
 
 
+def is_prefix_of_ours(text: str) -> bool:
+    """Whether keys would look like others of arq's if all of them began with this."""
+    return text.startswith(_PREFIXES) or _TICK_KEY.match(f"{text}x:{12 * '0'}") is not None
+
+
 def _is_ours(name: str) -> bool:
     return (
         name in _KEYS

@@ -18,9 +18,10 @@ from ._payloads.unreadable_records import read_job, read_result, unread_job, unr
 from ._redis import scripts
 from ._redis.batch_sizes import ALWAYS_TAKEN, MOST_ITEMS, Pages, fitting
 from ._redis.blocking_client import PatientRedis
-from ._redis.connection_pools import pool_of
+from ._redis.connection_pools import pool_of, prefix_of
+from ._redis.key_prefix import checked
 from ._redis.producer_connection import ANSWER_S, Lane
-from ._redis.raw_commands import ask, members_with_scores
+from ._redis.raw_commands import ask, members_with_scores, scan_all
 from ._redis.redis_errors import is_lost
 from ._redis.server_probe import log_redis_info
 from ._redis.settings import RedisSettings, address, call_retry, settings_or_default
@@ -55,10 +56,14 @@ class ArqRedis(PatientRedis):
         default_queue_name: queue of jobs that name none.
         expires_extra_ms: ms after its due time at which a job that never started expires; None or `math.inf`: never;
             default: one day.
+        key_prefix: what all keys of arq's begin with, see `RedisSettings`. It holds for what arq does by this client,
+            also in `Job`, `Worker` and `Admin`, not for your own commands. Default: None, that of `pool_or_conn`, if it
+            is or belongs to a client that has one.
         kwargs: for `redis.asyncio.Redis`.
 
     Raises:
         TypeError: `pool_or_conn` is a client of Redis Cluster, or not of redis.asyncio.
+        ValueError: `key_prefix` can't be used.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class ArqRedis(PatientRedis):
         job_deserializer: Deserializer | None = None,
         default_queue_name: str = default_queue_name,
         expires_extra_ms: float | None = expires_extra_ms,
+        key_prefix: str | None = None,
         **kwargs: Any,
     ) -> None:
         self.job_serializer = job_serializer
@@ -78,9 +84,18 @@ class ArqRedis(PatientRedis):
             kwargs["connection_pool"] = pool_of(pool_or_conn)
         super().__init__(**kwargs)
         self._lane = Lane(self.connection_pool)
+        self._take_prefix(prefix_of(pool_or_conn) if key_prefix is None else checked(key_prefix))
         self._sentinels: Sequence[Redis] = ()
         self._enqueuer = Enqueuer(self._lane, self)
         self._look_batches = Looks(self._lane)
+
+    @property
+    def key_prefix(self) -> str:
+        """What all keys begin with that arq uses through this client; '': they have arq's names."""
+        return self._key_prefix
+
+    def _take_prefix(self, prefix: str) -> None:
+        self._key_prefix = self._lane.prefix = prefix
 
     async def enqueue_job(
         self,
@@ -193,7 +208,7 @@ class ArqRedis(PatientRedis):
         What can't be read here is replaced as by `Job.info`. Of a result that can't be read at all only the id is
         known: it has function `<unknown>`, times of 1970, and the reason as its result.
         """
-        keys = await self._result_keys()
+        keys = await scan_all(self, result_key_prefix + "*")
         results: list[JobResult] = []
         if type(self)._get_job_result is not _GET_JOB_RESULT:
             results = [await self._get_job_result(key) for key in keys]
@@ -206,15 +221,6 @@ class ArqRedis(PatientRedis):
                 if payload is not None:  # it may have expired since the scan
                     results.append(self._read_result(key, payload))
         return sorted(results, key=attrgetter("enqueue_time"))
-
-    async def _result_keys(self) -> set[bytes]:
-        keys: set[bytes] = set()
-        cursor = b"0"
-        while True:
-            cursor, found = await ask(self, "SCAN", cursor, "MATCH", result_key_prefix + "*", "COUNT", 1000)
-            keys.update(found)
-            if cursor == b"0":
-                return keys
 
     async def _get_job_result(self, key: bytes) -> JobResult:
         payload = await ask(self, "GET", key)
@@ -343,4 +349,8 @@ async def create_pool(
 
 def _client(settings: RedisSettings, client: ArqRedis) -> ArqRedis:
     client._lane.limit(ANSWER_S, call_retry(settings))
+    prefix = getattr(settings, "key_prefix", "")
+    client._take_prefix(prefix)
+    pool: Any = client.connection_pool
+    pool.key_prefix = prefix  # it is this client's own: whoever gets the pool goes on with it
     return client

@@ -24,6 +24,8 @@ from ._payloads.serialization import (
 from ._payloads.unreadable_records import read_job, read_result
 from ._printable import printable
 from ._redis import scripts
+from ._redis.connection_pools import prefix_of
+from ._redis.key_prefix import under
 from ._redis.raw_commands import ask
 from ._redis.scripts import Ask
 from ._reexported_names import elsewhere
@@ -77,9 +79,10 @@ async def look(redis: Redis, job_id: str, queue_name: str) -> tuple[bytes | None
     if shared_look is not None:
         found: tuple[bytes | None, bool] = await shared_look((job_id, queue_name))
         return found
+    prefix = prefix_of(redis)
     async with redis.pipeline(transaction=False) as pipe:
         for command in look_commands([(job_id, queue_name)]):
-            pipe.execute_command(*command, NEVER_DECODE=True)
+            pipe.execute_command(*(under(prefix, command) if prefix else command), NEVER_DECODE=True)
         score, payload = await pipe.execute()
     return payload, score is not None
 

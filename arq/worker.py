@@ -23,6 +23,7 @@ from ._keys import health_key
 from ._loop_exits import run_to_end
 from ._option_types import text, to_await
 from ._payloads.unreadable_records import is_unread
+from ._redis.raw_commands import ask
 from ._reexported_names import elsewhere
 from ._worker import job_log
 from ._worker.arq_compatibility import ArqNames
@@ -542,11 +543,8 @@ async def async_check_health(
         0 if so, 1 if not; fit to be an exit status.
     """
     key = health_check_key or health_key(text("queue_name", queue_name or default_queue_name))
-    redis = await create_pool(redis_settings)
-    try:
-        (line,) = await redis.mget(key)  # None also where it is of another type
-    finally:
-        await redis.close(close_connection_pool=True)
+    async with await create_pool(redis_settings) as redis:
+        (line,) = await ask(redis, "MGET", key)  # None also where it is of another type
     if line is None:
         logger.warning("Health check failed: no health check sentinel value found")
         return 1

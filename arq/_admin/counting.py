@@ -6,7 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from .._keys import crons_key, dead_set_key, evicted_key, health_key, lookers_key, paused_key, result_key
-from .._redis.raw_commands import ask
+from .._redis.raw_commands import ask, scan
 from .admin_scripts import raw
 from .filters import Filter, job_id_of, queue_of
 from .listing import Search
@@ -62,7 +62,7 @@ async def _count_done(redis: Redis, queue: str) -> tuple[int, bool]:
     prefix, number, looked_at, at = result_key(""), 0, 0, 0
     began_s, search = monotonic(), Search(redis, queue, None, Filter(), 1)
     while looked_at < _MOST_KEYS and monotonic() - began_s < _LONGEST_S:
-        following, keys = await ask(redis, "SCAN", at, "MATCH", f"{prefix}*", "COUNT", _STEP)
+        following, keys = await scan(redis, at, f"{prefix}*", _STEP)
         looked_at += _STEP
         ids = [raw(job_id_of(key, prefix)) for key in keys]
         if ids:

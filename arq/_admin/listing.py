@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._keys import job_key, result_key
 from .._redis.batch_sizes import PageSize
-from .._redis.raw_commands import ask
+from .._redis.raw_commands import ask, scan
 from .._redis.script_runner import run
 from . import admin_scripts
 from .admin_scripts import raw, text
@@ -228,7 +228,7 @@ async def done_page(search: Search, cursor: str) -> JobPage:
     prefix = result_key("")
     pattern = _escaped(prefix + search.wanted.id_prefix) + b"*"
     while True:
-        following, keys = await ask(search.redis, "SCAN", at, "MATCH", pattern, "COUNT", _SCAN_STEP)
+        following, keys = await scan(search.redis, at, pattern, _SCAN_STEP)
         search.looked_at += _SCAN_STEP
         ids = [
             one for one in sorted({job_id_of(key, prefix) for key in keys}) if not last_id or one > last_id

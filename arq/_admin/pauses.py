@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .. import _queue_pause
 from .._keys import paused_key
+from .._redis.connection_pools import prefix_of
 from .._redis.raw_commands import ask
 from .._redis.script_runner import run
 from .records import Pause
@@ -36,7 +37,7 @@ async def pause(redis: Redis, queue: str, by: str, note: str) -> Pause:
     """
     if await run(redis, _queue_pause.pause(queue, by, note)) == b"taken":
         raise ValueError(
-            f"{queue!r} can't be paused: the key {paused_key(queue)!r} is something else, a queue?"
+            f"{queue!r} can't be paused: the key {prefix_of(redis) + paused_key(queue)!r} is something else, a queue?"
         )
     await asyncio.sleep(_SETTLE_S)
     await _queue_pause.keep(functools.partial(run, redis), queue)

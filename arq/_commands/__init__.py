@@ -26,6 +26,7 @@ COMMANDS: dict[str, Row] = {
     "stats": Row("Queues", "stats", "Show what became of jobs lately, by function, and how long they took."),
     "watch": Row("Queues", "watch", "Show counts, workers and running jobs, again and again."),
     "web": Row("Queues", "web", "Show all of it in a browser."),
+    "acl": Row("Servers", "acl", "Print the rule for a user of Redis with just the rights that arq needs."),
     "crons": Row("Schedules", "crons", "List, pause, resume and run schedules."),
     "workers": Row("Workers", "workers", "List workers and what they run; quiet or stop one."),
 }

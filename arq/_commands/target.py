@@ -22,7 +22,9 @@ from .exit_codes import ExitCode
 
 Answer = TypeVar("Answer")
 
-_REDIS_HELP = "Address of Redis: redis://[user:password@]host[:port][/db], rediss:// or unix://."
+_REDIS_HELP = (
+    "Address of Redis: redis://[user:password@]host[:port][/db][?key_prefix=TEXT], rediss:// or unix://."
+)
 _SETTINGS_HELP = "Take Redis and queue from the settings of a worker (imports them)."
 _QUEUE_HELP = "Name of the queue."
 
@@ -40,11 +42,19 @@ class Target:
         found = _options_of(settings) if settings else {}
         self.queue: str = queue or found.get("queue_name") or default_queue_name
         self.named_queue = queue
+        self.health_key: str = found.get("health_check_key") or ""
         if redis:
             self.redis = _from_address(redis)
         else:
             self.redis = found.get("redis_settings") or RedisSettings()
         self.redis = dataclasses.replace(self.redis, conn_retries=0)
+
+    def with_prefix(self, prefix: str) -> RedisSettings:
+        """The same Redis with another prefix of all keys."""
+        try:
+            return dataclasses.replace(self.redis, key_prefix=prefix)
+        except ValueError as exc:
+            fail(str(exc), ExitCode.USAGE)
 
     def run(self, do: Callable[[Admin], Awaitable[Answer]]) -> Answer:
         """Do something with Redis; what it says against that, or that it is away, ends the command."""

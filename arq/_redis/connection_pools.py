@@ -40,6 +40,17 @@ def pool_of(given: Any) -> ConnectionPool:
     return pool
 
 
+def prefix_of(given: Any) -> str:
+    """What all keys begin with that arq uses through this client or pool: it goes with the client, and with the
+    connection pool of a client that has made its own.
+    """
+    for owner in (given, getattr(given, "connection_pool", None)):
+        found = getattr(owner, "key_prefix", None)
+        if isinstance(found, str):
+            return found
+    return ""
+
+
 def client_of(redis: Redis) -> Redis:
     """A client that answers at once: a pipeline, which is one too, keeps commands until it is executed."""
     return Redis(connection_pool=redis.connection_pool) if isinstance(redis, Pipeline) else redis

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .._keys import LEASES_KEY, MEMBERS_KEY
 from . import scripts
+from .raw_commands import ask
 from .scripts import Released, Why
 
 if TYPE_CHECKING:
@@ -52,7 +53,5 @@ async def sweep(redis: Redis) -> dict[str, Released]:
 
 async def deregister(redis: Redis, worker_id: str) -> None:
     """Forget a worker that holds nothing any more."""
-    pipe = redis.pipeline(transaction=False)
-    pipe.zrem(LEASES_KEY, worker_id)
-    pipe.zrem(MEMBERS_KEY, worker_id)
-    await pipe.execute()
+    for register in (LEASES_KEY, MEMBERS_KEY):
+        await ask(redis, "ZREM", register, worker_id)

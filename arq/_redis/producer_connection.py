@@ -21,6 +21,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from . import tracing
 from .connection_pools import connection_of
+from .key_prefix import under
 from .reply_timeout import Patience
 from .script_loader import Call
 from .script_runner import run_all
@@ -85,10 +86,12 @@ class Lane:
 
     Args:
         pool: where the connection comes from and goes back to.
+        prefix: what all keys begin with at the server.
     """
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    def __init__(self, pool: ConnectionPool, prefix: str = "") -> None:
         self._pool = pool
+        self.prefix = prefix
         self._answer_s: float | None = None
         self._retry: Retry | None = None
         self._kept: _Loan | None = None
@@ -111,11 +114,13 @@ class Lane:
         Raises:
             redis.exceptions.RedisError: Redis can't be reached, or refuses.
         """
-        (answer,) = await run_all(self.commands, [call])
+        (answer,) = await run_all(self.commands, [call], self.prefix)
         return answer
 
     async def commands(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Run commands in one round trip; what Redis refuses comes back as an exception in the list."""
+        if self.prefix:
+            commands = [under(self.prefix, command) for command in commands]
         packed = [pack_command(command) for command in commands]
         loan = await self._take()
         try:

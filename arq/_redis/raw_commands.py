@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ResponseError
 
-from .connection_pools import client_of
+from .connection_pools import client_of, prefix_of
+from .key_prefix import under
 from .server_errors import explained
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ async def answers_to(redis: Redis, commands: Sequence[Command]) -> list[Any]:
 
     By `execute_command`, which is what tracing and subclasses look at.
     """
-    client = client_of(redis)
+    client, prefix = client_of(redis), prefix_of(redis)
+    if prefix:
+        commands = [under(prefix, command) for command in commands]
     return [await _answer_of(client, command) for command in commands]
 
 
@@ -37,9 +40,33 @@ async def ask(redis: Redis, *command: Any) -> Any:
     return answer
 
 
+async def scan(
+    redis: Redis, cursor: int | bytes, pattern: str | bytes, count: int
+) -> tuple[bytes, list[bytes]]:
+    """Look at `count` keys from a cursor on: the next cursor, and which of them match, without the prefix."""
+    following, keys = await ask(redis, "SCAN", cursor, "MATCH", pattern, "COUNT", count)
+    prefix = prefix_of(redis).encode()
+    return following, [key.removeprefix(prefix) for key in keys]
+
+
+async def scan_all(redis: Redis, pattern: str) -> set[bytes]:
+    """All keys that match, without the prefix."""
+    found: set[bytes] = set()
+    cursor = b"0"
+    while True:
+        cursor, keys = await scan(redis, cursor, pattern, 1000)
+        found.update(keys)
+        if cursor == b"0":
+            return found
+
+
 async def members_with_scores(redis: Redis, key: str) -> list[tuple[bytes, float]]:
-    """A sorted set in its order; RESP2 and RESP3 pair members and scores in different ways."""
-    found: list[Any] = await ask(redis, "ZRANGE", key, 0, -1, "WITHSCORES")
+    """A sorted set in its order."""
+    return pairs(await ask(redis, "ZRANGE", key, 0, -1, "WITHSCORES"))
+
+
+def pairs(found: list[Any]) -> list[tuple[bytes, float]]:
+    """Members and scores; RESP2 and RESP3 pair them in different ways."""
     if found and isinstance(found[0], bytes):
         return [(member, float(score)) for member, score in zip(found[::2], found[1::2], strict=True)]
     return [(member, float(score)) for member, score in found]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import ConnectionError, ResponseError
 
+from .connection_pools import prefix_of
 from .raw_commands import answers_to
 from .script_loader import Call
 from .server_errors import explained
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
 
 
 async def run_all(
-    send: Callable[[Sequence[tuple[Any, ...]]], Awaitable[list[Any]]], calls: Sequence[Call]
+    send: Callable[[Sequence[tuple[Any, ...]]], Awaitable[list[Any]]], calls: Sequence[Call], prefix: str = ""
 ) -> list[Any]:
     """Run scripts in one round trip; those that the server does not know take a second one.
 
     Args:
         send: sends commands and returns their answers; what Redis refuses as an exception in the list.
+        prefix: what it puts before the names of keys.
 
     Raises:
         redis.exceptions.ResponseError: the first one among the answers.
@@ -40,7 +42,7 @@ async def run_all(
         if isinstance(answer, ResponseError):
             if has_no_scripts(answer):
                 return [await run_without(send, *pair) for pair in zip(calls, answers, strict=True)]
-            raise explained(answer, call.script.text, call.keys)
+            raise explained(answer, call.script.text, call.keys, prefix)
     return answers
 
 
@@ -63,5 +65,5 @@ async def run(redis: Redis, call: Call) -> Any:
     Raises:
         redis.exceptions.RedisError: as the client does.
     """
-    (answer,) = await run_all(functools.partial(answers_to, redis), [call])
+    (answer,) = await run_all(functools.partial(answers_to, redis), [call], prefix_of(redis))
     return answer

@@ -22,10 +22,9 @@ A_SENTINEL = (
     "this is a sentinel, not a Redis with data: use RedisSettings(host=[(host, port)], sentinel=True)"
 )
 NO_RIGHTS = "the user of Redis lacks rights that arq needs"
-_RIGHTS = (
-    "~arq:* +@read +@write +@scripting +@blocking +@connection +time +info, "
-    "and for another queue ~QUEUE ~QUEUE:*; see docs/how-to/redis-acl.md"
-)
+#: What workers and producers need, beside keys.
+RIGHTS = "+@read +@write +@scripting +@blocking +@connection +time +info"
+_SEE = "see docs/how-to/redis-acl.md"
 
 _CLUSTER_ERRORS = (MovedError, AskError, ClusterCrossSlotError, ClusterDownError)
 #: redis-py 5 has no types for some of them.
@@ -49,22 +48,25 @@ def is_refusal(exc: BaseException) -> bool:
     return isinstance(exc, NoPermissionError) or is_wrong_server(exc)
 
 
-def explained(exc: ResponseError, script: str = "", keys: Sequence[str] = ()) -> ResponseError:
+def explained(
+    exc: ResponseError, script: str = "", keys: Sequence[str] = (), prefix: str = ""
+) -> ResponseError:
     """The error to raise instead: with a remedy where the server is no good for arq, else the same.
 
     Args:
         exc: what the server said.
         script, keys: text and keys of the script that was called, if one was.
+        prefix: what all keys begin with.
     """
     text = str(exc)
     if NO_CLUSTER in text or NO_RIGHTS in text:
         said = exc.__cause__
-        return explained(said, script, keys) if script and isinstance(said, ResponseError) else exc
+        return explained(said, script, keys, prefix) if script and isinstance(said, ResponseError) else exc
     if isinstance(exc, _CLUSTER_ERRORS) or _CLUSTER_TEXT.search(text):
         found = ResponseError(f"{NO_CLUSTER} (it says: {type(exc).__name__}: {text})")
     elif isinstance(exc, NoPermissionError) or _RIGHTS_TEXT.search(text):
         found = NoPermissionError(
-            f"{NO_RIGHTS}{_missing(text, script, keys)} (it says: {text}); all: {_RIGHTS}"
+            f"{NO_RIGHTS}{_missing(text, script, keys, prefix)} (it says: {text}); all: {_all_rights(prefix)}"
         )
     else:
         return exc
@@ -72,11 +74,17 @@ def explained(exc: ResponseError, script: str = "", keys: Sequence[str] = ()) ->
     return found
 
 
-def _missing(text: str, script: str, keys: Sequence[str]) -> str:
+def _all_rights(prefix: str) -> str:
+    if prefix:
+        return f"~{prefix}* {RIGHTS}; {_SEE}"
+    return f"~arq:* {RIGHTS}, and for another queue ~QUEUE ~QUEUE:*; {_SEE}"
+
+
+def _missing(text: str, script: str, keys: Sequence[str], prefix: str) -> str:
     if command := _refused_command(text, script):
         return f": +{command.lower()}"
     if "key" in text and keys:
-        return f": the keys {' '.join(keys)}"
+        return f": the keys {' '.join(prefix + key for key in keys)}"
     return ""
 
 

@@ -14,6 +14,7 @@ from redis.backoff import AbstractBackoff
 from redis.exceptions import ConnectionError
 
 from ..version import VERSION
+from .key_prefix import checked
 
 #: How often redis-py repeats a command after its connection broke, where `RedisSettings.retry` says nothing.
 #: Connections that lie idle are dropped by servers and proxies, and redis-py 8 notices only when it uses one.
@@ -38,7 +39,7 @@ class FirstAtOnce(AbstractBackoff):
 
 
 _HIDDEN = "***"
-_OUR_FIELDS = frozenset({"socket_timeout"})
+_OUR_FIELDS = frozenset({"key_prefix", "socket_timeout"})
 
 
 @dataclass
@@ -73,9 +74,13 @@ class RedisSettings:
         socket_timeout: seconds that the answer to a command may be late, more than 0; None: no limit. A command that
             waits at the server (BLPOP, XREAD with BLOCK, WAIT, ...) gets as long as it asks for, and this on top.
             Whatever it is, `enqueue_job` takes an answer that does not come within five seconds for lost. Default: 20.
+        key_prefix: what all keys of arq's begin with, as 'app:': jobs, queues, and everything of workers. Names that
+            you give (of queues, health keys) stay without it. Workers and producers of one queue need the same. Up to
+            200 characters of printable ASCII, no blanks, no *?[]^\\"'`%#&. Default: '', arq's names.
 
     Raises:
-        ValueError: `socket_timeout` is not more than 0, or `host` is an address.
+        ValueError: `socket_timeout` is not more than 0, `host` is an address, or `key_prefix` can't be used.
+        TypeError: `key_prefix` is no text.
     """
 
     host: str | list[tuple[str, int]] = "localhost"
@@ -101,10 +106,12 @@ class RedisSettings:
     retry_on_error: list[type[Exception]] | None = None
     retry: Retry | None = None
     socket_timeout: int | float | None = 20
+    key_prefix: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.host, str) and "://" in self.host:
             raise ValueError("host is the name of a host: for an address there is RedisSettings.from_dsn")
+        checked(self.key_prefix)
         if self.socket_timeout is not None and not self.socket_timeout > 0:
             raise ValueError(
                 f"socket_timeout must be more than 0 s, or None for no limit, not {self.socket_timeout!r}"
@@ -114,7 +121,7 @@ class RedisSettings:
     def from_dsn(cls, dsn: str) -> RedisSettings:
         """Settings from `redis://[user[:password]@]host[:port][/database]`, `rediss://...` or `unix:///path[?db=N]`.
 
-        User and password may be percent-encoded.
+        User and password may be percent-encoded. A prefix of all keys goes behind it: `?key_prefix=app:`.
 
         Raises:
             RuntimeError: the scheme is none of these.
@@ -132,6 +139,7 @@ class RedisSettings:
             password=_dsn_secret(conf.password),
             database=_dsn_database(conf),
             unix_socket_path=unquote(conf.path) if conf.scheme == "unix" else None,
+            key_prefix=_dsn_prefix(conf),
         )
 
     def __repr__(self) -> str:
@@ -174,6 +182,13 @@ def _dsn_secret(given: str | None) -> str | None:
         return unquote(given, errors="strict") if given else None
     except UnicodeDecodeError:
         raise ValueError("user or password of the redis DSN are percent-encoded, but not as UTF-8") from None
+
+
+def _dsn_prefix(conf: ParseResult) -> str:
+    given = parse_qs(conf.query, keep_blank_values=True).get("key_prefix", [""])
+    if len(set(given)) > 1:
+        raise ValueError("the redis DSN has two key_prefix")
+    return given[0]
 
 
 def _dsn_database(conf: ParseResult) -> int:

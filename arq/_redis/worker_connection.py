@@ -21,7 +21,8 @@ from redis.exceptions import ResponseError
 
 from .._loop_exits import end_copy
 from . import tracing
-from .connection_pools import is_dead
+from .connection_pools import is_dead, prefix_of
+from .key_prefix import under
 from .reply_timeout import Patience
 from .script_loader import Call
 from .script_runner import run_all
@@ -38,10 +39,14 @@ class Link:
     Args:
         pool: the pool whose settings the connection shares.
         timeout_s: seconds to wait for answers.
+        prefix: what all keys begin with at the server; None: that of the pool.
     """
 
-    def __init__(self, pool: ConnectionPool, timeout_s: float = REPLY_TIMEOUT_S) -> None:
+    def __init__(
+        self, pool: ConnectionPool, timeout_s: float = REPLY_TIMEOUT_S, prefix: str | None = None
+    ) -> None:
         self._pool = pool
+        self._prefix = prefix_of(pool) if prefix is None else prefix
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
         self._patience = Patience(timeout_s, lambda: in_motion(self._connection))
@@ -54,12 +59,14 @@ class Link:
             redis.exceptions.RedisError, OSError, TimeoutError: Redis could not be reached or refused. What was sent may
                 have been carried out.
         """
-        return await run_all(self.commands, calls)
+        return await run_all(self.commands, calls, self._prefix)
 
     async def commands(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Run commands in one round trip; what Redis refuses comes back as an exception in the list."""
         if os.getpid() != self._pid:
             end_copy()
+        if self._prefix:
+            commands = [under(self._prefix, command) for command in commands]
         async with self._turn:
             try:
                 with self._patience:
@@ -84,6 +91,8 @@ class Link:
             end_copy()
         if self._connection is None:
             raise ConnectionError("the connection is closed")
+        if self._prefix:
+            commands = [under(self._prefix, command) for command in commands]
         packed = [pack_command(command) for command in commands]
         await self._connection.send_packed_command(packed, check_health=False)
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from .._keys import old_wake_key, wake_key
 from .._redis import scripts
+from .._redis.connection_pools import prefix_of
 from .._redis.scripts import ClaimAnswer
+from .._redis.worker_connection import Link
 from .context import Context
 from .poll_schedule import PollSchedule
 from .waiting_claim import WaitingClaim
@@ -58,9 +60,10 @@ class Idle:
     def listen(self) -> None:
         """Wait for tokens from now on, whenever there is nothing else to do."""
         queue_name = self._context.options.queue_name
-        pool = self._context.redis.connection_pool
+        redis = self._context.redis
+        link = Link(redis.connection_pool, prefix=prefix_of(redis))
         keys = wake_key(queue_name), old_wake_key(queue_name)
-        self.listener = Listener(pool, *keys, self._heard, self._claim_lost)
+        self.listener = Listener(link, *keys, self._heard, self._claim_lost)
 
     async def stop_listening(self) -> None:
         """Wait for tokens no more."""

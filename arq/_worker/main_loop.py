@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from redis.exceptions import RedisError
 
 from .._lock_time import lease_ms, lock_ms
-from .._redis.connection_pools import forget_dead
+from .._redis.connection_pools import forget_dead, prefix_of
 from .._redis.raw_commands import ask
 from .._redis.scripts import ClaimAnswer
 from .._redis.worker_connection import Link
@@ -151,7 +151,7 @@ class MainLoop:
     def _open_exchange(self) -> Exchange:
         context, options = self.context, self.context.options
         lock, lease = (ms(options.in_progress_timeout_s, options.supervised) for ms in (lock_ms, lease_ms))
-        link = Link(context.redis.connection_pool)
+        link = Link(context.redis.connection_pool, prefix=prefix_of(context.redis))
         exchange = Exchange(
             link, options.queue_name, options.worker_id, lock, lease, options.allow_abort_jobs
         )

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 
 from .._keys import job_key, unreadable_key
 from .._printable import printable
+from .._redis.connection_pools import prefix_of
 from ..utils import to_ms
 from .attempt import Leave, Outcome, Verdict
 
@@ -82,9 +83,10 @@ class Unread:
     async def forget_others(self, redis: Redis, queue_name: str) -> None:
         """Forget those jobs that are not in the queue any more."""
         if self.jobs:
+            queue_key = prefix_of(redis) + queue_name
             async with redis.pipeline(transaction=False) as pipe:
                 for job_id in self.jobs:
-                    pipe.zscore(queue_name, job_id)
+                    pipe.zscore(queue_key, job_id)
                 scores = await pipe.execute()
             found = zip(self.jobs, scores, strict=True)
             self.jobs = {job_id for job_id, score in found if score is not None}
@@ -96,13 +98,14 @@ async def _count(redis: Redis, job_id: str, enqueue_ms: int) -> tuple[int, float
     Returns:
         how often that was so, seconds since the first time, and until the job's payload expires (negative: never).
     """
-    key, remembered_ms = unreadable_key(job_id, enqueue_ms), to_ms(_REMEMBERED_S)
+    prefix, remembered_ms = prefix_of(redis), to_ms(_REMEMBERED_S)
+    key = prefix + unreadable_key(job_id, enqueue_ms)
     try:
         async with redis.pipeline(transaction=False) as pipe:
             pipe.set(key, 0, nx=True, px=remembered_ms)
             pipe.incr(key)
             pipe.pttl(key)
-            pipe.pttl(job_key(job_id))
+            pipe.pttl(prefix + job_key(job_id))
             _, times, key_left_ms, left_ms = await pipe.execute()
     except (RedisError, OSError) as exc:
         problem = printable(f"{type(exc).__name__}: {exc}")

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any
 
-from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 from .._redis.reply_timeout import Patience
@@ -50,7 +49,7 @@ class Listener:
     off. So the job comes with the token, without a further round trip.
 
     Args:
-        pool: the pool whose settings the listener's own connection shares.
+        link: the listener's own connection.
         key: list of tokens.
         old_key: where our first versions leave tokens.
         hear: called when a wait is over, with whether there was a token, and with the answer of the claim, if one was
@@ -60,13 +59,13 @@ class Listener:
 
     def __init__(
         self,
-        pool: ConnectionPool,
+        link: Link,
         key: str,
         old_key: str,
         hear: Callable[[bool, Any], None],
         lost: Callable[[], None],
     ) -> None:
-        self._link = Link(pool)
+        self._link = link
         self._patience = Patience(BLOCK_S + _GRACE_S)
         self._key = key
         self._old_key: str | None = old_key

@@ -39,7 +39,8 @@ end
 if not score_of(worker, KEYS[6]) then
   return refuse('unknown', 0)
 end
-local told = redis.call('MGET', EPOCH .. worker, prefix .. 'paused:' .. queue) -- neither needs a command of its own
+local name = string.sub(queue, #prefix - 3) -- the queue's, without what all keys begin with
+local told = redis.call('MGET', EPOCH .. worker, prefix .. 'paused:' .. name) -- neither needs a command of its own
 local epoch = number(told[1]) or 0
 if epoch > tonumber(ARGV[9]) then
   return refuse('late', epoch)

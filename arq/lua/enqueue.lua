@@ -13,6 +13,7 @@
 --!include wake
 --!include msetex
 local queue, wake, workers, aborts = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local name = string.sub(queue, #prefix - 3) -- the queue's, without what all keys begin with
 local extra_ms, HEAD, FIRST = tonumber(ARGV[2]), 4, 3
 local now = math.floor(now_us() / 1000)
 redis.call('ZCARD', queue) -- a key of another type is refused here, before anything is written
@@ -94,7 +95,7 @@ local function make_rarely_needed()
     if is_free(id) then
       return id
     end
-    local second = id .. ':' .. queue
+    local second = id .. ':' .. name
     return is_free(second) and second or nil
   end
 
@@ -113,12 +114,12 @@ local function make_rarely_needed()
   end
 
   local function remove_earlier(id, ms, ticks)
-    local name = string.sub(id, 1, -#ms - 1)
+    local schedule = string.sub(id, 1, -#ms - 1)
     if string.sub(id, -#ms) ~= ms then
       return -- an id of its own: the run that waits has it
     end
     for _, before in ipairs(redis.call('ZREVRANGEBYSCORE', ticks, '(' .. ms, '-inf', 'LIMIT', 0, MOST_REMOVED)) do
-      for _, earlier in ipairs({name .. before, name .. before .. ':' .. queue}) do
+      for _, earlier in ipairs({schedule .. before, schedule .. before .. ':' .. name}) do
         if is_waiting(earlier) then
           redis.call('ZREM', queue, earlier)
           redis.call('DEL', JOB .. earlier)
@@ -130,7 +131,7 @@ local function make_rarely_needed()
   local function new_tick(id, tick)
     local ms, ahead_ms, replaces, hash, schedule = string.match(tick, '^(%-?%d+) (%d+)(%+?) (%S+) (.*)$')
     local latest = now + tonumber(ahead_ms)
-    local ticks, mark_key = prefix .. 'ticks:' .. queue .. ':' .. hash, prefix .. 'cron:' .. queue .. ':' .. schedule
+    local ticks, mark_key = prefix .. 'ticks:' .. name .. ':' .. hash, prefix .. 'cron:' .. name .. ':' .. schedule
     if hash == '-' or not (is_usable(ticks, 'zset') and is_usable(mark_key, 'string')) then
       return id_of_tick(id, ms)
     end
@@ -168,7 +169,7 @@ local function due_at(when)
 end
 
 -- While the queue is paused nothing in it expires: the payload of a job lives so much longer at least than until the job is due.
-local PAUSED_HERE, PAUSED_TTL_MS = prefix .. 'paused:' .. queue, 604800000
+local PAUSED_HERE, PAUSED_TTL_MS = prefix .. 'paused:' .. name, 604800000
 
 -- Whether ids are free is mostly shown by one look for all of them: there is no result, no lock, and no pause. Whether there is a job is
 -- seen when it is written.

@@ -9,7 +9,7 @@ for i = 2, #ARGV do
   local rows = {}
   for _, claim in ipairs((claims_of(ARGV[i]))) do
     if text_at(LOCK .. claim[ID]) == ARGV[i] then
-      rows[#rows + 1] = {claim[ID], claim[SCORE] or false, claim[STAMP] or false, claim[QUEUE] or false}
+      rows[#rows + 1] = {claim[ID], claim[SCORE] or false, claim[STAMP] or false, claim[QUEUE] and name_of(claim[QUEUE]) or false}
     end
   end
   answers[#answers + 1] = rows

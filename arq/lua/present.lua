@@ -17,5 +17,5 @@ if told[1] then
   redis.call('DEL', KEYS[2])
 end
 -- If it is a queue, jobs that are due soon count, too: no harm, see `Listener`.
-local has_old = math.min(1, count('ZCOUNT', ARGV[4], whole(now), whole(now + ARGV[3])))
+local has_old = math.min(1, count('ZCOUNT', string.sub(prefix, 1, -5) .. ARGV[4], whole(now), whole(now + ARGV[3])))
 return {has_old, told[1], told[2]}

@@ -19,6 +19,7 @@ from arq._health_line import Tally, format_line
 from arq._keys import worker_health_key
 from arq._lock_time import SUPERVISED_LEASE_S
 from arq._redis import membership
+from arq._redis.raw_commands import ask, pairs
 from arq.connections import ArqRedis, create_pool
 
 from ..exit_codes import ChildCode
@@ -65,11 +66,11 @@ KEY_LIFE = 3
 
 async def look_at_queue(pool: ArqRedis, queue: str) -> QueueReport:
     """What Redis says about it now."""
-    seconds, microseconds = await pool.time()
+    seconds, microseconds = map(int, await ask(pool, "TIME"))
     now_ms = seconds * 1000 + microseconds // 1000
-    depth = await pool.zcard(queue)
-    due = await pool.zrangebyscore(queue, "-inf", now_ms, start=0, num=1, withscores=True)
-    oldest_s = (now_ms - float(due[0][1])) / 1000 if due else 0.0
+    depth = await ask(pool, "ZCARD", queue)
+    due = await ask(pool, "ZRANGEBYSCORE", queue, "-inf", now_ms, "WITHSCORES", "LIMIT", 0, 1)
+    oldest_s = (now_ms - float(pairs(due)[0][1])) / 1000 if due else 0.0
     return QueueReport(is_up=True, queue=queue, depth=depth, oldest_due_s=oldest_s)
 
 
@@ -306,8 +307,8 @@ class Steward:
             await asyncio.wait(set(self._tasks))
         for (name, key), texts in self._written.items():
             pool = await self._pool(name)
-            (text,) = await pool.mget(key)  # None where somebody has put something else
+            (text,) = await ask(pool, "MGET", key)  # None where somebody has put something else
             if text in texts:
-                await pool.delete(key)
+                await ask(pool, "DEL", key)
         for pool in self._pools.values():
             await pool.aclose()

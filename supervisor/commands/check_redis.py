@@ -3,14 +3,17 @@
 import asyncio
 import signal
 import sys
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import astuple
 from typing import Any
+
+from redis.exceptions import ResponseError
 
 import arq.worker
 from arq._health_line import parse_line
 from arq._keys import LEASES_KEY, OLD_LEASES_KEY, health_key, worker_health_key
 from arq._option_types import text
+from arq._redis.raw_commands import ask, members_with_scores, pairs, scan_all
 from arq._redis.settings import settings_or_default
 from arq.connections import RedisSettings, create_pool
 from arq.constants import default_queue_name
@@ -39,15 +42,15 @@ async def gather_fleet(wanted: CheckRequest) -> FleetReport:
     redis_settings, queue, base = _where(wanted, Facts(wanted.pool, wanted.host))
     redis: Any = await _connect(redis_settings)
     try:
-        seconds, microseconds = await redis.time()
+        seconds, microseconds = map(int, await ask(redis, "TIME"))
         now_ms = seconds * 1000 + microseconds // 1000
         register = await _register(redis)
         found = [read_member(worker_id, (score - now_ms) / 1000) for worker_id, score in register]
         members = [member for member in found if member is not None]
         keys = [worker_health_key(base, member.pool, member.host, member.slot) for member in members]
-        lines = await redis.mget(keys) if keys else []
+        lines = await ask(redis, "MGET", *keys) if keys else []
         ours = [member._replace(counts=_counts(line)) for member, line in zip(members, lines, strict=True)]
-        return judge_fleet(queue, await redis.zcard(queue), _of_queue(ours), wanted.min_healthy)
+        return judge_fleet(queue, await ask(redis, "ZCARD", queue), _of_queue(ours), wanted.min_healthy)
     finally:
         await redis.aclose()
 
@@ -57,13 +60,9 @@ async def _register(redis: Any) -> list[tuple[str, float]]:
 
     What they wrote to may be a queue instead, and long; a pool of them is known by its health keys.
     """
-    pipe = redis.pipeline(transaction=False)
-    pipe.zrange(LEASES_KEY, 0, -1, withscores=True)
-    pipe.zrange(OLD_LEASES_KEY, 0, MOST_OLD - 1, withscores=True)
-    ours, old = await pipe.execute(raise_on_error=False)
-    if isinstance(ours, Exception):
-        raise ours
-    entries = ours if isinstance(old, Exception) else ours + old
+    entries = await members_with_scores(redis, LEASES_KEY)
+    with suppress(ResponseError):
+        entries += pairs(await ask(redis, "ZRANGE", OLD_LEASES_KEY, 0, MOST_OLD - 1, "WITHSCORES"))
     return [(member.decode(errors="backslashreplace"), score) for member, score in entries]
 
 
@@ -90,9 +89,9 @@ async def ask_redis(wanted: CheckRequest, facts: Facts) -> None:
         redis = await _connect(redis_settings)
         try:
             started_s = loop.time()
-            await redis.ping()
+            await ask(redis, "PING")
             facts.latency_ms = round((loop.time() - started_s) * 1000, 2)
-            facts.queued = await redis.zcard(queue)
+            facts.queued = await ask(redis, "ZCARD", queue)
             await _read_keys(redis, base, wanted, facts)
             facts.redis_reachable = True
         finally:
@@ -106,12 +105,12 @@ async def _read_keys(redis: Any, base: str, wanted: CheckRequest, facts: Facts) 
     count = len(facts.slots) or wanted.procs
     if count is None:
         start = worker_health_key(base, wanted.pool, wanted.host, 0).removesuffix("0")
-        found = [key.decode() async for key in redis.scan_iter(match=f"{start}*", count=1000)]
+        found = [key.decode(errors="replace") for key in await scan_all(redis, f"{start}*")]
         slots = sorted(int(key.removeprefix(start)) for key in found if key.removeprefix(start).isdigit())
     else:
         slots = list(range(count))
     keys = [worker_health_key(base, wanted.pool, wanted.host, slot) for slot in slots]
-    lines = await redis.mget(keys) if keys else []
+    lines = await ask(redis, "MGET", *keys) if keys else []
     for slot, key, line in zip(slots, keys, lines, strict=True):
         facts.slots.setdefault(slot, SlotFacts(slot)).take_key(key, _counts(line))
 

@@ -33,6 +33,8 @@ PURE = (
     "arq._job_statistics",
     "arq._payloads.unreadable_records",
     "arq._redis.batch_sizes",
+    "arq._redis.key_prefix",
+    "arq._redis.user_rights",
     "arq._retry_options",
     "arq._printable",
     "arq._types",
@@ -147,8 +149,8 @@ ARQ_LAYERS = {
         "_interrupt_origin _job_records _job_statistics _keys _lock_time _lua_interpreter _lua_interpreter.machine "
         "_lua_interpreter.syntax "
         "_lua_interpreter.tree _option_types _payloads _printable _pyinstaller _pyinstaller.hook-arq "
-        "_pyinstaller.hook-supervisor _redis _redis.batch_sizes _redis.reply_timeout _reexported_names "
-        "_retry_options _types constants logs utils version"
+        "_pyinstaller.hook-supervisor _redis _redis.batch_sizes _redis.key_prefix _redis.reply_timeout "
+        "_redis.user_rights _reexported_names _retry_options _types constants logs utils version"
     ),
     "schedules": ("_cron_calendar _cron_table cron typing"),
     "bytes of jobs": (
@@ -193,7 +195,7 @@ ARQ_LAYERS = {
     ),
     "worker": ("worker"),
     "commands for operators": (
-        "_commands _commands.act _commands.choice _commands.crons _commands.dead _commands.exit_codes "
+        "_commands _commands.acl _commands.act _commands.choice _commands.crons _commands.dead _commands.exit_codes "
         "_commands.jobs_shown _commands.ls _commands.operators _commands.output _commands.pause "
         "_commands.reference_page _commands.show _commands.stats _commands.target _commands.usage_error "
         "_commands.watch _commands.web _commands.workers"

@@ -1,4 +1,5 @@
 -- What every job needs: names of keys, numbers, careful writing. Every script gets the prefix of all keys as its first argument.
+-- It ends in 'arq:'; what stands before that, mostly nothing, is before the keys of queues, too.
 -- (Each local variable and function of a script costs its callers time, whether it is used or not: what few need stands in rest.lua.)
 local prefix = ARGV[1]
 local JOB, LOCK, RETRY = prefix .. 'job:', prefix .. 'in-progress:', prefix .. 'retry:'

@@ -29,7 +29,7 @@ local function bury(queue, id, entry, tries, most, ttl_ms)
   end
   local dead, now = queue .. DEAD_SET, now_ms()
   redis.call('DEL', DEAD .. id)
-  write('HSET', DEAD .. id, 'payload', payload, 'entry', entry, 'queue', queue, 'tries', tries)
+  write('HSET', DEAD .. id, 'payload', payload, 'entry', entry, 'queue', name_of(queue), 'tries', tries)
   redis.call('PEXPIRE', DEAD .. id, ttl_ms)
   if redis.call('EXISTS', ERRORS .. id) == 1 then
     redis.call('PEXPIRE', ERRORS .. id, ttl_ms)
@@ -42,7 +42,7 @@ local function bury(queue, id, entry, tries, most, ttl_ms)
     return 0
   end
   local evicted = forget_dead(dead, redis.call('ZRANGE', dead, 0, math.min(over, AGED_AT_A_TIME) - 1))
-  write('INCRBY', EVICTED .. queue, evicted)
-  redis.call('PEXPIRE', EVICTED .. queue, ttl_ms)
+  write('INCRBY', EVICTED .. name_of(queue), evicted)
+  redis.call('PEXPIRE', EVICTED .. name_of(queue), ttl_ms)
   return evicted
 end

@@ -37,7 +37,7 @@ local function is_admitted(id, crashes)
   if level == 0 then -- nothing that we have written
     return true
   end
-  local key = QUARANTINE .. queue
+  local key = QUARANTINE .. name_of(queue)
   local owner = without_room ~= 'leave' and text_at(key)
   if without_room ~= 'beside' and counted() >= (level > 1 and 1 or few) then
     leave(id, key, owner)

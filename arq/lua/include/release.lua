@@ -33,9 +33,10 @@ local function release_worker(registers, worker, why, retry_ttl_s, detail)
   end
   count('ZREM', LAPSES, worker)
   for queue in pairs(queues) do
-    wake_one(WAKE .. queue)
+    local wake = WAKE .. name_of(queue)
+    wake_one(wake)
     if why ~= 'unbegun' then -- a second one: the dead worker may have been waiting, and Redis may not know yet that it is gone
-      redis.call('RPUSH', WAKE .. queue, '1')
+      redis.call('RPUSH', wake, '1')
     end
   end
   local culprit, was_suspected = '', false

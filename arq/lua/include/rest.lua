@@ -3,6 +3,11 @@ local INTERRUPTED, CLAIMS, LEFT = prefix .. 'interrupted:', prefix .. 'claims:',
 local WAKE, CRASHES, QUARANTINE = prefix .. 'wake:', prefix .. 'crashes:', prefix .. 'quarantine:'
 local PAUSED = prefix .. 'paused:'
 
+-- The name of a queue: its key without what all keys begin with.
+local function name_of(queue)
+  return string.sub(queue, #prefix - 3)
+end
+
 local function now_ms()
   return math.floor(now_us() / 1000)
 end

@@ -10,7 +10,7 @@ from arq._redis import producer_connection, script_runner, without_lua, worker_c
 from arq._redis.scripts import Call
 
 
-async def by_single_commands(send: Any, calls: Sequence[Call]) -> list[Any]:
+async def by_single_commands(send: Any, calls: Sequence[Call], _prefix: str = "") -> list[Any]:
     """In the place of `run_all`."""
     return [await machine.run(send, call.script.text, call.keys, call.args) for call in calls]
 
