@@ -1,18 +1,32 @@
 """Writes the pages of docs/reference that are made of the code: `python -m manual`."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from arq._commands import reference_page
 from supervisor.commands import options_page
 
+from . import api_pages, environment_page, settings_pages, table_pages
+
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
-PAGES = {"options.md": options_page.page, "arq-commands.md": reference_page.page}
+PAGES: dict[str, Callable[[], str]] = {
+    "options.md": options_page.page,
+    "arq-commands.md": reference_page.page,
+    "settings.md": settings_pages.worker_page,
+    "redis-settings.md": settings_pages.redis_page,
+    "environment.md": environment_page.page,
+    "exit-codes-and-signals.md": table_pages.codes_page,
+    "log-events.md": table_pages.events_page,
+    "metrics.md": table_pages.metrics_page,
+    "keys.md": table_pages.keys_page,
+} | {api_pages.file_of(module): partial(api_pages.page, module) for module in api_pages.MODULES}
 
 
 def main() -> None:
     """Write all of them."""
     for name, page in PAGES.items():
-        (REFERENCE / name).write_text(page())
+        (REFERENCE / name).write_text(page().rstrip("\n") + "\n")
 
 
 if __name__ == "__main__":

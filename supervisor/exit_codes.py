@@ -17,6 +17,35 @@ class ExitCode(IntEnum):
     UNAVAILABLE = 69
 
 
+#: What each of them means, and whether a service manager should start the pool again.
+MEANINGS: dict[ExitCode, tuple[str, str]] = {
+    ExitCode.OK: ("stopped as asked, every worker drained; or burst finished", ""),
+    ExitCode.INTERNAL: ("a bug in the supervisor; workers are stopped first", "yes"),
+    ExitCode.USAGE: ("wrong options", "no"),
+    ExitCode.BOOT: ("workers fail to boot: `on_startup` raised, or took longer than `--boot-timeout`", "yes"),
+    ExitCode.SETTINGS: (
+        (
+            "the settings can't be imported, are none, or lead to a server that no worker can use "
+            "(Redis Cluster, a sentinel)"
+        ),
+        "no",
+    ),
+    ExitCode.INTENSITY: (
+        (
+            "too many crashes within `--restart-window` for which no job is to blame, or ten times as many in a row "
+            "without one job that is completed"
+        ),
+        "yes, with a pause",
+    ),
+    ExitCode.INTERRUPTED: (
+        "stopped, but a worker had to be killed: its jobs were interrupted, and run again elsewhere",
+        "",
+    ),
+    ExitCode.TAKEN: ("another supervisor runs this pool", "no"),
+    ExitCode.UNAVAILABLE: ("`--exit-on-tempfail`: Redis stayed away", "yes"),
+}
+
+
 class ProbeCode(IntEnum):
     """How `--check` and `--ctl` end: UNKNOWN = nobody could be asked. Wrong options end them as ExitCode says."""
 
@@ -24,6 +53,15 @@ class ProbeCode(IntEnum):
     FAILED = 1
     UNKNOWN = 3
     SETTINGS = 4
+
+
+#: What each of them means.
+PROBE_MEANINGS: dict[ProbeCode, str] = {
+    ProbeCode.OK: "healthy; the command was carried out",
+    ProbeCode.FAILED: "not healthy; refused, or failed",
+    ProbeCode.UNKNOWN: "nobody could be asked",
+    ProbeCode.SETTINGS: "the settings can't be used",
+}
 
 
 class ChildCode(IntEnum):

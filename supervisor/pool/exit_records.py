@@ -37,8 +37,8 @@ def exit_records(
     records = [Say("info" if is_calm else "error", "child.exit", fields)]
     if end.signal == "SIGKILL" and not child.needed_force:
         level = "info" if end.oom_kills == 0 else "warning"  # the kernel has killed nobody: somebody else did
-        fields = {"slot": child.slot, "pid": child.pid, "oom_kills": end.oom_kills}
-        records.append(Say(level, "child.oom_suspected", fields))
+        about = {"slot": child.slot, "pid": child.pid, "oom_kills": end.oom_kills}
+        records.append(Say(level, "child.oom_suspected", about))
     return records
 
 

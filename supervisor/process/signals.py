@@ -21,6 +21,31 @@ PARENT_SIGNALS = (
     signal.SIGTTOU,
     signal.SIGCHLD,
 )
+#: What each does to a supervisor whose pool runs, and to one that stops already.
+MEANINGS: dict[signal.Signals, tuple[str, str]] = {
+    **dict.fromkeys(
+        STOPS,
+        (
+            (
+                "graceful stop: every worker finishes its jobs for up to `job_completion_wait` "
+                "(10 s if the settings say nothing)"
+            ),
+            "half a second or more later: next stage",
+        ),
+    ),
+    signal.SIGQUIT: ("cancel running jobs now; they run again elsewhere", "next stage"),
+    signal.SIGHUP: (
+        (
+            "rolling reload: the new code must be ready before the old drains (a stop when the terminal was closed; "
+            "nothing under `nohup`, and nothing while the command still imports)"
+        ),
+        "ignored",
+    ),
+    signal.SIGTTIN: ("one process more", "ignored"),
+    signal.SIGTTOU: ("one process fewer", "ignored"),
+    signal.SIGUSR2: ("quiet: take no more jobs, until `--ctl resume` or HUP", "ignored"),
+    signal.SIGUSR1: ("stacks of all workers to the log", "the same"),
+}
 # what is looked at first; CHLD and HUP say "at least one"
 PRIORITY = {
     number: rank for rank, number in enumerate((*STOPS, signal.SIGQUIT, signal.SIGTTIN, signal.SIGTTOU))

@@ -10,11 +10,12 @@ import pytest
 from arq._redis.worker_connection import REPLY_TIMEOUT_S
 from supervisor.cli import cli
 from supervisor.commands.check import LIMIT_S
-from supervisor.exit_codes import ExitCode
+from supervisor.exit_codes import MEANINGS, ExitCode
 from supervisor.options import Options
 from supervisor.pool.events import Dump, Quiet, Ready, Reload, Report, Scale, Stop
 from supervisor.pool.hang import STALL_S
 from supervisor.pool.shutdown import budget_s
+from supervisor.process.signals import MEANINGS as SIGNAL_MEANINGS
 from supervisor.process.signals import PARENT_SIGNALS, event_of
 from tests.deploy.dockerfile import ROOT
 from tests.deploy.manifests import SPARE_S, documents
@@ -58,6 +59,10 @@ def rows_of_signals() -> list[tuple[str, str, str]]:
 def test_every_signal_is_in_the_table() -> None:
     named = {signal.Signals[f"SIG{name}"] for name, _, _ in rows_of_signals()}
     assert named == set(PARENT_SIGNALS) - {signal.SIGCHLD}
+    texts = {
+        signal.Signals[f"SIG{name}"]: (running, stopping) for name, running, stopping in rows_of_signals()
+    }
+    assert texts == SIGNAL_MEANINGS
 
 
 @pytest.mark.parametrize(("name", "running", "stopping"), rows_of_signals())
@@ -93,7 +98,7 @@ def test_a_signal_that_follows_at_once_is_the_same_request() -> None:
 
 
 def test_every_exit_code_is_in_the_table() -> None:
-    assert [int(row[0]) for row in table(section("Exit codes"))] == [int(code) for code in ExitCode]
+    assert table(section("Exit codes")) == [[str(int(code)), *MEANINGS[code]] for code in ExitCode]
 
 
 def test_the_units_do_not_restart_what_the_table_says_is_useless() -> None:

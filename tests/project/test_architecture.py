@@ -25,6 +25,7 @@ PURE = (
     "arq._errors",
     "arq._function",
     "arq._health_line",
+    "arq._key_table",
     "arq._keys",
     "arq._lock_time",
     "arq._option_types",
@@ -55,6 +56,8 @@ PURE = (
     "supervisor.commands.check_verdict",
     "supervisor.control.protocol",
     "supervisor.exit_codes",
+    "supervisor.log_events",
+    "supervisor.metric_table",
     "supervisor.ipc.codec",
     "supervisor.ipc.frames",
     "supervisor.ipc.job_stats",
@@ -146,7 +149,7 @@ KEY_PREFIXES = (
 ARQ_LAYERS = {
     "ground": (
         "_crash_records _dead_letters _did_you_mean _endings _errors _file_polling _function _health_line "
-        "_interrupt_origin _job_records _job_statistics _keys _lock_time _lua_interpreter _lua_interpreter.machine "
+        "_interrupt_origin _job_records _job_statistics _key_table _keys _lock_time _lua_interpreter _lua_interpreter.machine "
         "_lua_interpreter.syntax "
         "_lua_interpreter.tree _option_types _payloads _printable _pyinstaller _pyinstaller.hook-arq "
         "_pyinstaller.hook-supervisor _redis _redis.batch_sizes _redis.key_prefix _redis.reply_timeout "
@@ -410,7 +413,7 @@ def test_submodules_are_imported_from_where_they_are() -> None:
 
 def test_key_names_have_one_home() -> None:
     """No other module spells a key of arq's: a prefix for all keys must stay a change in one place."""
-    homes = {"arq._keys", "arq.constants"}
+    homes = {"arq._key_table", "arq._keys", "arq.constants"}
     names = tuple(f"arq:{prefix}" for prefix in KEY_PREFIXES)
     spelled = {
         f"{module.name} line {node.lineno}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from arq._key_table import KEYS
 from arq._keys import check_queue_name
 from tests.support.programs import ROOT
 
@@ -70,26 +71,13 @@ def test_tests_that_the_list_of_known_bugs_names_are_there() -> None:
     assert not [name for name in named if not any(test.startswith(name.rstrip(".")) for test in tests)]
 
 
-KEY_ROW = r"^\| `((?:arq:|<queue>:)[^`]+)` \|"
-SAMPLES = {"hash": "0123456789ab", "schedule": "0123456789ab"}
+SAMPLES = {"hash": "0123456789ab", "schedule": "0123456789ab", "slot": "3"}
 
 
 def keys_of_ours() -> list[str]:
-    """What the page lists as new keys, with something in the blanks."""
-    page = (ROOT / "docs" / "compatibility.md").read_text()
-    names = re.findall(KEY_ROW, page.partition("## New keys")[2], re.MULTILINE)
-    assert len(names) >= 12
+    """What the table lists as keys of ours, with something in the blanks."""
+    names = [key.name for key in KEYS if key.is_ours]
     return [re.sub(r"<([^>]+)>", lambda blank: SAMPLES.get(blank[1], "x"), name) for name in names]
-
-
-def test_the_pages_of_architecture_and_of_differences_have_the_same_keys() -> None:
-    section = (
-        (ROOT / "docs" / "architecture.md").read_text().partition("## In Redis")[2].partition("\n## ")[0]
-    )
-    names = set(re.findall(KEY_ROW, section, re.MULTILINE)) - {"arq:in-progress:<id>"}
-    assert sorted(
-        re.sub(r"<([^>]+)>", lambda blank: SAMPLES.get(blank[1], "x"), name) for name in names
-    ) == sorted(keys_of_ours())
 
 
 @pytest.mark.parametrize("key", keys_of_ours())
