@@ -23,10 +23,15 @@ PAGES: dict[str, Callable[[], str]] = {
 } | {api_pages.file_of(module): partial(api_pages.page, module) for module in api_pages.MODULES}
 
 
+def text_of(name: str) -> str:
+    """What is to stand in a page."""
+    return PAGES[name]().rstrip("\n") + "\n"
+
+
 def main() -> None:
     """Write all of them."""
-    for name, page in PAGES.items():
-        (REFERENCE / name).write_text(page().rstrip("\n") + "\n")
+    for name in PAGES:
+        (REFERENCE / name).write_text(text_of(name))
 
 
 if __name__ == "__main__":

@@ -14,8 +14,11 @@ Each [option](options.md) has one. The command line wins. A name that is close t
 #: Name -> who reads it, and what for.
 READ = {
     "ARQ_REDIS": "`arq ls`, `arq show` and the other commands for operators: address of Redis, as `--redis`",
+    "ARQ_WEB_TOKEN": "`arq web`: the secret that opens it, as `--token`",
     "TIMEOUT_STOP_HINT": "`arq-supervise`: seconds that the service manager waits at a stop; `stop.too_short` warns",
     "ARQ_TIMEZONE": "timezone of the datetimes in job infos; also `arq_timezone`, `TIMEZONE`, `timezone`. Default: UTC",
+    "WATCHFILES_FORCE_POLLING": "`--watch` of both commands: look at the files instead of waiting for the kernel's word",
+    "WATCHFILES_POLL_DELAY_MS": "milliseconds between two such looks",
     "NO_COLOR": "no colours in what the commands of `arq` show",
     "RUNTIME_DIRECTORY": "where the control socket is: systemd's directory for the service",
     "XDG_RUNTIME_DIR": "the same: the session's directory",

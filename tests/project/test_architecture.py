@@ -149,8 +149,8 @@ KEY_PREFIXES = (
 ARQ_LAYERS = {
     "ground": (
         "_crash_records _dead_letters _did_you_mean _endings _errors _file_polling _function _health_line "
-        "_interrupt_origin _job_records _job_statistics _key_table _keys _lock_time _lua_interpreter _lua_interpreter.machine "
-        "_lua_interpreter.syntax "
+        "_interrupt_origin _job_records _job_statistics _key_table _keys _lock_time _lua_interpreter "
+        "_lua_interpreter.machine _lua_interpreter.syntax "
         "_lua_interpreter.tree _option_types _payloads _printable _pyinstaller _pyinstaller.hook-arq "
         "_pyinstaller.hook-supervisor _redis _redis.batch_sizes _redis.key_prefix _redis.reply_timeout "
         "_redis.user_rights _reexported_names _retry_options _types constants logs utils version"

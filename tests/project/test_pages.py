@@ -9,7 +9,13 @@ import pytest
 
 from arq._key_table import KEYS
 from arq._keys import check_queue_name
+from manual.__main__ import PAGES as MADE
+from manual.__main__ import REFERENCE, text_of
+from manual.environment_page import INTERNAL, READ, SET
+from supervisor.option_row import ENVIRONMENT
+from supervisor.options import ROWS
 from tests.support.programs import ROOT
+from tests.support.source import modules
 
 TRACKED = subprocess.run(
     ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
@@ -69,6 +75,32 @@ def test_tests_that_the_list_of_known_bugs_names_are_there() -> None:
     named = re.findall(r"`(test_B\d+_[\w.]*)`", page)
     assert len(named) >= 21
     assert not [name for name in named if not any(test.startswith(name.rstrip(".")) for test in tests)]
+
+
+@pytest.mark.parametrize("name", sorted(MADE))
+def test_pages_of_reference_are_made_of_the_code(name: str) -> None:
+    assert (REFERENCE / name).read_text() == text_of(name), "run: python -m manual"
+
+
+VARIABLE = re.compile(r"_?[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
+NO_VARIABLES = {
+    "ARQ_SUPERVISE", "ARQ_SUPERVISE_SETTINGS", "LONG_BINPUT", "RAISE_VARARGS", "SC_CLK_TCK", "SC_PAGE_SIZE",
+    "SO_PEERCRED", "START_S", "STOP_S",
+}  # fmt: skip
+
+
+def test_every_environment_variable_is_on_its_page() -> None:
+    named = {
+        node.value
+        for module in modules("_arq_supervise", "arq", "supervisor")
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and VARIABLE.fullmatch(node.value)
+    }
+    known = {*READ, *SET, *INTERNAL}
+    assert named - NO_VARIABLES == known, "rows of manual/environment_page.py"
+    page = text_of("environment.md")
+    assert all(f"`{row.env}`" in page for row in ROWS.values())
+    assert ENVIRONMENT in page
 
 
 SAMPLES = {"hash": "0123456789ab", "schedule": "0123456789ab", "slot": "3"}

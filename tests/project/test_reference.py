@@ -1,9 +1,7 @@
 """docs/reference is made of the code, and nothing that a user may meet is missing in it."""
 
-import ast
 import importlib
 import inspect
-import re
 
 import pytest
 
@@ -12,42 +10,10 @@ from arq._key_table import KEYS
 from manual.__main__ import PAGES, REFERENCE
 from manual.api_pages import MODULES, file_of, public_names
 from manual.docstrings import parsed
-from manual.environment_page import INTERNAL, READ, SET
-from supervisor.option_row import ENVIRONMENT
-from supervisor.options import ROWS
-from tests.support.source import modules
-
-
-@pytest.mark.parametrize("name", sorted(PAGES))
-def test_a_page_is_made_of_the_code(name: str) -> None:
-    """Else: `python -m manual`."""
-    assert (REFERENCE / name).read_text() == PAGES[name]().rstrip("\n") + "\n"
 
 
 def test_no_page_is_left_over() -> None:
     assert {path.name for path in REFERENCE.glob("*.md")} == {*PAGES, "index.md"}
-
-
-# --- environment variables ------------------------------------------------------------------------------------
-
-VARIABLE = re.compile(r"_?[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
-NO_VARIABLES = {
-    "ARQ_SUPERVISE", "ARQ_SUPERVISE_SETTINGS", "LONG_BINPUT", "RAISE_VARARGS", "SC_CLK_TCK", "SC_PAGE_SIZE",
-    "SO_PEERCRED", "START_S", "STOP_S",
-}  # fmt: skip
-
-
-def test_every_environment_variable_is_on_its_page() -> None:
-    named = {
-        node.value
-        for module in modules("_arq_supervise", "arq", "supervisor")
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and VARIABLE.fullmatch(node.value)
-    }
-    assert named - NO_VARIABLES == {*READ, *SET, *INTERNAL}
-    page = PAGES["environment.md"]()
-    assert all(f"`{row.env}`" in page for row in ROWS.values())
-    assert ENVIRONMENT in page
 
 
 # --- keys -----------------------------------------------------------------------------------------------------
