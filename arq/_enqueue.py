@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from ._errors import SerializationError
 from ._keys import check_job_id, check_queue_name
+from ._payloads.payload_format import PayloadFormat
 from ._payloads.serialization import Serializer, serialize_job
 from ._printable import printable
 from ._redis import scripts
@@ -95,6 +96,7 @@ def new_job(
     queue_name: str,
     options: Options,
     serializer: Serializer | None,
+    payload_format: PayloadFormat | None = None,
 ) -> scripts.NewJob:
     """A job as `enqueue.lua` takes it.
 
@@ -103,7 +105,13 @@ def new_job(
     """
     job_id, _, defer_until, defer_by, expires, job_try = options
     _check(job_id, queue_name, defer_by, expires)  # here: in a batch it would fail the jobs of others, too
-    payload = serialize_job(function, args, kwargs, job_try, timestamp_ms(), serializer=serializer)
+    if payload_format is None:
+        payload = serialize_job(function, args, kwargs, job_try, timestamp_ms(), serializer=serializer)
+    else:
+        job_id = job_id or uuid4().hex
+        payload = payload_format.write_job(
+            function, args, kwargs, job_try, timestamp_ms(), job_id, queue_name
+        )
     expires_ms = LONGEST_MS if expires == math.inf else to_ms(expires) or None
     return scripts.NewJob(job_id or uuid4().hex, payload, due_at(defer_until, defer_by), expires_ms, "")
 

@@ -31,6 +31,59 @@ class DeserializationError(SerializationError):
     __module__ = "arq.jobs"
 
 
+class PayloadRefused(DeserializationError):
+    """The bytes of a job or of its result were not even decoded: they are not signed, or not by a key that is known, or
+    they are written by a codec that is not accepted.
+
+    Attributes:
+        elsewhere: whether another worker, with other options, may take them.
+    """
+
+    __module__ = "arq.jobs"
+
+    def __init__(self, text: str, *, elsewhere: bool = False) -> None:
+        super().__init__(text)
+        self.elsewhere = elsewhere
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return DeserializationError, self.args  # readers of other versions do not have this class
+
+
+class JobFailed(RuntimeError):
+    """A job has failed with an exception whose class is not known here.
+
+    Attributes:
+        type_name: full name of that class.
+        text: what `str` said of the exception.
+        arguments: its arguments; those that could not be written are text.
+        traceback: its traceback as text; '' if that is not known.
+    """
+
+    __module__ = "arq.jobs"
+
+    def __init__(
+        self, type_name: str, text: str = "", arguments: tuple[object, ...] = (), traceback: str = ""
+    ) -> None:
+        super().__init__(type_name, text, arguments, traceback)
+        self.type_name, self.text, self.arguments, self.traceback = type_name, text, arguments, traceback
+
+    def __str__(self) -> str:
+        return f"{self.type_name}: {self.text}" if self.text else self.type_name
+
+
+class RemoteTraceback(Exception):
+    """Stands as the cause of an exception that was raised in a worker, and shows where."""
+
+    __module__ = "arq.jobs"
+
+    def __init__(self, traceback: str) -> None:
+        super().__init__(traceback)
+        self.traceback = traceback
+
+    def __str__(self) -> str:
+        return f"\n\n{self.traceback.rstrip()}"
+
+
 class ResultNotFound(RuntimeError):
     """There is no result, and there will be none."""
 

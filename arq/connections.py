@@ -14,6 +14,9 @@ from redis.exceptions import RedisError, WatchError
 from ._connect import connected, connector
 from ._enqueue import Accepted, Addressed, Enqueuer, JobCall, as_call, new_job
 from ._keys import job_key
+from ._payloads.codecs import Codec
+from ._payloads.keyring import Keyring
+from ._payloads.payload_format import PayloadFormat, payload_format
 from ._payloads.unreadable_records import read_job, read_result, unread_job, unread_result
 from ._redis import scripts
 from ._redis.batch_sizes import ALWAYS_TAKEN, MOST_ITEMS, Pages, fitting
@@ -59,11 +62,18 @@ class ArqRedis(PatientRedis):
         key_prefix: what all keys of arq's begin with, see `RedisSettings`. It holds for what arq does by this client,
             also in `Job`, `Worker` and `Admin`, not for your own commands. Default: None, that of `pool_or_conn`, if it
             is or belongs to a client that has one.
+        codec: in which jobs are written: 'pickle', 'json', 'msgpack' or an `arq.codecs.Codec`; default: None, as
+            `pool_or_conn` does it, if that is a client that was told so, else pickle.
+        accepts: which codecs are read; nothing else is decoded. Default: None, that of `codec`.
+        signing: an `arq.codecs.Keyring`: what is written is signed, and what is read must be. Default: None, neither.
+        accept_unsigned: read also what is not signed, while signing is introduced or given up. Default: False.
+        encrypt: encrypt arguments and results with the same keyring. Default: False.
         kwargs: for `redis.asyncio.Redis`.
 
     Raises:
         TypeError: `pool_or_conn` is a client of Redis Cluster, or not of redis.asyncio.
-        ValueError: `key_prefix` can't be used.
+        ValueError: `key_prefix` can't be used; options of payloads do not fit together.
+        ImportError: they need a package that is not there.
     """
 
     def __init__(
@@ -74,10 +84,24 @@ class ArqRedis(PatientRedis):
         default_queue_name: str = default_queue_name,
         expires_extra_ms: float | None = expires_extra_ms,
         key_prefix: str | None = None,
+        *,
+        codec: str | Codec | None = None,
+        accepts: Sequence[str | Codec] | None = None,
+        signing: Keyring | None = None,
+        accept_unsigned: bool = False,
+        encrypt: bool = False,
         **kwargs: Any,
     ) -> None:
         self.job_serializer = job_serializer
         self.job_deserializer = job_deserializer
+        self.payload_format: PayloadFormat | None = None
+        if (codec, accepts, signing, accept_unsigned, encrypt) != _PLAIN:
+            options = _payload_options(codec, accepts, signing, accept_unsigned, encrypt)
+            self._use(
+                payload_format(**options, job_serializer=job_serializer, job_deserializer=job_deserializer)
+            )
+        elif job_serializer is None and job_deserializer is None:
+            self._use(getattr(pool_or_conn, "payload_format", None))
         self.default_queue_name = default_queue_name
         self.expires_extra_ms = expires_extra_ms
         if pool_or_conn is not None:
@@ -96,6 +120,13 @@ class ArqRedis(PatientRedis):
 
     def _take_prefix(self, prefix: str) -> None:
         self._key_prefix = self._lane.prefix = prefix
+
+    def _use(self, payload_format: PayloadFormat | None) -> None:
+        """Write and read payloads so; None: as before."""
+        if payload_format is not None:
+            self.payload_format = payload_format
+            # for code that knows of these only: what it must not read, it can't
+            self.job_serializer, self.job_deserializer = payload_format.dump, payload_format.load
 
     async def enqueue_job(
         self,
@@ -136,7 +167,7 @@ class ArqRedis(PatientRedis):
         """
         options = (_job_id, _queue_name, _defer_until, _defer_by, _expires, _job_try)
         queue_name = self.default_queue_name if _queue_name is None else _queue_name
-        job = new_job(function, args, kwargs, queue_name, options, self.job_serializer)
+        job = new_job(function, args, kwargs, queue_name, options, self.job_serializer, self.payload_format)
         size = len(job.payload)
         if size > ALWAYS_TAKEN:
             await self._enqueuer.check_sizes([function], [size])
@@ -177,10 +208,22 @@ class ArqRedis(PatientRedis):
             for call, (queue_name, new_job), taken in zip(calls, new_jobs, accepted, strict=True)
         ]
 
-    def _addressed(self, call: JobCall) -> Addressed:
+    async def _enqueue_by(self, payload_format: PayloadFormat | None, call: JobCall) -> None:
+        """Enqueue a job that is written in another format than those of this client."""
+        await self._enqueuer.batches.submit(self._addressed(call, payload_format))
+
+    def _addressed(self, call: JobCall, payload_format: PayloadFormat | None = None) -> Addressed:
         queue_name = call.options[1]
         queue_name = self.default_queue_name if queue_name is None else queue_name
-        job = new_job(call.function, call.args, call.kwargs, queue_name, call.options, self.job_serializer)
+        job = new_job(
+            call.function,
+            call.args,
+            call.kwargs,
+            queue_name,
+            call.options,
+            self.job_serializer,
+            payload_format or self.payload_format,
+        )
         return queue_name, job
 
     def _enqueued(
@@ -193,9 +236,20 @@ class ArqRedis(PatientRedis):
             return None
         return Job(new_job.job_id, redis=self, _queue_name=queue_name, _deserializer=self.job_deserializer)
 
-    async def _enqueue_tick(self, function: str, job_id: str, queue_name: str, tick: scripts.NewTick) -> bool:
+    async def _enqueue_tick(
+        self,
+        function: str,
+        job_id: str,
+        queue_name: str,
+        tick: scripts.NewTick,
+        payload_format: PayloadFormat | None = None,
+    ) -> bool:
         """Enqueue a run of a schedule, unless it was enqueued before."""
-        payload = serialize_job(function, (), {}, None, timestamp_ms(), serializer=self.job_serializer)
+        written_by = payload_format or self.payload_format
+        if written_by is None:
+            payload = serialize_job(function, (), {}, None, timestamp_ms(), serializer=self.job_serializer)
+        else:
+            payload = written_by.write_job(function, (), {}, None, timestamp_ms(), job_id, queue_name)
         new_job = scripts.NewJob(job_id, payload, str(tick.due_ms), None, str(tick))
         return await self._enqueuer.batches.submit((queue_name, new_job))
 
@@ -230,8 +284,12 @@ class ArqRedis(PatientRedis):
 
     def _read_result(self, key: bytes, payload: Any) -> JobResult:
         job_id = key.decode(errors="backslashreplace").removeprefix(result_key_prefix)
+        deserializer = self.job_deserializer
+        if self.payload_format is not None:
+            raw_id = key.removeprefix(result_key_prefix.encode())
+            deserializer = self.payload_format.result_reader(raw_id, None)
         try:
-            result = read_result(payload, deserializer=self.job_deserializer)
+            result = read_result(payload, deserializer=deserializer)
         except DeserializationError as exc:
             return unread_result(job_id, exc)
         result.job_id = job_id
@@ -260,7 +318,7 @@ class ArqRedis(PatientRedis):
             for job_id, found in zip(page, answers, strict=True):
                 if found.payload is None or found.score is None:
                     continue  # finished or expired since the queue was read
-                jobs.append(self._read_job(job_id, found.score, found.payload))
+                jobs.append(self._read_job(job_id, found.score, found.payload, queue_name))
         return sorted(jobs, key=attrgetter("score"))
 
     async def _get_job_def(self, job_id: bytes, score: int) -> JobDef:
@@ -274,9 +332,12 @@ class ArqRedis(PatientRedis):
             raise RuntimeError(f'job "{job_key(job_id.decode())}" not found')
         return self._read_job(job_id.decode(), score, payload)
 
-    def _read_job(self, job_id: str, score: int, payload: bytes) -> JobDef:
+    def _read_job(self, job_id: str, score: int, payload: bytes, queue_name: str | None = None) -> JobDef:
+        deserializer = self.job_deserializer
+        if self.payload_format is not None:
+            deserializer = self.payload_format.job_reader(job_id, queue_name or self.default_queue_name)
         try:
-            job = read_job(payload, deserializer=self.job_deserializer)
+            job = read_job(payload, deserializer=deserializer)
         except DeserializationError:
             return unread_job(job_id, score)
         job.job_id, job.score = job_id, score
@@ -315,6 +376,11 @@ async def create_pool(
     job_deserializer: Deserializer | None = None,
     default_queue_name: str = default_queue_name,
     expires_extra_ms: float | None = expires_extra_ms,
+    codec: str | Codec | None = None,
+    accepts: Sequence[str | Codec] | None = None,
+    signing: Keyring | None = None,
+    accept_unsigned: bool = False,
+    encrypt: bool = False,
 ) -> ArqRedis:
     """Connect to Redis; if that fails, try again up to `conn_retries` times.
 
@@ -326,6 +392,12 @@ async def create_pool(
         default_queue_name: queue of jobs that name none. Default: 'arq:queue'.
         expires_extra_ms: ms after its due time at which a job that never started expires; None or `math.inf`: never.
             Default: 86400000, a day.
+        codec: in which jobs are written: 'pickle', 'json', 'msgpack' or an `arq.codecs.Codec`; None: pickle.
+            Default: None.
+        accepts: a list of codecs that are read; nothing else is decoded. Default: None, that of `codec`.
+        signing: an `arq.codecs.Keyring`: what is written is signed, and what is read must be. Default: None, neither.
+        accept_unsigned: read also what is not signed, while signing is introduced or given up. Default: False.
+        encrypt: encrypt arguments and results with the same keyring. Default: False.
 
     Returns:
         A client that has reached Redis. Close it with `aclose`.
@@ -334,7 +406,8 @@ async def create_pool(
         redis.exceptions.RedisError, OSError: Redis could not be reached, refused the credentials, or is a node of a
             Redis Cluster, which is not supported.
         RuntimeError: `sentinel` is set and `host` is not a list.
-        TypeError: `settings_` is something else, an address for instance.
+        TypeError: `settings_` is something else, an address for instance; or an option of payloads is.
+        ValueError, ImportError: options of payloads do not fit together, or need a package that is not there.
     """
     settings = settings_or_default(settings_)
     connect = connector(settings, ArqRedis)
@@ -344,10 +417,36 @@ async def create_pool(
         "default_queue_name": default_queue_name,
         "expires_extra_ms": expires_extra_ms,
     }
-    return await connected(lambda: _client(settings, connect(**options)), settings, retry)
+    how = payload_format(
+        **_payload_options(codec, accepts, signing, accept_unsigned, encrypt),
+        job_serializer=job_serializer,
+        job_deserializer=job_deserializer,
+    )
+    return await connected(lambda: _client(settings, connect(**options), how), settings, retry)
 
 
-def _client(settings: RedisSettings, client: ArqRedis) -> ArqRedis:
+#: The options of payloads when none is given.
+_PLAIN = (None, None, None, False, False)
+
+
+def _payload_options(
+    codec: str | Codec | None,
+    accepts: Sequence[str | Codec] | None,
+    signing: Keyring | None,
+    accept_unsigned: bool,
+    encrypt: bool,
+) -> dict[str, Any]:
+    return {
+        "codec": codec,
+        "accepts": accepts,
+        "signing": signing,
+        "accept_unsigned": accept_unsigned,
+        "encrypt": encrypt,
+    }
+
+
+def _client(settings: RedisSettings, client: ArqRedis, how: PayloadFormat | None) -> ArqRedis:
+    client._use(how)
     client._lane.limit(ANSWER_S, call_retry(settings))
     prefix = getattr(settings, "key_prefix", "")
     client._take_prefix(prefix)

@@ -6,10 +6,18 @@ import asyncio
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from ._errors import DeserializationError, ResultNotFound, SerializationError
+from ._errors import (
+    DeserializationError,
+    JobFailed,
+    PayloadRefused,
+    RemoteTraceback,
+    ResultNotFound,
+    SerializationError,
+)
 from ._job_records import JobDef, JobResult, JobStatus
 from ._keys import result_key
 from ._payloads.aborted_result import aborted_result
+from ._payloads.payload_format import PayloadFormat
 from ._payloads.pickle_errors import Unreadable
 from ._payloads.serialization import (
     Deserializer,
@@ -39,8 +47,11 @@ __all__ = [
     "Deserializer",
     "Job",
     "JobDef",
+    "JobFailed",
     "JobResult",
     "JobStatus",
+    "PayloadRefused",
+    "RemoteTraceback",
     "ResultNotFound",
     "SerializationError",
     "Serializer",
@@ -119,7 +130,7 @@ class Job:
         job_id: its id.
         redis: the client to ask.
         _queue_name: the queue it was put into.
-        _deserializer: reads payloads and results; default: pickle.
+        _deserializer: reads payloads and results; default: pickle. With `codec` or `signing` its client does that.
     """
 
     __slots__ = "_deserializer", "_queue_name", "_redis", "job_id"
@@ -153,6 +164,8 @@ class Job:
             SerializationError: the worker could not serialize the result. Also in the place of an exception of the job
                 that can't be brought back: it has that one's type, text and notes.
             DeserializationError: the result can't be read here, the text says why. Also in the place of an exception.
+            PayloadRefused: the result is not signed as it must be, or not written by a codec that is accepted.
+            JobFailed: with a codec other than pickle: the job raised something whose class is not imported here.
             Exception: whatever the job raised.
         """
         if pole_delay is not None:
@@ -178,7 +191,7 @@ class Job:
             waited = clock() - start  # before the look: what came while this loop stood still is seen
             payload, in_queue = await look(self._redis, self.job_id, self._queue_name)
             if payload is not None:
-                return read_result(payload, deserializer=self._deserializer)
+                return read_result(payload, deserializer=self._result_reader())
             if not in_queue:
                 raise ResultNotFound(
                     "Not waiting for job result because the job is not in queue. "
@@ -202,10 +215,14 @@ class Job:
         call = scripts.inspect(self._queue_name, [self.job_id])
         _, (found,) = scripts.read_inspect(await scripts.run(self._redis, call))
         if found.result is not None:
-            return read_result(found.result, deserializer=self._deserializer)
+            return read_result(found.result, deserializer=self._result_reader())
         if found.payload is None:
             return None
-        job = read_job(found.payload, deserializer=self._deserializer)
+        payload_format: PayloadFormat | None = getattr(self._redis, "payload_format", None)
+        reader = self._deserializer
+        if payload_format is not None:
+            reader = payload_format.job_reader(self.job_id, self._queue_name)
+        job = read_job(found.payload, deserializer=reader)
         job.score, job.job_id = found.score, self.job_id
         return job
 
@@ -218,7 +235,13 @@ class Job:
             DeserializationError: nothing of the result can be read.
         """
         payload = await ask(self._redis, "GET", result_key(self.job_id))
-        return None if payload is None else read_result(payload, deserializer=self._deserializer)
+        return None if payload is None else read_result(payload, deserializer=self._result_reader())
+
+    def _result_reader(self) -> Deserializer | None:
+        payload_format: PayloadFormat | None = getattr(self._redis, "payload_format", None)
+        if payload_format is None:
+            return self._deserializer
+        return payload_format.result_reader(self.job_id, self._queue_name)
 
     async def status(self) -> JobStatus:
         """Where the job is."""
@@ -285,6 +308,7 @@ class Job:
                 now_ms=found.now_ms,
                 serializer=getattr(self._redis, "job_serializer", None),
                 deserializer=self._deserializer or getattr(self._redis, "job_deserializer", None),
+                payload_format=getattr(self._redis, "payload_format", None),
             )
             call = scripts.take_out(look_again, found.payload, result, keep_s * 1000)
             found = scripts.read_abort(await scripts.run(self._redis, call))

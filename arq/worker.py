@@ -133,15 +133,25 @@ class Worker(WorkerOptions, ArqNames):
         dead_max: how many jobs the dead set holds, from 1 on; then the oldest ones leave it. Default: 10000.
         dead_ttl: how long they stay there, in seconds or as a timedelta, above 0. Default: 604800, a week.
         on_dead: called with the job's context when a job is in the dead set; `ctx["error"]` is why. Default: None.
+        codec: in which results and runs of cron jobs are written: 'pickle', 'json', 'msgpack' or an `arq.codecs.Codec`;
+            this and the following should be those of the clients. None: as `redis_pool` has it, else pickle.
+            Default: None.
+        accepts: a list of codecs that are read; what else comes is not decoded, and the job has failed. Default: None,
+            that of `codec`.
+        signing: an `arq.codecs.Keyring`: what is written is signed, and a job that is not signed by one of its keys for
+            its id and queue is not decoded, and has failed. Default: None, neither.
+        accept_unsigned: run also jobs that are not signed, while signing is introduced or given up. Default: False.
+        encrypt: encrypt arguments and results with the same keyring. Default: False.
 
     Raises:
         RuntimeError: neither a function nor a cron job was given, or something else where one must stand.
         TypeError: `redis_pool` is a client of Redis Cluster, or not of redis.asyncio; `timezone` is no tzinfo; a hook
             or a serializer can't be called; `ctx` is no dictionary; `functions` or `cron_jobs` are no list;
-            `queue_name` is no text.
+            `queue_name` is no text; an option of payloads is of another type.
         ValueError: `queue_name` is None and there is no `redis_pool`; it, or `health_check_key`, is the name of another
-            key; two functions or cron jobs share a name; a number is not in its range.
-        ImportError: there is nothing at a dotted path.
+            key; two functions or cron jobs share a name; a number is not in its range; options of payloads do not fit
+            together.
+        ImportError: there is nothing at a dotted path; a codec or `encrypt` needs a package that is not there.
     """
 
     #: process whose signals are somebody else's, also where a job starts a worker beside its own: the supervisor's

@@ -14,6 +14,7 @@ Each [option](options.md) has one. The command line wins. A name that is close t
 #: Name -> who reads it, and what for.
 READ = {
     "ARQ_REDIS": "`arq ls`, `arq show` and the other commands for operators: address of Redis, as `--redis`",
+    "ARQ_SIGNING_KEYS": "`Keyring.from_env()`, and the commands of `arq`: keys that sign payloads, `ID:KEY ID:KEY`",
     "ARQ_WEB_TOKEN": "`arq web`: the secret that opens it, as `--token`",
     "TIMEOUT_STOP_HINT": "`arq-supervise`: seconds that the service manager waits at a stop; `stop.too_short` warns",
     "ARQ_TIMEZONE": "timezone of the datetimes in job infos; also `arq_timezone`, `TIMEZONE`, `timezone`. Default: UTC",

@@ -8,7 +8,7 @@ from typing import Any
 
 from .admin_scripts import Looked, text
 from .records import JobState, ListedJob
-from .restricted import UnreadableError, error_of, ms_at, read, text_at
+from .restricted import ENCRYPTED, UnreadableError, error_of, ms_at, read, text_at
 from .shown import FULL, SHORT, Bounds, as_json, shown, shown_call
 
 #: Payloads and results up to this size are read for lists, in bytes: of larger ones only the size is shown.
@@ -135,6 +135,8 @@ def called(payload: bytes | None, size: int, bounds: Bounds) -> tuple[dict[str, 
 
 
 def _called(data: dict[str, Any], bounds: Bounds) -> dict[str, Any]:
+    if ENCRYPTED in data:
+        return {"function": text_at(data, "f"), "arguments": ENCRYPTED, "enqueued_ms": ms_at(data, "et")}
     args, kwargs = as_json(data.get("a"), FULL), as_json(data.get("k"), FULL)
     return {
         "function": text_at(data, "f"),
@@ -149,7 +151,9 @@ def _ended(data: dict[str, Any], bounds: Bounds) -> dict[str, Any]:
     told = data.get("unreadable")  # the worker could not read the value back, either
     success = data.get("s") is True or told is not None
     value, error = data.get("r"), ""
-    if told is not None:
+    if ENCRYPTED in data:
+        error = "" if success else ENCRYPTED
+    elif told is not None:
         value = told
     elif not success:
         kind, said = error_of(value)
@@ -157,7 +161,7 @@ def _ended(data: dict[str, Any], bounds: Bounds) -> dict[str, Any]:
         error = f"{kind}: {said}" if kind and said else said or bare
     return {
         "success": success,
-        "result": shown(value, bounds) if success else "",
+        "result": (ENCRYPTED if ENCRYPTED in data else shown(value, bounds)) if success else "",
         "error": error[: bounds.characters * 5],
         "tries": ms_at(data, "t") or 0,
         "started_ms": ms_at(data, "st"),

@@ -1,6 +1,7 @@
 """Reads payloads and results without trust in who wrote them: nothing is imported, called or made for them. No I/O.
 
-A pickle becomes plain values with recipes in them (see `_unreadable`): what would have been called, with what.
+A pickle becomes plain values with recipes in them (see `pickle_errors`): what would have been called, with what; so do
+JSON and msgpack with tags. Signatures are not looked at: what is read here goes to an operator's eyes only.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ import pickletools
 import re
 from typing import Any
 
+from .._errors import PayloadRefused
+from .._payloads.codecs import MSGPACK_MAPS
 from .._payloads.pickle_errors import Recipe, RecipeReader, explain
+from .._payloads.signed_envelope import MARK, parse, shown_part
+from .._payloads.tagged_values import PLAIN_TAGS, TAG, TYPE, VALUE
 from .._payloads.unreadable_records import PICKLE
 
 #: What pickles say that would make Python's reader ask for memory without need: numbers of remembered objects.
@@ -23,6 +28,8 @@ _LARGEST_NUMBER = 1_000_000
 _MOST_TUPLES = 5_000
 _TUPLES = (b"t", b"\x85", b"\x86", b"\x87")
 _JSON = b"{"
+#: Stands in what was read of an encrypted payload.
+ENCRYPTED = "encrypted"
 
 
 class UnreadableError(Exception):
@@ -53,7 +60,7 @@ def read(data: bytes) -> dict[str, Any]:
         UnreadableError: there is none.
     """
     try:
-        found = _unpickled(data) if data.startswith(PICKLE) else _from_json(data)
+        found = _opened(data) if data.startswith(MARK) else _read_body(data)
     except UnreadableError:
         raise
     except Exception as exc:  # whatever broken bytes lead to
@@ -82,13 +89,66 @@ def _check_numbers(data: bytes) -> None:
             raise UnreadableError("it is no pickle that pickle writes")
 
 
-def _from_json(data: bytes) -> Any:
-    if not data.startswith(_JSON):
+def _opened(data: bytes) -> Any:
+    """What was signed; of what is encrypted that which is not."""
+    try:
+        envelope = parse(data)
+    except PayloadRefused as exc:
+        raise UnreadableError(str(exc)) from exc
+    if not envelope.is_encrypted:
+        return _read_body(envelope.body)
+    return shown_part(envelope) | {"q": envelope.queue.decode(errors="surrogateescape"), ENCRYPTED: True}
+
+
+def _read_body(data: bytes) -> Any:
+    if data.startswith(PICKLE):
+        return _unpickled(data)
+    if data.startswith(_JSON):
+        return json.loads(data, object_hook=_untagged)
+    found = _from_msgpack(data) if data.startswith(MSGPACK_MAPS) else None
+    if found is None:
         shown = repr(data[:20]) + ("…" if len(data) > 20 else "")
         raise UnreadableError(
             f"it is neither pickle nor JSON, a serializer of the application wrote it: {shown}"
         )
-    return json.loads(data)
+    return found
+
+
+def _from_msgpack(data: bytes) -> Any:
+    try:
+        import msgpack
+    except ImportError as exc:
+        raise UnreadableError(
+            "it is msgpack, which is not installed here: pip install 'arq[msgpack]'"
+        ) from exc
+    try:
+        return msgpack.unpackb(
+            data, raw=False, object_hook=_untagged, unicode_errors="surrogatepass", strict_map_key=False
+        )
+    except Exception:  # noqa: BLE001  (it only looked like msgpack)
+        return None
+
+
+def _untagged(found: dict[str, Any]) -> Any:
+    """A plain value, or the recipe of what would be made of a tag."""
+    tag = found.get(TAG)
+    if not isinstance(tag, str):
+        return found
+    if tag in PLAIN_TAGS:
+        return PLAIN_TAGS[tag](found)
+    name = found.get("name" if tag == "exception" else TYPE)
+    if not isinstance(name, str):
+        return found
+    module, _, qualname = name.partition(":")
+    kind = RecipeReader(io.BytesIO()).find_class(module, qualname)
+    value = found.get(VALUE)
+    if tag == "exception":
+        recipe = kind(found.get("text", ""))
+        recipe.__setstate__({"__notes__": [*found.get("notes", []), found.get("traceback", "")]})
+        return recipe
+    if isinstance(value, dict):
+        return kind(**value)
+    return kind(*value) if isinstance(value, list) else kind(value)
 
 
 def text_at(found: dict[str, Any], key: str) -> str | None:

@@ -10,6 +10,7 @@ from .._job_records import JobDef
 from .._printable import printable
 from ..constants import keep_cronjob_progress
 from ..utils import to_unix_ms
+from .payload_format import PayloadFormat
 from .serialization import Deserializer, Serializer, deserialize_job_raw, serialize_job, serialize_result
 from .unreadable_records import PICKLE, read_job, unread_job
 
@@ -30,6 +31,7 @@ def aborted_result(
     now_ms: int,
     serializer: Serializer | None,
     deserializer: Deserializer | None,
+    payload_format: PayloadFormat | None = None,
 ) -> tuple[bytes, int]:
     """The result of a job that was aborted while it was queued, and the seconds to keep it.
 
@@ -37,22 +39,28 @@ def aborted_result(
         payload: the job's; None if it has expired.
         starts: how often it was started before.
         now_ms: when it was aborted, unix ms.
+        payload_format: of the client, if it has one; it is used instead of the serializers.
 
     Returns:
         b"" and 0 where no result should stand, or none that could be read again.
     """
-    job = _job(payload, job_id, serializer, deserializer)
+    if payload_format is None:
+        job = _job(payload, job_id, serializer, deserializer)
+    else:
+        job = _job_of(payload_format, payload, job_id, queue_name)
+        serializer, deserializer = payload_format.serializer, payload_format.deserializer
     if job is None:
         return _none(job_id)
     keep_s = _keep_s(job.function, job_id)
     if not keep_s:
         return b"", 0
+    tries, enqueue_ms = max(job.job_try or 0, starts + 1), to_unix_ms(job.enqueue_time)
     result = serialize_result(
         job.function,
         job.args,
         job.kwargs,
-        max(job.job_try or 0, starts + 1),
-        to_unix_ms(job.enqueue_time),
+        tries,
+        enqueue_ms,
         False,
         asyncio.CancelledError(),
         now_ms,
@@ -63,7 +71,20 @@ def aborted_result(
         serializer=serializer,
         deserializer=deserializer,
     )
+    if payload_format is not None:
+        shown = {"t": tries, "f": job.function, "et": enqueue_ms, "s": False, "st": now_ms, "ft": now_ms}
+        result = payload_format.seal_result(result, job_id, queue_name, lambda: shown)
     return (result, keep_s) if result else _none(job_id)
+
+
+def _job_of(payload_format: PayloadFormat, payload: bytes | None, job_id: str, queue_name: str) -> JobDef:
+    """The job, as far as it may be read."""
+    if payload is None:
+        return unread_job(job_id, None)
+    try:
+        return read_job(payload, deserializer=payload_format.job_reader(job_id, queue_name))
+    except DeserializationError:
+        return unread_job(job_id, None)
 
 
 def _job(

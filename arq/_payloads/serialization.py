@@ -13,7 +13,7 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
-from .._errors import DeserializationError, SerializationError
+from .._errors import DeserializationError, PayloadRefused, SerializationError
 from .._job_records import JobDef, JobResult
 from .._printable import text_of
 from ..utils import ms_to_datetime
@@ -249,9 +249,30 @@ def deserialize_job_raw(
     try:
         d = (deserializer or pickle.loads)(r)
         return d["f"], d["a"], d["k"], d["t"], d["et"]
+    except PayloadRefused as exc:
+        raise _refused("unable to deserialize job", exc) from None
     except BaseException as exc:  # whatever a class in it raises
+        if deserializer is None and (body := _signed_body(r)):
+            return deserialize_job_raw(body)
         pass_on_interrupt(exc, lambda: (deserializer or pickle.loads)(r))
         raise DeserializationError("unable to deserialize job") from exc
+
+
+def _refused(what: str, exc: PayloadRefused) -> PayloadRefused:
+    """The same, and what it is about."""
+    text = str(exc)
+    return exc if text.startswith(what) else PayloadRefused(f"{what}: {text}", elsewhere=exc.elsewhere)
+
+
+def _signed_body(r: bytes) -> bytes:
+    """What was signed: who has no keys trusts everybody who can write to Redis. b"": nothing was.
+
+    Raises:
+        PayloadRefused: it can't be read without keys.
+    """
+    from .signed_envelope import JOB, MARK, opened, parse
+
+    return opened(None, parse(r), JOB, b"", None) if r.startswith(MARK) else b""
 
 
 def deserialize_job(r: bytes, *, deserializer: Deserializer | None = None) -> JobDef:
@@ -297,6 +318,10 @@ def deserialize_result(r: bytes, *, deserializer: Deserializer | None = None) ->
             queue_name=d.get("q", "<unknown>"),
             job_id=d.get("id", "<unknown>"),
         )
+    except PayloadRefused as exc:
+        raise _refused("unable to deserialize job result", exc) from None
     except BaseException as exc:  # whatever a class in it raises
+        if deserializer is None and (body := _signed_body(r)):
+            return deserialize_result(body)
         pass_on_interrupt(exc, lambda: (deserializer or pickle.loads)(r))
         raise DeserializationError("unable to deserialize job result") from exc

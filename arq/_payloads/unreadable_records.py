@@ -9,7 +9,7 @@ import math
 from datetime import datetime
 from typing import Any
 
-from .._errors import DeserializationError
+from .._errors import DeserializationError, PayloadRefused
 from .._job_records import JobDef, JobResult
 from ..utils import ms_to_datetime
 from .pickle_errors import Recipe, Salvaged, Unreadable, explain, show
@@ -72,6 +72,8 @@ def salvage(payload: bytes, exc: DeserializationError, *, rebuild: bool) -> Salv
     Raises:
         DeserializationError: nothing.
     """
+    if isinstance(exc, PayloadRefused):
+        raise exc
     reason = explain(exc.__cause__ or exc)
     if reason not in str(exc):
         exc.add_note(reason)

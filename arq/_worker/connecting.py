@@ -18,7 +18,7 @@ async def connect(options: WorkerOptions) -> ArqRedis:
         redis.exceptions.RedisError, OSError: with the note `CONNECTING`.
     """
     try:
-        return await create_pool(
+        pool = await create_pool(
             options.redis_settings,
             job_deserializer=options.job_deserializer,
             job_serializer=options.job_serializer,
@@ -28,3 +28,5 @@ async def connect(options: WorkerOptions) -> ArqRedis:
     except (RedisError, OSError) as exc:
         exc.add_note(CONNECTING)
         raise
+    pool._use(options.payload_format)
+    return pool

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from .._cron_table import SHOWN_MS, shown
 from .._keys import crons_key, paused_crons_key, paused_key
 from .._payloads.serialization import serialize_job
+from .._payloads.signed_envelope import MARK
 from .._redis.producer_connection import Lane
 from ..connections import ArqRedis
 from ..utils import to_unix_ms
@@ -45,7 +46,10 @@ async def show_crons(pool: ArqRedis, options: WorkerOptions, now: datetime) -> N
     key, words = crons_key(options.queue_name), list[str]()
     for cron_job in options.cron_jobs or ():
         payload = None
-        if serializer is not None:
+        if options.payload_format is not None and options.payload_format.keyring is not None:
+            # which codec a run is written by; it is signed when its id is known
+            payload = MARK + serialize_job(cron_job.name, (), {}, None, 0, serializer=serializer)
+        elif serializer is not None:
             payload = serialize_job(cron_job.name, (), {}, None, to_unix_ms(now), serializer=serializer)
         words += cron_job.schedule_hash(), shown(cron_job, options.schedule_zone, now, payload)
     answers = await pool._lane.commands([("HSET", key, *words), ("PEXPIRE", key, SHOWN_MS)])

@@ -6,9 +6,11 @@ import asyncio
 import logging
 from datetime import datetime, timedelta
 from time import monotonic, time
+from typing import Any
 
 from .._redis.raw_commands import ask
 from .._redis.scripts import NewTick
+from ..connections import JobCall
 from ..utils import to_ms
 from .context import Context
 from .cron_planner import CronTick, Planner
@@ -116,13 +118,15 @@ class CronTicks:
             job_id = f"{cron_job.name}:{tick.due_ms}"
         elif job_id is None or not cron_job.unique:
             due = datetime.fromtimestamp(tick.due_ms / 1000, tz=options.timezone) if tick.ahead else None
-            await pool.enqueue_job(
-                cron_job.name, _job_id=job_id, _queue_name=options.queue_name, _defer_until=due
-            )
+            call: dict[str, Any] = {"_job_id": job_id, "_queue_name": options.queue_name, "_defer_until": due}
+            if options.payload_format is pool.payload_format:
+                await pool.enqueue_job(cron_job.name, **call)
+            else:  # a client that was given and writes otherwise than this worker reads
+                await pool._enqueue_by(options.payload_format, JobCall(cron_job.name, **call))
             return
         new_tick = NewTick(tick.due_ms)
         if tick.once or replaces:
             ahead_ms = to_ms(window + _CLOCK_SLACK)
             names = cron_job.schedule_hash(), cron_job.schedule_id()
             new_tick = NewTick(tick.due_ms, ahead_ms, *names, replaces)
-        await pool._enqueue_tick(cron_job.name, job_id, options.queue_name, new_tick)
+        await pool._enqueue_tick(cron_job.name, job_id, options.queue_name, new_tick, options.payload_format)

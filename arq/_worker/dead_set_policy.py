@@ -6,6 +6,7 @@ from typing import Protocol
 
 from .._dead_letters import DeadLetter, error_text, kind_of, traceback_text
 from .._endings import Burial
+from .._errors import PayloadRefused
 from .._function import Function
 from ..utils import LONGEST_S, to_ms
 from .attempt import Attempt, Outcome, Verdict
@@ -45,7 +46,9 @@ def dies(outcome: Outcome, defaults: Defaults) -> bool:
     function = attempt.function
     wanted = None if not isinstance(function, Function) else function.dead_letter
     if wanted is None:
-        return defaults.dead_letter and keep_result_ms(attempt, defaults) != 0
+        # what was refused is kept also where no results are: nobody may have meant it to be lost
+        is_refused = isinstance(attempt.problem, PayloadRefused)
+        return defaults.dead_letter and (is_refused or keep_result_ms(attempt, defaults) != 0)
     return wanted
 
 

@@ -61,7 +61,9 @@ class JobRunner:
         task = asyncio.current_task()
         assert task is not None
         options = self._context.options
-        attempt = outcomes.read(job, options.functions, options.job_deserializer)
+        attempt = outcomes.read(
+            job, options.functions, options.job_deserializer, options.payload_format, options.queue_name
+        )
         attempt.start_ms = timestamp_ms()
         outcome = outcomes.refuse(attempt, options, attempt.start_ms)
         if outcome is not None:
@@ -156,6 +158,7 @@ class JobRunner:
             self._hold_cron_s,
             options.job_serializer,
             options.job_deserializer,
+            options.payload_format,
         )
         override = self._override
         # put in their place by a subclass, in the class or in the worker, at any time

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from .._crash_records import Crashes
-from .._errors import DeserializationError
+from .._errors import DeserializationError, PayloadRefused
 from .._printable import escaped, printable, printable_lines
 from .._redis.scripts import Released
 from ..utils import args_to_string, safe_repr, truncate
@@ -162,7 +162,10 @@ def refused(outcome: Outcome) -> None:
             outcome, "%6.2fs ⊘ %s:%s aborted before start", waited_s, job_id, printable(attempt.function_name)
         )
     elif isinstance(attempt.problem, DeserializationError):
-        logger.error("deserializing job %s failed", job_id, exc_info=attempt.problem, extra=extra)
+        if isinstance(attempt.problem, PayloadRefused):  # it says all that there is to say
+            logger.error("deserializing job %s failed: %s", job_id, attempt.problem, extra=extra)
+        else:
+            logger.error("deserializing job %s failed", job_id, exc_info=attempt.problem, extra=extra)
     elif attempt.problem is not None:
         logger.warning("job %s expired", job_id, extra=extra)
     elif attempt.function is None:

@@ -17,6 +17,9 @@ from .._function import Function
 from .._keys import check_health_key, check_queue_name, health_key
 from .._lock_time import lock_s, longest_job_s
 from .._option_types import called, context, several, text
+from .._payloads.codecs import Codec
+from .._payloads.keyring import Keyring
+from .._payloads.payload_format import PayloadFormat, payload_format
 from .._redis.connection_pools import pool_of
 from .._redis.settings import settings_or_default
 from .._retry_options import Backoff, BackoffFunction, ExceptionClasses, checked, retry_options
@@ -81,6 +84,11 @@ class WorkerOptions:
         dead_max: int = DEAD_MAX,
         dead_ttl: SecondsTimedelta = DEAD_TTL_S,
         on_dead: StartupShutdown | None = None,
+        codec: str | Codec | None = None,
+        accepts: Sequence[str | Codec] | None = None,
+        signing: Keyring | None = None,
+        accept_unsigned: bool = False,
+        encrypt: bool = False,
     ) -> None:
         self.functions = option_limits.with_good_ones(
             registry(several("functions", functions), several("cron_jobs", cron_jobs or ()))
@@ -104,7 +112,7 @@ class WorkerOptions:
         self.on_job_start = called("on_job_start", on_job_start)
         self.on_job_end = called("on_job_end", on_job_end)
         self.after_job_end = called("after_job_end", after_job_end)
-        self.job_completion_wait = option_limits.wait_s(job_completion_wait)
+        self.job_completion_wait: float = option_limits.wait_s(job_completion_wait)
         self.max_jobs = option_limits.number("max_jobs", max_jobs)
         self.job_timeout_s = option_limits.time_limit("job_timeout", job_timeout)
         self.keep_result_s = option_limits.seconds_or_inf("keep_result", keep_result)
@@ -122,6 +130,7 @@ class WorkerOptions:
         self.allow_abort_jobs = allow_abort_jobs
         self.job_serializer = called("job_serializer", job_serializer)
         self.job_deserializer = called("job_deserializer", job_deserializer)
+        self._use_format(codec, accepts, signing, accept_unsigned=accept_unsigned, encrypt=encrypt)
         self.expires_extra_ms = expires_extra_ms
         self.timezone, self._system_zone = timezone, SystemZone()
         self.log_results = log_results
@@ -137,6 +146,33 @@ class WorkerOptions:
         self._worker_id, self._named_in_pid, self.forks_when_named = "", 0, _loop_exits.forks
         self._handle_signals = handle_signals
         self._be_on_its_own()
+
+    def _use_format(
+        self,
+        codec: str | Codec | None,
+        accepts: Sequence[str | Codec] | None,
+        signing: Keyring | None,
+        *,
+        accept_unsigned: bool,
+        encrypt: bool,
+    ) -> None:
+        """How payloads are written and read: as options say, else as the client does it that was given."""
+        own = self.job_serializer or self.job_deserializer
+        self.payload_format: PayloadFormat | None = payload_format(
+            codec,
+            accepts,
+            signing,
+            accept_unsigned=accept_unsigned,
+            encrypt=encrypt,
+            job_serializer=self.job_serializer,
+            job_deserializer=self.job_deserializer,
+        )
+        if (own, codec, accepts, signing) == (None, None, None, None):
+            self.payload_format = getattr(self._given_pool, "payload_format", None)
+        if self.payload_format is not None:
+            self.payload_format.allow_types_of(one.coroutine for one in self.functions.values())
+            self.job_serializer = self.payload_format.serializer
+            self.job_deserializer = self.payload_format.deserializer
 
     def _be_on_its_own(self) -> None:
         """What a supervisor sets, if there is one."""

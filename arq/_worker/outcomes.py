@@ -7,11 +7,12 @@ import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from .._endings import Again, Done, Ending, Unbegun
-from .._errors import DeserializationError, JobExecutionFailed, Retry, RetryJob, Snooze
+from .._errors import DeserializationError, JobExecutionFailed, PayloadRefused, Retry, RetryJob, Snooze
 from .._function import Function
+from .._payloads.payload_format import PayloadFormat
 from .._payloads.pickle_errors import explain
 from .._payloads.serialization import (
     UNSERIALIZABLE_RESULT,
@@ -57,17 +58,25 @@ class Defaults(dead_set_policy.Defaults, Protocol):
 
 
 def read(
-    job: ClaimedJob, functions: Mapping[str, Function | CronJob], deserializer: Deserializer | None
+    job: ClaimedJob,
+    functions: Mapping[str, Function | CronJob],
+    deserializer: Deserializer | None,
+    payload_format: PayloadFormat | None = None,
+    queue_name: str = "",
 ) -> Attempt:
     """Read the payload of a claimed job. What is wrong with it is noted, not raised."""
     if job.unreadable:
         return Attempt(job, job_try=job.job_try, problem=DeserializationError(job.unreadable))
     if job.payload is None:
         return Attempt(job, job_try=job.job_try, problem=JobExecutionFailed("job expired"))
+    if payload_format is not None:
+        deserializer = payload_format.job_reader(job.job_id, queue_name)
     try:
         name, args, kwargs, first_try, enqueue_ms = deserialize_job_raw(
             job.payload, deserializer=deserializer
         )
+    except PayloadRefused as exc:  # it is not looked into any further
+        return Attempt(job, job_try=job.job_try, problem=exc.with_traceback(None), unread=exc.elsewhere)
     except DeserializationError as exc:
         is_odd = deserializer is None and not job.payload.startswith(PICKLE)
         return _unread(job, job.payload, exc if is_odd else _with_reason(exc), functions)
@@ -240,6 +249,7 @@ def ending(
     hold_cron_s: Callable[[], float],
     serializer: Serializer | None,
     deserializer: Deserializer | None = None,
+    payload_format: PayloadFormat | None = None,
 ) -> Ending:
     """What is written to Redis about an outcome."""
     attempt = outcome.attempt
@@ -268,8 +278,8 @@ def ending(
         burial = burial_of(outcome, defaults)
     if keep_ms == 0:
         return Done(job_id, stamp, hold_ms=hold_ms, only_start=only_start, burial=burial)
-    result = _result(outcome, queue_name, serializer, deserializer)
-    smaller = functools.partial(_smaller_result, outcome, queue_name, serializer)
+    result = _result(outcome, queue_name, serializer, deserializer, payload_format)
+    smaller = functools.partial(_smaller_result, outcome, queue_name, serializer, payload_format)
     return Done(job_id, stamp, result, keep_ms, hold_ms, only_start, smaller, burial)
 
 
@@ -289,6 +299,7 @@ def _result(
     queue_name: str,
     serializer: Serializer | None,
     deserializer: Deserializer | None = None,
+    payload_format: PayloadFormat | None = None,
 ) -> bytes:
     attempt = outcome.attempt
     payload = serialize_result(
@@ -307,20 +318,41 @@ def _result(
         serializer=serializer,
         deserializer=deserializer,
     )
+    if payload_format is not None:
+        shown = functools.partial(_shown, outcome)
+        payload = payload_format.seal_result(payload, attempt.job.job_id, queue_name, shown)
     return payload or b""
 
 
+def _shown(outcome: Outcome) -> dict[str, Any]:
+    """What of a result need not be secret."""
+    attempt = outcome.attempt
+    return {
+        "t": attempt.job_try,
+        "f": attempt.function_name,
+        "et": attempt.enqueue_ms,
+        "s": outcome.verdict is Verdict.COMPLETE,
+        "st": attempt.start_ms,
+        "ft": outcome.finish_ms,
+    }
+
+
 def _smaller_result(
-    outcome: Outcome, queue_name: str, serializer: Serializer | None, why: str, most_bytes: int
+    outcome: Outcome,
+    queue_name: str,
+    serializer: Serializer | None,
+    payload_format: PayloadFormat | None,
+    why: str,
+    most_bytes: int,
 ) -> bytes:
     """A result that says why the real one is not there; without the arguments if they are what is too large."""
     attempt = outcome.attempt
     if isinstance(outcome.value, BaseException):
         why = f"{why}: {truncate(safe_repr(outcome.value), _LONGEST_EXCEPTION)}"
     said = replace(outcome, verdict=Verdict.FAILED, value=f"{UNSERIALIZABLE_RESULT}: {why}")
-    result = _result(said, queue_name, serializer)
+    result = _result(said, queue_name, serializer, None, payload_format)
     if len(result) <= most_bytes:
         return result
     said.attempt = Attempt(attempt.job, attempt.function_name, (), {}, attempt.enqueue_ms, attempt.job_try)
     said.attempt.start_ms = attempt.start_ms
-    return _result(said, queue_name, serializer)
+    return _result(said, queue_name, serializer, None, payload_format)

@@ -29,7 +29,13 @@ PURE = (
     "arq._keys",
     "arq._lock_time",
     "arq._option_types",
+    "arq._dead_letters",
+    "arq._payloads.codecs",
+    "arq._payloads.data_types",
+    "arq._payloads.exception_records",
     "arq._payloads.portable_exceptions",
+    "arq._payloads.signed_envelope",
+    "arq._payloads.tagged_values",
     "arq._job_records",
     "arq._job_statistics",
     "arq._payloads.unreadable_records",
@@ -114,7 +120,7 @@ FUNCTION_LINES = 40
 # Each exemption with its reason. One that is no longer needed fails, too.
 LONGER_MODULES: dict[str, int] = {}
 LONGER_FUNCTIONS = {
-    "arq._worker.options.WorkerOptions.__init__": 55,  # 29 parameters, one line each
+    "arq._worker.options.WorkerOptions.__init__": 57,  # 34 parameters, one line each
 }
 KEY_PREFIXES = (
     "abort",
@@ -157,8 +163,10 @@ ARQ_LAYERS = {
     ),
     "schedules": ("_cron_calendar _cron_table cron typing"),
     "bytes of jobs": (
-        "_payloads.aborted_result _payloads.pickle_errors _payloads.portable_exceptions _payloads.serialization "
-        "_payloads.unreadable_records"
+        "_payloads.aborted_result _payloads.codecs _payloads.data_types _payloads.exception_records "
+        "_payloads.keyring _payloads.payload_format _payloads.pickle_errors _payloads.portable_exceptions "
+        "_payloads.serialization _payloads.signed_envelope _payloads.tagged_values _payloads.unreadable_records "
+        "codecs"
     ),
     "server and scripts": (
         "_queue_pause _redis.connection_pools _redis.raw_commands _redis.redis_errors _redis.script_loader "

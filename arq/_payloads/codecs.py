@@ -1,0 +1,231 @@
+"""How jobs and results become bytes: pickle, JSON, msgpack, or a codec of the application's. No I/O."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from .data_types import DataTypes, UnknownTypeError, types_named_by
+from .tagged_values import TaggedValues
+from .unreadable_records import PICKLE
+
+#: What the bytes of a map of 1 to 15 items begin with, and those of larger ones.
+MSGPACK_MAPS = (*(bytes([0x80 | items]) for items in range(1, 16)), b"\xde", b"\xdf")
+
+
+class Codec:
+    """Turns jobs and results into bytes. Derive from it for one of your own.
+
+    Attributes:
+        name: how `accepts` and messages call it.
+    """
+
+    name = ""
+
+    def recognizes(self, data: bytes) -> bool:
+        """Whether bytes look like those that this codec writes; of several that are accepted the first one is asked to
+        read them. Never asked of what begins as a pickle, unless this is pickle.
+        """
+        return bool(data)
+
+    def dumps(self, data: dict[str, Any]) -> bytes:
+        """The bytes of the dict of a job or a result (the keys are those of arq's format).
+
+        Raises:
+            Exception: it can't be written.
+        """
+        raise NotImplementedError
+
+    def loads(self, data: bytes) -> dict[str, Any]:
+        """The reverse.
+
+        Raises:
+            Exception: it can't be read.
+        """
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"<codec {self.name}>"
+
+
+class PickleCodec(Codec):
+    """arq's own format. Whoever can write to Redis can let readers run any code."""
+
+    name = "pickle"
+
+    def recognizes(self, data: bytes) -> bool:
+        return data.startswith(PICKLE)
+
+    def dumps(self, data: dict[str, Any]) -> bytes:
+        return pickle.dumps(data)
+
+    def loads(self, data: bytes) -> dict[str, Any]:
+        found: dict[str, Any] = pickle.loads(data)
+        return found
+
+
+class _TaggedCodec(Codec):
+    """Plain values, and tags for what is more than that.
+
+    Args:
+        types: classes of which objects may be made, beside those that are registered.
+    """
+
+    has_bytes = False
+
+    def __init__(self, types: Iterable[type] = ()) -> None:
+        self.types = DataTypes(types)
+        self._values = TaggedValues(self.types, has_bytes=self.has_bytes)
+
+    def allow_types_of(self, functions: Iterable[Callable[..., Any]]) -> None:
+        """Allow the classes that stand in annotations and modules of these functions."""
+        for kind in types_named_by(functions):
+            self.types.add(kind)
+
+    def _plain(self, data: dict[str, Any]) -> dict[str, Any]:
+        plain, encode, found = self._values.plain, self._values.encode, {**data}
+        for key, value in data.items():
+            if key == "a" and type(value) is tuple:  # a list on the wire, which every reader can pass on
+                found[key] = [item if type(item) in plain else encode(item) for item in value]
+            elif type(value) not in plain:
+                found[key] = encode(value)
+        return found
+
+    def _found(self, found: Any) -> dict[str, Any]:
+        if type(found) is not dict:
+            raise UnknownTypeError("it is no object with the keys of a job")
+        if type(found.get("a")) is list:
+            found["a"] = tuple(found["a"])
+        return found
+
+
+def _json_encoder() -> Callable[[Any], str]:
+    """What writes JSON. `JSONEncoder.encode` makes the same encoder anew for each text: that is half of its time."""
+    encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False)
+    text = json.encoder.encode_basestring_ascii
+    try:
+        make = json.encoder.c_make_encoder  # type: ignore[attr-defined]
+        pieces = make(None, encoder.default, text, None, ":", ",", False, False, False)
+        if "".join(pieces({"a": [1]}, 0)) == '{"a":[1]}':
+            return lambda data: "".join(pieces(data, 0))
+    except (TypeError, AttributeError):  # an implementation of Python that has none, or another one
+        pass
+    return encoder.encode
+
+
+class JsonCodec(_TaggedCodec):
+    """JSON, which programs in other languages can read and write.
+
+    Args:
+        types: classes of which objects may be made, beside those that are registered with `arq.codecs.register`, and,
+            in a worker, those that its functions name in annotations and modules.
+    """
+
+    name = "json"
+    _encode = staticmethod(_json_encoder())
+
+    def __init__(self, types: Iterable[type] = ()) -> None:
+        super().__init__(types)
+        self._decode = json.JSONDecoder(object_hook=self._values.hook).raw_decode
+        self._decode_plain = json.JSONDecoder().raw_decode
+
+    def recognizes(self, data: bytes) -> bool:
+        return data.startswith(b"{")
+
+    def dumps(self, data: dict[str, Any]) -> bytes:
+        return self._encode(self._plain(data)).encode()
+
+    def loads(self, data: bytes) -> dict[str, Any]:
+        has_tags = b'"$"' in data or b"\\u0024" in data
+        text = data.decode()
+        found, end = (self._decode if has_tags else self._decode_plain)(text)
+        if end < len(text) and text[end:].strip():
+            raise UnknownTypeError("it is JSON, and something behind it")
+        return self._found(found)
+
+
+class MsgpackCodec(_TaggedCodec):
+    """msgpack: smaller than JSON, bytes are bytes. Needs the package `msgpack`.
+
+    Args:
+        types: see `JsonCodec`.
+
+    Raises:
+        ImportError: the package is not there.
+    """
+
+    name = "msgpack"
+    has_bytes = True
+
+    def __init__(self, types: Iterable[type] = ()) -> None:
+        super().__init__(types)
+        try:
+            import msgpack
+        except ImportError as exc:
+            raise ImportError("codec 'msgpack' needs a package: pip install 'arq[msgpack]'") from exc
+        self._packb, self._unpackb = msgpack.packb, msgpack.unpackb
+
+    def recognizes(self, data: bytes) -> bool:
+        return data.startswith(MSGPACK_MAPS)
+
+    def dumps(self, data: dict[str, Any]) -> bytes:
+        packed: bytes = self._packb(self._plain(data), use_bin_type=True, unicode_errors="surrogatepass")
+        return packed
+
+    def loads(self, data: bytes) -> dict[str, Any]:
+        return self._found(
+            self._unpackb(data, raw=False, object_hook=self._values.hook, unicode_errors="surrogatepass")
+        )
+
+
+class FunctionsCodec(Codec):
+    """A serializer and a deserializer of the application's, where payloads are to be signed.
+
+    Args:
+        dumps, loads: they.
+    """
+
+    name = "job_serializer"
+
+    def __init__(
+        self, dumps: Callable[[dict[str, Any]], Any] | None, loads: Callable[[bytes], dict[str, Any]] | None
+    ) -> None:
+        self._dumps, self._loads = dumps, loads
+
+    def dumps(self, data: dict[str, Any]) -> bytes:
+        payload = pickle.dumps(data) if self._dumps is None else self._dumps(data)
+        return payload.encode() if isinstance(payload, str) else bytes(payload)
+
+    def loads(self, data: bytes) -> dict[str, Any]:
+        found: dict[str, Any] = pickle.loads(data) if self._loads is None else self._loads(data)
+        return found
+
+
+#: By name.
+CODECS: dict[str, Callable[[], Codec]] = {"pickle": PickleCodec, "json": JsonCodec, "msgpack": MsgpackCodec}
+
+
+def codec_of(option: str, given: object) -> Codec:
+    """The codec of a name, or what was given as one.
+
+    Raises:
+        ValueError: there is none of this name.
+        TypeError: it is neither a name nor a codec.
+        ImportError: it needs a package that is not there.
+    """
+    if isinstance(given, str):
+        make = CODECS.get(given)
+        if make is None:
+            raise ValueError(
+                f"{option}: there is no codec {given!r}; there are {', '.join(CODECS)}, or a Codec"
+            )
+        return make()
+    if not isinstance(given, Codec):
+        raise TypeError(
+            f"{option} must be the name of a codec or an arq.codecs.Codec, not {type(given).__name__}"
+        )
+    if not given.name or not isinstance(given.name, str):
+        raise TypeError(f"{option}: {type(given).__name__} needs a name")
+    return given

@@ -1,0 +1,229 @@
+"""Python values as trees of what JSON and msgpack have: for the rest there are dicts with a tag. No I/O.
+
+A tag is the key `$`; under `v` stands what it applies to, under `t` the name of a class. A dict that has such a key
+itself, or keys that are no text, is written as pairs.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from .data_types import (
+    DataTypes,
+    ModelState,
+    UnknownTypeError,
+    conversion_for,
+    conversion_named,
+    fields_of,
+    is_data,
+    is_model,
+    is_named_tuple,
+    make_dataclass,
+    make_member,
+    make_model,
+    make_named_tuple,
+    member_names,
+    name_of,
+    state_of_model,
+)
+from .exception_records import ExceptionRecord, exception_of, record_of
+from .pickle_errors import Unreadable
+
+TAG, VALUE, TYPE = "$", "v", "t"
+Tagged = dict[str, Any]
+
+_SCALARS = frozenset({str, bool, type(None)})
+#: Whole numbers that msgpack has.
+_LOWEST, _HIGHEST = -(2**63), 2**64 - 1
+
+
+class TaggedValues:
+    """Makes trees of values, and values of trees.
+
+    Args:
+        types: classes of which objects are made. Those whose objects are written are added.
+        has_bytes: the bytes of a tree may contain bytes as they are, and only numbers of 64 bits (msgpack).
+    """
+
+    def __init__(self, types: DataTypes, *, has_bytes: bool) -> None:
+        self.types = types
+        self._has_bytes = has_bytes
+        self.plain = _SCALARS | {bytes} if has_bytes else _SCALARS | {int}
+        self.decode: dict[str, Callable[[Tagged], Any]] = {
+            **PLAIN_TAGS,
+            "dataclass": self._read_dataclass,
+            "model": self._read_model,
+            "enum": lambda found: make_member(types.find(found[TYPE]), found[VALUE]),
+            "namedtuple": lambda found: make_named_tuple(types.find(found[TYPE]), found[VALUE]),
+            "exception": self._read_exception,
+            "custom": lambda found: conversion_named(found[TYPE]).load(found[VALUE]),
+        }
+
+    def hook(self, found: Tagged) -> Any:
+        """The value of a dict, whose own values are made already."""
+        if TAG not in found:
+            return found
+        tag = found[TAG]
+        read = self.decode.get(tag) if isinstance(tag, str) else None
+        if read is None:
+            raise UnknownTypeError(f"there is no tag {repr(tag)[:60]} here: another version's?")
+        return read(found)
+
+    def encode(self, value: Any) -> Any:
+        """The tree of a value.
+
+        Raises:
+            TypeError: it can't be written.
+        """
+        kind = type(value)
+        if kind in self.plain:
+            return value
+        if kind is list:
+            return [item if type(item) in self.plain else self.encode(item) for item in value]
+        if kind is dict:
+            return self._dict(value)
+        if kind is float:
+            return value if math.isfinite(value) else {TAG: "float", VALUE: repr(value)}
+        return self._other(value, kind)
+
+    def _dict(self, value: dict[Any, Any]) -> Any:
+        for key in value:
+            if type(key) is not str or key == TAG:
+                pairs = [[self.encode(key), self.encode(item)] for key, item in value.items()]
+                return {TAG: "dict", VALUE: pairs}
+        plain = self.plain
+        return {key: item if type(item) in plain else self.encode(item) for key, item in value.items()}
+
+    def _other(self, value: Any, kind: type) -> Any:
+        if (found := conversion_for(kind)) is not None:
+            name, conversion = found
+            return {TAG: "custom", TYPE: name, VALUE: self.encode(conversion.dump(value))}
+        if isinstance(value, BaseException):
+            return self._exception(value)
+        if is_data(kind):
+            return self._object(value, kind)
+        for base in kind.__mro__:  # of a class that only extends another one, that one comes back
+            if (write := _WRITERS.get(base)) is not None:
+                return write(self, value)
+        remedy = "make a dataclass of it, or arq.codecs.register it with dump and load"
+        raise TypeError(f"{name_of(kind)} can't be written by this codec: {remedy}")
+
+    def _object(self, value: Any, kind: type) -> Tagged:
+        name = self.types.add(kind)
+        if isinstance(value, Enum):
+            return {TAG: "enum", TYPE: name, VALUE: member_names(value)}
+        if is_named_tuple(kind):
+            return {TAG: "namedtuple", TYPE: name, VALUE: [self.encode(item) for item in value]}
+        if not is_model(kind):
+            fields = {key: self.encode(item) for key, item in fields_of(value).items()}
+            return {TAG: "dataclass", TYPE: name, VALUE: fields}
+        state = state_of_model(value)
+        parts = {VALUE: state.fields, "set": state.is_set, "extra": state.extra, "private": state.private}
+        written = {key: self._dict(part) if isinstance(part, dict) else part for key, part in parts.items()}
+        return {TAG: "model", TYPE: name} | {key: part for key, part in written.items() if part is not None}
+
+    def _exception(self, exc: BaseException) -> Tagged:
+        record = record_of(exc, self.encode)
+        return {
+            TAG: "exception",
+            **{key: part for key, part in record._asdict().items() if part or key == "text"},
+        }
+
+    def whole(self, value: int) -> Any:
+        """A whole number."""
+        if not self._has_bytes or _LOWEST <= value <= _HIGHEST:
+            return int(value)
+        return {TAG: "int", VALUE: hex(value)}
+
+    def raw(self, value: bytes) -> Any:
+        """Bytes."""
+        return bytes(value) if self._has_bytes else {TAG: "bytes", VALUE: base64.b64encode(value).decode()}
+
+    def listed(self, tag: str, items: Any) -> Tagged:
+        """A collection that is no list."""
+        return {TAG: tag, VALUE: [self.encode(item) for item in items]}
+
+    def _read_dataclass(self, found: Tagged) -> Any:
+        return make_dataclass(self.types.find(found[TYPE]), found[VALUE])
+
+    def _read_model(self, found: Tagged) -> Any:
+        state = ModelState(found[VALUE], found.get("set"), found.get("extra"), found.get("private"))
+        return make_model(self.types.find(found[TYPE]), state)
+
+    def _read_exception(self, found: Tagged) -> BaseException:
+        parts = {**ExceptionRecord("", "", [], {}, [], "")._asdict(), **found}
+        del parts[TAG]
+        record = ExceptionRecord(**parts)
+        if not all(
+            isinstance(text, str) for text in (record.name, record.text, record.traceback, *record.notes)
+        ):
+            raise UnknownTypeError("this is no exception")
+        return exception_of(record, self.types)
+
+
+def _write_datetime(_: TaggedValues, value: datetime) -> Tagged:
+    written = {TAG: "datetime", VALUE: value.isoformat()}
+    key = getattr(value.tzinfo, "key", None)
+    if isinstance(value.tzinfo, ZoneInfo) and key:
+        written["zone"] = key
+    return written | ({"fold": 1} if value.fold else {})
+
+
+def _read_datetime(found: Tagged) -> datetime:
+    value = datetime.fromisoformat(found[VALUE])
+    if (key := found.get("zone")) is not None:
+        with suppress(LookupError, OSError, ValueError):  # not known here: the offset is right all the same
+            value = value.replace(tzinfo=ZoneInfo(key))
+    return value.replace(fold=1) if found.get("fold") else value
+
+
+_WRITERS: dict[type, Callable[[TaggedValues, Any], Any]] = {
+    str: lambda _, value: str.__str__(value),
+    bool: lambda _, value: value,
+    int: TaggedValues.whole,
+    float: lambda values, value: values.encode(float(value)),
+    bytes: TaggedValues.raw,
+    bytearray: lambda values, value: {TAG: "bytearray", VALUE: values.raw(bytes(value))},
+    dict: lambda values, value: values._dict(dict(value)),
+    list: lambda values, value: [values.encode(item) for item in value],
+    tuple: lambda values, value: values.listed("tuple", value),
+    set: lambda values, value: values.listed("set", value),
+    frozenset: lambda values, value: values.listed("frozenset", value),
+    datetime: _write_datetime,
+    date: lambda _, value: {TAG: "date", VALUE: value.isoformat()},
+    time: lambda _, value: {TAG: "time", VALUE: value.isoformat(), **({"fold": 1} if value.fold else {})},
+    timedelta: lambda _, value: {TAG: "timedelta", VALUE: [value.days, value.seconds, value.microseconds]},
+    UUID: lambda _, value: {TAG: "uuid", VALUE: str(value)},
+    Decimal: lambda _, value: {TAG: "decimal", VALUE: str(value)},
+    complex: lambda values, value: values.listed("complex", (value.real, value.imag)),
+    Unreadable: lambda _, value: {TAG: "unreadable", VALUE: [value.reason, value.shown]},
+}
+
+#: Those that need no class of the application.
+PLAIN_TAGS: dict[str, Callable[[Tagged], Any]] = {
+    "float": lambda found: float(found[VALUE]),
+    "int": lambda found: int(found[VALUE], 16),
+    "bytes": lambda found: base64.b64decode(found[VALUE], validate=True),
+    "bytearray": lambda found: bytearray(b"".join([found[VALUE]])),  # of a number it would make so many bytes
+    "dict": lambda found: dict(found[VALUE]),
+    "tuple": lambda found: tuple(found[VALUE]),
+    "set": lambda found: set(found[VALUE]),
+    "frozenset": lambda found: frozenset(found[VALUE]),
+    "datetime": _read_datetime,
+    "date": lambda found: date.fromisoformat(found[VALUE]),
+    "time": lambda found: time.fromisoformat(found[VALUE]).replace(fold=1 if found.get("fold") else 0),
+    "timedelta": lambda found: timedelta(*found[VALUE]),
+    "uuid": lambda found: UUID(found[VALUE]),
+    "decimal": lambda found: Decimal(found[VALUE]),
+    "complex": lambda found: complex(*found[VALUE]),
+    "unreadable": lambda found: Unreadable(*map(str, found[VALUE])),
+}
