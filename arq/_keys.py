@@ -30,6 +30,10 @@ LAPSES_KEY = PREFIX + "lapses"
 OLD_LEASES_KEY = PREFIX + "workers"
 
 
+#: Stream: what operators have done.
+AUDIT_KEY = PREFIX + "audit"
+
+
 def job_key(job_id: str) -> str:
     """The serialized job."""
     return job_key_prefix + job_id
@@ -165,7 +169,7 @@ def worker_health_key(base: str, pool: str, host: str, slot: int) -> str:
     return f"{base}:{pool}:{host}:{slot}"
 
 
-_KEYS = (LEASES_KEY, MEMBERS_KEY, LAPSES_KEY, abort_jobs_ss)
+_KEYS = (LEASES_KEY, MEMBERS_KEY, LAPSES_KEY, AUDIT_KEY, abort_jobs_ss)
 _PREFIXES = (
     job_key_prefix,
     in_progress_key_prefix,

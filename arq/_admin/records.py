@@ -216,6 +216,7 @@ class LiveWorker:
         looks: whether it looks at the queue that was asked about.
         obeys: whether it knows of pauses and words; None: that is not known, since it does not look at this queue.
         jobs: what it runs.
+        queues: those of the queues that were asked about that it looks at.
     """
 
     worker_id: str
@@ -227,6 +228,7 @@ class LiveWorker:
     looks: bool
     obeys: bool | None
     jobs: list[RunningJob]
+    queues: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +328,33 @@ class Overview:
     now_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class AuditNote:
+    """Something that an operator has done.
+
+    Attributes:
+        note_id: names it, and tells which come before it.
+        at_ms: when, unix ms by Redis's clock.
+        by: who.
+        action: what: `delete`, `requeue`, `pause`, and so on.
+        queue: which queue; '' for workers.
+        count: with how many jobs, schedules or workers.
+        outcomes: what became of them, so many each; empty: it had just begun.
+        ids: the first ones of them.
+        note: more about it.
+    """
+
+    note_id: str
+    at_ms: int
+    by: str
+    action: str
+    queue: str
+    count: int
+    outcomes: dict[str, int]
+    ids: list[str]
+    note: str = ""
+
+
 _KINDS = (JobState, ListedJob, JobPage, Event, JobDetails, Pause, Counts, Deed)
-for _kind in (*_KINDS, RunningJob, LiveWorker, Fleet, CronSchedule, QueueOverview, Overview):
+for _kind in (*_KINDS, RunningJob, LiveWorker, Fleet, CronSchedule, QueueOverview, Overview, AuditNote):
     _kind.__module__ = "arq.admin"  # where everybody imports them from

@@ -124,6 +124,7 @@ LONGER_FUNCTIONS = {
 }
 KEY_PREFIXES = (
     "abort",
+    "audit",
     "claims",
     "control",
     "crashes",
@@ -178,7 +179,7 @@ ARQ_LAYERS = {
     ),
     "producer": ("_connect _enqueue _result_lookups connections jobs"),
     "operators": (
-        "_admin _admin.actions _admin.admin_scripts _admin.counting _admin.crons _admin.dead _admin.details "
+        "_admin _admin.actions _admin.admin_scripts _admin.audit _admin.counting _admin.crons _admin.dead _admin.details "
         "_admin.filters _admin.listing _admin.overview _admin.pauses _admin.queues _admin.records "
         "_admin.restricted _admin.running _admin.shown _admin.stats _admin.times _admin.workers admin"
     ),
@@ -206,7 +207,8 @@ ARQ_LAYERS = {
     ),
     "worker": ("worker"),
     "commands for operators": (
-        "_commands _commands.acl _commands.act _commands.choice _commands.crons _commands.dead _commands.exit_codes "
+        "_commands _commands.acl _commands.act _commands.audit _commands.choice _commands.crons _commands.dead "
+        "_commands.exit_codes "
         "_commands.jobs_shown _commands.ls _commands.operators _commands.output _commands.pause "
         "_commands.reference_page _commands.show _commands.stats _commands.target _commands.usage_error "
         "_commands.watch _commands.web _commands.workers"
