@@ -25,6 +25,7 @@ from ._admin import (
     listing,
     overview,
     pauses,
+    pools,
     queues,
     stats,
     workers,
@@ -45,8 +46,10 @@ from ._admin.records import (
     LiveWorker,
     Overview,
     Pause,
+    PoolReport,
     QueueOverview,
     RunningJob,
+    SlotReport,
 )
 from ._admin.workers import HEARD_WITHIN_S
 from ._job_statistics import FunctionStats, Histogram, QueueStats, StatsPoint
@@ -75,9 +78,11 @@ __all__ = [
     "LiveWorker",
     "Overview",
     "Pause",
+    "PoolReport",
     "QueueOverview",
     "QueueStats",
     "RunningJob",
+    "SlotReport",
     "StatsPoint",
 ]
 
@@ -421,10 +426,15 @@ class Admin:
 
         Args:
             action: what it is called there.
+            queue: of which queue; '' if of none.
             count: how many jobs it is about; 0: that is not known.
+            note: more about it.
         """
-        _check(queue)
         return self._trail.as_one(action, queue, count, note)
+
+    async def pools(self) -> list[PoolReport]:
+        """What supervisors say of their pools, by name: processes, restarts, memory."""
+        return await pools.pools(self.redis)
 
     async def audit(self, *, limit: int = LIMIT, before: str = "") -> list[AuditNote]:
         """What operators have done, the newest first: with `arq`, on the dashboard and with `Admin`.

@@ -46,7 +46,7 @@ async def ask_many(redis: Redis, commands: Sequence[Command]) -> list[Any]:
     pipe = client_of(redis).pipeline(transaction=False)
     for command in commands:
         name, *words = under(prefix, command) if prefix else command
-        pipe.execute_command(name, *map(_raw, words), NEVER_DECODE=True)  # type: ignore[no-untyped-call]
+        pipe.execute_command(name, *map(_raw, words), NEVER_DECODE=True)
     answers: list[Any] = await pipe.execute(raise_on_error=False)
     return answers
 

@@ -7,4 +7,3 @@
 local note = write('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', unpack(ARGV, 4))
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return note
---!include basics
