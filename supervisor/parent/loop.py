@@ -95,7 +95,7 @@ class Parent:
         self._host = host_name()
         self._folder = named_folder(os.environ), os.getcwd()
         self._redis = ("", "")
-        self._steward_feed = StewardFeed(self._status, has_metrics=bool(options.metrics))
+        self._steward_feed = StewardFeed(self._status if options.metrics else None)
         self._oom_seen = oom_kills()
         self._pinged_s = 0.0
         self._weighed_s = time.monotonic()
