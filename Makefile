@@ -5,28 +5,28 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 TOOLS := $(VENV)/installed-dev
 EMBEDDED := $(VENV)/installed-embedded
+DEMO := $(VENV)/installed-embedded,web
+BROWSER := $(VENV)/installed-dev,browser
 MANUAL := $(VENV)/installed-docs
 SITE := build/docs
 CHECKED := _arq_supervise arq supervisor tests examples benchmarks manual
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
 SUITABLE := import sys; sys.version_info >= (3, 11) or sys.exit(1); import ensurepip, venv
 
-# Several processes run all tests; one runs what ARGS names.
-SPREAD = $(if $(ARGS),,-n auto --dist loadfile --no-loadscope-reorder)
-# Tests start Python a thousand times: it need not compile the same sources each time.
-export PYTHONDONTWRITEBYTECODE =
-
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-systemd test-servers test-pythons test-others test-tools fast check format bench bench-all docs docs-links docs-serve clean
+.PHONY: help demo test test-systemd test-servers test-pythons test-others test-tools test-web screenshots fast check format bench bench-all docs docs-links docs-serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: $(EMBEDDED) ## four supervised workers do real work on an embedded Valkey (ten seconds, once installed)
-	@$(RUN) -m examples.demo
+demo: ## four supervised workers do real work on an embedded Valkey, with a dashboard (ARGS=--stay: until Ctrl-C)
+	@$(MAKE) --no-print-directory '$(DEMO)' || { test -x $(RUN) && \
+	  echo "make: the packages of the dashboard could not be installed: the demo goes on without it" >&2 && \
+	  $(MAKE) --no-print-directory $(EMBEDDED); }
+	@$(RUN) -m examples.demo $(ARGS)
 
 test: $(TOOLS) ## run all tests
-	@$(RUN) -m pytest $(SPREAD) $(ARGS)
+	@$(RUN) -m pytest $(ARGS)
 
 test-systemd: $(TOOLS) ## try the units under a booted systemd (needs root, debootstrap, systemd-container)
 	@$(RUN) -m pytest tests/systemd $(ARGS)
@@ -43,8 +43,14 @@ test-others: $(TOOLS) ## run suites of packages that build on arq (SUITES="safir
 test-tools: $(TOOLS) ## run pools under tracers, profilers, a debugger, init programs and packagers (first run: minutes)
 	@$(RUN) -m pytest tests/tools $(ARGS)
 
+test-web: $(BROWSER) ## look at the dashboard with a real browser (needs chromium; screenshots in .screenshots/)
+	@$(RUN) -m pytest tests/browser $(ARGS)
+
+screenshots: $(BROWSER) ## take the pictures of the dashboard in docs/images again, from the demo (needs chromium)
+	@$(RUN) -m tests.browser.screenshots
+
 fast: $(TOOLS) ## run the tests that take no more than a moment each
-	@$(RUN) -m pytest -q $(SPREAD) -m "not slow and not interop and not processes" $(ARGS)
+	@$(RUN) -m pytest -q -m "not slow and not interop and not processes" $(ARGS)
 
 check: $(TOOLS) ## lint, formatting and types
 	@$(RUN) -m ruff check .
@@ -72,7 +78,7 @@ docs-links: $(MANUAL) ## see that links to other sites lead somewhere (needs the
 	@$(RUN) -m sphinx -q -b linkcheck docs build/links
 
 clean: ## remove .venv and everything that tools left here
-	@rm -rf $(VENV) .venv-* .bench-envs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .venv-* .bench-envs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .screenshots
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp for each extra, made again when pyproject.toml changes. The stamp comes last: a half-made environment is

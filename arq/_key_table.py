@@ -13,7 +13,7 @@ class KeyRow(NamedTuple):
 
     Attributes:
         name: with blanks: `<id>` of a job, `<worker>` id of a worker, `<queue>`, ...
-        kind: its type, as Redis's TYPE says it: string, zset, hash, list or set.
+        kind: its type, as Redis's TYPE says it: string, zset, hash, list, set or stream.
         text: what is in it.
         life: when it expires.
         is_ours: no arq but this one has it.
@@ -84,6 +84,12 @@ KEYS: tuple[KeyRow, ...] = (
     KeyRow("arq:crons-paused:<queue>", "set", "names of the schedules that are paused", "until they are resumed"),
     KeyRow("arq:ticks:<queue>:<hash>", "zset", "the newest 120 ticks of a schedule that were enqueued", "a week"),
     KeyRow("arq:cron:<queue>:<schedule>", "string", "the last of them, for workers of 0.29.0", "a day"),
+    KeyRow("arq:pools", "zset", "pool and host → unix ms: supervisors that say how their pools are", "30 s after the "
+        "last one"),
+    KeyRow("arq:pool:<pool>", "string", "how a pool (its name, and its host) is, as JSON: its processes, restarts, memory; written every "
+        "5 s", "30 s"),
+    KeyRow("arq:audit", "stream", "what operators have done: by whom, what, of which queue, what became of it, the "
+        "first ids; about 1,000 notes", "90 days after the last one"),
     KeyRow("arq:stats:<queue>:<minute>", "hash", "what workers have counted in this minute since 1970, by function",
         "8 h"),
     KeyRow("arq:stats:<queue>:h:<ten minutes>", "hash", "the same in ten minutes", "72 h"),

@@ -30,6 +30,12 @@ LAPSES_KEY = PREFIX + "lapses"
 OLD_LEASES_KEY = PREFIX + "workers"
 
 
+#: Stream: what operators have done.
+AUDIT_KEY = PREFIX + "audit"
+#: Sorted set: pool and host of a supervisor -> unix ms until which that is believed.
+POOLS_KEY = PREFIX + "pools"
+
+
 def job_key(job_id: str) -> str:
     """The serialized job."""
     return job_key_prefix + job_id
@@ -125,6 +131,11 @@ def control_key(worker_id: str) -> str:
     return f"{PREFIX}control:{worker_id}"
 
 
+def pool_key(pool: str) -> str:
+    """What the supervisor of a pool says of it; `pool`: its name, a colon, and its host."""
+    return f"{PREFIX}pool:{pool}"
+
+
 def batches_key(worker_id: str) -> str:
     """Hash of one worker: stamp of a claim -> what must be put back of its jobs when the worker dies."""
     return f"{PREFIX}batches:{worker_id}"
@@ -165,7 +176,7 @@ def worker_health_key(base: str, pool: str, host: str, slot: int) -> str:
     return f"{base}:{pool}:{host}:{slot}"
 
 
-_KEYS = (LEASES_KEY, MEMBERS_KEY, LAPSES_KEY, abort_jobs_ss)
+_KEYS = (LEASES_KEY, MEMBERS_KEY, LAPSES_KEY, AUDIT_KEY, POOLS_KEY, abort_jobs_ss)
 _PREFIXES = (
     job_key_prefix,
     in_progress_key_prefix,
@@ -185,6 +196,7 @@ _PREFIXES = (
     crons_key(""),
     paused_crons_key(""),
     control_key(""),
+    pool_key(""),
     f"{PREFIX}quarantine:",
     f"{PREFIX}unreadable:",
     f"{PREFIX}stats:",

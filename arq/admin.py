@@ -9,15 +9,31 @@ Neither the application nor trust in Redis is needed: payloads are read without 
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
-from ._admin import actions, counting, crons, dead, details, listing, overview, pauses, queues, stats, workers
+from ._admin import (
+    actions,
+    audit,
+    counting,
+    crons,
+    dead,
+    details,
+    listing,
+    overview,
+    pauses,
+    pools,
+    queues,
+    stats,
+    workers,
+)
 from ._admin.admin_scripts import raw
 from ._admin.filters import Filter
 from ._admin.records import (
+    AuditNote,
     Counts,
     CronSchedule,
     Deed,
@@ -30,8 +46,10 @@ from ._admin.records import (
     LiveWorker,
     Overview,
     Pause,
+    PoolReport,
     QueueOverview,
     RunningJob,
+    SlotReport,
 )
 from ._admin.workers import HEARD_WITHIN_S
 from ._job_statistics import FunctionStats, Histogram, QueueStats, StatsPoint
@@ -45,6 +63,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Admin",
+    "AuditNote",
     "Counts",
     "CronSchedule",
     "Deed",
@@ -59,14 +78,17 @@ __all__ = [
     "LiveWorker",
     "Overview",
     "Pause",
+    "PoolReport",
     "QueueOverview",
     "QueueStats",
     "RunningJob",
+    "SlotReport",
     "StatsPoint",
 ]
 
 #: Jobs of a page unless another number is asked for, and at most.
 LIMIT, HIGHEST_LIMIT = 100, 1000
+NOTE_ID = re.compile("[0-9]{1,19}-[0-9]{1,19}")
 
 
 class Admin:
@@ -74,18 +96,21 @@ class Admin:
 
     Args:
         redis: any client of redis.asyncio, an `ArqRedis` for example.
+        by: who acts, for the audit trail. Default: None, the user of this process and its host.
     """
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, *, by: str | None = None) -> None:
         self.redis = redis
+        self._trail = audit.Trail(redis, audit.this_user() if by is None else by)
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, settings: RedisSettings | str) -> AsyncIterator[Admin]:
+    async def connect(cls, settings: RedisSettings | str, *, by: str | None = None) -> AsyncIterator[Admin]:
         """An admin with a connection of its own.
 
         Args:
             settings: or an address, see `RedisSettings.from_dsn`.
+            by: see `Admin`.
 
         Raises:
             redis.exceptions.RedisError, OSError: Redis can't be reached.
@@ -94,7 +119,7 @@ class Admin:
         found = RedisSettings.from_dsn(settings) if isinstance(settings, str) else settings
         pool = await create_pool(found)
         try:
-            yield cls(pool)
+            yield cls(pool, by=by)
         finally:
             await pool.aclose(close_connection_pool=True)
 
@@ -181,7 +206,7 @@ class Admin:
         if tries not in (None, 1):
             raise ValueError(f"tries must be None or 1, not {tries!r}")
         act = functools.partial(actions.requeue, defer_ms=max(0, to_ms(delay)), one_more=tries == 1)
-        return await self._act(act, jobs, queue)
+        return await self._act("requeue", act, jobs, queue)
 
     async def delete_dead(
         self, jobs: Sequence[str | ListedJob], queue: str = default_queue_name
@@ -191,7 +216,7 @@ class Admin:
         Args:
             jobs: see `requeue`.
         """
-        return await self._act(actions.forget_dead, jobs, queue)
+        return await self._act("delete dead", actions.forget_dead, jobs, queue)
 
     async def counts(self, queue: str = default_queue_name, *, with_done: bool = False) -> Counts:
         """How many jobs there are in each state.
@@ -251,7 +276,7 @@ class Admin:
             jobs: ids; or jobs as they were listed: one whose id has another job by now is left alone. 100 at a time
                 are one step.
         """
-        return await self._act(actions.delete, jobs, queue)
+        return await self._act("delete", actions.delete, jobs, queue)
 
     async def run_now(self, jobs: Sequence[str | ListedJob], queue: str = default_queue_name) -> list[Deed]:
         """Let jobs that are deferred, or wait for another try, be due now.
@@ -259,10 +284,11 @@ class Admin:
         Args:
             jobs: see `delete`.
         """
-        return await self._act(actions.run_now, jobs, queue)
+        return await self._act("run now", actions.run_now, jobs, queue)
 
     async def _act(
         self,
+        action: str,
         act: Callable[[Redis, str, Sequence[tuple[str, str]]], Awaitable[list[Deed]]],
         jobs: Sequence[str | ListedJob],
         queue: str,
@@ -270,8 +296,12 @@ class Admin:
         chosen = list(map(_chosen, jobs))
         _check(queue, *(job_id for job_id, _ in chosen))
         found: list[Deed] = []
-        for first in range(0, len(chosen), actions.STEP):
-            found += await act(self.redis, queue, chosen[first : first + actions.STEP])
+        try:
+            for first in range(0, len(chosen), actions.STEP):
+                found += await act(self.redis, queue, chosen[first : first + actions.STEP])
+        finally:
+            if found:
+                await self._trail.note(action, queue, [job_id for job_id, _ in chosen[: len(found)]], found)
         return found
 
     async def abort(self, job: str | ListedJob, queue: str = default_queue_name) -> Deed:
@@ -283,7 +313,9 @@ class Admin:
         """
         job_id, mark = _chosen(job)
         _check(queue, job_id)
-        return await actions.abort(self.redis, queue, job_id, mark)
+        deed = await actions.abort(self.redis, queue, job_id, mark)
+        await self._trail.note("abort", queue, [job_id], [deed])
+        return deed
 
     async def paused(self, queue: str = default_queue_name) -> Pause | None:
         """The pause of a queue; None: it is not paused."""
@@ -302,17 +334,23 @@ class Admin:
             ValueError: the key that says so is something else.
         """
         _check(queue)
-        return await pauses.pause(self.redis, queue, by, note)
+        found = await pauses.pause(self.redis, queue, by, note)
+        await self._trail.note("pause", queue, [queue], [Deed.done], by=by, note=note)
+        return found
 
     async def resume(self, queue: str = default_queue_name) -> bool:
         """End a pause; False: there was none."""
         _check(queue)
-        return await pauses.resume(self.redis, queue)
+        was_paused = await pauses.resume(self.redis, queue)
+        await self._trail.note("resume", queue, [queue], [Deed.done if was_paused else Deed.over])
+        return was_paused
 
-    async def workers(self, queue: str = default_queue_name) -> Fleet:
-        """Who works, on what since when, and who ignores a pause of this queue."""
-        _check(queue)
-        return await workers.fleet(self.redis, queue)
+    async def workers(self, queue: str | Sequence[str] = default_queue_name) -> Fleet:
+        """Who works, on what since when, and who ignores a pause of this queue, or of these queues."""
+        queues = [queue] if isinstance(queue, str) else queue
+        for one in queues:
+            _check(one)
+        return await workers.fleet(self.redis, queues)
 
     async def tell(
         self,
@@ -333,7 +371,9 @@ class Admin:
         """
         if word not in ("quiet", "resume", "stop"):
             raise ValueError(f"a worker can be told quiet, resume or stop, not {word!r}")
-        return await workers.tell(self.redis, worker_id, word, wait)
+        deed = await workers.tell(self.redis, worker_id, word, wait)
+        await self._trail.note(f"{word} worker", "", [worker_id], [deed])
+        return deed
 
     async def crons(self, queue: str = default_queue_name) -> list[CronSchedule]:
         """The schedules that workers of the queue have, by name."""
@@ -348,9 +388,11 @@ class Admin:
             `done`; `over`: they were paused before; `unknown`: no worker has shown such a schedule.
         """
         _check(queue)
-        if not await crons.is_known(self.redis, queue, name):
-            return Deed.unknown
-        return Deed.done if await crons.pause(self.redis, queue, name) else Deed.over
+        deed = Deed.unknown
+        if await crons.is_known(self.redis, queue, name):
+            deed = Deed.done if await crons.pause(self.redis, queue, name) else Deed.over
+        await self._trail.note("pause cron", queue, [name], [deed])
+        return deed
 
     async def resume_cron(self, name: str, queue: str = default_queue_name) -> Deed:
         """Enqueue runs of the schedules of this name again; those that were left out are not made up for.
@@ -360,13 +402,55 @@ class Admin:
         """
         _check(queue)
         if await crons.resume(self.redis, queue, name):
-            return Deed.done
-        return Deed.over if await crons.is_known(self.redis, queue, name) else Deed.unknown
+            deed = Deed.done
+        else:
+            deed = Deed.over if await crons.is_known(self.redis, queue, name) else Deed.unknown
+        await self._trail.note("resume cron", queue, [name], [deed])
+        return deed
 
     async def run_cron(self, name: str, queue: str = default_queue_name) -> str | None:
         """Enqueue a run of a schedule now, beside those that are planned; its id, None: there is no such schedule."""
         _check(queue)
-        return await crons.run_now(self.redis, queue, name)
+        job_id = await crons.run_now(self.redis, queue, name)
+        deed = Deed.unknown if job_id is None else Deed.done
+        await self._trail.note(
+            "run cron", queue, [name], [deed], note="" if job_id is None else f"as {job_id}"
+        )
+        return job_id
+
+    def as_one(
+        self, action: str, queue: str, count: int, note: str = ""
+    ) -> AbstractAsyncContextManager[None]:
+        """What this admin does meanwhile is one note of the audit trail, however many steps it takes; more than a few
+        jobs are noted before, too.
+
+        Args:
+            action: what it is called there.
+            queue: of which queue; '' if of none.
+            count: how many jobs it is about; 0: that is not known.
+            note: more about it.
+        """
+        return self._trail.as_one(action, queue, count, note)
+
+    async def pools(self) -> list[PoolReport]:
+        """What supervisors say of their pools, by name: processes, restarts, memory."""
+        return await pools.pools(self.redis)
+
+    async def audit(self, *, limit: int = LIMIT, before: str = "") -> list[AuditNote]:
+        """What operators have done, the newest first: with `arq`, on the dashboard and with `Admin`.
+
+        Args:
+            limit: so many at most, 1 - 1000.
+            before: only what was done before the note of this id.
+
+        Raises:
+            ValueError: a value is out of its range.
+        """
+        if not 1 <= limit <= HIGHEST_LIMIT:
+            raise ValueError(f"limit must be a number from 1 to {HIGHEST_LIMIT}, not {limit!r}")
+        if before and not NOTE_ID.fullmatch(before):
+            raise ValueError(f"{before!r} is no id of a note, as 1700000000000-0 is")
+        return await audit.notes(self.redis, limit, before)
 
 
 def _chosen(job: str | ListedJob) -> tuple[str, str]:

@@ -53,7 +53,7 @@ class ArqQueue:
 
     def fill(self, function: str, count: int, serializer: str = "pickle") -> None:
         """Add jobs that are due now."""
-        payload, now_ms = _payload(function, serializer)
+        payload, now_ms = payload_of(function, serializer)
         for start in range(0, count, _PAGE):
             size = min(_PAGE, count - start)
             self._call(self._fill, payload, now_ms, self._made + 1, self._made + size)
@@ -61,7 +61,7 @@ class ArqQueue:
 
     def hold(self, count: int) -> None:
         """Make it look as if workers of the original ran `count` jobs."""
-        payload, now_ms = _payload("noop")
+        payload, now_ms = payload_of("noop")
         self._call(self._hold, payload, now_ms, count)
 
     @staticmethod
@@ -69,7 +69,8 @@ class ArqQueue:
         script(keys=[QUEUE], args=args)
 
 
-def _payload(function: str, serializer: str = "pickle") -> tuple[bytes, int]:
+def payload_of(function: str, serializer: str = "pickle") -> tuple[bytes, int]:
+    """A job as arq writes it, and its time in unix ms."""
     now_ms = int(time.time() * 1000)
     job: dict[str, Any] = {"t": None, "f": function, "a": (), "k": {}, "et": now_ms}
     return json.dumps(job).encode() if serializer == "json" else pickle.dumps(job, protocol=4), now_ms

@@ -82,7 +82,7 @@ def _made(directory: Path, packages: tuple[str, ...]) -> Path:
     return python
 
 
-_OURS = ("-e", f"{ROOT}[embedded,metrics]")
+_OURS = ("-e", f"{ROOT}[embedded,metrics,web]")
 _ARQ = ("arq==0.28.0", "uvloop")
 _ALL = ("noop", "many", "sleep10", "enqueue", "pickup", "recovery")
 _SYNC = (*_ALL, "noop10", "few")

@@ -15,7 +15,7 @@ Each [option](options.md) has one. The command line wins. A name that is close t
 READ = {
     "ARQ_REDIS": "`arq ls`, `arq show` and the other commands for operators: address of Redis, as `--redis`",
     "ARQ_SIGNING_KEYS": "`Keyring.from_env()`, and the commands of `arq`: keys that sign payloads, `ID:KEY ID:KEY`",
-    "ARQ_WEB_TOKEN": "`arq web`: the secret that opens it, as `--token`",
+    "ARQ_WEB_TOKEN": "`arq web` and `arq-supervise --web`: the secret that opens the dashboard, as `--token`",
     "TIMEOUT_STOP_HINT": "`arq-supervise`: seconds that the service manager waits at a stop; `stop.too_short` warns",
     "ARQ_TIMEZONE": "timezone of the datetimes in job infos; also `arq_timezone`, `TIMEZONE`, `timezone`. Default: UTC",
     "WATCHFILES_FORCE_POLLING": "`--watch` of both commands: look at the files instead of waiting for the kernel's word",

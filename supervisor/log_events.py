@@ -118,6 +118,7 @@ LOG_EVENTS: dict[str, LogEvent] = {
     "pidfile.anew": _event("warning", "It was removed, and made anew.", "because"),
     "metrics.listening": _event("info", "Metrics and probes are served here.", "address"),
     "metrics.failed": _event("error", "They can't be served here; that is tried again.", "address error why"),
+    "web.listening": _event("info", "The dashboard is here: http:// and the address.", "address"),
     # --watch
     "watch.change": _event("info", "Files have changed.", "paths n"),
     "watch.restart": _event("info", "Workers start anew.", "gen"),

@@ -53,6 +53,7 @@ class Subject(StrEnum):
     RELOADING = "Reloading"
     CONTROL = "Control"
     PROBES = "Probes and metrics"
+    WEB = "Dashboard"
     LOGS = "Logs"
     REDIS = "Redis"
     DEVELOPMENT = "Development"

@@ -5,12 +5,12 @@ docs/reference/options.md are made of these rows: a new option is a new field he
 """
 
 import math
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .addresses import require_address
 from .option_row import (
     Kind,
     OptionError,
@@ -25,6 +25,7 @@ from .option_row import (
     seconds,
     word,
 )
+from .pool_names import pool_name, require_pool_name
 
 __all__ = ["OptionError", "Options", "Question"]
 
@@ -36,23 +37,8 @@ DEFAULT_START_METHOD = "exec" if sys.platform == "darwin" else "fork"
 # what a supervisor can be asked at its control socket; `top` asks for the status, again and again
 COMMANDS = ("status", "reload", "stop", "quiet", "resume", "scale", "dump")
 CTL = ("status", "top", *COMMANDS[1:])
-NAMELESS = "pool"
-POOL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-
-
-def pool_name(settings: str) -> str:
-    """A name for the pool of these settings: the dotted path, cut down to what a file name may hold."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", ".", settings).strip(".")[:64] or NAMELESS
-
-
-def require_pool_name(name: str) -> None:
-    """See that a pool can have this name: it is a part of file names and keys.
-
-    Raises:
-        OptionError: it can not.
-    """
-    if not POOL_NAME.fullmatch(name):
-        raise OptionError("--name", repr(name), "1 to 64 letters, digits, dots, dashes or underscores")
+#: The variable with the token of the dashboard: options can be seen by others.
+WEB_TOKEN = "ARQ_WEB_TOKEN"  # noqa: S105  # a name
 
 
 # fmt: off
@@ -219,6 +205,14 @@ class Options:
         "", "--metrics", Subject.PROBES, "Serve Prometheus metrics, /livez and /readyz here.", "HOST:PORT",
         applies="off",
     )
+    web: str = word(
+        "", "--web", Subject.WEB, f"Serve the dashboard here, as `arq web` does; its token is in {WEB_TOKEN}.",
+        "HOST:PORT", applies="off",
+    )
+    web_allow: str = word(
+        "", "--web-allow", Subject.WEB, "What viewers of the dashboard may do; needs the token.", "ACTION,...",
+        applies="look only",
+    )
     stop_hint_s: float | None = seconds(
         None, "", Subject.STOPPING, "Seconds that a service manager waits at a stop before it kills everybody;"
         " a warning tells when that is less than the stop may take.", -math.inf, named_env="TIMEOUT_STOP_HINT",
@@ -257,10 +251,10 @@ class Options:
             raise OptionError(
                 "--embedded-redis-dir", self.embedded_redis_dir, "given together with --embedded-redis"
             )
-        try:
-            split_address(self.metrics or "localhost:0")
-        except ValueError as error:
-            raise OptionError("--metrics", repr(self.metrics), "HOST:PORT, as in 127.0.0.1:9090") from error
+        if self.web_allow and not self.web:
+            raise OptionError("--web-allow", self.web_allow, "given together with --web")
+        require_address("--metrics", self.metrics, "127.0.0.1:9090")
+        require_address("--web", self.web, "127.0.0.1:8800")
 
     @property
     def surge(self) -> int:
@@ -348,15 +342,3 @@ def values_of(given: Mapping[str, Any]) -> dict[str, Any]:
         name: value == row.choices[True] if (row := ROWS[name]).kind is Kind.FLAG and row.choices else value
         for name, value in given.items()
     }
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Host and port of `HOST:PORT` or `[IPV6]:PORT`.
-
-    Raises:
-        ValueError: it is no such thing.
-    """
-    host, colon, port = address.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError(address)
-    return host.removeprefix("[").removesuffix("]"), int(port)

@@ -9,8 +9,7 @@ from redis.exceptions import ResponseError
 
 from .. import _queue_pause
 from .._keys import LEASES_KEY, dead_set_key, evicted_key, health_key, lookers_key, paused_key
-from .._redis.connection_pools import client_of
-from .._redis.raw_commands import members_with_scores
+from .._redis.raw_commands import ask_many, members_with_scores, pairs
 from .admin_scripts import Held, text
 from .records import Overview, Pause, QueueOverview
 from .running import held_by, held_by_old, now_ms
@@ -57,13 +56,7 @@ async def _rows(redis: Redis, queues: Sequence[str], held: Sequence[Held], now: 
             ("EXISTS", health_key(queue)),
             ("ZMSCORE", queue, *ids) if ids else ("PING",),
         ]
-    pipe = client_of(redis).pipeline(transaction=False)
-    for command in commands:
-        words = [
-            word.encode(errors="surrogateescape") if isinstance(word, str) else word for word in command[1:]
-        ]
-        pipe.execute_command(command[0], *words, NEVER_DECODE=True)
-    answers = await pipe.execute(raise_on_error=False)
+    answers = await ask_many(redis, commands)
     per_queue = len(commands) // len(queues)
     return [answers[first : first + per_queue] for first in range(0, len(answers), per_queue)]
 
@@ -101,12 +94,7 @@ def _pause(line: Any) -> Pause | None:
 
 
 def _pairs(answer: Any) -> list[tuple[bytes, float]]:
-    """Members and scores; RESP3 pairs them, and so do some clients."""
-    if not isinstance(answer, list) or not answer:
-        return []
-    if isinstance(answer[0], bytes):
-        return [(one, float(score)) for one, score in zip(answer[::2], answer[1::2], strict=True)]
-    return [(one, float(score)) for one, score in answer]
+    return pairs(answer) if isinstance(answer, list) else []
 
 
 def _int(answer: Any) -> int:

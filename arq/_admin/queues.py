@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .._keys import DEAD_SET_SUFFIX, check_queue_name, job_key, lookers_key
+from .._keys import DEAD_SET_SUFFIX, check_queue_name, dead_key, job_key, lookers_key
+from .._redis.connection_pools import prefix_of
 from .._redis.raw_commands import ask
 from .admin_scripts import raw, text
 
@@ -26,10 +27,11 @@ async def some_queues(redis: Redis, cursor: int, most_keys: int) -> tuple[int, s
         where to go on, 0: all were looked at; and names of queues.
     """
     found: set[str] = set()
+    prefix = prefix_of(redis)
     for _ in range(0, most_keys, _STEP):
-        following, keys = await ask(redis, "SCAN", cursor, "COUNT", _STEP, "TYPE", "zset")
+        following, keys = await ask(redis, "SCAN", cursor, "MATCH", "*", "COUNT", _STEP, "TYPE", "zset")
         for key in keys:
-            name = await _queue_of(redis, text(key))
+            name = await _queue_of(redis, text(key).removeprefix(prefix))
             if name:
                 found.add(name)
         cursor = int(following)
@@ -43,13 +45,13 @@ async def _queue_of(redis: Redis, key: str) -> str:
     looked_at = key.removeprefix(lookers_key(""))
     if looked_at != key:
         return looked_at if _may_be(looked_at) else ""
-    buried = key.removesuffix(DEAD_SET_SUFFIX)
-    if buried != key:
-        return buried if _may_be(buried) else ""
-    if not _may_be(key):
+    queue, entry = key.removesuffix(DEAD_SET_SUFFIX), dead_key("")
+    if queue == key:
+        entry = job_key("")
+    if not _may_be(queue):
         return ""
     first = await ask(redis, "ZRANGE", key, 0, 0)
-    return key if first and await ask(redis, "EXISTS", raw(job_key("")) + first[0]) else ""
+    return queue if first and await ask(redis, "EXISTS", raw(entry) + first[0]) else ""
 
 
 def _may_be(name: str) -> bool:

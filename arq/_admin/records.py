@@ -216,6 +216,7 @@ class LiveWorker:
         looks: whether it looks at the queue that was asked about.
         obeys: whether it knows of pauses and words; None: that is not known, since it does not look at this queue.
         jobs: what it runs.
+        queues: those of the queues that were asked about that it looks at.
     """
 
     worker_id: str
@@ -227,6 +228,7 @@ class LiveWorker:
     looks: bool
     obeys: bool | None
     jobs: list[RunningJob]
+    queues: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +328,103 @@ class Overview:
     now_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class AuditNote:
+    """Something that an operator has done.
+
+    Attributes:
+        note_id: names it, and tells which come before it.
+        at_ms: when, unix ms by Redis's clock.
+        by: who.
+        action: what: `delete`, `requeue`, `pause`, and so on.
+        queue: which queue; '' for workers.
+        count: with how many jobs, schedules or workers.
+        outcomes: what became of them, so many each; empty: it had just begun.
+        ids: the first ones of them.
+        note: more about it.
+    """
+
+    note_id: str
+    at_ms: int
+    by: str
+    action: str
+    queue: str
+    count: int
+    outcomes: dict[str, int]
+    ids: list[str]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotReport:
+    """A place for a worker in a pool, and the process in it.
+
+    Attributes:
+        slot: its number.
+        pid: the process; None: it waits to be started again.
+        worker_id: id of the worker in Redis; '' before it is ready.
+        state: `ready`, `booting`, `draining`, and so on.
+        uptime_s: seconds since the process was started.
+        rss_mb: its resident memory, in MB.
+        restarts: how often it was started again.
+        last_exit: how the process before it has ended; '': there was none.
+        last_exit_age_s: seconds since then; None: there was none.
+    """
+
+    slot: int
+    pid: int | None
+    worker_id: str = ""
+    state: str = ""
+    uptime_s: float = 0.0
+    rss_mb: float = 0.0
+    restarts: int = 0
+    last_exit: str = ""
+    last_exit_age_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolReport:
+    """A pool as its supervisor says it is.
+
+    Attributes:
+        pool, host: which.
+        at_ms: when it has said so, unix ms by the clock of that host.
+        state: `running`, `stopping`, and so on.
+        pid: the supervisor's process.
+        uptime_s: seconds since it was started.
+        procs, ready: workers that there are to be, and that are.
+        restarts, restarts_window: workers that were started again, in all and lately.
+        is_quiet: whether its workers take no more jobs.
+        rss_mb: resident memory of the supervisor itself, in MB.
+        slots: the places for workers.
+    """
+
+    pool: str
+    host: str
+    at_ms: int
+    state: str
+    pid: int
+    uptime_s: float
+    procs: int
+    ready: int
+    restarts: int
+    restarts_window: int
+    is_quiet: bool
+    rss_mb: float
+    slots: list[SlotReport]
+
+
 _KINDS = (JobState, ListedJob, JobPage, Event, JobDetails, Pause, Counts, Deed)
-for _kind in (*_KINDS, RunningJob, LiveWorker, Fleet, CronSchedule, QueueOverview, Overview):
+for _kind in (
+    *_KINDS,
+    RunningJob,
+    LiveWorker,
+    Fleet,
+    CronSchedule,
+    QueueOverview,
+    Overview,
+    AuditNote,
+    SlotReport,
+    PoolReport,
+):
     _kind.__module__ = "arq.admin"  # where everybody imports them from

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from .._keys import LEASES_KEY, control_key, health_key, job_key, lookers_key
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 #: A worker hears a word when it says that it looks at its queue: every so many seconds, and some.
 HEARD_WITHIN_S = 25.0
 _WORD_S, _PAUSE_S = 120, 0.25
+#: Running jobs whose functions are looked up.
+_MOST_READ = 10_000
 #: `pool:host:slot:nonce` under a supervisor, else `host:pid:nonce`.
 _SUPERVISED = re.compile(r"(.*):([^:]*):([0-9]{1,9}):([^:]*)", re.DOTALL)
 _ALONE = re.compile(r"([^:]*):([0-9]+):([0-9a-f]{8})")
@@ -44,39 +47,57 @@ def identity(worker_id: str) -> Identity:
     return Identity("")
 
 
-async def fleet(redis: Redis, queue: str) -> Fleet:
-    """All workers; of those of python-arq what they leave behind."""
+async def fleet(redis: Redis, queues: Sequence[str]) -> Fleet:
+    """All workers; of those of python-arq what they leave behind in these queues."""
     now = await now_ms(redis)
     leases = {text(one): until for one, until in await members_with_scores(redis, LEASES_KEY)}
-    lookers = {text(one): until for one, until in await members_with_scores(redis, lookers_key(queue))}
-    looking = {one: until for one, until in lookers.items() if until > now}
+    looking: dict[str, dict[str, float]] = {}
+    old: list[Held] = []
+    has_old = False
+    for queue in queues:
+        found = {text(one): until for one, until in await members_with_scores(redis, lookers_key(queue))}
+        for worker_id, until in found.items():
+            if until > now:
+                looking.setdefault(worker_id, {})[queue] = until
+        old_here = await held_by_old(redis, queue)
+        has_line = not any(queue in its for its in looking.values()) and await ask(
+            redis, "EXISTS", health_key(queue)
+        )
+        has_old = has_old or bool(old_here or has_line)
+        old += old_here
     ids = sorted({*leases, *looking})
-    held, old = await held_by(redis, ids), await held_by_old(redis, queue)
-    functions = await _functions(redis, queue, [one.job_id for one in held + old])
+    held = await held_by(redis, ids)
+    functions = await _functions(redis, [one.job_id for one in held + old][:_MOST_READ])
+    jobs: dict[str, list[RunningJob]] = {}
+    for one in held:
+        jobs.setdefault(one.worker, []).append(_running(one, functions))
     workers = [
         LiveWorker(
             worker_id,
             *identity(worker_id),
             is_late=leases.get(worker_id, now) < now,
             looks=worker_id in looking,
-            obeys=looking[worker_id] % 1 == 0.5 if worker_id in looking else None,
-            jobs=[_running(one, functions) for one in held if one.worker == worker_id],
+            obeys=_obeys(looking.get(worker_id, {})),
+            jobs=jobs.get(worker_id, []),
+            queues=sorted(looking.get(worker_id, {})),
         )
         for worker_id in ids
     ]
-    has_line = await ask(redis, "EXISTS", health_key(queue))
-    return Fleet(
-        workers, [_running(one, functions) for one in old], bool(old or (has_line and not looking)), now
-    )
+    return Fleet(workers, [_running(one, functions) for one in old], has_old, now)
+
+
+def _obeys(looking: dict[str, float]) -> bool | None:
+    """Whether a worker knows of pauses; it says so with each look."""
+    return all(until % 1 == 0.5 for until in looking.values()) if looking else None
 
 
 def _running(one: Held, functions: dict[bytes, str | None]) -> RunningJob:
     return RunningJob(text(one.job_id), one.queue, functions.get(one.job_id), one.since_ms)
 
 
-async def _functions(redis: Redis, queue: str, ids: list[bytes]) -> dict[bytes, str | None]:
+async def _functions(redis: Redis, ids: list[bytes]) -> dict[bytes, str | None]:
     """Names of the functions of jobs."""
-    payloads = await Search(redis, queue, None, Filter(), 1).values(job_key(""), ids)
+    payloads = await Search(redis, "", None, Filter(), 1).values(job_key(""), ids)
     found: dict[bytes, str | None] = {}
     for job_id, (payload, _) in zip(ids, payloads, strict=True):
         try:

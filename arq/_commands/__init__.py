@@ -29,6 +29,7 @@ COMMANDS: dict[str, Row] = {
     "acl": Row("Servers", "acl", "Print the rule for a user of Redis with just the rights that arq needs."),
     "crons": Row("Schedules", "crons", "List, pause, resume and run schedules."),
     "workers": Row("Workers", "workers", "List workers and what they run; quiet or stop one."),
+    "audit": Row("Operators", "audit", "List what operators have done."),
 }
 
 

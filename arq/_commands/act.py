@@ -34,6 +34,7 @@ class Action:
 
     Attributes:
         verb, past: what it is called.
+        name: what the audit trail calls it.
         act: does it, and says what became of each.
         good: what may become of a job for the command to be content.
         is_final: nothing brings the job back, so it is asked also about a single one.
@@ -42,6 +43,7 @@ class Action:
 
     verb: str
     past: str
+    name: str
     act: Act
     good: tuple[Deed, ...] = (Deed.done,)
     is_final: bool = False
@@ -83,7 +85,7 @@ def rm(target: Target, **options: Any) -> None:
     async def delete(admin: Admin, queue: str, jobs: Sequence[ListedJob]) -> list[Deed]:
         return await admin.delete(jobs, queue)
 
-    act_on_jobs(target, Action("remove", "removed", delete, is_final=True), **options)
+    act_on_jobs(target, Action("remove", "removed", "delete", delete, is_final=True), **options)
 
 
 @click.command("retry")
@@ -99,7 +101,9 @@ def retry(target: Target, **options: Any) -> None:
     async def run_now(admin: Admin, queue: str, jobs: Sequence[ListedJob]) -> list[Deed]:
         return await admin.run_now(jobs, queue)
 
-    act_on_jobs(target, Action("retry", "due now", run_now), default_state=JobState.deferred, **options)
+    act_on_jobs(
+        target, Action("retry", "due now", "run now", run_now), default_state=JobState.deferred, **options
+    )
 
 
 @click.command("abort")
@@ -116,7 +120,7 @@ def abort(target: Target, **options: Any) -> None:
     async def end(admin: Admin, queue: str, jobs: Sequence[ListedJob]) -> list[Deed]:
         return [await admin.abort(job, queue) for job in jobs]
 
-    act_on_jobs(target, Action("abort", "aborted", end, (Deed.done, Deed.asked)), **options)
+    act_on_jobs(target, Action("abort", "aborted", "abort", end, (Deed.done, Deed.asked)), **options)
 
 
 def act_on_jobs(
@@ -142,7 +146,7 @@ def act_on_jobs(
         return
     if jobs and not yes and (action.is_final or len(jobs) > 1 or not job_ids):
         _ask(action, jobs)
-    _tell(action, target.run(lambda admin: _in_steps(admin, target.queue, action, jobs)), as_json)
+    _tell(action, target.run(lambda admin: _as_one(admin, target.queue, action, jobs)), as_json)
 
 
 def _check_words(action: Action, choice: Choice, job_ids: tuple[str, ...], all_jobs: bool) -> None:
@@ -181,6 +185,11 @@ def _ask(action: Action, jobs: list[ListedJob]) -> None:
 
 def _number(count: int) -> str:
     return f"{count:,} job{'' if count == 1 else 's'}"
+
+
+async def _as_one(admin: Admin, queue: str, action: Action, jobs: list[ListedJob]) -> Tally:
+    async with admin.as_one(action.name, queue, len(jobs)):
+        return await _in_steps(admin, queue, action, jobs)
 
 
 async def _in_steps(admin: Admin, queue: str, action: Action, jobs: list[ListedJob]) -> Tally:

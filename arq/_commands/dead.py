@@ -84,7 +84,10 @@ def requeue(target: Target, tries: int | None, delay: float, rate: float | None,
         return await admin.requeue(jobs, queue, tries=1 if tries else None, delay=delay)
 
     act_on_jobs(
-        target, Action("requeue", "requeued", again, per_s=rate), default_state=JobState.dead, **options
+        target,
+        Action("requeue", "requeued", "requeue", again, per_s=rate),
+        default_state=JobState.dead,
+        **options,
     )
 
 
@@ -102,5 +105,8 @@ def rm(target: Target, **options: Any) -> None:
         return await admin.delete_dead(jobs, queue)
 
     act_on_jobs(
-        target, Action("remove", "removed", forget, is_final=True), default_state=JobState.dead, **options
+        target,
+        Action("remove", "removed", "delete dead", forget, is_final=True),
+        default_state=JobState.dead,
+        **options,
     )

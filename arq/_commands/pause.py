@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 import sys
-from contextlib import suppress
 
 import click
 
+from .._admin.audit import this_user
 from .._printable import printable
 from ..admin import Admin, Counts, Fleet
 from .exit_codes import ExitCode
@@ -32,7 +30,7 @@ def pause(target: Target, queues: tuple[str, ...], note: str, as_json: bool) -> 
         found = []
         for queue in queues:
             is_known = await admin.exists(queue)
-            await admin.pause(queue, by=_who(), note=note)
+            await admin.pause(queue, by=this_user(), note=note)
             found.append((queue, await admin.counts(queue), await admin.workers(queue), is_known))
         return found
 
@@ -70,10 +68,3 @@ def resume(target: Target, queues: tuple[str, ...], as_json: bool) -> None:
             say(f"queue {queue!r} was not paused")
     if not all(was_paused for _, was_paused in found):
         sys.exit(ExitCode.NOT_ALL)
-
-
-def _who() -> str:
-    user = "?"
-    with suppress(Exception):  # no such user, as in containers
-        user = getpass.getuser()
-    return f"{user}@{socket.gethostname()}"

@@ -40,6 +40,17 @@ async def ask(redis: Redis, *command: Any) -> Any:
     return answer
 
 
+async def ask_many(redis: Redis, commands: Sequence[Command]) -> list[Any]:
+    """The answers to commands that are sent in one round trip; what Redis refuses is an exception in the list."""
+    prefix = prefix_of(redis)
+    pipe = client_of(redis).pipeline(transaction=False)
+    for command in commands:
+        name, *words = under(prefix, command) if prefix else command
+        pipe.execute_command(name, *map(_raw, words), NEVER_DECODE=True)
+    answers: list[Any] = await pipe.execute(raise_on_error=False)
+    return answers
+
+
 async def scan(
     redis: Redis, cursor: int | bytes, pattern: str | bytes, count: int
 ) -> tuple[bytes, list[bytes]]:
@@ -73,8 +84,11 @@ def pairs(found: list[Any]) -> list[tuple[bytes, float]]:
 
 
 async def _answer_of(redis: Redis, command: Command) -> Any:
-    words = [word.encode() if isinstance(word, str) else word for word in command[1:]]
     try:
-        return await redis.execute_command(command[0], *words, NEVER_DECODE=True)  # type: ignore[no-untyped-call]
+        return await redis.execute_command(command[0], *map(_raw, command[1:]), NEVER_DECODE=True)  # type: ignore[no-untyped-call]
     except ResponseError as exc:
         return explained(exc)
+
+
+def _raw(word: Any) -> Any:
+    return word.encode() if isinstance(word, str) else word

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 #: What may be allowed, and the words that are taken for it, too.
 ACTION_RIGHTS = ("retry", "requeue", "abort", "delete", "pause", "cron", "workers")
@@ -22,6 +24,8 @@ _ALSO = {
     "args": SEE_ARGS,
 }
 SHORTEST_TOKEN = 32
+#: The options of `arq web`.
+OPTIONS = ("--token or ARQ_WEB_TOKEN", "--allow")
 #: Seconds for which a browser stays logged in.
 SESSION_S = 12 * 3600
 
@@ -67,6 +71,45 @@ def rights_of(words: Iterable[str]) -> frozenset[str]:
             known = ", ".join(("all", *ACTION_RIGHTS, SEE_ARGS))
             raise ValueError(f"there is no right {given!r}: {known}")
     return frozenset(found)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a Host header, or an address to listen at, is this machine."""
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+    except ValueError:
+        return False
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def require_safe(
+    host: str, token: str | None, allow: str, names: tuple[str, str] = OPTIONS
+) -> frozenset[str]:
+    """The rights of everybody who reaches a dashboard that listens at `host`.
+
+    Args:
+        host: an address, or a name.
+        token: the secret that opens it; None: none is needed.
+        allow: words with commas, see `rights_of`.
+        names: what the options are called that say the last two.
+
+    Raises:
+        ValueError: what is asked for is not safe, or is no value.
+    """
+    named_token, named_allow = names
+    rights = rights_of(allow.split(","))
+    if token is not None:
+        Token(token)
+    elif not is_loopback(f"[{host}]" if ":" in host else host):
+        raise ValueError(f"to listen at {host}, where others reach it, needs {named_token}")
+    elif rights & {*ACTION_RIGHTS}:
+        raise ValueError(f"{named_allow} needs {named_token}: whoever reaches the port could act")
+    return rights
 
 
 class Token:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..connections import RedisSettings
-from .access import ACTION_RIGHTS, SEE_ARGS, Access, Token, rights_of
+from .access import SEE_ARGS, Access, Token, is_loopback, require_safe
 from .application import Dashboard
-from .guards import is_loopback
 from .lookups import Lookups
 from .masking import names_hidden
 from .options import Options
@@ -35,11 +34,7 @@ def for_everybody(
     Raises:
         ValueError: what is asked for is not safe, or is no value.
     """
-    rights = rights_of(allow.split(","))
-    if token is None and not is_loopback(f"[{host}]" if ":" in host else host):
-        raise ValueError(f"to listen at {host}, where others reach it, needs --token or ARQ_WEB_TOKEN")
-    if token is None and rights & {*ACTION_RIGHTS}:
-        raise ValueError("--allow needs --token or ARQ_WEB_TOKEN: whoever reaches the port could act")
+    rights = require_safe(host, token, allow)
     names = frozenset(name.strip().lower() for name in redact.split(",") if name.strip())
     return Dashboard(
         Lookups(redis, queues),

@@ -33,7 +33,17 @@ logger = logging.getLogger("arq.web")
 #: Seconds that an answer may take.
 LONGEST_S = 60.0
 #: Pages that stand in the head of all.
-NAV = (("", "Overview"), ("jobs", "Jobs"), ("dead", "Dead"))
+NAV = (
+    ("", "Overview"),
+    ("queues", "Queues"),
+    ("jobs", "Jobs"),
+    ("dead", "Dead"),
+    ("crons", "Crons"),
+    ("workers", "Workers"),
+    ("functions", "Functions"),
+    ("audit", "Audit"),
+    ("about", "About"),
+)
 
 
 class Answers:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from .access import Access
+from .acting import Acting
 from .answers import Answers
 from .guards import Guard
 from .json_form import as_json_bytes
@@ -50,6 +51,7 @@ class Dashboard:
         routes = [
             Route("/static/{name}", _asset),
             *login_routes(self._answers),
+            Route("/act", Acting(self._answers).endpoint, methods=["POST"]),
             *(Route(path, self._endpoint(load)) for paths, load in PAGES for path in paths),
         ]
         handlers: Any = {HTTPException: self._refused}  # of no such page

@@ -7,7 +7,9 @@ from typing import Any
 from starlette.exceptions import HTTPException
 
 from ..admin import JobPage, JobState
+from .actions import JOB_ACTIONS
 from .advice import advice
+from .chosen import as_word
 from .view import Look, Page
 
 #: Jobs of a page.
@@ -38,7 +40,8 @@ async def _listed(look: Look, state: str, template: str, title: str) -> Page:
         raise HTTPException(400, str(exc)) from exc
     shown = [look.mask.job(one) for one in page.jobs]
     facts = {
-        "jobs": shown,
+        "jobs": [(masked, as_word(plain)) for masked, plain in zip(shown, page.jobs, strict=True)],
+        "actions": [one for one in JOB_ACTIONS if look.access.may(one.right) and one.fits(state)],
         "found": page,
         "queue": queue,
         "state": state,
@@ -101,14 +104,13 @@ async def job(look: Look) -> Page:
         buried = await admin.dead_job(job_id, queue)
     except ValueError as exc:
         raise HTTPException(400, str(exc)) from exc
-    details = found or buried
+    # the result of a job that has failed says less than the dead set keeps of it
+    details = buried if buried is not None and (found is None or found.job.state is JobState.done) else found
     if details is None:
         raise HTTPException(
             404,
             f"nothing is known of job {job_id!r} in queue {queue!r}: was it removed, or has its result expired?",
         )
-    if buried is not None and found is not None and not found.traceback:
-        details = found
     shown = look.mask.details(details)
     facts = {
         "job": shown.job,
@@ -117,6 +119,8 @@ async def job(look: Look) -> Page:
         "is_dead": buried is not None,
         "buried": None if buried is None else look.mask.details(buried),
         "advice": advice(shown, is_dead=buried is not None),
+        "word": as_word(details.job),
+        "actions": [one for one in JOB_ACTIONS if look.access.may(one.right) and one.fits(details.job.state)],
     }
     json = {"details": shown, "dead": facts["buried"], "advice": facts["advice"]}
     return Page("job", f"Job {job_id}", facts, json, now_ms=details.now_ms)

@@ -21,7 +21,7 @@ def plain(value: Any) -> Any:
         found = {str(key): plain(one) for key, one in value.items()}
         for key, one in value.items():
             if isinstance(key, str) and key.endswith("_ms") and isinstance(one, int) and one > 1e11:
-                found[f"{key[:-3]}_at"] = iso(one)
+                found["at" if key == "at_ms" else f"{key[:-3]}_at"] = iso(one)
         return found
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(one) for one in value]

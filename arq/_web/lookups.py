@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._admin.queues import some_queues
+from .._admin.server import server_facts
 from .._keys import check_queue_name
-from ..admin import Admin, Overview
+from ..admin import Admin, CronSchedule, Fleet, Overview, PoolReport, QueueStats
 from ..connections import RedisSettings, create_pool
 from ..constants import default_queue_name
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Answers that are kept.
 _MOST_KEPT = 300
+#: Statistics of no more than so many seconds are looked at more often.
+_SHORT_S = 3600
 #: Seconds that Redis may take for one page.
 PATIENCE_S = 8.0
 #: Keys that are looked at for queues: at first, and each further second.
@@ -123,3 +126,45 @@ class Lookups:
         admin = await self.admin()
         async with asyncio.timeout(PATIENCE_S):
             return await admin.overview((await self.queues())[:MOST_SHOWN])
+
+    async def stats(self, queue: str, since_s: int, function: str | None = None) -> QueueStats:
+        """What workers have counted. They write every 10 s."""
+        admin = await self.admin()
+
+        async def look() -> QueueStats:
+            async with asyncio.timeout(PATIENCE_S):
+                return await admin.stats(queue, since=since_s, function=function)
+
+        life_s = 3.0 if since_s <= _SHORT_S else 10.0
+        found: QueueStats = await self.answers.get(("stats", queue, since_s, function), life_s, look)
+        return found
+
+    async def fleet(self) -> tuple[Fleet, list[PoolReport]]:
+        """The workers of all queues, and what supervisors say."""
+        admin = await self.admin()
+
+        async def look() -> tuple[Fleet, list[PoolReport]]:
+            async with asyncio.timeout(PATIENCE_S):
+                queues = (await self.queues())[:MOST_SHOWN]
+                return await admin.workers(queues), await admin.pools()
+
+        found: tuple[Fleet, list[PoolReport]] = await self.answers.get("fleet", 1.0, look)
+        return found
+
+    async def pools(self) -> list[PoolReport]:
+        """What supervisors say."""
+        admin = await self.admin()
+        found: list[PoolReport] = await self.answers.get("pools", 2.0, admin.pools)
+        return found
+
+    async def crons(self, queue: str) -> list[CronSchedule]:
+        """The schedules of a queue."""
+        admin = await self.admin()
+        found: list[CronSchedule] = await self.answers.get(("crons", queue), 1.0, lambda: admin.crons(queue))
+        return found
+
+    async def server(self) -> dict[str, str]:
+        """What the server says of itself; empty if its user may not ask."""
+        admin = await self.admin()
+        found: dict[str, str] = await self.answers.get("server", 5.0, lambda: server_facts(admin.redis))
+        return found

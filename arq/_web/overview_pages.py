@@ -2,21 +2,59 @@
 
 from __future__ import annotations
 
-from ..admin import Overview, QueueOverview
+from ..admin import Overview, PoolReport, QueueOverview, QueueStats
+from .charts import Column, column_chart, columns
 from .view import Look, Page
+
+#: What is stacked in charts of jobs that ended.
+CHART_NAMES = ("done", "failed", "retried")
+#: Queues of which there are charts, the first ones.
+CHARTED = 20
 
 
 async def overview(look: Look) -> Page:
-    """All queues at a glance."""
+    """All queues at a glance, and the last hour."""
     found = await look.lookups.overview()
-    warnings = warnings_of(found)
-    return Page(
-        "overview",
-        "Overview",
-        {"found": found, "warnings": warnings, "totals": totals(found)},
-        {"overview": found, "warnings": warnings, "totals": totals(found)},
-        now_ms=found.now_ms,
-    )
+    stats = [
+        await look.lookups.stats(queue.queue, 3600) for queue in found.queues[:CHARTED] if not queue.problem
+    ]
+    pools = await look.lookups.pools()
+    warnings = [*warnings_of(found), *troubles_of(pools)]
+    lately = _sum(stats)
+    rates = {name: sum(column.parts[n] for column in lately) for n, name in enumerate(CHART_NAMES)}
+    facts = {
+        "found": found,
+        "warnings": warnings,
+        "totals": totals(found),
+        "rates": rates,
+        "chart": column_chart(lately, CHART_NAMES, "Jobs that ended in the last hour"),
+        "has_old": any(queue.has_old for queue in found.queues),
+    }
+    json = {"overview": found, "totals": facts["totals"], "last_hour": rates, "warnings": warnings}
+    return Page("overview", "Overview", facts, json, now_ms=found.now_ms)
+
+
+def _sum(stats: list[QueueStats]) -> list[Column]:
+    """The columns of several queues in one."""
+    each = [columns(one.points, one.since_ms, one.until_ms, one.step_s) for one in stats]
+    sums: dict[int, list[int]] = {}
+    for column in (column for one in each for column in one):
+        row = sums.setdefault(column.start_ms, [0] * len(CHART_NAMES))
+        for n, part in enumerate(column.parts):
+            row[n] += part
+    return [Column(start, tuple(sums[start])) for start in sorted(sums)]
+
+
+def troubles_of(pools: list[PoolReport]) -> list[str]:
+    """What is wrong with pools, a line each."""
+    told = []
+    for pool in pools:
+        name = f"{pool.pool} on {pool.host}"
+        if pool.ready < pool.procs:
+            told.append(f"{name}: {pool.ready} of {pool.procs} workers are ready")
+        if pool.restarts_window:
+            told.append(f"{name}: {pool.restarts_window} workers were started again lately, see Workers")
+    return told
 
 
 def totals(found: Overview) -> dict[str, int]:

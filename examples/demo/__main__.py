@@ -4,12 +4,15 @@ import argparse
 import asyncio
 import os
 import re
+import secrets
 import shutil
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from arq.connections import ArqRedis, RedisSettings, create_pool
@@ -17,6 +20,8 @@ from arq.jobs import Job
 from examples.demo.plan import Call, calls, library_files
 from examples.demo.pool import DemoError, Pool
 from examples.demo.report import Facts, Killed, report
+from examples.demo.stay import keep_busy, next_steps, things_to_try
+from examples.demo.terminal import command_lines, painted, row, show
 
 TIME_LIMIT_S = 90
 KILL_AT = 0.4  # of all jobs done
@@ -38,11 +43,13 @@ class Progress:
         self._drawn_s = now_s
         share = done / self._total
         line = f"  [{'#' * int(30 * share):<30}] {done:>5,} of {self._total:,} jobs"
-        print(f"\r{line:<78}" if self._live else line, end="" if self._live else "\n", flush=True)
+        print(
+            f"\r{painted(f'{line:<78}')}" if self._live else line, end="" if self._live else "\n", flush=True
+        )
 
     def say(self, text: str) -> None:
         """A line of its own between two drawings."""
-        print(f"\r{text:<78}" if self._live else text, flush=True)
+        print(f"\r{painted(f'{text:<78}')}" if self._live else text, flush=True)
 
 
 async def enqueue(redis: ArqRedis, work: Iterable[Call]) -> list[Job]:
@@ -83,19 +90,46 @@ async def work_off(redis: ArqRedis, pool: Pool, total: int, victim: int) -> Kill
     return Killed(victim, kill[0], kill[1], int(released["n"]))
 
 
-async def demonstrate(pool: Pool, procs: int, files: list[str]) -> None:
+@dataclass(frozen=True)
+class Wishes:
+    """How the demonstration is to be. Without a `token` it does not stay."""
+
+    procs: int
+    files: list[str]
+    has_web: bool
+    token: str = ""
+
+
+async def demonstrate(pool: Pool, wishes: Wishes) -> None:
     await pool.first("pool.ready")
-    redis = await create_pool(RedisSettings.from_dsn(redis_address(pool)))
+    address = redis_address(pool)
+    redis = await create_pool(RedisSettings.from_dsn(address))
     try:
-        pids = ", ".join(str(pool.pid_of(slot)) for slot in range(procs))
-        print(f"  workers: {pids}; Valkey at {redis_address(pool)}\n", flush=True)
-        jobs = await enqueue(redis, calls(files))
-        killed = await work_off(redis, pool, len(jobs), procs - 1 if procs > 1 else -1)
+        introduce(pool, wishes, address)
+        jobs = await enqueue(redis, calls(wishes.files))
+        killed = await work_off(redis, pool, len(jobs), wishes.procs - 1 if wishes.procs > 1 else -1)
         facts = Facts(await redis.all_job_results(), len(jobs), killed)
+        check(facts)
+        show(*report(facts, bar_mark()), "")
+        if wishes.token:
+            show(*things_to_try(pool, address, web_address(pool), wishes.token))
+            await keep_busy(redis, pool, wishes.files)
     finally:
         await redis.aclose(close_connection_pool=True)
-    check(facts)
-    print("\n".join(report(facts, bar_mark())), flush=True)
+
+
+def introduce(pool: Pool, wishes: Wishes, address: str) -> None:
+    pids = ", ".join(str(pool.pid_of(slot)) for slot in range(wishes.procs))
+    show(*row("workers", pids), *row("Valkey", address))
+    web = web_address(pool)
+    why_none = "none: the extra `web` is not installed (pip install 'arq[web]')"
+    show(*row("dashboard", f"http://{web}/" if web else why_none), "")
+
+
+def web_address(pool: Pool) -> str:
+    """Where the dashboard is, as the supervisor's log says; "" without one."""
+    found = pool.named("web.listening")
+    return str(found[0]["address"]) if found else ""
 
 
 def redis_address(pool: Pool) -> str:
@@ -132,12 +166,19 @@ def stop(pool: Pool) -> None:
     exit_code = pool.stop()
     if exit_code != 0:
         raise DemoError(f"arq-supervise ended with exit code {exit_code} instead of 0")
-    print(f"  {'stopped':<9} gracefully in {time.monotonic() - began_s:.1f} s, exit code 0, no process left")
+    text = f"gracefully in {time.monotonic() - began_s:.1f} s, exit code 0, no process left"
+    show(*row("stopped", text))
 
 
-def run(pool: Pool, procs: int, files: list[str]) -> None:
+def run(pool: Pool, wishes: Wishes) -> None:
+    """Raises DemoError; KeyboardInterrupt, unless the demonstration stays until then."""
     try:
-        asyncio.run(demonstrate(pool, procs, files))
+        asyncio.run(demonstrate(pool, wishes))
+    except KeyboardInterrupt:
+        if not wishes.token:
+            pool.stop()
+            raise
+        print()
     except BaseException:
         pool.stop()
         raise
@@ -149,6 +190,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.signum = signal.SIGINT
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has it ignored in the background
         for signum in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, self._interrupt)
 
@@ -157,19 +199,30 @@ class Interruption:
         signal.raise_signal(signal.SIGINT)
 
 
-def main() -> int:
+def parse() -> Wishes:
     parser = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
     parser.add_argument("--procs", type=int, default=4, metavar="N", help="worker processes (default 4)")
     parser.add_argument("--files", type=int, metavar="N", help="only the first N files (default: all)")
+    parser.add_argument(
+        "--stay", action="store_true", help="go on until Ctrl-C, with a dashboard that may act"
+    )
     options = parser.parse_args()
+    has_web = all(find_spec(name) for name in ("jinja2", "starlette", "uvicorn"))
+    token = (os.environ.get("ARQ_WEB_TOKEN") or secrets.token_urlsafe(32)) if options.stay else ""
+    return Wishes(options.procs, library_files()[: options.files], has_web, token)
+
+
+def main() -> int:
+    wishes = parse()
     interruption = Interruption()
-    files = library_files()[: options.files]
     directory = Path(tempfile.mkdtemp(prefix="arq-demo-"))
     log_file = directory / "arq-supervise.log"
     try:
-        pool = Pool(log_file, options.procs)
-        print(f"$ {' '.join(pool.command)}", flush=True)
-        run(pool, options.procs, files)
+        pool = Pool(log_file, wishes.procs, has_web=wishes.has_web, token=wishes.token)
+        show(*command_lines(pool.command), "")
+        run(pool, wishes)
+        if not wishes.token:
+            show("", *next_steps(wishes.has_web))
     except DemoError as error:
         print(f"demo: {error} (log: {log_file})", file=sys.stderr)
         return 1

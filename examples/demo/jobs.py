@@ -9,6 +9,8 @@ from typing import Any
 
 from arq import Retry, cron
 
+MOST_TRIES = 3
+
 
 def who() -> dict[str, int]:
     """The process that runs this job."""
@@ -31,7 +33,9 @@ async def digest_file(ctx: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 async def fetch_mirror(ctx: dict[str, Any], name: str, fails: int) -> dict[str, int]:
-    """A server that is not there at first: try again, a little later each time."""
+    """A server that is not there at first: try again, a little later each time; give up when it is never there."""
+    if ctx["job_try"] > MOST_TRIES:
+        raise ConnectionError(f"{name} has not answered in {MOST_TRIES} tries")
     if ctx["job_try"] <= fails:
         raise Retry(defer=0.2 * ctx["job_try"])
     return who()
@@ -42,13 +46,19 @@ async def remind(ctx: dict[str, Any], due_s: float) -> dict[str, int]:
     return who()
 
 
+async def copy_mirror(ctx: dict[str, Any], name: str, seconds: float) -> dict[str, int]:
+    """Something that takes its time, so that there is always a job that runs."""
+    await asyncio.sleep(seconds)
+    return who()
+
+
 async def look_around(ctx: dict[str, Any]) -> dict[str, int]:
     """Every second, by the clock, in one worker only although all of them know about it."""
     return who()
 
 
 class WorkerSettings:
-    functions = [digest_file, fetch_mirror, remind]
+    functions = [digest_file, fetch_mirror, remind, copy_mirror]
     cron_jobs = [cron(look_around, second=set(range(60)), keep_result=600)]
     max_jobs = 10
     keep_result = 600

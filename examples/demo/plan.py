@@ -5,11 +5,14 @@ import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 REMINDERS = 60
 REMINDERS_SPREAD_S = 6.0
 MIRRORS = 24
+#: a mirror that fails so often never answers
+NEVER = 99
+GONE = ("mirror-east", "mirror-west", "mirror-attic")
 #: lies in the library's directory, and is not of it
 OUTSIDE = {"site-packages", "dist-packages"}
 
@@ -21,6 +24,18 @@ class Call:
     function: str
     arguments: tuple[Any, ...]
     due: datetime | None = None
+
+
+class Ended(Protocol):
+    """A job that has ended."""
+
+    function: str
+    args: tuple[Any, ...]
+
+
+def is_meant_to_fail(job: Ended) -> bool:
+    """Does this job show what becomes of one that fails for good?"""
+    return job.function == "fetch_mirror" and job.args[1:] == (NEVER,)
 
 
 def library_files() -> list[str]:
@@ -40,5 +55,7 @@ def calls(files: list[str], now: datetime | None = None) -> Iterator[Call]:
         yield Call("remind", (due.timestamp(),), due)
     for number in range(MIRRORS):
         yield Call("fetch_mirror", (f"mirror-{number}", 1 + number % 2))
+    for name in GONE:
+        yield Call("fetch_mirror", (name, NEVER))
     for path in files:
         yield Call("digest_file", (path,))

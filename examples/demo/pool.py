@@ -19,14 +19,18 @@ class DemoError(Exception):
 class Pool:
     """Starts the supervisor and collects what its log says.
 
-    Nothing here is needed to use the supervisor: a service manager or a shell starts it with `command`.
+    Nothing here is needed to use the supervisor: a service manager or a shell starts it with `command`. With a `token`
+    viewers of the dashboard may act on what they see.
     """
 
-    def __init__(self, log_file: Path, procs: int) -> None:
+    def __init__(self, log_file: Path, procs: int, *, has_web: bool = False, token: str = "") -> None:
+        self.name = f"demo-{os.getpid()}"  # two demonstrations at the same time are two pools
         self.command = [
             *("arq-supervise", "examples.demo.jobs.WorkerSettings"),
-            *("--procs", str(procs), "--embedded-redis", "--log-format", "json"),
-            *("--name", f"demo-{os.getpid()}"),  # two demonstrations at the same time are two pools
+            *("--procs", str(procs), "--embedded-redis"),
+            *(("--web", "127.0.0.1:0") if has_web else ()),
+            *(("--web-allow", "all") if has_web and token else ()),
+            *("--name", self.name, "--log-format", "json"),
         ]
         self.events: list[Event] = []
         self._log_file = log_file
@@ -34,6 +38,7 @@ class Pool:
         with log_file.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "supervisor", *self.command[1:]],
+                env={**os.environ, "ARQ_WEB_TOKEN": token} if token else None,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

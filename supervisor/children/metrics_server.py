@@ -5,13 +5,13 @@ neither descriptors, nor time, nor memory.
 """
 
 import asyncio
-import os
 import resource
 import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from ..host.listening_socket import FLAGS, address_of, listen_at
 from ..ipc.job_stats import JobRow
 from ..ipc.redis_report import QueueReport
 from ..pool.status import Headcount, PoolStatus
@@ -62,18 +62,12 @@ class MetricsServer:
             OSError: the address is taken, or not ours.
         """
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, address = found[0]
-        try:
-            listener = socket.create_server(address[:2], family=family, backlog=MOST_CONNECTIONS)
-        except OSError as error:
-            reason = os.strerror(error.errno or 0).lower()
-            raise OSError(error.errno, f"can't listen on {host}:{port}: {reason}") from error
+        found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=FLAGS)
+        listener = listen_at(f"{host}:{port}", found, MOST_CONNECTIONS)
         listener.setblocking(False)
         self._listener = listener
         loop.add_reader(listener, self._accept, listener)
-        name = listener.getsockname()
-        return f"{name[0]}:{name[1]}"
+        return address_of(listener)
 
     async def close(self) -> None:
         """Stop to listen, and end what is open."""

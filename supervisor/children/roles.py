@@ -14,7 +14,7 @@ from ..ipc.pipes import Pipes
 from ..pool.events import Role
 from ..process.exec import take_brief
 from ..process.fork import be_child
-from . import redis_server, steward, watcher, worker_process
+from . import redis_server, steward, watcher, web_server, worker_process
 
 MAIN_OF: dict[Role, Callable[[Brief, Pipes], int]] = {
     Role.WORKER: worker_process.main,
@@ -22,6 +22,7 @@ MAIN_OF: dict[Role, Callable[[Brief, Pipes], int]] = {
     Role.STEWARD: steward.main,
     Role.REDIS: redis_server.main,
     Role.WATCHER: watcher.main,
+    Role.WEB: web_server.main,
 }
 
 

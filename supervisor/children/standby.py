@@ -75,12 +75,12 @@ def wait_to_be_let_in(place: Place, body: Body) -> None:
     """Say that the code is here, and wait; then be what the parent says by then. `body` is what a copy runs."""
     place.line.send_surely(LoadedMessage())
     asked = select.poll()
-    for fd in (place.pipes.orders_fd, place.pipes.copy_fd):
+    for fd in (place.pipes.orders_fd, place.pipes.socket_fd):
         if fd >= 0:
             asked.register(fd, select.POLLIN)
     while not place.brief.is_let_in:
         ready = [fd for fd, _ in asked.poll()]
-        if place.pipes.copy_fd in ready:
+        if place.pipes.socket_fd in ready:
             _answer(place, body)
         if place.pipes.orders_fd in ready:
             _obey(place, os.read(place.pipes.orders_fd, READ_BYTES))
@@ -109,9 +109,9 @@ def _be_let_in(place: Place, order: LetInMessage) -> None:
         is_spare=False,
         is_let_in=True,
     )
-    if place.pipes.copy_fd >= 0:
-        os.close(place.pipes.copy_fd)
-        place.pipes = replace(place.pipes, copy_fd=-1)
+    if place.pipes.socket_fd >= 0:
+        os.close(place.pipes.socket_fd)
+        place.pipes = replace(place.pipes, socket_fd=-1)
     be_victim_like_others(place.oom_score_adj)
     place.brief.export(os.environ)
     present(place.brief)
@@ -123,7 +123,7 @@ def _be_let_in(place: Place, order: LetInMessage) -> None:
 
 def _answer(place: Place, body: Body) -> None:
     """The parent wants a copy, and has sent its pipes."""
-    with socket.socket(fileno=os.dup(place.pipes.copy_fd)) as channel:
+    with socket.socket(fileno=os.dup(place.pipes.socket_fd)) as channel:
         data, fds, _, _ = socket.recv_fds(channel, READ_BYTES, MOST_FDS)
         frame = next(Decoder().feed(data), None)
         match None if frame is None else read_message(frame, OF_COPIES):

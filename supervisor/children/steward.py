@@ -10,6 +10,7 @@ import datetime
 import logging
 import os
 import signal
+import time
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import astuple
@@ -19,9 +20,11 @@ from arq._health_line import Tally, format_line
 from arq._keys import worker_health_key
 from arq._lock_time import SUPERVISED_LEASE_S
 from arq._redis import membership
+from arq._redis.pool_reports import tell_pool
 from arq._redis.raw_commands import ask, pairs
 from arq.connections import ArqRedis, create_pool
 
+from ..addresses import split_address
 from ..exit_codes import ChildCode
 from ..host.process_title import present_as
 from ..ipc.brief import Brief
@@ -48,9 +51,10 @@ from ..ipc.pipes import Pipes
 from ..ipc.redis_report import QueueReport
 from ..ipc.redis_settings import unpack
 from ..ipc.roster import Entry, Roster, merge_by_key
-from ..options import split_address
+from ..pool.status import PoolStatus
 from ..redis_errors import short
 from ..time_limits import within
+from .pool_report import report_text
 
 if TYPE_CHECKING:
     from .metrics_server import MetricsServer
@@ -62,6 +66,7 @@ FAREWELL_S = 3.0
 SCRAPE_S = 2.0
 COMMAND_S = 5.0
 KEY_LIFE = 3
+REPORT_LIFE_MS = 30_000
 
 
 async def look_at_queue(pool: ArqRedis, queue: str) -> QueueReport:
@@ -116,6 +121,8 @@ class Steward:
         self._is_lost = False
         self._lost_at_s = 0.0
         self._metrics: MetricsServer | None = None
+        self._status: PoolStatus | None = None
+        self._reported_to: set[str] = set()
 
     async def run(self) -> int:
         """Until the parent says so, or is gone."""
@@ -129,6 +136,7 @@ class Steward:
             asyncio.create_task(beat(self._line, self._brief.options.heartbeat_s, _beat)),
             asyncio.create_task(self._keep(RENEW_EVERY_S, self._renew)),
             asyncio.create_task(self._keep(self._brief.options.health_interval_s, self._write_health)),
+            asyncio.create_task(self._keep(RENEW_EVERY_S, self._report_pool)),
         ]
         if self._brief.options.metrics:
             duties.append(asyncio.create_task(self._serve_metrics(self._brief.options.metrics)))
@@ -161,8 +169,10 @@ class Steward:
                 self._redis_texts[name] = settings
             case HeadcountMessage(headcount=headcount) if self._metrics is not None:
                 self._metrics.take_headcount(headcount)
-            case StatusMessage(status=status, jobs=jobs) if self._metrics is not None:
-                self._metrics.take(status, jobs)
+            case StatusMessage(status=status, jobs=jobs):
+                self._status = status
+                if self._metrics is not None:
+                    self._metrics.take(status, jobs)
             case RosterMessage(roster=roster):
                 self._roster = roster
                 self._heard.set()
@@ -297,6 +307,19 @@ class Steward:
         facts = await self._ask_queue()
         if facts.is_up:
             self._line.send(QueueMessage(facts.depth, facts.oldest_due_s))
+
+    async def _report_pool(self) -> None:
+        """How the pool is, for dashboards; where its workers are, or were last if there are none."""
+        if self._status is None:
+            return
+        text = report_text(self._status, time.time())
+        for name in list(self._roster.by_redis()) or list(self._redis_texts)[-1:]:
+            self._reported_to.add(name)
+            await tell_pool(await self._pool(name), self._pool_name, text, REPORT_LIFE_MS)
+
+    @property
+    def _pool_name(self) -> str:
+        return f"{self._brief.options.name}:{self._brief.host}"
 
     def _key(self, entry: Entry) -> str:
         return worker_health_key(entry.health_key, self._brief.options.name, self._brief.host, entry.slot)

@@ -12,7 +12,8 @@ from typing import Any
 
 from ..console import leave, tell
 from ..exit_codes import ExitCode, ProbeCode
-from ..options import QUESTION, OptionError, Question, pool_name, require_pool_name
+from ..options import QUESTION, OptionError, Question
+from ..pool_names import pool_name, require_pool_name
 
 # what other programs call it
 ALSO_CALLED = dict.fromkeys(

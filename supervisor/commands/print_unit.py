@@ -13,7 +13,8 @@ from ..console import leave
 from ..exit_codes import ExitCode
 from ..host.cpus import usable_cpus
 from ..host.working_directory import named_folder
-from ..options import NAMELESS, POOL, OptionError, Options, values_of
+from ..options import POOL, OptionError, Options, values_of
+from ..pool_names import NAMELESS
 from .installation import own_command, own_places, owner
 from .unit_text import UNKNOWN_WAIT_S, USUAL, Unit, render
 

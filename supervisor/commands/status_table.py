@@ -1,6 +1,6 @@
 """A status as text for people."""
 
-from ..pool.status import PoolStatus, SlotStatus, WorkerStatus
+from ..pool.status import HelperStatus, PoolStatus, SlotStatus, WorkerStatus
 from ..printable_text import all_printable
 
 HEADINGS = (
@@ -32,7 +32,14 @@ def status_table(status: PoolStatus) -> str:
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
-    return "\n".join([head, *lines])
+    return "\n".join([head, *lines, *(_dashboard(one) for one in status.helpers if one.address)])
+
+
+def _dashboard(helper: HelperStatus) -> str:
+    place = f"dashboard http://{helper.address}/"
+    if helper.pid is None:
+        return f"{place}  {helper.state}"
+    return f"{place}  pid {helper.pid}  {helper.state}  up {span(helper.uptime_s)}  {helper.rss_mb:.0f} MB"
 
 
 def _slot_row(slot: SlotStatus) -> tuple[str, ...]:

@@ -188,6 +188,7 @@ def _helpers(status: PoolStatus, history: History) -> Text:
     helpers = [HelperStatus("supervisor", boss.pid, boss.state, boss.uptime_s, boss.rss_mb), *status.helpers]
     parts = [
         f"{one.role} {one.pid or '-'} {one.state} {history.cpu.get(one.pid or 0, 0.0):.0f}% {one.rss_mb:.0f}M"
+        + (f" http://{one.address}/" if one.address else "")
         for one in helpers
     ]
     return Text("   ".join(parts), style="dim")

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from itertools import pairwise
 
-from ..options import NAMELESS, POOL, Options
+from ..options import POOL, Options
 from ..pool.stop_budget import MANAGER_MARGIN_S, grace_s, stop_budget_s
+from ..pool_names import NAMELESS
 
 # a unit for several pools is printed without their settings: enough for jobs that may finish for a minute
 UNKNOWN_WAIT_S = 60.0

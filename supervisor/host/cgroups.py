@@ -47,3 +47,17 @@ def oom_kills(root: Path = CGROUP, membership: Path = MEMBERSHIP) -> int | None:
             if count is not None:
                 return count
     return None
+
+
+class NewOomKills:
+    """What the kernel has killed for memory since it was asked before."""
+
+    def __init__(self) -> None:
+        self._seen = oom_kills()
+
+    def count(self, signal: str | None) -> int | None:
+        """Processes since the last KILL that nobody here has sent; None where `signal` is another, or unknown."""
+        if signal != "SIGKILL":
+            return None
+        before, self._seen = self._seen, oom_kills()
+        return None if before is None or self._seen is None else self._seen - before

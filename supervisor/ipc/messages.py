@@ -396,6 +396,18 @@ class RosterMessage(Message):
         return cls(Roster(alive, lost, JobCounts(*frame.raw("past")), frame.text("queue")))
 
 
+# --- to the dashboard ---------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class SubjectMessage(Message):
+    """What to show: the workers' queue, and their Redis settings, which are a secret; "" if they kept them."""
+
+    KIND = "subject"
+    queue: str = field(metadata=text("queue"))
+    settings: str = field(metadata=text("text"))
+
+
 # --- all of them --------------------------------------------------------------------------------------------------
 
 
@@ -406,6 +418,7 @@ FROM_CHILD = by_kind(
 TO_WORKER = by_kind(PickMessage, OutgoingMessage, LetInMessage)
 OF_COPIES = by_kind(CopyMessage, CopiedMessage)
 TO_STEWARD = by_kind(RedisSettingsMessage, HeadcountMessage, StatusMessage, RosterMessage)
+TO_WEB = by_kind(SubjectMessage)
 
 
 def brief_jobs(jobs: Iterable[tuple[str, str]]) -> Running:

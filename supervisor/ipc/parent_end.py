@@ -31,9 +31,9 @@ COPY_S = 2.0
 
 
 class ParentEnd:
-    """One child's pipes, opened before the fork."""
+    """One child's pipes, opened before the fork. `listener_fd` is the socket at which the dashboard listens."""
 
-    def __init__(self, key: int, role: Role, life_fd: int) -> None:
+    def __init__(self, key: int, role: Role, life_fd: int, listener_fd: int = -1) -> None:
         self.key = key
         self.role = role
         self.redis_texts: dict[str, str] = {}
@@ -45,7 +45,7 @@ class ParentEnd:
         self.read_fd, self._beat_fd = descriptors.pipe()
         self._orders_read_fd = self._write_fd = self._copy_fd = self._asked_fd = -1
         try:
-            if role in (Role.STEWARD, *WITH_CODE):
+            if role in (Role.STEWARD, Role.WEB, *WITH_CODE):
                 self._orders_read_fd, self._write_fd = descriptors.pipe()
                 os.set_blocking(self._write_fd, False)
             if role is Role.SPARE:
@@ -55,11 +55,13 @@ class ParentEnd:
             raise
         os.set_blocking(self.read_fd, False)
         self._life_fd = life_fd
+        self._listener_fd = listener_fd
 
     @property
     def child_pipes(self) -> Pipes:
         """What the child keeps."""
-        return Pipes(self._beat_fd, self._life_fd, self._orders_read_fd, self._asked_fd)
+        socket_fd = self._listener_fd if self.role is Role.WEB else self._asked_fd
+        return Pipes(self._beat_fd, self._life_fd, self._orders_read_fd, socket_fd)
 
     def after_fork(self) -> None:
         """Close the child's ends here."""

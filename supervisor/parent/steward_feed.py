@@ -12,16 +12,20 @@ from ..pool.status import PoolStatus
 from ..pool.status_from_state import take_headcount
 
 EVERY_S = 1.0
+#: Between two reports of the state of the pool, where nobody wants metrics.
+REPORT_EVERY_S = 5.0
 
 
 class StewardFeed:
     """Remembers what this steward has heard. `redis_texts` holds the Redis settings that workers handed up.
 
-    `status` makes the state that the metrics show; None when nobody wants metrics.
+    `status` makes the state of the pool; `has_metrics`: somebody may ask for it at any time.
     """
 
-    def __init__(self, status: Callable[[], PoolStatus] | None) -> None:
+    def __init__(self, status: Callable[[], PoolStatus], *, has_metrics: bool) -> None:
         self._status = status
+        self._has_metrics = has_metrics
+        self._reported_s = -REPORT_EVERY_S
         self._jobs = JobStats()
         self.redis_texts: dict[str, str] = {}
         self.is_stale = False
@@ -33,6 +37,7 @@ class StewardFeed:
         """There is a new steward: it knows nothing."""
         self._last = None
         self._named = set()
+        self._reported_s = -REPORT_EVERY_S
 
     def note_jobs(self, rows: Iterable[JobRow]) -> None:
         """Jobs that ended, as a worker reports them."""
@@ -48,9 +53,13 @@ class StewardFeed:
             return
         new = {entry.redis for entry in (*roster.alive, *roster.lost)} - self._named - {""}
         lines = [RedisSettingsMessage(name, self.redis_texts[name]).encode() for name in sorted(new)]
-        if self._status is not None:
+        if self._has_metrics:
             lines.append(HeadcountMessage(take_headcount(pool, now)).encode())
-            lines.append(StatusMessage(self._status(), self._jobs.rows()).encode())
+        if self._has_metrics or now - self._reported_s >= REPORT_EVERY_S:
+            lines.append(
+                StatusMessage(self._status(), self._jobs.rows() if self._has_metrics else []).encode()
+            )
+            self._reported_s = now
         if steward.send(b"".join([*lines, RosterMessage(roster).encode()])):
             self._named |= new
             self._last, self._sent_s, self.is_stale = roster, now, False

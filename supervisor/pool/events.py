@@ -16,6 +16,8 @@ class Role(StrEnum):
     STEWARD = "steward"
     REDIS = "redis"
     WATCHER = "watcher"
+    #: The dashboard.
+    WEB = "web"
 
 
 # those that import the user's code

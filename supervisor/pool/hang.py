@@ -11,6 +11,8 @@ STALL_S = 30.0
 HANG_MARGIN_S = 10.0
 # well within the 30 s for which leases hold: a new steward has to renew them in time
 STEWARD_HANG_S = 12.0
+# a page that takes so long is of no use, and keeps all others waiting
+WEB_HANG_S = 30.0
 
 
 def overdue(pool: Pool, child: Child, _event: Event, now: float) -> None:
@@ -51,6 +53,8 @@ def hang_limit_s(child: Child, options: Options) -> float:
     """Silence that ends this child; 0 = none does."""
     if child.role is Role.STEWARD:
         return STEWARD_HANG_S
+    if child.role is Role.WEB:
+        return WEB_HANG_S
     if options.hang_timeout_s is not None:
         return options.hang_timeout_s
     return (child.report or Report()).longest_job_s + HANG_MARGIN_S

@@ -64,9 +64,8 @@ class Machine:
         self._now = 0.0
         limit = RestartLimit(options.restarts_allowed, options.restart_window_s)
         self.pool = Pool(options, jitter, limit, target=options.procs, incarnation=incarnation)
-        helpers = [Role.STEWARD]
-        helpers += [Role.REDIS] if options.embedded_redis else []
-        helpers += [Role.WATCHER] if options.watch else []
+        wanted = {Role.REDIS: options.embedded_redis, Role.WATCHER: options.watch, Role.WEB: options.web}
+        helpers = [Role.STEWARD, *(role for role, is_wanted in wanted.items() if is_wanted)]
         self.pool.helpers = {role: self.pool.new_slot(role, 0) for role in helpers}
         self.pool.slots = [self.pool.new_slot(Role.WORKER, index) for index in range(options.procs)]
 

@@ -1,4 +1,5 @@
-"""The end of a pool: workers first, then the steward (it has their jobs to give back), then the embedded Redis."""
+"""The end of a pool: workers first, then the steward (it has their jobs to give back)
+and the dashboard, then the embedded Redis."""
 
 import math
 
@@ -11,7 +12,8 @@ from .stop_budget import grace_s, stop_budget_s
 SAME_REQUEST_S = 0.5
 EXTEND_EVERY_S = 5.0
 EXTEND_BY_S = 15
-ORDER = ((Role.WORKER, Role.SPARE, Role.WATCHER), (Role.STEWARD,), (Role.REDIS,))
+# the dashboard shows what still runs
+ORDER = ((Role.WORKER, Role.SPARE, Role.WATCHER), (Role.STEWARD, Role.WEB), (Role.REDIS,))
 
 
 def begin_stop(pool: Pool, code: ExitCode, cause: str, now: float, stage: int = 1) -> None:

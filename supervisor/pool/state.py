@@ -22,7 +22,7 @@ BLOCKED_S = 2.0
 # longer than any pause between two looks of those who only look now and then
 LAG_SHOWN_S = 60.0
 
-BEATING = (Role.WORKER, Role.STEWARD)
+BEATING = (Role.WORKER, Role.STEWARD, Role.WEB)
 # no generation has this number: workers that go while others of their generation stay
 ONE_BY_ONE = 0
 
@@ -221,6 +221,7 @@ class Pool:
     extend_at_s: float = 0.0
     redis_error: str = ""
     queue_state: QueueState | None = None
+    web_address: str = ""
     is_quiet: bool = False
     waits_for_change: bool = False
     restart_wanted: bool = False
@@ -296,7 +297,7 @@ class Pool:
     def new_slot(self, role: Role, index: int, not_before_s: float = 0.0) -> Slot:
         """A vacant slot with its own record of failures."""
         base_s, max_s = self.options.backoff_base_s, self.options.backoff_max_s
-        if role is not Role.WORKER:
+        if role not in (Role.WORKER, Role.WEB):  # the pool needs it
             base_s, max_s = min(base_s, HELPER_BACKOFF_MAX_S), min(max_s, HELPER_BACKOFF_MAX_S)
         backoff = RestartBackoff(base_s, max_s, self.jitter)
         return Slot(role, index, backoff, not_before_s=not_before_s)

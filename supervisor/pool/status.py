@@ -111,7 +111,7 @@ class SlotStatus(NamedTuple):
 
 
 class HelperStatus(NamedTuple):
-    """A process that is no worker; without a pid it is about to be started again."""
+    """A process that is no worker; without a pid it is about to be started again. `address`: where the dashboard is."""
 
     role: str
     pid: int | None = None
@@ -119,11 +119,16 @@ class HelperStatus(NamedTuple):
     uptime_s: float = 0.0
     rss_mb: float = 0.0
     cpu_s: float = 0.0
+    address: str | None = None
 
     def as_json(self) -> dict[str, object]:
         """By name; of one that is not there, only that."""
         body = self._asdict()
-        return body if self.pid is not None else {name: body[name] for name in ("role", "pid", "state")}
+        if self.address is None:
+            del body["address"]
+        if self.pid is None:
+            return {name: body[name] for name in ("role", "pid", "state", "address") if name in body}
+        return body
 
 
 class PoolStatus(NamedTuple):

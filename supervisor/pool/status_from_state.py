@@ -150,6 +150,7 @@ def _leaving(pool: Pool) -> list[Child]:
 def _helpers(pool: Pool, now: float, usage: Mapping[int, Usage]) -> list[HelperStatus]:
     spares = [child for child in pool.children.values() if child.role is Role.SPARE]
     own = [_helper(slot.role, slot.child, now, usage) for slot in pool.helpers.values()]
+    own = [one._replace(address=pool.web_address) if one.role == Role.WEB else one for one in own]
     return [*own, *(_helper(Role.SPARE, child, now, usage) for child in spares)]
 
 

@@ -58,6 +58,7 @@ PURE = (
     "arq.constants",
     "arq.cron",
     "arq.version",
+    "supervisor.addresses",
     "supervisor.commands.check_fleet",
     "supervisor.commands.check_verdict",
     "supervisor.control.protocol",
@@ -96,6 +97,7 @@ PURE = (
     "supervisor.pool.status",
     "supervisor.pool.status_line",
     "supervisor.pool.stop_budget",
+    "supervisor.pool_names",
     "supervisor.printable_text",
     "supervisor.worker_id",
 )
@@ -124,6 +126,9 @@ LONGER_FUNCTIONS = {
 }
 KEY_PREFIXES = (
     "abort",
+    "audit",
+    "pool",
+    "pools",
     "claims",
     "control",
     "crashes",
@@ -174,17 +179,19 @@ ARQ_LAYERS = {
     ),
     "connections": (
         "_loop_exits _redis.blocking_client _redis.enqueue_batcher _redis.membership _redis.producer_connection "
-        "_redis.server_probe _redis.settings _redis.tracing _redis.worker_connection"
+        "_redis.pool_reports _redis.server_probe _redis.settings _redis.tracing _redis.worker_connection"
     ),
     "producer": ("_connect _enqueue _result_lookups connections jobs"),
     "operators": (
-        "_admin _admin.actions _admin.admin_scripts _admin.counting _admin.crons _admin.dead _admin.details "
-        "_admin.filters _admin.listing _admin.overview _admin.pauses _admin.queues _admin.records "
-        "_admin.restricted _admin.running _admin.shown _admin.stats _admin.times _admin.workers admin"
+        "_admin _admin.actions _admin.admin_scripts _admin.audit _admin.counting _admin.crons _admin.dead "
+        "_admin.details _admin.filters _admin.listing _admin.overview _admin.pauses _admin.pools "
+        "_admin.queues _admin.records _admin.restricted _admin.running _admin.server _admin.shown "
+        "_admin.stats _admin.times _admin.workers admin"
     ),
     "dashboard": (
-        "_web _web.access _web.advice _web.alone _web.answers _web.application _web.at_prefix _web.forms _web.guards "
-        "_web.job_pages _web.json_form _web.links _web.login _web.lookups _web.masking _web.options "
+        "_web _web.about_pages _web.access _web.acting _web.actions _web.advice _web.alone _web.answers "
+        "_web.application _web.at_prefix _web.charts _web.chosen _web.fleet_pages _web.forms _web.function_pages "
+        "_web.guards _web.job_pages _web.json_form _web.links _web.login _web.lookups _web.masking _web.options "
         "_web.overview_pages _web.pages _web.rendering _web.server _web.session _web.view web"
     ),
     "parts of a worker": (
@@ -206,7 +213,8 @@ ARQ_LAYERS = {
     ),
     "worker": ("worker"),
     "commands for operators": (
-        "_commands _commands.acl _commands.act _commands.choice _commands.crons _commands.dead _commands.exit_codes "
+        "_commands _commands.acl _commands.act _commands.audit _commands.choice _commands.crons _commands.dead "
+        "_commands.exit_codes "
         "_commands.jobs_shown _commands.ls _commands.operators _commands.output _commands.pause "
         "_commands.reference_page _commands.show _commands.stats _commands.target _commands.usage_error "
         "_commands.watch _commands.web _commands.workers"

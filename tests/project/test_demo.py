@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import psutil
 import pytest
 
 from arq.jobs import JobResult
-from examples.demo.plan import calls, library_files
+from examples.demo.plan import NEVER, calls, library_files
 from examples.demo.report import Facts, Killed, bar, report
+from examples.demo.terminal import COLUMNS, command_lines, painted
 from tests.support.eventually import wait_until
 from tests.support.programs import Program, program_starter
 
@@ -48,30 +50,51 @@ def test_report() -> None:
         *(digest(0, 0, 100) for _ in range(4)),
         digest(0, 1, 101),
         digest(1.5, 1, 102, job_try=2),
-        result("fetch_mirror", 1, 3, slot=0, pid=100),
+        result("fetch_mirror", 1, 3, ("mirror-1", 2), slot=0, pid=100),
+        replace(result("fetch_mirror", 1, 4, ("mirror-east", NEVER)), success=False),
         result("remind", 1.25, 1, (START.timestamp() + 1.2,), slot=0, pid=100),
         result("remind", 2.25, 1, (START.timestamp() + 2.2,), slot=0, pid=100),
         result("cron:look_around", 1, slot=0, pid=100),
     ]
     killed = Killed(slot=1, pid=101, at_s=START.timestamp() + 1, released=1)
-    assert list(report(Facts(results, 9, killed), "#")) == [
+    facts = Facts(results, 10, killed)
+    assert not facts.failed
+    assert list(report(facts, "#")) == [
         "6 files with 6,000 lines, 6.0 MB, hashed and compressed to 1.5 MB",
         "in 2.0 s: 3 files a second",
         "",
-        "  worker 0  pid 100     ######################################## 8 jobs",
-        "  worker 1  pid 101     ##### 1 jobs   killed",
-        "  replaced  pid 102     ##### 1 jobs",
+        f"  worker 0  pid 100     {'#' * 34} 8 jobs",
+        "  worker 1  pid 101     #### 1 jobs   killed",
+        "  replaced  pid 102     #### 1 jobs",
         "",
         "  slowest    500 ms  a/b.py (1,000 kB)",
         "             500 ms  a/b.py (1,000 kB)",
         "             500 ms  a/b.py (1,000 kB)",
         "  retried   1 jobs that fail at first, 2 retries with back-off, 1 succeeded",
+        "  failed    1 jobs for mirrors that are gone, as they should: they are in the",
+        "            dead set",
         "  deferred  2 jobs for a given time, 1 of them while files were waiting;",
         "            the others started 50 ms late (median), 50 ms at worst",
-        "  cron      1 ticks of a clock that all workers watch, each run once (by worker 0)",
+        "  cron      1 ticks of a clock that all workers watch, each run once (by worker",
+        "            0)",
         "  killed    worker 1 with SIGKILL while it had 1 jobs in hand;",
         "            1 were started again, the last 0.50 s after the kill; none lost",
     ]
+
+
+def test_colour_is_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = "  killed    worker 1 with SIGKILL; none lost"
+    assert painted(line) == line
+    monkeypatch.setattr("examples.demo.terminal.has_colour", lambda: True)
+    assert painted(line).count("\x1b[0m") == 3
+
+
+def test_a_long_command_goes_on_behind_a_backslash() -> None:
+    words = ["arq-supervise", "demo.Settings", *(f"--option-{n} value-{n}" for n in range(6))]
+    lines = command_lines(" ".join(words).split())
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= COLUMNS
+    assert " ".join(line.removesuffix("\\").strip() for line in lines) == "$ " + " ".join(words)
 
 
 def test_a_bar_is_never_empty_for_something() -> None:
@@ -116,7 +139,10 @@ def test_demo(start_demo: Callable[..., Program]) -> None:
     assert "400 files with" in demo.stdout
     assert "kill -9" in demo.stdout
     assert "; none lost" in demo.stdout
-    assert demo.lines[-1].startswith("  stopped   gracefully in ")
+    assert any(line.startswith("  stopped   gracefully in ") for line in demo.lines)
+    assert "make demo ARGS=--stay" in demo.lines[-2]
+    assert max(map(len, demo.lines)) <= COLUMNS, "it fits a terminal of the usual width"
+    assert "\x1b" not in demo.stdout, "colour is for terminals"
 
 
 @pytest.mark.processes
@@ -125,7 +151,7 @@ def test_an_interrupted_demo_leaves_nothing(
     start_demo: Callable[..., Program], signum: signal.Signals
 ) -> None:
     demo = start_demo("--procs", "2")
-    demo.printed("workers: ")
+    demo.printed("  workers ")
     assert demo.stop(signum) == 128 + signum
     assert "Traceback" not in demo.stderr
 

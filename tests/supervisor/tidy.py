@@ -9,9 +9,9 @@ import psutil
 
 # signals and life line: two ends each
 OWN_PIPES = 4
-# the steward and the workers, which are also written to
+# the steward, the dashboard and the workers, which are also written to
 OWN_NAMES = ("arq:", "python")
-TOLD = re.compile(r"arq:(st|\d+):")
+TOLD = re.compile(r"arq:(st|we|\d+):")
 
 
 def untidy(pid: int) -> list[str]:

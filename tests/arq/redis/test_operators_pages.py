@@ -102,7 +102,11 @@ def test_the_reference_is_made_of_the_commands() -> None:
 @pytest.mark.processes
 @pytest.mark.parametrize(
     ("words", "number", "found"),
-    [("arq w", 1, ["watch", "workers"]), ("arq ls --st", 2, ["--state"]), ("arq --bur", 1, ["--burst"])],
+    [
+        ("arq w", 1, ["watch", "web", "workers"]),
+        ("arq ls --st", 2, ["--state"]),
+        ("arq --bur", 1, ["--burst"]),
+    ],
 )
 def test_a_shell_completes_commands_and_their_options(words: str, number: int, found: list[str]) -> None:
     asked = {"_ARQ_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(number)}

@@ -7,7 +7,7 @@ import pytest
 
 from arq.connections import ArqRedis
 
-PATHS = ("/", "/jobs", "/dead")
+PATHS = ("/", "/queues", "/jobs", "/dead", "/crons", "/workers", "/functions", "/audit", "/about")
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -19,7 +19,8 @@ from supervisor.commands.options_page import page
 from supervisor.commands.print_unit import carried_words
 from supervisor.early_stop import QUESTIONS
 from supervisor.option_row import ROW, Kind, Row, Subject, shown
-from supervisor.options import POOL, QUESTION, OptionError, Options, Question, pool_name
+from supervisor.options import POOL, QUESTION, OptionError, Options, Question
+from supervisor.pool_names import pool_name
 from tests.support.programs import ROOT
 
 ROWS = (*POOL, *QUESTION)

@@ -16,6 +16,7 @@ from supervisor.ipc.messages import (
     NO_LIMIT_S,
     OF_COPIES,
     TO_STEWARD,
+    TO_WEB,
     TO_WORKER,
     BeatMessage,
     ByeMessage,
@@ -40,6 +41,7 @@ from supervisor.ipc.messages import (
     ReleaseFailedMessage,
     RosterMessage,
     StatusMessage,
+    SubjectMessage,
     UnloggedMessage,
 )
 from supervisor.ipc.roster import Entry, Roster
@@ -48,7 +50,7 @@ from supervisor.pool.job_counts import JobCounts
 from supervisor.pool.status import Headcount, PoolStatus, SlotStatus, WorkerStatus
 from tests.support.source import modules
 
-ALL = {**FROM_CHILD, **TO_WORKER, **OF_COPIES, **TO_STEWARD}
+ALL = {**FROM_CHILD, **TO_WORKER, **OF_COPIES, **TO_STEWARD, **TO_WEB}
 COUNTS = JobCounts(1, 2, 3, 4, 5)
 RUNNING = (("id", "function"),)
 ROWS = [JobRow("function", "complete", 3, 0.5, [0] * 14 + [3])]
@@ -68,6 +70,7 @@ EXAMPLES = [
     RedisMessage("refused"),
     QueueMessage(7, 1.5),
     MetricsMessage("127.0.0.1:9090", "in use"),
+    SubjectMessage("q", "settings"),
     PickMessage(is_allowed=True),
     OutgoingMessage("a.1", "a.0"),
     LetInMessage(2, is_first=True, is_quiet=True, previous_worker_id="p:h:0:m", cohort="a.1"),
@@ -103,7 +106,7 @@ def test_there_is_an_example_of_each_kind_and_no_kind_beside() -> None:
         if isinstance(kind, type) and issubclass(kind, Message) and "KIND" in vars(kind)
     }
     assert {type(example) for example in EXAMPLES} == set(ALL.values()) == defined
-    assert len(ALL) == len(FROM_CHILD) + len(TO_WORKER) + len(OF_COPIES) + len(TO_STEWARD)
+    assert len(ALL) == len(FROM_CHILD) + len(TO_WORKER) + len(OF_COPIES) + len(TO_STEWARD) + len(TO_WEB)
 
 
 def said_and_heard() -> Iterator[tuple[str, bool]]:
@@ -147,3 +150,4 @@ def test_a_wait_without_a_limit_is_told_as_a_number() -> None:
 
 def test_secrets_are_not_shown() -> None:
     assert "secret" not in repr([ReadyMessage(redis_text="secret"), RedisSettingsMessage("r", "secret")])
+    assert "secret" not in repr(SubjectMessage("q", "secret"))

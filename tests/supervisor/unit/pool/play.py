@@ -27,6 +27,7 @@ from supervisor.pool.events import (
 )
 from supervisor.pool.job_counts import JobCounts
 from supervisor.pool.machine import Machine
+from supervisor.pool.state import BEATING
 from supervisor.worker_id import WorkerId
 
 
@@ -145,7 +146,7 @@ class Play:
 
     def beating_keys(self) -> list[int]:
         children = self.machine.pool.children
-        return [key for key in self.ready_keys() if children[key].role in (Role.WORKER, Role.STEWARD)]
+        return [key for key in self.ready_keys() if children[key].role in BEATING]
 
     def workers(self) -> list[int]:
         return [key for key, fork in self.alive.items() if fork.role is Role.WORKER]

@@ -7,7 +7,7 @@ import pytest
 
 from supervisor.host.usage import Usage
 from supervisor.options import Options
-from supervisor.pool.events import QueueState, RedisState, Reload, Stop
+from supervisor.pool.events import QueueState, RedisState, Reload, Role, Stop
 from supervisor.pool.status import PoolStatus, read_status
 from supervisor.pool.status_from_state import take_status
 from tests.supervisor.unit.pool.play import Play, booted
@@ -41,7 +41,12 @@ def plays() -> list[Play]:
     reloading = booted(2).feed(Reload("test")).pass_time(1)
     reloading.ready(*reloading.alive).pass_time(1)
     stopping = booted(2).feed(Stop("test"))
-    return [starting, working, hurt, reloading, stopping]
+    watched = booted(1, web="127.0.0.1:0")
+    watched.machine.pool.web_address = "127.0.0.1:8800"
+    gone = booted(1, web="127.0.0.1:0")
+    gone.machine.pool.web_address = "127.0.0.1:8800"
+    gone.ends(next(key for key, fork in gone.alive.items() if fork.role is Role.WEB), signal="SIGKILL")
+    return [starting, working, hurt, reloading, stopping, watched, gone]
 
 
 @pytest.mark.parametrize("play", plays())
@@ -61,7 +66,8 @@ def test_members_are_those_that_programs_know(play: Play) -> None:
     assert all(set(worker) == set(PROCESS.split()) for worker in body["leaving"])
     for helper in body["helpers"]:
         usage = set() if helper["pid"] is None else {"uptime_s", "rss_mb", "cpu_s"}
-        assert set(helper) == {"role", "pid", "state"} | usage
+        place = {"address"} if helper["role"] == "web" else set()
+        assert set(helper) == {"role", "pid", "state"} | usage | place
 
 
 def test_leaving_workers_were_among_them() -> None:

@@ -1,0 +1,57 @@
+"""Each page as a person sees it: on a desk and on a phone, by day and by night."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.browser.conftest import SCREENSHOTS, Shop, Visitor
+
+Visit = Callable[..., Visitor]
+PAGES = {
+    "overview": "", "queues": "queues", "jobs": "jobs", "deferred": "jobs?state=deferred", "done": "jobs?state=done",
+    "running": "jobs?state=running", "job": "jobs/refuse-1", "running-job": "jobs/pack-1", "dead": "dead",
+    "crons": "crons", "workers": "workers", "functions": "functions", "about": "about", "no-job": "jobs/nobody",
+    "nothing": "jobs?state=queued", "no-page": "nowhere", "markup": "jobs/markup", "long": "jobs/long",
+    "unknown": "jobs/unknown",
+}  # fmt: skip
+WIDTHS = {"phone": 375, "desk": 1440}
+NOT_FOUND = ("no-job", "no-page")
+#: rules of WCAG 2.2 A and AA, and what axe's makers call good practice
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_pages_are_whole_and_accessible(visit: Visit, shop: Shop, width: str, scheme: str) -> None:
+    viewer = visit(viewport={"width": WIDTHS[width], "height": 900}, color_scheme=scheme)
+    axe, found = Axe(), {}
+    SCREENSHOTS.mkdir(exist_ok=True)
+    for name, path in PAGES.items():
+        answer = viewer.go(path)
+        assert answer.status == (404 if name in NOT_FOUND else 200), name
+        if name in NOT_FOUND:
+            viewer.troubles.clear()  # the browser notes a 404 in its console
+        assert viewer.page.locator("h1").count() == 1, name
+        viewer.page.screenshot(path=SCREENSHOTS / f"{name}-{width}-{scheme}.png", full_page=True)
+        faults = [*too_wide(viewer.page), *violations(axe, viewer.page)]
+        if faults:
+            found[name] = faults
+    assert not found
+
+
+def too_wide(page: Any) -> list[str]:
+    """A page scrolls up and down only; wide tables scroll in a frame of their own."""
+    over = page.evaluate("document.scrollingElement.scrollWidth - document.documentElement.clientWidth")
+    return [f"{over} px too wide"] if over > 0 else []
+
+
+def violations(axe: Axe, page: Any) -> list[str]:
+    """What axe has to say against it."""
+    response = axe.run(page, options={"runOnly": {"type": "tag", "values": TAGS}}).response
+    return [
+        f"{one['id']}: {node['target']} {node['failureSummary']}"
+        for one in response["violations"]
+        for node in one["nodes"]
+    ]
