@@ -54,6 +54,7 @@ from ._admin.records import (
 from ._admin.workers import HEARD_WITHIN_S
 from ._job_statistics import FunctionStats, Histogram, QueueStats, StatsPoint
 from ._keys import check_job_id, check_queue_name
+from ._payloads.keyring import Keyring
 from .connections import RedisSettings, create_pool
 from .constants import default_queue_name
 from .utils import to_ms
@@ -95,7 +96,8 @@ class Admin:
     """Looks at queues and acts on them.
 
     Args:
-        redis: any client of redis.asyncio, an `ArqRedis` for example.
+        redis: any client of redis.asyncio, an `ArqRedis` for example. If that has keys (`signing`), they are used as by
+            `connect`.
         by: who acts, for the audit trail. Default: None, the user of this process and its host.
     """
 
@@ -105,19 +107,24 @@ class Admin:
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, settings: RedisSettings | str, *, by: str | None = None) -> AsyncIterator[Admin]:
+    async def connect(
+        cls, settings: RedisSettings | str, *, by: str | None = None, signing: Keyring | None = None
+    ) -> AsyncIterator[Admin]:
         """An admin with a connection of its own.
 
         Args:
             settings: or an address, see `RedisSettings.from_dsn`.
             by: see `Admin`.
+            signing: the keys of the application: what is not signed by one of them is not looked into, and what is
+                written here (runs of schedules, results of aborted jobs) is signed.
 
         Raises:
             redis.exceptions.RedisError, OSError: Redis can't be reached.
             ValueError: the address is wrong.
+            TypeError: `signing` is no Keyring.
         """
         found = RedisSettings.from_dsn(settings) if isinstance(settings, str) else settings
-        pool = await create_pool(found)
+        pool = await create_pool(found, signing=signing)
         try:
             yield cls(pool, by=by)
         finally:

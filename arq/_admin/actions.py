@@ -16,6 +16,7 @@ from .admin_scripts import raw
 from .filters import fingerprint
 from .records import Deed
 from .restricted import UnreadableError, ms_at, read, text_at
+from .trust import format_beside
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -68,7 +69,7 @@ async def abort(redis: Redis, queue: str, job_id: str, mark: str = "") -> Deed:
     while found.state == "queued":
         if mark and mark != fingerprint("payload", found.payload, 0):
             return Deed.changed
-        result, keep_s = _aborted_result(job_id, queue, found)
+        result, keep_s = _aborted_result(redis, job_id, queue, found)
         call = scripts.take_out(look, found.payload, result, keep_s * 1000)
         found = scripts.read_abort(await run(redis, call))
     if found.state == "aborted":
@@ -79,14 +80,19 @@ async def abort(redis: Redis, queue: str, job_id: str, mark: str = "") -> Deed:
     return Deed.over if size else Deed.unknown
 
 
-def _aborted_result(job_id: str, queue: str, found: scripts.AbortAnswer) -> tuple[bytes, int]:
+def _aborted_result(redis: Redis, job_id: str, queue: str, found: scripts.AbortAnswer) -> tuple[bytes, int]:
     """The result of a job that was aborted, without its arguments, which are not read; and seconds to keep it."""
     payload = found.payload or b""
-    if not payload.startswith(b"\x80"):  # a serializer of the application's: it could not read what we write
+    how = format_beside(redis, job_id, queue, payload)
+    if (
+        how is None
+    ):  # a serializer of the application's, or keys that are not here: nobody could read what we write
         return b"", 0
     try:
         data: dict[str, Any] = read(payload)
     except UnreadableError:
+        if how.serializer is not None:  # not ours, it only looked so
+            return b"", 0
         data = {}
     function = text_at(data, "f") or "<unknown>"
     keep_s = _KEEP_S
@@ -94,12 +100,13 @@ def _aborted_result(job_id: str, queue: str, found: scripts.AbortAnswer) -> tupl
         keep_s = int(keep_cronjob_progress) if job_id.startswith(f"{function}:") else 0
     if not keep_s:
         return b"", 0
+    tries, enqueue_ms = max(ms_at(data, "t") or 0, found.starts + 1), ms_at(data, "et") or 0
     result = serialize_result(
         function,
         (),
         {},
-        max(ms_at(data, "t") or 0, found.starts + 1),
-        ms_at(data, "et") or 0,
+        tries,
+        enqueue_ms,
         False,
         CancelledError(),
         found.now_ms,
@@ -107,5 +114,9 @@ def _aborted_result(job_id: str, queue: str, found: scripts.AbortAnswer) -> tupl
         f"{job_id}:{function}",
         queue or default_queue_name,
         job_id,
+        serializer=how.serializer,
+        deserializer=how.deserializer,
     )
+    shown = {"t": tries, "f": function, "et": enqueue_ms, "s": False, "st": found.now_ms, "ft": found.now_ms}
+    result = how.seal_result(result, job_id, queue or default_queue_name, lambda: shown)
     return (result, keep_s) if result else (b"", 0)

@@ -10,7 +10,11 @@ from .. import _cron_table
 from .._cron_calendar import calendar, next_instant
 from .._cron_table import Shown
 from .._keys import crons_key, paused_crons_key, ticks_key
+from .._payloads.codecs import PickleCodec
+from .._payloads.payload_format import PayloadFormat
 from .._payloads.serialization import serialize_job
+from .._payloads.signed_envelope import MARK
+from .._payloads.unreadable_records import PICKLE
 from .._redis import scripts
 from .._redis.raw_commands import ask
 from .._redis.script_runner import run
@@ -19,6 +23,7 @@ from ..utils import to_unix_ms
 from .admin_scripts import raw, text
 from .records import CronSchedule
 from .running import now_ms
+from .trust import NO_KEYS, codec_of_body, keyring_of
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -111,8 +116,19 @@ async def run_now(redis: Redis, queue: str, name: str) -> str | None:
     one = next((one for one in await _shown(redis, queue, now) if one.name == name), None)
     if one is None:
         return None
-    payload = one.payload or serialize_job(name, (), {}, None, now)
     job_id = f"{name}:now:{uuid4().hex[:12]}"
+    payload = _payload(redis, queue, name, job_id, one.payload, now)
     job = scripts.NewJob(job_id, payload, "", None, "")
     await run(redis, scripts.enqueue(queue, [job], expires_extra_ms))
     return job_id
+
+
+def _payload(redis: Redis, queue: str, name: str, job_id: str, shown: bytes | None, now_ms: int) -> bytes:
+    """What runs a schedule. Where payloads are signed nothing is signed that stands in Redis, but what we write."""
+    keyring = keyring_of(redis)
+    if keyring is None and shown is not None and shown.startswith(MARK):
+        raise ValueError(NO_KEYS)
+    if keyring is None:
+        return shown or serialize_job(name, (), {}, None, now_ms)
+    codec = codec_of_body((shown or PICKLE).removeprefix(MARK)) or PickleCodec()
+    return PayloadFormat(codec, [codec], keyring).write_job(name, (), {}, None, now_ms, job_id, queue)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._dead_letters import DeadLetter, NoEntryError, read_dead_letter
 from .._keys import dead_set_key
+from .._payloads.signed_envelope import JOB, is_entry_signed
 from .._redis.raw_commands import ask
 from .._redis.script_loader import Call
 from .._redis.script_runner import run
@@ -15,6 +16,7 @@ from .filters import LARGEST, called
 from .listing import STEP, Search, read_cursor
 from .records import Event, JobDetails, JobPage, JobState, ListedJob
 from .shown import FULL, SHORT, Bounds
+from .trust import distrust, keyring_of
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -32,7 +34,7 @@ async def dead_page(search: Search, cursor: str) -> JobPage:
         search.looked_at += len(ids)
         search.now_ms, found = admin_scripts.read_look_dead(await run(search.redis, _look(search.queue, ids)))
         for n, (job_id, looked) in enumerate(zip(ids, found, strict=True)):
-            job = dead_job(text(job_id), search.queue, looked)[0]
+            job = dead_job(search.redis, text(job_id), search.queue, looked)[0]
             if not (looked.died and _is_wanted(search, job, looked)):
                 continue
             search.jobs.append(job)
@@ -67,17 +69,24 @@ def _is_wanted(search: Search, job: ListedJob, looked: LookedDead) -> bool:
         return False
     if wanted.older_than_ms is not None and search.now_ms - (job.finished_ms or 0) < wanted.older_than_ms:
         return False
-    return not wanted.arg or wanted.arg in dead_job(job.job_id, job.queue, looked, FULL)[0].arguments
+    return (
+        not wanted.arg
+        or wanted.arg in dead_job(search.redis, job.job_id, job.queue, looked, FULL)[0].arguments
+    )
 
 
 def dead_job(
-    job_id: str, queue: str, looked: LookedDead, bounds: Bounds = SHORT
+    redis: Redis, job_id: str, queue: str, looked: LookedDead, bounds: Bounds = SHORT
 ) -> tuple[ListedJob, DeadLetter | None]:
     """A dead job, and what is known of its failure."""
-    fields, problem = called(looked.payload, looked.size, bounds)
-    letter = None
+    untrusted = distrust(redis, JOB, job_id, queue, looked.payload)
+    fields, problem = called(looked.payload, looked.size, bounds, untrusted)
+    letter, keyring = None, keyring_of(redis)
     try:
-        letter = read_dead_letter(looked.entry or b"", looked.errors)
+        entry = looked.entry or b""
+        if keyring is not None and not is_entry_signed(keyring, job_id, queue, looked.payload or b"", entry):
+            raise NoEntryError("what is kept of its failure is not signed by one of the keys")
+        letter = read_dead_letter(entry, looked.errors)
     except NoEntryError as exc:
         problem = problem or str(exc)
     died_ms = int(float(looked.died)) if looked.died else None
@@ -104,7 +113,7 @@ async def dead_details(redis: Redis, job_id: str, queue: str) -> JobDetails | No
     now_ms, (looked,) = admin_scripts.read_look_dead(await run(redis, call))
     if not looked.died:
         return None
-    job, letter = dead_job(job_id, queue, looked, FULL)
+    job, letter = dead_job(redis, job_id, queue, looked, FULL)
     events = [Event(job.enqueued_ms, "enqueued")] if job.enqueued_ms else []
     if letter is not None:
         events += [Event(None, "failed", error) for error in letter.earlier]

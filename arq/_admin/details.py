@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._crash_records import read_crashes
 from .._keys import crashes_key, job_key, result_key
+from .._payloads.signed_envelope import JOB, RESULT
 from .._redis.raw_commands import ask
 from .._redis.script_runner import run
 from ..constants import abort_jobs_ss
@@ -15,6 +16,7 @@ from .filters import done_job, queued_job, state_of
 from .records import Event, JobDetails, JobState, ListedJob
 from .restricted import notes_of
 from .shown import FULL
+from .trust import distrust
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -34,10 +36,12 @@ async def details(redis: Redis, job_id: str, queue: str) -> JobDetails | None:
         ((payload, size),) = admin_scripts.read_bytes(
             await run(redis, admin_scripts.results([name], _LARGEST))
         )
-        job, data = done_job(job_id, payload, size, FULL)
+        problem = distrust(redis, RESULT, job_id, None, payload)
+        job, data = done_job(job_id, payload, size, FULL, problem)
         expires_ms = await ask(redis, "PTTL", raw(result_key("")) + name)
     else:
-        job, data = queued_job(job_id, queue, found, now_ms, FULL)
+        problem = distrust(redis, JOB, job_id, queue, found.payload)
+        job, data = queued_job(job_id, queue, found, now_ms, FULL, problem)
         expires_ms = await ask(redis, "PTTL", raw(job_key("")) + name)
     (crashes,) = await ask(redis, "MGET", raw(crashes_key("")) + name)
     asked = await ask(redis, "ZSCORE", abort_jobs_ss, name)

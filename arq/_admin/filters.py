@@ -78,10 +78,10 @@ def state_of(found: Looked, now_ms: int) -> JobState | None:
 
 
 def queued_job(
-    job_id: str, queue: str, found: Looked, now_ms: int, bounds: Bounds = SHORT
+    job_id: str, queue: str, found: Looked, now_ms: int, bounds: Bounds = SHORT, distrust: str = ""
 ) -> tuple[ListedJob, dict[str, Any] | None]:
-    """A job that stands in a queue, and what its payload says."""
-    data, problem = _read(found.payload, found.size)
+    """A job that stands in a queue, and what its payload says, unless somebody distrusts it."""
+    data, problem = (None, distrust) if distrust else _read(found.payload, found.size)
     fields = _called(data, bounds) if data is not None else {}
     job = ListedJob(
         job_id,
@@ -101,10 +101,12 @@ def queued_job(
 
 
 def done_job(
-    job_id: str, payload: bytes | None, size: int, bounds: Bounds = SHORT
+    job_id: str, payload: bytes | None, size: int, bounds: Bounds = SHORT, distrust: str = ""
 ) -> tuple[ListedJob, dict[str, Any] | None]:
-    """A job that is over, and what its result says; the queue is '' where that is not known."""
-    data, problem = _read(payload, size)
+    """A job that is over, and what its result says, unless somebody distrusts it; the queue is '' where that is not
+    known.
+    """
+    data, problem = (None, distrust) if distrust else _read(payload, size)
     fields = {**_called(data, bounds), **_ended(data, bounds)} if data is not None else {}
     queue = text_at(data, "q") or "" if data is not None else ""
     mark = fingerprint("result", payload, size)
@@ -128,9 +130,11 @@ def _read(payload: bytes | None, size: int) -> tuple[dict[str, Any] | None, str]
         return None, str(exc)
 
 
-def called(payload: bytes | None, size: int, bounds: Bounds) -> tuple[dict[str, Any], str]:
-    """What a payload says of the call, as fields of a `ListedJob`; and why it can't be read, or ''."""
-    data, problem = _read(payload, size)
+def called(
+    payload: bytes | None, size: int, bounds: Bounds, distrust: str = ""
+) -> tuple[dict[str, Any], str]:
+    """What a payload says of the call, as fields of a `ListedJob`; and why it is not or can't be read, or ''."""
+    data, problem = (None, distrust) if distrust else _read(payload, size)
     return ({} if data is None else _called(data, bounds)), problem
 
 

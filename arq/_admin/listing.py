@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from .._keys import job_key, result_key
+from .._payloads.signed_envelope import JOB, RESULT
 from .._redis.batch_sizes import PageSize
 from .._redis.raw_commands import ask, scan
 from .._redis.script_runner import run
@@ -19,6 +20,7 @@ from .admin_scripts import raw, text
 from .filters import LARGEST, Filter, done_job, job_id_of, queue_of, queued_job, state_of
 from .records import JobPage, JobState, ListedJob
 from .running import all_held, now_ms
+from .trust import distrust
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -81,7 +83,9 @@ class Search:
                 state = state_of(found, self.now_ms)
                 if state in (None, JobState.done) or self.state not in (None, state):
                     continue
-                self.jobs.append(queued_job(text(ids[n]), self.queue, found, self.now_ms)[0])
+                job_id = text(ids[n])
+                problem = distrust(self.redis, JOB, job_id, self.queue, found.payload)
+                self.jobs.append(queued_job(job_id, self.queue, found, self.now_ms, distrust=problem)[0])
                 if self.is_full:
                     return n
         return None
@@ -255,7 +259,8 @@ async def _add_done(search: Search, ids: list[str]) -> int | None:
             if not size or not search.wanted.matches(payload, "ft", search.now_ms):
                 continue
             if queue_of(payload) in ("", search.queue):
-                search.jobs.append(done_job(part[n], payload, size)[0])
+                problem = distrust(search.redis, RESULT, part[n], None, payload)
+                search.jobs.append(done_job(part[n], payload, size, distrust=problem)[0])
                 if search.is_full:
                     return first + n
     return None

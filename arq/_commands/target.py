@@ -14,6 +14,7 @@ import click
 from redis.exceptions import RedisError, ResponseError
 
 from .._did_you_mean import password_hint
+from .._payloads.keyring import ENVIRONMENT, Keyring
 from .._printable import printable, redacted
 from ..admin import Admin
 from ..connections import RedisSettings
@@ -48,6 +49,7 @@ class Target:
         else:
             self.redis = found.get("redis_settings") or RedisSettings()
         self.redis = dataclasses.replace(self.redis, conn_retries=0)
+        self._signing: Keyring | None = found.get("signing") or _keys_of_environment()
 
     def with_prefix(self, prefix: str) -> RedisSettings:
         """The same Redis with another prefix of all keys."""
@@ -70,7 +72,7 @@ class Target:
             fail(str(exc), ExitCode.USAGE)
 
     async def _with_admin(self, do: Callable[[Admin], Awaitable[Answer]]) -> Answer:
-        async with Admin.connect(self.redis) as admin:
+        async with Admin.connect(self.redis, signing=self._signing) as admin:
             return await do(admin)
 
     async def must_exist(self, admin: Admin) -> None:
@@ -82,6 +84,15 @@ class Target:
 def _is_from_environment(option: str) -> bool:
     source = click.get_current_context().get_parameter_source(option)
     return source is click.core.ParameterSource.ENVIRONMENT
+
+
+def _keys_of_environment() -> Keyring | None:
+    if not os.environ.get(ENVIRONMENT):
+        return None
+    try:
+        return Keyring.from_env()
+    except ValueError as exc:
+        fail(str(exc), ExitCode.USAGE)
 
 
 def _from_address(address: str) -> RedisSettings:

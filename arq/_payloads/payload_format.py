@@ -14,7 +14,7 @@ from .._errors import PayloadRefused, SerializationError
 from .codecs import Codec, FunctionsCodec, JsonCodec, codec_of
 from .keyring import Keyring
 from .serialization import Deserializer, Serializer, serialize_job
-from .signed_envelope import JOB, MARK, RESULT, Seal, opened, parse, sealed_secretly
+from .signed_envelope import JOB, MARK, RESULT, Seal, opened, parse, sealed_secretly, signed_entry
 from .unreadable_records import PICKLE
 
 logger = logging.getLogger("arq.worker")
@@ -111,6 +111,12 @@ class PayloadFormat:
         if self.encrypt:
             return sealed_secretly(self.keyring, RESULT, job_id, queue, body, shown())
         return self._seal(RESULT, queue).sealed(job_id, body)
+
+    def sign_entry(self, entry: bytes, job_id: str | bytes, queue: str, payload: bytes) -> bytes:
+        """What is kept of a dead job beside its payload, signed where payloads are."""
+        if self.keyring is None:
+            return entry
+        return signed_entry(self.keyring, job_id, queue, payload, entry)
 
     def _seal(self, kind: bytes, queue: str) -> Seal:
         found = self._seals.get((kind, queue))

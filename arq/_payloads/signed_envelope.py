@@ -9,8 +9,10 @@ The signature is over all of that but itself, and the job's id. The function's n
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
+import re
 import secrets
 import struct
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -180,6 +182,18 @@ def opened(
         if envelope.is_encrypted:
             raise PayloadRefused("it is encrypted, and there are no keys here (signing=)", elsewhere=True)
         return envelope.body
+    check(keyring, envelope, kind, job_id, queue)
+    if not envelope.is_encrypted:
+        return envelope.body
+    return _decrypted(keyring, envelope, envelope.head() + _rest(job_id, b""))
+
+
+def check(keyring: Keyring, envelope: Envelope, kind: bytes, job_id: str | bytes, queue: str | None) -> None:
+    """Verify an envelope; what it is for as of `opened`.
+
+    Raises:
+        PayloadRefused: it is not what it should be.
+    """
     head, signer = envelope.head(), keyring.signer(envelope.key_id)
     key = _short(envelope.key_id)
     if signer is None:
@@ -195,9 +209,40 @@ def opened(
     if queue is not None and to_bytes(queue) != envelope.queue:
         signed_for = _short(envelope.queue.decode(errors="replace"))
         raise PayloadRefused(f"it is signed for queue {signed_for}, and this is {_short(queue)}")
-    if not envelope.is_encrypted:
-        return envelope.body
-    return _decrypted(keyring, envelope, head + _rest(job_id, b""))
+
+
+_ENTRY_END = re.compile(rb',"sig":"([^":]{1,32}):([0-9a-f]{64})"}\Z')
+
+
+def _entry_message(job_id: str | bytes, queue: str, payload: bytes, entry: bytes) -> bytes:
+    name = to_bytes(queue)
+    parts = (_BEGIN, b"d", struct.pack(">H", len(name)), name, hashlib.sha256(payload).digest())
+    return b"".join(parts) + _rest(job_id, entry)
+
+
+def signed_entry(keyring: Keyring, job_id: str | bytes, queue: str, payload: bytes, entry: bytes) -> bytes:
+    """What is kept of a dead job, signed.
+
+    Args:
+        payload: of the job, which is kept beside it.
+        entry: JSON.
+    """
+    key_id = keyring.ids[0]
+    signer = keyring.signer(key_id)
+    assert signer is not None
+    signature = signer.mac(_entry_message(job_id, queue, payload, entry)).hex()
+    return entry[:-1] + f',"sig":"{key_id}:{signature}"}}'.encode()
+
+
+def is_entry_signed(keyring: Keyring, job_id: str | bytes, queue: str, payload: bytes, entry: bytes) -> bool:
+    """Whether what is kept of a dead job is signed by one of the keys."""
+    found = _ENTRY_END.search(entry)
+    signer = keyring.signer(found[1].decode(errors="replace")) if found else None
+    if found is None or signer is None:
+        return False
+    bare = entry[: found.start()] + b"}"
+    signature = signer.mac(_entry_message(job_id, queue, payload, bare))
+    return hmac.compare_digest(signature.hex().encode(), found[2])
 
 
 def _short(name: str) -> str:

@@ -276,6 +276,9 @@ def ending(
     burial = None
     if outcome.verdict is Verdict.FAILED:
         burial = burial_of(outcome, defaults)
+        if burial is not None and payload_format is not None:
+            entry = payload_format.sign_entry(burial.entry, job_id, queue_name, job.payload or b"")
+            burial = burial._replace(entry=entry)
     if keep_ms == 0:
         return Done(job_id, stamp, hold_ms=hold_ms, only_start=only_start, burial=burial)
     result = _result(outcome, queue_name, serializer, deserializer, payload_format)

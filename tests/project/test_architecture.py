@@ -186,7 +186,7 @@ ARQ_LAYERS = {
         "_admin _admin.actions _admin.admin_scripts _admin.audit _admin.counting _admin.crons _admin.dead "
         "_admin.details _admin.filters _admin.listing _admin.overview _admin.pauses _admin.pools "
         "_admin.queues _admin.records _admin.restricted _admin.running _admin.server _admin.shown "
-        "_admin.stats _admin.times _admin.workers admin"
+        "_admin.stats _admin.times _admin.trust _admin.workers admin"
     ),
     "dashboard": (
         "_web _web.about_pages _web.access _web.acting _web.actions _web.advice _web.alone _web.answers "

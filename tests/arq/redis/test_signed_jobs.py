@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 import pickle
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from itertools import pairwise
@@ -442,3 +444,62 @@ async def test_aborted_jobs_have_signed_results(connect: Connect) -> None:
     assert isinstance(info.result, asyncio.CancelledError)
     assert info.args == (5,)
     assert (await raw(pool, result_key(job.job_id)))[2:3] == RESULT
+
+
+# --- operators ----------------------------------------------------------------------------------------------------
+
+
+async def test_operators_with_keys_do_not_look_into_what_is_not_signed(connect: Connect, work: Work) -> None:
+    pool = await connect(codec="json", signing=KEYS)
+    await pool.enqueue_job("broken", _job_id="good")
+    payload = await raw(pool, job_key("good"))
+    await put(pool, "forged", json.dumps(forged_job(a=[])).encode())
+    await put(pool, "copied", payload)
+    admin = Admin(pool)
+    seen = {job.job_id: (job.function, job.problem) for job in (await admin.jobs()).jobs}
+    assert seen["good"] == ("broken", "")
+    assert seen["forged"] == (None, "it is not signed")
+    assert seen["copied"][0] is None
+    assert "not that of this job id" in seen["copied"][1]
+    await work(codec="json", signing=KEYS)
+    dead = {job.job_id: (job.function, job.problem) for job in (await admin.jobs(state="dead")).jobs}
+    assert dead["good"] == ("broken", "")
+    assert dead["forged"][1] == "it is not signed"
+    entry: Any = await pool.hget(dead_key("good"), "entry")
+    forged = entry.replace(b"LookupError", b"ForgedError")
+    await pool.hset(dead_key("good"), "entry", forged)
+    (job,) = [one for one in (await admin.jobs(state="dead")).jobs if one.job_id == "good"]
+    assert (job.error, job.problem) == ("", "what is kept of its failure is not signed by one of the keys")
+    plain = Admin(await connect())
+    assert len((await plain.jobs(state="dead")).jobs) == 3
+    done = {job.job_id: job.problem for job in (await admin.jobs(state="done")).jobs}
+    assert done == dict.fromkeys(("good", "forged", "copied"), "")
+
+
+@pytest.mark.parametrize("form", SIGNED.values(), ids=SIGNED)
+async def test_what_operators_write_is_signed(
+    connect: Connect, worker: WorkerFactory, redis_settings: RedisSettings, form: dict[str, Any]
+) -> None:
+    pool = await connect(**form)
+    job = await pool.enqueue_job("echo", _defer_by=60)
+    assert job
+    async with Admin.connect(redis_settings, signing=KEYS) as admin:
+        assert await admin.abort(job.job_id) == "done"
+        with pytest.raises(asyncio.CancelledError):
+            await job.result(timeout=5)
+        schedule = cron(note, month=1, day=1)
+        await worker(cron_jobs=[schedule], redis_settings=redis_settings, **form).main()
+        assert await admin.run_cron("cron:note")
+        with pytest.raises(ValueError, match="ARQ_SIGNING_KEYS"):
+            await Admin(await connect()).run_cron("cron:note")
+        # nothing that stands in Redis is signed
+        table: Any = await pool.hgetall("arq:crons:arq:queue")
+        ((field, text),) = table.items()
+        shown = {**json.loads(text), "payload": base64.b64encode(b"\x01{" + b"evil").decode()}
+        await pool.hset("arq:crons:arq:queue", field, json.dumps(shown))
+        await admin.run_cron("cron:note")
+    json_too = {"accepts": [form.get("codec", "pickle"), "json"]} if form.get("codec") != "json" else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        await worker(cron_jobs=[schedule], redis_settings=redis_settings, **form | json_too).main()
+    assert FLAG == ["ran"] * 2
