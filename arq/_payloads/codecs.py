@@ -89,7 +89,7 @@ class _TaggedCodec(Codec):
         for key, value in data.items():
             if key == "a" and type(value) is tuple:  # a list on the wire, which every reader can pass on
                 found[key] = [item if type(item) in plain else encode(item) for item in value]
-            elif type(value) not in plain:
+            elif type(value) not in plain and (value or type(value) is not dict):
                 found[key] = encode(value)
         return found
 
@@ -101,18 +101,19 @@ class _TaggedCodec(Codec):
         return found
 
 
-def _json_encoder() -> Callable[[Any], str]:
-    """What writes JSON. `JSONEncoder.encode` makes the same encoder anew for each text: that is half of its time."""
+def _json_encoder() -> Callable[[Any, int], Iterable[str]]:
+    """What writes JSON in pieces. `JSONEncoder.encode` makes the same anew for each text: half of its time."""
     encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False)
     text = json.encoder.encode_basestring_ascii
     try:
         make = json.encoder.c_make_encoder  # type: ignore[attr-defined]
         pieces = make(None, encoder.default, text, None, ":", ",", False, False, False)
         if "".join(pieces({"a": [1]}, 0)) == '{"a":[1]}':
-            return lambda data: "".join(pieces(data, 0))
+            found: Callable[[Any, int], Iterable[str]] = pieces
+            return found
     except (TypeError, AttributeError):  # an implementation of Python that has none, or another one
         pass
-    return encoder.encode
+    return lambda data, _: (encoder.encode(data),)
 
 
 class JsonCodec(_TaggedCodec):
@@ -135,7 +136,7 @@ class JsonCodec(_TaggedCodec):
         return data.startswith(b"{")
 
     def dumps(self, data: dict[str, Any]) -> bytes:
-        return self._encode(self._plain(data)).encode()
+        return "".join(self._encode(self._plain(data), 0)).encode()
 
     def loads(self, data: bytes) -> dict[str, Any]:
         has_tags = b'"$"' in data or b"\\u0024" in data
@@ -143,6 +144,9 @@ class JsonCodec(_TaggedCodec):
         found, end = (self._decode if has_tags else self._decode_plain)(text)
         if end < len(text) and text[end:].strip():
             raise UnknownTypeError("it is JSON, and something behind it")
+        if type(found) is dict and type(found.get("a")) is list:
+            found["a"] = tuple(found["a"])
+            return found
         return self._found(found)
 
 

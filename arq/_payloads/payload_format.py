@@ -100,7 +100,9 @@ class PayloadFormat:
         if self.encrypt and self.keyring is not None:
             shown = {"t": job_try, "f": function, "et": enqueue_ms}
             return sealed_secretly(self.keyring, JOB, job_id, queue, body, shown)
-        return body if self.keyring is None else self._seal(JOB, queue).sealed(job_id, body)
+        if self.keyring is None:
+            return body
+        return (self._seals.get((JOB, queue)) or self._seal(JOB, queue)).sealed(job_id, body)
 
     def seal_result(
         self, body: bytes | None, job_id: str | bytes, queue: str, shown: Callable[[], dict[str, Any]]
@@ -110,7 +112,7 @@ class PayloadFormat:
             return body
         if self.encrypt:
             return sealed_secretly(self.keyring, RESULT, job_id, queue, body, shown())
-        return self._seal(RESULT, queue).sealed(job_id, body)
+        return (self._seals.get((RESULT, queue)) or self._seal(RESULT, queue)).sealed(job_id, body)
 
     def sign_entry(self, entry: bytes, job_id: str | bytes, queue: str, payload: bytes) -> bytes:
         """What is kept of a dead job beside its payload, signed where payloads are."""
@@ -119,12 +121,11 @@ class PayloadFormat:
         return signed_entry(self.keyring, job_id, queue, payload, entry)
 
     def _seal(self, kind: bytes, queue: str) -> Seal:
-        found = self._seals.get((kind, queue))
-        if found is None:
-            assert self.keyring is not None
-            if len(self._seals) >= _MOST_SEALS:
-                self._seals.clear()
-            found = self._seals[kind, queue] = Seal(self.keyring, kind, queue)
+        """What signs, kept for the next time."""
+        assert self.keyring is not None
+        if len(self._seals) >= _MOST_SEALS:
+            self._seals.clear()
+        found = self._seals[kind, queue] = Seal(self.keyring, kind, queue)
         return found
 
     # --- reading --------------------------------------------------------------------------------------------------
@@ -141,11 +142,15 @@ class PayloadFormat:
         body, seal = None, self._seals.get((kind, queue))
         if seal is not None:
             body = seal.body_of(job_id, data)
-        return self._decoded(self._opened(kind, job_id, queue, data) if body is None else body)
+        if body is None:
+            body = self._opened(kind, job_id, queue, data)
+        if self._reads_json is not None and body.startswith(b"{"):
+            return self._reads_json(body)
+        return self._decoded(body)
 
     def _opened(self, kind: bytes, job_id: str | bytes, queue: str | None, data: bytes) -> bytes:
         if data.startswith(MARK):
-            if self.keyring is not None and queue is not None:
+            if self.keyring is not None and queue is not None and (kind, queue) not in self._seals:
                 self._seal(kind, queue)  # what else is signed so is read faster
             return opened(self.keyring, parse(data), kind, job_id, queue)
         if self.keyring is not None:
@@ -162,8 +167,6 @@ class PayloadFormat:
             logger.warning("%d payloads without a signature were accepted (accept_unsigned)", self.unsigned)
 
     def _decoded(self, body: bytes) -> dict[str, Any]:
-        if self._reads_json is not None and body.startswith(b"{"):
-            return self._reads_json(body)
         is_pickle = body.startswith(PICKLE)
         for codec in self.accepts:
             if is_pickle if codec.name == "pickle" else not is_pickle and codec.recognizes(body):

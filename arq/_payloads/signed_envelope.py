@@ -89,27 +89,31 @@ class Seal:
         queue: name of the queue.
     """
 
-    __slots__ = ("_head", "_signer")
+    __slots__ = ("_head", "_mac_at", "_signer")
 
     def __init__(self, keyring: Keyring, kind: bytes, queue: str) -> None:
         key_id = keyring.ids[0]
         signer = keyring.signer(key_id)
         assert signer is not None
         self._head = Envelope(kind, False, key_id, to_bytes(queue), b"", b"", b"").head()
+        self._mac_at = len(self._head)
         self._signer = signer.after(_BEGIN + self._head)
 
     def sealed(self, job_id: str | bytes, body: bytes) -> bytes:
         """The signed payload."""
-        return self._head + self._signer.mac(_rest(job_id, body)) + body
+        raw_id = job_id.encode(errors="surrogateescape") if type(job_id) is str else job_id
+        signature = self._signer.mac(len(raw_id).to_bytes(4, "big") + raw_id + body)  # type: ignore[operator]
+        return self._head + signature + body
 
     def body_of(self, job_id: str | bytes, data: bytes) -> bytes | None:
         """What this has signed for this job; None: it has not, and somebody must look closer."""
         if not data.startswith(self._head):
             return None
-        at = len(self._head) + _MAC_BYTES
-        body = data[at:]
-        signature = self._signer.mac(_rest(job_id, body))
-        return body if body and hmac.compare_digest(signature, data[at - _MAC_BYTES : at]) else None
+        begin, end = self._mac_at, self._mac_at + _MAC_BYTES
+        body = data[end:]
+        raw_id = job_id.encode(errors="surrogateescape") if type(job_id) is str else job_id
+        signature = self._signer.mac(len(raw_id).to_bytes(4, "big") + raw_id + body)  # type: ignore[operator]
+        return body if body and hmac.compare_digest(signature, data[begin:end]) else None
 
 
 def to_bytes(name: str | bytes) -> bytes:
