@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from redis.exceptions import ResponseError
+
 from .._crash_records import read_crashes
-from .._keys import crashes_key, job_key, result_key
+from .._keys import crashes_key, errors_key, job_key, result_key
 from .._payloads.signed_envelope import JOB, RESULT
 from .._redis.raw_commands import ask
 from .._redis.script_runner import run
 from ..constants import abort_jobs_ss
 from . import admin_scripts
-from .admin_scripts import raw
+from .admin_scripts import raw, text
 from .filters import done_job, queued_job, state_of
 from .records import Event, JobDetails, JobState, ListedJob
 from .restricted import notes_of
@@ -48,7 +51,7 @@ async def details(redis: Redis, job_id: str, queue: str) -> JobDetails | None:
     expires_at = now_ms + expires_ms if expires_ms > 0 else None
     return JobDetails(
         job,
-        timeline(job, expires_at),
+        timeline(job, expires_at, [] if state is JobState.done else await _earlier(redis, name)),
         "\n".join(notes_of(data.get("r"))) if data else "",
         _crashes(crashes),
         None if asked is None else int(float(asked)),
@@ -68,10 +71,28 @@ def _crashes(note: bytes | None) -> str:
     return f"suspected {found.level}, blamed {found.blamed} times of the death of its worker; last cause: {found.cause}"
 
 
-def timeline(job: ListedJob, expires_at_ms: int | None) -> list[Event]:
-    """What became of a job, and will; in order of time."""
+async def _earlier(redis: Redis, name: bytes) -> list[str]:
+    """Why tries before this one have failed: the last ones, of jobs that are tried by a policy."""
+    try:
+        return [text(error) for error in await ask(redis, "LRANGE", raw(errors_key("")) + name, 0, -1)]
+    except ResponseError:  # the key is something else
+        return []
+
+
+def timeline(job: ListedJob, expires_at_ms: int | None, earlier: Sequence[str] = ()) -> list[Event]:
+    """What became of a job, and will; in order of time.
+
+    Args:
+        earlier: errors of the tries before this one, the last ones; nobody knows when they were.
+    """
     tries = f"try {job.tries}"
-    events = [Event(job.enqueued_ms, "enqueued")] if job.enqueued_ms is not None else []
+    begin = [Event(job.enqueued_ms, "enqueued")] if job.enqueued_ms is not None else []
+    begin += [Event(None, "failed", error) for error in earlier]
+    return begin + _end(job, expires_at_ms, tries)
+
+
+def _end(job: ListedJob, expires_at_ms: int | None, tries: str) -> list[Event]:
+    events: list[Event] = []
     if job.state is JobState.done:
         what = "finished" if job.success else "failed"
         events += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import sys
 from importlib import import_module
@@ -77,11 +78,9 @@ def web(target: Target, host: str, port: int, **options: Any) -> None:
     Needs the extra: pip install 'arq[web]'.
     """
     app = _dashboard(target, host, **options)
-    listener = _listen(host, port)
     prefix = _prefix(options["prefix"])
-    try:
-        asyncio.run(_serve(app, listener, prefix))
-    except KeyboardInterrupt:
+    listener = _listen(host, port)
+    if asyncio.run(_serve(app, listener, prefix)) is signal.SIGINT:
         sys.exit(ExitCode.INTERRUPTED)
 
 
@@ -136,10 +135,10 @@ def _listen(host: str, port: int) -> socket.socket:
         fail(f"can't listen at {host}:{port}: {exc}", ExitCode.USAGE)
 
 
-async def _serve(app: Dashboard, listener: socket.socket, prefix: str) -> None:
+async def _serve(app: Dashboard, listener: socket.socket, prefix: str) -> signal.Signals | None:
     from .._web.server import serve
 
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     say(f"the dashboard is at http://{shown}:{port}{prefix}/ (Ctrl-C ends it)")
-    await serve(app, prefix, listener)
+    return await serve(app, prefix, listener)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from .._printable import printable
 from ..admin import Admin, Deed, ListedJob
@@ -23,7 +23,7 @@ from .chosen import Filtered, named, named_jobs
 from .forms import Form, read_form
 from .guards import client_of
 from .job_pages import wanted_of
-from .json_form import plain
+from .json_form import as_json_bytes
 from .view import Look, Page
 
 if TYPE_CHECKING:
@@ -74,6 +74,12 @@ class Acting:
         return await self._answers.answer(request, self._answer)
 
     async def _answer(self, request: Request, access: Access) -> Response:
+        try:
+            return await self._act(request, access)
+        except ValueError as exc:  # no id, no name of a queue, too long
+            raise HTTPException(400, str(exc)) from exc
+
+    async def _act(self, request: Request, access: Access) -> Response:
         form = await read_form(request)
         asked, is_filter = _asked(form)
         if not access.may(asked.right):
@@ -237,7 +243,7 @@ class Acting:
 
     def _page(self, request: Request, look: Look, page: Page) -> Response:
         if wants_json(request):
-            return JSONResponse(plain(page.json), page.status)
+            return Response(as_json_bytes(page.json), page.status, media_type="application/json")
         return Response(self._answers.render(request, page, look.access), page.status, media_type="text/html")
 
 

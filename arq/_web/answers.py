@@ -12,11 +12,12 @@ from urllib.parse import parse_qsl, quote
 from redis.exceptions import RedisError
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from .._printable import printable, redacted
 from ..version import VERSION
 from .access import SEE_ARGS, Access, rights_of
+from .json_form import as_json_bytes
 from .links import Links
 from .lookups import Lookups
 from .masking import Mask
@@ -32,6 +33,8 @@ logger = logging.getLogger("arq.web")
 
 #: Seconds that an answer may take.
 LONGEST_S = 60.0
+#: Fields of a query.
+_MOST_FIELDS = 100
 #: Pages that stand in the head of all.
 NAV = (
     ("", "Overview"),
@@ -78,9 +81,16 @@ class Answers:
         if len(request.url.query) > LONGEST_QUERY:
             raise HTTPException(414, "the address is too long")
         mask = Mask(sees_args=access.may(SEE_ARGS), redact=self.options.redact)
-        query = QueryParams(
-            parse_qsl(request.url.query, keep_blank_values=True, errors="surrogateescape", max_num_fields=100)
-        )
+        try:
+            pairs = parse_qsl(
+                request.url.query,
+                keep_blank_values=True,
+                errors="surrogateescape",
+                max_num_fields=_MOST_FIELDS,
+            )
+        except ValueError:
+            raise HTTPException(400, f"the address has more than {_MOST_FIELDS} fields") from None
+        query = QueryParams(pairs)
         job_id = query.get("id") or request.path_params.get("job_id", "")
         return Look(self.lookups, query, access, self.links(request), mask, job_id)
 
@@ -133,7 +143,7 @@ class Answers:
     def told(self, request: Request, status: int, reason: str) -> Response:
         """An answer that says why there is no other."""
         if wants_json(request):
-            return JSONResponse({"error": reason}, status)
+            return Response(as_json_bytes({"error": reason}), status, media_type="application/json")
         template = "login" if status == 401 else "problem"
         page = Page(
             template, "Log in" if status == 401 else "This did not work", {"reason": reason}, None, status

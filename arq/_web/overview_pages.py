@@ -76,7 +76,7 @@ def _warnings_of(queue: QueueOverview) -> list[str]:
     if queue.problem:
         told.append(f"{queue.queue}: {queue.problem}")
     if queue.queued and not queue.workers and not queue.has_old:
-        told.append(f"{queue.queue}: {queue.queued} jobs wait, and no worker looks at this queue")
+        told.append(f"{queue.queue}: {queue.queued:,} jobs wait, and no worker looks at it")
     if queue.paused is not None and queue.ignore_pauses:
         told.append(
             f"{queue.queue} is paused, but at least {queue.ignore_pauses} workers of python-arq or of an earlier "

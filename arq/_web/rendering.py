@@ -93,6 +93,15 @@ def cut(value: object, most: int = _CUT) -> Markup:
     )
 
 
+def prose(value: str) -> Markup:
+    """A text of ours: what stands between backticks is code."""
+    parts = value.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if n % 2 else Markup("{}").format(part)
+        for n, part in enumerate(parts)
+    )
+
+
 def environment() -> Environment:
     """The template engine: everything is escaped, and what is not there is an error."""
     found = Environment(
@@ -103,6 +112,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters.update(
+        prose=prose,
         number=number,
         took=took,
         text=text,

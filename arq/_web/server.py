@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -11,7 +15,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from .at_prefix import AtPrefix
 
 if TYPE_CHECKING:
-    import asyncio
     import socket
 
     from starlette.types import ASGIApp
@@ -61,7 +64,33 @@ class PatientProtocol(H11Protocol):
         self._watch = self.loop.call_later(_LOOK_S, self._look)
 
 
-def server(app: ASGIApp) -> uvicorn.Server:
+class QuietServer(uvicorn.Server):
+    """Ends when a signal says so, and leaves it to its caller how the process ends.
+
+    Attributes:
+        ended_by: the signal; None: there was none.
+    """
+
+    ended_by: signal.Signals | None = None
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn's own sends itself the signal again in the end, which kills the process before it has tidied up."""
+        loop = asyncio.get_running_loop()
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in before:
+            loop.add_signal_handler(number, self._end, number)
+        yield
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+
+    def _end(self, number: signal.Signals) -> None:
+        self.ended_by = number
+        self.handle_exit(number, None)
+
+
+def server(app: ASGIApp) -> QuietServer:
     """A server that is not started yet.
 
     Args:
@@ -81,12 +110,20 @@ def server(app: ASGIApp) -> uvicorn.Server:
         "h11_max_incomplete_event_size": _LARGEST_HEAD,
         "backlog": 256,
     }
-    return uvicorn.Server(uvicorn.Config(app, **options))
+    return QuietServer(uvicorn.Config(app, **options))
 
 
-async def serve(app: Dashboard, prefix: str, listener: socket.socket) -> None:
-    """Serve on a socket that listens, until a signal comes."""
+async def serve(app: Dashboard, prefix: str, listener: socket.socket) -> signal.Signals | None:
+    """Serve on a socket that listens, until a signal comes, which is returned.
+
+    Args:
+        app: the dashboard.
+        prefix: see `AtPrefix`.
+        listener: the socket.
+    """
+    found = server(AtPrefix(app, prefix))
     try:
-        await server(AtPrefix(app, prefix)).serve(sockets=[listener])
+        await found.serve(sockets=[listener])
     finally:
         await app.aclose()
+    return found.ended_by

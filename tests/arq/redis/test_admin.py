@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from arq._endings import Done
-from arq._keys import PREFIX, in_progress_key, job_key, result_key, retry_key
+from arq._keys import AUDIT_KEY, PREFIX, in_progress_key, job_key, result_key, retry_key
 from arq._redis import scripts
 from arq.admin import Admin, Deed, JobPage, JobState, ListedJob
 from arq.connections import ArqRedis, JobCall
@@ -337,7 +337,7 @@ async def test_delete_leaves_nothing(arq_redis: ArqRedis, admin: Admin) -> None:
     for key in (retry_key("a"), f"{PREFIX}interrupted:a", f"{PREFIX}crashes:a", f"{PREFIX}left:a"):
         await arq_redis.set(key, "1", ex=100)
     assert await admin.delete(["a"]) == [Deed.done]
-    assert await arq_redis.keys("*") == []
+    assert await arq_redis.keys("*") == [AUDIT_KEY.encode()]
 
 
 async def test_a_job_that_runs_is_not_deleted(arq_redis: ArqRedis, admin: Admin) -> None:

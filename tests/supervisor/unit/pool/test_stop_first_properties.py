@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -144,7 +143,7 @@ class Pools(RuleBasedStateMachine):
         assert not any(slot.predecessor or slot.successor for slot in pool.slots)
 
 
-TestStopFirst = pytest.mark.slow(Pools.TestCase)
+TestStopFirst = Pools.TestCase
 TestStopFirst.settings = settings(
     max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
