@@ -175,7 +175,7 @@ def test_show_of_a_job_in_another_queue(arq: Arq, put: Any) -> None:
 def test_rm(arq: Arq, put: Any, redis_client: redis.Redis) -> None:
     put("a")
     assert arq("rm", "a", "--yes").out == "a: removed\n"
-    assert redis_client.keys("*") == []
+    assert redis_client.keys("*") == [b"arq:audit"]
     assert arq("rm", "a", "--yes", code=ExitCode.NOT_ALL).err == "a: there is no such job\n"
 
 
