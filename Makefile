@@ -13,6 +13,11 @@ CHECKED := _arq_supervise arq supervisor tests examples benchmarks manual
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
 SUITABLE := import sys; sys.version_info >= (3, 11) or sys.exit(1); import ensurepip, venv
 
+# Several processes run all tests; one runs what ARGS names.
+SPREAD = $(if $(ARGS),,-n auto --dist loadfile --no-loadscope-reorder)
+# Tests start Python a thousand times: it need not compile the same sources each time.
+export PYTHONDONTWRITEBYTECODE =
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-systemd test-servers test-pythons test-others test-tools test-web screenshots fast check format bench bench-all docs docs-links docs-serve clean
 
@@ -26,7 +31,7 @@ demo: ## four supervised workers do real work on an embedded Valkey, with a dash
 	@$(RUN) -m examples.demo $(ARGS)
 
 test: $(TOOLS) ## run all tests
-	@$(RUN) -m pytest $(ARGS)
+	@$(RUN) -m pytest $(SPREAD) $(ARGS)
 
 test-systemd: $(TOOLS) ## try the units under a booted systemd (needs root, debootstrap, systemd-container)
 	@$(RUN) -m pytest tests/systemd $(ARGS)
@@ -50,7 +55,7 @@ screenshots: $(BROWSER) ## take the pictures of the dashboard in docs/images aga
 	@$(RUN) -m tests.browser.screenshots
 
 fast: $(TOOLS) ## run the tests that take no more than a moment each
-	@$(RUN) -m pytest -q -m "not slow and not interop and not processes" $(ARGS)
+	@$(RUN) -m pytest -q $(SPREAD) -m "not slow and not interop and not processes" $(ARGS)
 
 check: $(TOOLS) ## lint, formatting and types
 	@$(RUN) -m ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -11,7 +12,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
-from tests.support import leaks, sweeper
+from tests.support import leaks, sweeper, turns
 from tests.support.servers import HOST, RedisServer, running_server
 
 if TYPE_CHECKING:
@@ -36,10 +37,22 @@ class WorkerFactory(Protocol):
 def pytest_configure(config: pytest.Config) -> None:
     # examples and children read it: a developer's own address must not reach them
     os.environ.pop("REDIS_DSN", None)
-    if not config.pluginmanager.has_plugin(sweeper.__name__):
-        config.pluginmanager.register(sweeper, sweeper.__name__)
+    for plugin in (sweeper, turns):
+        if not config.pluginmanager.has_plugin(plugin.__name__):
+            config.pluginmanager.register(plugin, plugin.__name__)
     if len(tempfile.gettempdir()) > LONGEST_TEMPORARY and os.access(SHORT_TEMPORARY, os.W_OK):
         os.environ["TMPDIR"] = tempfile.tempdir = SHORT_TEMPORARY
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    return turns.processes()
+
+
+def pytest_collection_finish() -> None:
+    # a hundred thousand objects that stay to the end: no collection of garbage has to look at them again
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

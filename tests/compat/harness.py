@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import IO, Any
 
 import redis
 
+from tests.support.environments import making
 from tests.support.eventually import PATIENCE_S, wait_until
 from tests.support.servers import RedisServer
 
@@ -52,17 +52,13 @@ def ours() -> Implementation:
 def original() -> Implementation:
     """Arq 0.28.0, installed on first use into a directory that git ignores."""
     python = ENVIRONMENT / "bin" / "python"
-    done = ENVIRONMENT / ".complete"
-    if not done.exists():
-        _install(python)
-        done.touch()
+    with making(ENVIRONMENT) as is_needed:
+        if is_needed:
+            _install(python)
     return Implementation("original", str(python))
 
 
 def _install(python: Path) -> None:
-    shutil.rmtree(ENVIRONMENT, ignore_errors=True)
-    ENVIRONMENT.parent.mkdir(exist_ok=True)
-    (ENVIRONMENT.parent / ".gitignore").write_text("*\n")
     pip = [
         str(python),
         "-m",

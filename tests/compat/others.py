@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.packages import PACKAGES
 from tests.support.servers import HOST, running_server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -188,7 +189,7 @@ def ours(folder: Path) -> Path:
     """A folder with this tree's packages and nothing else: the suites have a package `tests` of their own."""
     place = folder / "ours"
     place.mkdir()
-    for name in ("arq", "supervisor", "_arq_supervise"):
+    for name in PACKAGES:
         (place / name).symlink_to(ROOT / name)
     return place
 

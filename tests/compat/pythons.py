@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.compat.harness import PEERS, ROOT, Implementation, Place
+from tests.support.environments import making
 
 ENVIRONMENTS = ROOT / ".venv-pythons"
 
@@ -77,12 +78,14 @@ def _interpreter(version: str) -> str | None:
 
 def _environment(python: str, version: str) -> str:
     place = ENVIRONMENTS / f"py{version}"
-    inside, done = place / "bin" / "python", place / ".complete"
-    if done.exists():
-        return str(inside)
-    shutil.rmtree(place, ignore_errors=True)
-    ENVIRONMENTS.mkdir(exist_ok=True)
-    (ENVIRONMENTS / ".gitignore").write_text("*\n")
+    inside = place / "bin" / "python"
+    with making(place) as is_needed:
+        if is_needed:
+            _install(python, version, inside)
+    return str(inside)
+
+
+def _install(python: str, version: str, inside: Path) -> None:
     pip = [
         str(inside),
         "-m",
@@ -92,10 +95,8 @@ def _environment(python: str, version: str) -> str:
         "install",
         "redis[hiredis]>=5,<9",
     ]
-    for command in ([python, "-m", "venv", str(place)], pip):
+    for command in ([python, "-m", "venv", str(inside.parents[1])], pip):
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         if run.returncode:
             last = (run.stderr.strip().splitlines() or ["no message"])[-1]
             pytest.skip(f"no environment for Python {version}: {last}")
-    done.touch()
-    return str(inside)

@@ -9,7 +9,7 @@ from tests.perf.budget import Costs
 from tests.perf.measure import ROWS
 from tests.support.servers import running_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 
 CASES = [(row, what) for row, counts in budget.allowed().items() for what in counts]
 

@@ -18,7 +18,7 @@ from tests.perf.elements import WholeCollectionError, elements, watching
 from tests.perf.measure import Calls, noop
 from tests.support.servers import HOST, RedisServer, running_server
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 QUEUE = "arq:queue"
 JOBS = 2000

@@ -5,7 +5,6 @@ import email.message
 import email.parser
 import os
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -15,22 +14,16 @@ from pathlib import Path
 import pytest
 
 from arq.version import VERSION
+from tests.support.packages import PACKAGES, copy_sources
 from tests.support.programs import ROOT
 
 pytestmark = pytest.mark.slow
-
-PACKAGES = ("_arq_supervise", "arq", "supervisor")
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """The wheel, built from a copy: a build leaves its traces beside the sources."""
-    source = tmp_path_factory.mktemp("source")
-    for package in PACKAGES:
-        shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
-    for path in (ROOT / name for name in ("pyproject.toml", "LICENSE", "README.md")):
-        if path.exists():
-            shutil.copy(path, source)
+    source = copy_sources(tmp_path_factory.mktemp("source"))
     built = tmp_path_factory.mktemp("built")
     options = ["--no-build-isolation", "--no-deps", "--no-index", "--quiet", "--wheel-dir", str(built)]
     command = [sys.executable, "-m", "pip", "wheel", *options, str(source)]

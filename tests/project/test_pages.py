@@ -14,6 +14,7 @@ from manual.__main__ import REFERENCE, text_of
 from manual.environment_page import INTERNAL, READ, SET
 from supervisor.option_row import ENVIRONMENT
 from supervisor.options import ROWS
+from tests.support.packages import PACKAGES
 from tests.support.programs import ROOT
 from tests.support.source import modules
 
@@ -123,7 +124,7 @@ def test_the_architecture_page_has_one_line_for_each_package() -> None:
     packages = {
         str(Path(name).parent): ast.get_docstring(ast.parse((ROOT / name).read_text())) or ""
         for name in TRACKED
-        if name.endswith("/__init__.py") and name.startswith(("_arq_supervise/", "arq/", "supervisor/"))
+        if name.endswith("/__init__.py") and name.split("/")[0] in PACKAGES
     }
     rows = dict(
         re.findall(r"^\| `([\w/]+)/` \| (.+) \|$", (ROOT / "docs/architecture.md").read_text(), re.MULTILINE)

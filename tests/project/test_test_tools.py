@@ -169,3 +169,35 @@ def is_alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+TAKES_TURNS = """
+import pathlib, pytest
+from tests.support.eventually import NeverHappenedError, wait_until
+
+NAME = pathlib.Path(__file__).stem
+
+def test_together():
+    pathlib.Path(f"{NAME}.together").touch()
+    wait_until(lambda: len(list(pathlib.Path().glob("*.together"))) == 2)
+
+@pytest.mark.alone
+def test_alone():
+    here = pathlib.Path(f"{NAME}.alone")
+    here.touch()
+    with pytest.raises(NeverHappenedError):
+        wait_until(lambda: len(list(pathlib.Path().glob("*.alone"))) == 2, 0.5)
+    here.unlink()
+"""
+
+
+@pytest.mark.slow
+def test_tests_of_several_processes_run_together_but_for_those_that_run_alone(tmp_path: Path) -> None:
+    for name in ("test_one.py", "test_two.py"):
+        (tmp_path / name).write_text(TAKES_TURNS)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = alone\n")
+    words = ["-p", "tests.support.turns", "-p", "no:asyncio", "-n", "2", "--dist", "loadfile"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-m", "pytest", *words]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert "4 passed" in done.stdout, done.stdout + done.stderr

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.support import turns
 from tests.support.eventually import PATIENCE_S, wait_until
 
 HOST = "127.0.0.1"
@@ -191,10 +192,12 @@ def _wheel_binary() -> str:
 def free_port() -> int:
     """A port that nobody uses now, and that the system gives to nobody who does not ask for it by its number.
 
-    A server that is away for a moment comes back to its port: no client may have got it meanwhile.
+    A server that is away for a moment comes back to its port: no client may have got it meanwhile, nor another process
+    of the same run.
     """
+    first, end = PORTS
     while True:
-        port = random.randrange(*PORTS)
+        port = random.randrange(first + turns.number(), end, turns.MOST_PROCESSES)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))
             return port

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from tests.support.programs import ROOT
@@ -26,8 +26,12 @@ class Module:
 
     name: str
     path: Path
-    tree: ast.Module = field(repr=False, compare=False)
     text: str = field(repr=False, compare=False)
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """Not before it is asked for: to parse them all takes seconds, in each process that collects tests."""
+        return ast.parse(self.text)
 
     @property
     def package(self) -> str:
@@ -57,7 +61,7 @@ def modules(*folders: str) -> tuple[Module, ...]:
             text = path.read_text()
             parts = path.relative_to(ROOT).with_suffix("").parts
             name = ".".join(part for part in parts if part != "__init__")
-            found.append(Module(name, path, ast.parse(text), text))
+            found.append(Module(name, path, text))
     return tuple(found)
 
 

@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.support.packages import copy_sources
 from tests.support.programs import ROOT
 
 PACKAGES = ("systemd", "systemd-sysv", "python3-venv", "redis-server")
@@ -178,18 +179,10 @@ VERSION_OF = "import sys; print('%d.%d' % sys.version_info[:2])"
 
 def _build_wheel(target: Path) -> None:
     """From a copy: a build leaves its traces beside the sources."""
-    source = target.parent / "source"
-    source.mkdir()
-    for path in _sources():
-        (shutil.copytree if path.is_dir() else shutil.copy)(path, source / path.name)
+    source = copy_sources(target.parent / "source")
     options = ["--quiet", "--no-build-isolation", "--no-deps", "--no-index", "--wheel-dir", str(target)]
     _run([sys.executable, "-m", "pip", "wheel", *options, str(source)])
     shutil.rmtree(source)
-
-
-def _sources() -> list[Path]:
-    names = ("_arq_supervise", "arq", "supervisor", "pyproject.toml", "README.md", "LICENSE")
-    return [ROOT / name for name in names]
 
 
 def _requirements() -> list[str]:

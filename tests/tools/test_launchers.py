@@ -1,6 +1,5 @@
 """What passes signals on, and what puts Python and the application into one file."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,21 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.supervisor.harness import ROOT
+from tests.support.packages import copy_sources
 from tests.tools.conftest import APP, Tool
 
 METHODS = ("fork", "exec")
 PROGRAM = "import app\nfrom _arq_supervise import main\n\nmain()\n"
-
-
-def sources(folder: Path) -> Path:
-    """A copy of this tree that can be installed: a build leaves its traces beside the sources."""
-    place = folder / "sources"
-    for name in ("_arq_supervise", "arq", "supervisor"):
-        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, place)
-    return place
 
 
 def run(*words: str | Path, **options: Path) -> None:
@@ -56,7 +45,15 @@ def test_uv_run(tool: Tool, python_with: Callable[..., Path]) -> None:
 def test_shiv(tool: Tool, python_with: Callable[..., Path], tmp_path: Path, method: str) -> None:
     python = python_with("shiv==1.0.8", "pip", "setuptools")
     program = tmp_path / "program.pyz"
-    run(python.with_name("shiv"), "-q", "-e", "_arq_supervise:main", "-o", program, sources(tmp_path))
+    run(
+        python.with_name("shiv"),
+        "-q",
+        "-e",
+        "_arq_supervise:main",
+        "-o",
+        program,
+        copy_sources(tmp_path / "sources"),
+    )
     tool.start(
         sys.executable, "-I", program, SHIV_ROOT=str(tmp_path / "shiv"), options=("--start-method", method)
     )
@@ -68,7 +65,17 @@ def test_shiv(tool: Tool, python_with: Callable[..., Path], tmp_path: Path, meth
 def frozen(python_with: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The application and all that it needs, in one file; our hook is found by the entry point of the package."""
     python, place = python_with("pyinstaller==6.22.3", "setuptools"), tmp_path_factory.mktemp("frozen")
-    run(python, "-m", "pip", "install", "-q", "--no-deps", "--target", place / "arq", sources(place))
+    run(
+        python,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--target",
+        place / "arq",
+        copy_sources(place / "sources"),
+    )
     (place / "app.py").write_text(APP)
     (place / "program.py").write_text(PROGRAM)
     words = (python, "-m", "PyInstaller", "--noconfirm", "--onefile", "program.py")

@@ -34,6 +34,7 @@ async def count(ctx: Ctx, payload: bytes) -> int:
     return len(payload)
 
 
+@pytest.mark.slow
 async def test_a_worker_reads_and_writes_over_a_slow_line(
     arq_redis: ArqRedis, slow: RedisSettings, worker: WorkerFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

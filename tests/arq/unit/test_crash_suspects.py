@@ -103,6 +103,7 @@ def test_jobs_that_have_stood_their_trial_are_not_waited_for() -> None:
     assert suspects.asks(PLACES, 1, TRIAL_S + 1.1) == (10, 1, "room")
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(

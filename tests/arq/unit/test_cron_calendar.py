@@ -43,6 +43,7 @@ days: st.SearchStrategy[dict[str, Any]] = (
 )
 
 
+@pytest.mark.slow
 @given(st.sampled_from(ZONES), st.data(), hours, minutes, days)
 def test_around_changes_of_the_offset(
     name: str, data: st.DataObject, hour: Any, minute: Any, date: dict[str, Any]
@@ -56,6 +57,7 @@ def test_around_changes_of_the_offset(
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(
     st.sampled_from(
@@ -201,6 +203,7 @@ def test_every_kind_of_zone(kind: Any, schedule: CronJob, start: datetime) -> No
     assert runs(schedule, kind(zone), start, end) == runs(schedule, zone, start, end)
 
 
+@pytest.mark.slow
 @given(st.integers(-24 * 60 + 1, 24 * 60 - 1), hours, minutes)
 def test_fixed_offsets(offset: int, hour: Any, minute: Any) -> None:
     zone, start = timezone(offset * MINUTE), datetime(2028, 2, 28, 5, tzinfo=UTC)

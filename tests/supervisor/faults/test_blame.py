@@ -6,6 +6,8 @@ import redis
 from arq.worker import JobExecutionFailed
 from tests.supervisor.harness import Pool, Queue
 
+pytestmark = pytest.mark.processes
+
 GIVEN_UP = r"max 5 retries exceeded: its process died 5 times \(signal 9\)"
 
 

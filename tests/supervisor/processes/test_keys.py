@@ -11,6 +11,8 @@ from tests.supervisor.commands import run
 from tests.supervisor.harness import Pool, Queue
 from tests.support.eventually import wait_until
 
+pytestmark = pytest.mark.processes
+
 HEALTH = "arq:queue:health-check"
 
 

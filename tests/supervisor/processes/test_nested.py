@@ -6,6 +6,8 @@ import redis
 from tests.supervisor.harness import Pool, Queue
 from tests.support.eventually import wait_until
 
+pytestmark = pytest.mark.processes
+
 NESTING = """
 import asyncio, os, subprocess, sys
 import app

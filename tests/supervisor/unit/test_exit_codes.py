@@ -41,7 +41,7 @@ def test_no_exit_code_is_a_bare_number(module: Module) -> None:
 
 def test_a_bare_number_would_be_found() -> None:
     code = 'def f():\n    """Returns the exit code."""\n    if x:\n        return 3\n    os._exit(0)\n'
-    assert len(bare_exits(Module("some", ROOT, ast.parse(code), code))) == 2
+    assert len(bare_exits(Module("some", ROOT, code))) == 2
 
 
 def test_probes_and_pools_mean_the_same_by_the_same_code() -> None:

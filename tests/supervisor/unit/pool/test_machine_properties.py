@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -172,7 +173,7 @@ class Pools(RuleBasedStateMachine):
             play.pass_time(1, beating=False)
 
 
-TestPools = Pools.TestCase
+TestPools = pytest.mark.slow(Pools.TestCase)
 TestPools.settings = settings(
     max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -1,5 +1,6 @@
 """Where nobody fails: however reloads, recycling and slow processes fall together, there are never too few workers."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -99,7 +100,7 @@ class CalmPools(RuleBasedStateMachine):
         raise AssertionError("the rollout does not end")
 
 
-TestCalmPools = CalmPools.TestCase
+TestCalmPools = pytest.mark.slow(CalmPools.TestCase)
 TestCalmPools.settings = settings(
     max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -143,7 +144,7 @@ class Pools(RuleBasedStateMachine):
         assert not any(slot.predecessor or slot.successor for slot in pool.slots)
 
 
-TestStopFirst = Pools.TestCase
+TestStopFirst = pytest.mark.slow(Pools.TestCase)
 TestStopFirst.settings = settings(
     max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
