@@ -19,7 +19,7 @@ SPREAD = $(if $(ARGS),,-n auto --dist loadfile --no-loadscope-reorder)
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-systemd test-servers test-pythons test-others test-tools test-web screenshots fast check format bench bench-all docs docs-links docs-serve clean
+.PHONY: help demo test test-systemd test-servers test-pythons test-others test-tools test-docs test-web screenshots fast check format bench bench-all docs docs-links docs-serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -53,6 +53,9 @@ test-web: $(BROWSER) ## look at the dashboard with a real browser (needs chromiu
 
 screenshots: $(BROWSER) ## take the pictures of the dashboard in docs/images again, from the demo (needs chromium)
 	@$(RUN) -m tests.browser.screenshots
+
+test-docs: $(TOOLS) ## run every block of code in README and docs (a minute or two)
+	@$(RUN) -m pytest tests/docs $(if $(ARGS),,-n auto --dist load) $(ARGS)
 
 fast: $(TOOLS) ## run the tests that take no more than a moment each
 	@$(RUN) -m pytest -q $(SPREAD) -m "not slow and not interop and not processes" $(ARGS)

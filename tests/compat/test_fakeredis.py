@@ -1,4 +1,4 @@
-"""fakeredis, old and new, with Lua and without, in process and over TCP: an application's tests run on it."""
+"""fakeredis, old and new, with Lua and without, in process and over TCP, as docs/how-to/test-your-jobs.md has it."""
 
 from __future__ import annotations
 

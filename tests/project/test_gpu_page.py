@@ -24,7 +24,7 @@ pytestmark = pytest.mark.processes
 
 PAGE = (ROOT / "docs" / "how-to" / "gpu-and-memory-heavy-pools.md").read_text()
 (MODULE,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-FIRST, LIMITED = re.findall(r"^    (.*arq-supervise .*)$", PAGE, re.MULTILINE)
+FIRST, LIMITED = re.findall(r"^\$ (.*arq-supervise .*)$", PAGE, re.MULTILINE)
 
 
 def words_of(line: str) -> tuple[dict[str, str], list[str]]:

@@ -12,8 +12,10 @@ from arq._keys import check_queue_name
 from manual.__main__ import PAGES as MADE
 from manual.__main__ import REFERENCE, text_of
 from manual.environment_page import INTERNAL, READ, SET
+from manual.performance_tables import README, with_tables
 from supervisor.option_row import ENVIRONMENT
 from supervisor.options import ROWS
+from tests.docs.blocks import blocks_of
 from tests.support.packages import PACKAGES
 from tests.support.programs import ROOT
 from tests.support.source import modules
@@ -53,7 +55,8 @@ def test_source_files_that_are_named_are_there(page: str) -> None:
     named = {code for code in CODE.findall((ROOT / page).read_text()) if SOURCE.fullmatch(code)}
     here = {str(path) for name in TRACKED for path in (Path(name), *Path(name).parents)}
     ends = {"/".join(Path(name).parts[start:]) for name in here for start in range(len(Path(name).parts))}
-    assert not {code for code in named - NOT_OURS if code.removeprefix("./") not in ends}
+    of_the_page = {block.file for block in blocks_of(ROOT / page)}
+    assert not {code for code in named - NOT_OURS - of_the_page if code.removeprefix("./") not in ends}
 
 
 DOTTED = re.compile(r"_?\w+(?:\.\w+)*\._?\w+")
@@ -81,6 +84,11 @@ def test_tests_that_the_list_of_known_bugs_names_are_there() -> None:
 @pytest.mark.parametrize("name", sorted(MADE))
 def test_pages_of_reference_are_made_of_the_code(name: str) -> None:
     assert (REFERENCE / name).read_text() == text_of(name), "run: python -m manual"
+
+
+def test_numbers_of_the_readme_are_those_that_were_measured() -> None:
+    text = README.read_text()
+    assert text == with_tables(text), "run: python -m manual"
 
 
 VARIABLE = re.compile(r"_?[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")

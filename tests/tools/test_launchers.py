@@ -11,6 +11,7 @@ from tests.support.packages import copy_sources
 from tests.tools.conftest import APP, Tool
 
 METHODS = ("fork", "exec")
+#: the one of docs/how-to/tools.md
 PROGRAM = "import app\nfrom _arq_supervise import main\n\nmain()\n"
 
 
