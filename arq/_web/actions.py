@@ -37,6 +37,12 @@ class Action:
         """What is asked before."""
         return f"{self.label} {count}?"
 
+    @property
+    def label_of_all(self) -> str:
+        """On the button that does it to all that fit a filter: Requeue all for one try."""
+        verb, _, rest = self.label.partition(" ")
+        return f"{verb} all {rest}".rstrip()
+
     def fits(self, state: str) -> bool:
         """Whether it can be done with jobs of this state; '': with all that are in the queue."""
         return (

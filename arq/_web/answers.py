@@ -140,14 +140,15 @@ class Answers:
             logger.exception("the page %s has failed", printable(request.url.path))
             return self.told(request, 500, "this page has failed, the log says why")
 
-    def told(self, request: Request, status: int, reason: str) -> Response:
-        """An answer that says why there is no other."""
+    def told(self, request: Request, status: int, reason: str, following: str | None = None) -> Response:
+        """An answer that says why there is no other. `following`: where to go from there; None: to this page."""
         if wants_json(request):
             return Response(as_json_bytes({"error": reason}), status, media_type="application/json")
         template = "login" if status == 401 else "problem"
-        page = Page(
-            template, "Log in" if status == 401 else "This did not work", {"reason": reason}, None, status
-        )
+        if following is None:  # what was sent is lost with the session, and only pages can be gone back to
+            following = self.links(request).here if request.method == "GET" else ""
+        facts = {"reason": reason, "following": following}
+        page = Page(template, "Log in" if status == 401 else "This did not work", facts, None, status)
         return Response(self.render(request, page, Access()), status, media_type="text/html")
 
 

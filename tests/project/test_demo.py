@@ -141,7 +141,8 @@ def test_demo(start_demo: Callable[..., Program]) -> None:
     assert "; none lost" in demo.stdout
     assert any(line.startswith("  stopped   gracefully in ") for line in demo.lines)
     assert "make demo ARGS=--stay" in demo.lines[-2]
-    assert max(map(len, demo.lines)) <= COLUMNS, "it fits a terminal of the usual width"
+    wide = [line for line in demo.lines if len(line) > COLUMNS and "unix://" not in line]
+    assert not wide, "all but a path fits a terminal of the usual width"
     assert "\x1b" not in demo.stdout, "colour is for terminals"
 
 
