@@ -69,20 +69,21 @@ class Keyring:
     __slots__ = ("_derived",)
 
     def __init__(self, keys: Mapping[str, str | bytes]) -> None:
-        problem, derived = _derived_from(keys)
+        problem, self._derived = _derived_from(keys)
         del keys  # tools that show the variables of a traceback show none of these
         if problem is not None:
             raise problem
-        self._derived: dict[str, tuple[Signer, Signer]] = derived
 
     @classmethod
     def from_env(cls, name: str = ENVIRONMENT) -> Keyring:
-        """Keys of an environment variable: `ID:KEY`, several with blanks between them; the first one signs.
+        """Keys of an environment variable: `ID:KEY`, several with blanks or commas between them; the first one signs.
 
         Raises:
             ValueError: it is not set, or wrong.
         """
-        return _parsed(cls, os.environ.get(name, "").split(), f"the environment variable {name}")
+        return _parsed(
+            cls, re.split(r"[\s,]+", os.environ.get(name, "").strip()), f"the environment variable {name}"
+        )
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Keyring:
@@ -164,6 +165,7 @@ def _derived_from(keys: Any) -> tuple[Exception | None, dict[str, tuple[Signer, 
 
 def _parsed(cls: type[Keyring], words: list[str], source: str) -> Keyring:
     keys: dict[str, str] = {}
+    words = [word for word in words if word]
     problem: str | None = "" if words else "it has no key"
     for number, word in enumerate(words, 1):
         key_id, colon, key = word.partition(":")
