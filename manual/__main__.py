@@ -1,4 +1,4 @@
-"""Writes the pages of docs/reference that are made of the code, and the tables of README.md: `python -m manual`."""
+"""Writes the pages of docs/reference that are made of the code, tables of README.md, findings/README.md: `python -m manual`."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,7 +7,7 @@ from pathlib import Path
 from arq._commands import reference_page
 from supervisor.commands import options_page
 
-from . import api_pages, environment_page, performance_tables, settings_pages, table_pages
+from . import api_pages, environment_page, findings_page, performance_tables, settings_pages, table_pages
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 PAGES: dict[str, Callable[[], str]] = {
@@ -32,6 +32,7 @@ def main() -> None:
     """Write all of them."""
     for name in PAGES:
         (REFERENCE / name).write_text(text_of(name))
+    findings_page.PAGE.write_text(findings_page.page())
     readme = performance_tables.README
     readme.write_text(performance_tables.with_tables(readme.read_text()))
 

@@ -33,7 +33,8 @@ DSN = """
 | `rediss://HOST:PORT/DATABASE` | TLS |
 | `unix:///PATH?db=DATABASE` | a unix socket |
 
-`?db=DATABASE` may stand for the path. What else a query has is left alone: other options are fields.
+`?db=DATABASE` may stand for the path, and `?key_prefix=app:` is a prefix of all keys. What else a query has is left alone: other
+options are fields.
 
 """
 

@@ -16,7 +16,7 @@ from .markdown import GENERATED, code, table
 EVENTS = """# Log events
 
 `arq-supervise` writes a record for each event: a line of text, or with `--log-format json` one JSON object on a line. Names
-of events and fields stay; texts of workers are those of arq.
+of events and fields stay; texts of workers are those of arq. [JSON logs, and what to filter by](../how-to/json-logs.md).
 
     12:03:04: [shop] child.ready slot=0 pid=4711 gen=1 role=worker boot_s=0.214
     {"ts": "2026-11-28T12:03:04.120Z", "level": "info", "event": "child.ready", "pool": "shop", "pid": 4711, "slot": 0, ...}
@@ -26,12 +26,13 @@ METRIC_PAGE = """# Metrics
 
 What `arq-supervise SETTINGS --metrics HOST:PORT` serves at `/metrics`, in Prometheus' text format; beside it `/livez` and
 `/readyz`. Needs the extra `metrics`. Counters begin anew with the supervisor, not with a worker.
+[Scrape them](../how-to/prometheus.md).
 
 """
 KEY_PAGE = """# Keys in Redis
 
 Everything that arq has in Redis. Names with `<queue>:` in front begin with the name of the queue, `arq:queue` if nothing else
-is said; all others begin with `arq:`. Nothing is written outside of these names. What queues must not be called:
+is said; all others begin with `arq:`. With a [prefix](../how-to/redis-acl.md#a-prefix-of-ones-own) it stands before all of them. Nothing is written outside of these names. What queues must not be called:
 [compatibility](../compatibility.md). Times are unix time in ms by Redis's clock.
 
 """

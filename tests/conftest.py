@@ -12,7 +12,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
-from tests.support import leaks, sweeper, turns
+from tests.support import leaks, skips, sweeper, turns
 from tests.support.servers import HOST, RedisServer, running_server
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class WorkerFactory(Protocol):
 def pytest_configure(config: pytest.Config) -> None:
     # examples and children read it: a developer's own address must not reach them
     os.environ.pop("REDIS_DSN", None)
-    for plugin in (sweeper, turns):
+    for plugin in (skips, sweeper, turns):
         if not config.pluginmanager.has_plugin(plugin.__name__):
             config.pluginmanager.register(plugin, plugin.__name__)
     if len(tempfile.gettempdir()) > LONGEST_TEMPORARY and os.access(SHORT_TEMPORARY, os.W_OK):

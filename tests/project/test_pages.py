@@ -9,6 +9,7 @@ import pytest
 
 from arq._key_table import KEYS
 from arq._keys import check_queue_name
+from manual import findings_page
 from manual.__main__ import PAGES as MADE
 from manual.__main__ import REFERENCE, text_of
 from manual.environment_page import INTERNAL, READ, SET
@@ -84,6 +85,10 @@ def test_tests_that_the_list_of_known_bugs_names_are_there() -> None:
 @pytest.mark.parametrize("name", sorted(MADE))
 def test_pages_of_reference_are_made_of_the_code(name: str) -> None:
     assert (REFERENCE / name).read_text() == text_of(name), "run: python -m manual"
+
+
+def test_the_list_of_findings_is_made_of_their_scripts() -> None:
+    assert findings_page.PAGE.read_text() == findings_page.page(), "run: python -m manual"
 
 
 def test_numbers_of_the_readme_are_those_that_were_measured() -> None:
