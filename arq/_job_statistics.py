@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 #: Buckets of a histogram. Bucket k counts what took less than `FIRST_MS` * 2**k ms, and not less than the one before;
@@ -51,19 +51,24 @@ class JobStatistics:
     def add_up(self) -> None:
         """Turn what is noted into counts. No call for each of them: there may be thousands a second."""
         noted, self.noted = self.noted, []
-        rows = self._rows
+        by_function: dict[str, tuple[list[str], list[int], list[int]]] = {}
         for function, outcome, run_ms, wait_ms in noted:
-            row = rows.get(function)
+            found = by_function.get(function)
+            if found is None:
+                found = by_function[function] = ([], [], [])
+            found[0].append(outcome)
+            if run_ms is not None:
+                found[1].append(run_ms)
+            if wait_ms is not None:
+                found[2].append(max(0, wait_ms))  # the clocks of two hosts differ
+        for function, (outcomes, runs_ms, waits_ms) in by_function.items():
+            row = self._rows.get(function)
             if row is None:
                 row = self._new_row(function)
-            row[outcome] += 1
-            if run_ms is not None:
-                row[RUN_MS] += run_ms
-                row[_RUN_FIELDS[min((run_ms >> _SHIFT).bit_length(), BUCKETS - 1)]] += 1
-            if wait_ms is not None:
-                wait_ms = max(0, wait_ms)  # noqa: PLW2901  (the clocks of two hosts differ)
-                row[WAIT_MS] += wait_ms
-                row[_WAIT_FIELDS[min((wait_ms >> _SHIFT).bit_length(), BUCKETS - 1)]] += 1
+            for outcome, number in Counter(outcomes).items():
+                row[outcome] += number
+            _add(row, RUN_MS, _RUN_FIELDS, runs_ms)
+            _add(row, WAIT_MS, _WAIT_FIELDS, waits_ms)
 
     def _new_row(self, function: str) -> dict[str, int]:
         """Where a function is counted that was not met before: its own place, as long as there are not too many."""
@@ -90,6 +95,14 @@ class JobStatistics:
             if row is None:
                 row = self._new_row(function)
             row[what] += number
+
+
+def _add(row: dict[str, int], total: str, fields: Sequence[str], durations_ms: list[int]) -> None:
+    """Add durations to a histogram."""
+    if durations_ms:
+        row[total] += sum(durations_ms)
+    for length, number in Counter(map(int.bit_length, durations_ms)).items():
+        row[fields[min(max(0, length - _SHIFT), BUCKETS - 1)]] += number
 
 
 def _as_field(function: str) -> str:

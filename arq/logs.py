@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 import select
 import time
 from typing import Any
@@ -21,7 +23,8 @@ class LineFormatter(logging.Formatter):
     def __init__(self, fmt: str | None = None, datefmt: str | None = None, *args: Any, **kwargs: Any) -> None:
         super().__init__(fmt, datefmt, *args, **kwargs)
         self._second = -1
-        self._clock = ""
+        #: clock and fixed text
+        self._head = ""
         fixed = (fmt or "").removeprefix(_CLOCK).removesuffix(_MESSAGE)
         self._between = fixed
         #: whether a line is no more than clock, fixed text and message
@@ -40,13 +43,14 @@ class LineFormatter(logging.Formatter):
             created_s: unix s.
             message: text of the line.
         """
-        second = int(created_s)
-        if second != self._second:
-            self._clock = time.strftime(self.datefmt or "", self.converter(second))
-            self._second = second
-        if not message.isprintable():
-            message = printable_lines(message)
-        return f"{self._clock}{self._between}{message}"
+        return self._head_at(created_s) + (message if message.isprintable() else printable_lines(message))
+
+    def _head_at(self, created_s: float) -> str:
+        """Clock and fixed text. Only if `is_plain`."""
+        if int(created_s) != self._second:
+            self._second = int(created_s)
+            self._head = f"{time.strftime(self.datefmt or '', self.converter(self._second))}{self._between}"
+        return self._head
 
 
 class LineWriter(logging.Handler):
@@ -67,12 +71,12 @@ class LineWriter(logging.Handler):
 
         Args:
             created_s: unix s.
-            message: the text.
+            message: the text, printable.
         """
-        assert isinstance(self.formatter, LineFormatter)
-        assert self.lock is not None
-        with self.lock:
-            self.put(self.formatter.line(created_s, message))
+        lock: Any = self.lock
+        formatter: Any = self.formatter
+        with lock:
+            self.put(formatter._head_at(created_s) + message)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record."""
@@ -89,6 +93,10 @@ class LineWriter(logging.Handler):
 class LineHandler(LineWriter, logging.StreamHandler[Any]):
     """Writes each record in one `write()` and does not flush: stderr does that by itself."""
 
+    #: the stream that was looked at last, and where its lines can be written to without the detour through its buffers
+    _looked_at: Any = None
+    _raw: io.FileIO | None = None
+
     def handle(self, record: logging.LogRecord) -> bool:
         """Filter and write a record."""
         if self.filters or self.lock is None:
@@ -99,22 +107,49 @@ class LineHandler(LineWriter, logging.StreamHandler[Any]):
 
     def put(self, line: str) -> None:
         """Write one line; also when a program of a job has made stderr non-blocking."""
-        text = line + self.terminator
+        stream, text = self.stream, line + self.terminator
+        if stream is not self._looked_at:
+            self._looked_at, self._raw = stream, _raw_of(stream)
+        if self._raw is not None:
+            _write_past(stream, self._raw, text.encode(stream.encoding, stream.errors))
+            return
         try:
-            self.stream.write(text)
+            stream.write(text)
         except BlockingIOError as full:
-            _write_rest(self.stream, text, full.characters_written)
+            written = full.characters_written  # 0: the buffer has taken it all
+            _write_rest(stream, text.encode(stream.encoding, "replace")[written:] if written else b"")
 
 
-def _write_rest(stream: Any, text: str, written: int) -> None:
+def _raw_of(stream: Any) -> io.FileIO | None:
+    """The file behind a stream that writes each line at once, if what it does with it beside that is nothing."""
+    is_plain = (
+        type(stream) is io.TextIOWrapper
+        and stream.line_buffering
+        and os.linesep == "\n"
+        and type(stream.buffer) is io.BufferedWriter
+        and type(stream.buffer.raw) is io.FileIO
+    )
+    return stream.buffer.raw if is_plain else None
+
+
+def _write_past(stream: Any, raw: io.FileIO, data: bytes) -> None:
+    """Write past the buffers of a stream, after what is in them: half the price of a line."""
+    try:
+        stream.flush()
+        data = data[raw.write(data) or 0 :]
+    except BlockingIOError:  # what was in the buffers is there still
+        pass
+    if data:
+        _write_rest(stream, data)
+
+
+def _write_rest(stream: Any, rest: bytes) -> None:
     """Wait for room, as a stream that blocks would do.
 
     Args:
-        stream: on a buffer that has kept what it could not write.
-        text: what was to be written.
-        written: bytes of it that the buffer has taken; 0 = all of it.
+        stream: on a buffer that may have kept what it could not write.
+        rest: what is to be written after that.
     """
-    rest = text.encode(stream.encoding, "replace")[written:] if written else b""
     poll = select.poll()
     poll.register(stream.fileno(), select.POLLOUT)
     while True:

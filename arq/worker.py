@@ -506,7 +506,9 @@ class Worker(WorkerOptions, ArqNames):
 
 
 #: Where somebody has put other methods in their place, these are asked.
-_OUR_STEPS = OurSteps(Worker.start_jobs, Worker._poll_iteration, Worker.finish_job, Worker.finish_failed_job)
+_OUR_STEPS = OurSteps(
+    Worker.start_jobs, Worker._poll_iteration, Worker.finish_job, Worker.finish_failed_job, Worker.run_job
+)
 _ADD_SIGNAL_HANDLER = Worker._add_signal_handler
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
 
@@ -23,23 +24,20 @@ class Batches:
             jobs: those jobs, or the endings of jobs that can't be run.
             known: ids of jobs that run already: they are not run twice, and end once.
         """
-        for job in jobs:
-            if job.job_id not in known:
-                self._open[job.stamp] = self._open.get(job.stamp, 0) + 1
+        stamps = [job.stamp for job in jobs if job.job_id not in known]
+        for stamp, count in Counter(stamps).items():
+            self._open[stamp] = self._open.get(stamp, 0) + count
 
     def over_with(self, endings: Sequence[Ending]) -> list[bytes]:
         """The claims of which nothing is open any more once these endings are written."""
-        left: dict[bytes, int] = {}
-        for ending in endings:
-            stamp = ending.stamp
-            left[stamp] = left.get(stamp, self._open.get(stamp, 0)) - 1
-        return [stamp for stamp, count in left.items() if count == 0]
+        ended = Counter([ending.stamp for ending in endings])
+        return [stamp for stamp, count in ended.items() if self._open.get(stamp) == count]
 
     def closed(self, endings: Sequence[Ending]) -> None:
         """Endings were written."""
-        for ending in endings:
-            left = self._open.get(ending.stamp, 1) - 1
+        for stamp, count in Counter([ending.stamp for ending in endings]).items():
+            left = self._open.get(stamp, count) - count
             if left > 0:
-                self._open[ending.stamp] = left
+                self._open[stamp] = left
             else:
-                self._open.pop(ending.stamp, None)
+                self._open.pop(stamp, None)

@@ -23,6 +23,7 @@ from .quarantine import Quarantine
 logger = logging.getLogger("arq.worker")
 
 RunJob = Callable[[str, int], Coroutine[Any, Any, None]]
+Run = Callable[[ClaimedJob], Coroutine[Any, Any, None]]
 
 
 class Claims:
@@ -75,12 +76,18 @@ class Claims:
                 return answer
             self._take(answer)  # an earlier answer was lost: what it brought is to be run, too
 
-    def begin(self, jobs: list[ClaimedJob], run_job: RunJob) -> None:
-        """Start the jobs that a claim has brought: one task each, which calls `run_job`."""
+    def begin(self, jobs: list[ClaimedJob], run_job: RunJob, run: Run | None = None) -> None:
+        """Start the jobs that a claim has brought: one task each.
+
+        Args:
+            jobs: what was claimed.
+            run_job: what each task calls.
+            run: does the same without the detour, where nobody has put something else in the place of `run_job`.
+        """
         if self._context.draining or self._context.stopping:
             self._give_back(jobs)
             return
-        table, loop = self._context.jobs, asyncio.get_running_loop()
+        table, create_task = self._context.jobs, asyncio.get_running_loop().create_task
         for job in jobs:
             job_id = job.job_id
             if job_id in table.claimed:  # after a lost answer we are told of all that is ours
@@ -89,7 +96,8 @@ class Claims:
             table.claimed[job_id] = job
             if job.crashes is not None:
                 self._quarantine.begin(job_id, job.crashes)
-            task = table.tasks[job_id] = loop.create_task(run_job(job_id, job.score))
+            task = create_task(run_job(job_id, job.score) if run is None else run(job))
+            table.tasks[job_id] = task
             table.slots.add(task)
             task.add_done_callback(functools.partial(self._task_ended, job))
 

@@ -35,7 +35,7 @@ def keep_result_ms(attempt: Attempt, defaults: Defaults) -> int | None:
             forever = function.keep_result_forever
         if function.keep_result_s is not None:
             keep_s = function.keep_result_s
-    return None if forever or keep_s > LONGEST_S else max(0, to_ms(keep_s))
+    return None if forever or keep_s > LONGEST_S else round(keep_s * 1000) if keep_s > 0 else 0
 
 
 def dies(outcome: Outcome, defaults: Defaults) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 from typing import Any
 
@@ -33,8 +32,8 @@ class Hooks:
         on_job_start = self._context.options.on_job_start
         assert on_job_start is not None
         ctx["job_def"] = attempt.definition()
-        who_cancelled = functools.partial(self._context.who_cancelled, attempt.job.job_id)
-        ended = await run_coroutine.watch(on_job_start(ctx), task, None, who_cancelled)
+        who_cancelled, job_id = self._context.who_cancelled, attempt.job.job_id
+        ended = await run_coroutine.watch(on_job_start(ctx), task, None, who_cancelled, job_id)
         if ended.raised is not None:
             return ended
         attempt.start_ms = timestamp_ms()  # the hook's time is not the job's

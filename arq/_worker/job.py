@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -123,8 +122,7 @@ class JobRunner:
                 raise
             return Ended(raised=as_failure(exc))
         else:
-            who_cancelled = functools.partial(self._context.who_cancelled, job_id)
-            ended = await run_coroutine.watch(body, task, limit, who_cancelled)
+            ended = await run_coroutine.watch(body, task, limit, self._context.who_cancelled, job_id)
             if ended.raised is not None and job_id in jobs.aborting:
                 ended.cause = Cause.ABORT  # also if it has made an error of its own of it
             return ended
@@ -181,26 +179,27 @@ class JobRunner:
         return None
 
     def _count(self, outcome: Outcome) -> None:
-        jobs, on_outcome, attempt = self._context.jobs, self._context.options.on_outcome, outcome.attempt
-        if outcome.verdict is Verdict.COMPLETE:
+        context, attempt, verdict = self._context, outcome.attempt, outcome.verdict
+        jobs, on_outcome = context.jobs, context.options.on_outcome
+        if verdict is Verdict.COMPLETE:
             jobs.complete += 1
             what = DONE
-        elif outcome.verdict.is_final:
+        elif verdict.is_final:
             jobs.failed += 1
             what = FAILED
         else:
             jobs.retried += 1
             what = RETRIED
-        took_ms = max(0, outcome.finish_ms - attempt.start_ms)  # the clock may have been set back
+        took_ms = outcome.finish_ms - attempt.start_ms
+        took_ms = max(took_ms, 0)
         if outcome.leave is None:
             name = UNKNOWN if attempt.function is None else attempt.function_name
-            ran_ms = took_ms if outcome.started else None
-            is_first = outcome.started and attempt.job.job_try == 1
-            statistics = jobs.statistics
-            waited_ms = attempt.start_ms - attempt.job.score if is_first else None
-            statistics.noted.append((name, what, ran_ms, waited_ms))
-            if len(statistics.noted) >= MOST_NOTED:
-                statistics.add_up()
+            has_run, job = outcome.started, attempt.job
+            waited_ms = attempt.start_ms - job.score if has_run and job.job_try == 1 else None
+            noted = jobs.statistics.noted
+            noted.append((name, what, took_ms if has_run else None, waited_ms))
+            if len(noted) >= MOST_NOTED:
+                jobs.statistics.add_up()
             if on_outcome is not None and waited_ms is not None:
                 on_outcome(attempt.function_name, WAITED, max(0, waited_ms) / 1000)
         if on_outcome is not None:

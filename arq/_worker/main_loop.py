@@ -69,6 +69,7 @@ class OurSteps(NamedTuple):
     poll_iteration: Any
     finish_job: Any
     finish_failed_job: Any
+    run_job: Any
 
 
 class MainLoop:
@@ -238,10 +239,12 @@ class MainLoop:
 
     def _poller(self) -> Callable[[], Awaitable[None]]:
         steps = self._steps
-        is_own = type(steps)._poll_iteration is not self._ours.poll_iteration or "_poll_iteration" in vars(
-            steps
-        )
+        is_own = self._is_replaced("_poll_iteration", self._ours.poll_iteration)
         return self._step_by_hand if is_own else steps._poll_iteration
+
+    def _is_replaced(self, name: str, ours: Any) -> bool:
+        """Whether somebody has put something else in the place of a step, in the worker or in its class."""
+        return getattr(type(self._steps), name) is not ours or name in vars(self._steps)
 
     async def _step_by_hand(self) -> None:
         """Run a `_poll_iteration` of somebody's own, and what it leaves out: it knows of no leases and endings."""
@@ -259,9 +262,7 @@ class MainLoop:
         await self._exchange(0)
 
     def _starts_by_hand(self) -> bool:
-        """Whether somebody has put something else in the place of `start_jobs`."""
-        steps = self._steps
-        return type(steps).start_jobs is not self._ours.start_jobs or "start_jobs" in vars(steps)
+        return self._is_replaced("start_jobs", self._ours.start_jobs)
 
     async def _start_by_hand(self) -> None:
         """Give what is due to a `start_jobs` that was overridden, as arq's loop does."""
@@ -321,7 +322,8 @@ class MainLoop:
         if answer.jobs and not self.context.jobs.started:
             self.context.amend_health = True
         self._claim_size.begun(len(answer.jobs))
-        self.claims.begin(answer.jobs, self._steps.run_job)
+        run = None if self._is_replaced("run_job", self._ours.run_job) else self.runner.run
+        self.claims.begin(answer.jobs, self._steps.run_job, run)
 
     async def _burst_is_done(self) -> bool:
         """Whether nothing is left for a worker in burst mode: no job of its own, and none that it may still take."""

@@ -41,7 +41,7 @@ _LONGEST_EXCEPTION = 1000
 #: No try has a higher number: Redis counts them, and Lua's numbers are exact up to here.
 _MOST_TRIES = 2**53
 #: What may stand in a payload's fields. As tuples: to write `list | tuple` in a function makes a new type each time.
-_ARGS_TYPES, _TRY_TYPES, _TIME_TYPES = (list, tuple), (int, type(None)), (int, float)
+_ARGS_TYPES, _TIME_TYPES = (list, tuple), (int, float)
 #: What a job raises to be run again, by itself or by whoever cancelled it.
 _RUN_AGAIN = (asyncio.CancelledError, RetryJob)
 
@@ -80,10 +80,8 @@ def read(
     except DeserializationError as exc:
         is_odd = deserializer is None and not job.payload.startswith(PICKLE)
         return _unread(job, job.payload, exc if is_odd else _with_reason(exc), functions)
-    try:
-        _check_types(name, args, kwargs, first_try, enqueue_ms)
-    except DeserializationError as exc:
-        return Attempt(job, job_try=job.job_try, problem=exc)
+    if not _have_types(name, args, kwargs, first_try, enqueue_ms):
+        return Attempt(job, job_try=job.job_try, problem=DeserializationError("unable to deserialize job"))
     job_try = first_try if first_try and first_try > job.job_try else job.job_try
     attempt = Attempt(job, name, args, kwargs, enqueue_ms, job_try, None, functions.get(name))
     if attempt.function is None:
@@ -116,17 +114,17 @@ def _with_reason(exc: DeserializationError) -> DeserializationError:
     return told
 
 
-def _check_types(name: object, args: object, kwargs: object, first_try: object, enqueue_ms: object) -> None:
-    """Refuse what a foreign producer may have written and no job can be run with."""
-    fit = (
+def _have_types(name: object, args: object, kwargs: object, first_try: object, enqueue_ms: object) -> bool:
+    """Whether a job can be run with that: foreign producers may have written anything."""
+    if not (
         isinstance(name, str)
         and isinstance(args, _ARGS_TYPES)
         and isinstance(kwargs, dict)
-        and isinstance(first_try, _TRY_TYPES)
         and isinstance(enqueue_ms, _TIME_TYPES)
-    )
-    if not (fit and 0 <= enqueue_ms < _LAST_MS and (first_try is None or abs(first_try) < _MOST_TRIES)):  # type: ignore[operator,arg-type]
-        raise DeserializationError("unable to deserialize job")
+        and 0 <= enqueue_ms < _LAST_MS
+    ):
+        return False
+    return first_try is None or (isinstance(first_try, int) and abs(first_try) < _MOST_TRIES)
 
 
 def refuse(attempt: Attempt, defaults: Defaults, now_ms: int) -> Outcome | None:
@@ -252,38 +250,41 @@ def ending(
     payload_format: PayloadFormat | None = None,
 ) -> Ending:
     """What is written to Redis about an outcome."""
-    attempt = outcome.attempt
-    job_id, stamp = attempt.job.job_id, attempt.job.stamp
-    if not outcome.verdict.is_final:
-        if (leave := outcome.leave) is not None:
-            return Unbegun(job_id, stamp, leave.due_ms or None, leave.name, leave.leave_ms)
-        return Again(
-            job_id,
-            stamp,
-            outcome.defer_ms,
-            attempt.job_try,
-            outcome.interrupted,
-            outcome.snoozed,
-            defaults.expires_extra_ms,
-            error_of_try(outcome),
-        )
+    attempt, verdict = outcome.attempt, outcome.verdict
     job = attempt.job
+    if verdict is not Verdict.COMPLETE and not verdict.is_final:
+        return _run_again(outcome, defaults)
     only_start = not job.is_counted and job.job_try == 1 and not job.interrupted and job.crashes is None
-    hold_ms = None
-    if isinstance(attempt.function, CronJob) and _is_tick(attempt):
-        hold_ms = to_ms(hold_cron_s())
+    hold_ms = to_ms(hold_cron_s()) if _is_tick(attempt) else None
     keep_ms = keep_result_ms(attempt, defaults)
     burial = None
-    if outcome.verdict is Verdict.FAILED:
+    if verdict is Verdict.FAILED:
         burial = burial_of(outcome, defaults)
         if burial is not None and payload_format is not None:
-            entry = payload_format.sign_entry(burial.entry, job_id, queue_name, job.payload or b"")
+            entry = payload_format.sign_entry(burial.entry, job.job_id, queue_name, job.payload or b"")
             burial = burial._replace(entry=entry)
     if keep_ms == 0:
-        return Done(job_id, stamp, hold_ms=hold_ms, only_start=only_start, burial=burial)
+        return Done(job.job_id, job.stamp, b"", None, hold_ms, only_start, None, burial)
     result = _result(outcome, queue_name, serializer, deserializer, payload_format)
     smaller = functools.partial(_smaller_result, outcome, queue_name, serializer, payload_format)
-    return Done(job_id, stamp, result, keep_ms, hold_ms, only_start, smaller, burial)
+    return Done(job.job_id, job.stamp, result, keep_ms, hold_ms, only_start, smaller, burial)
+
+
+def _run_again(outcome: Outcome, defaults: Defaults) -> Ending:
+    attempt = outcome.attempt
+    job_id, stamp = attempt.job.job_id, attempt.job.stamp
+    if (leave := outcome.leave) is not None:
+        return Unbegun(job_id, stamp, leave.due_ms or None, leave.name, leave.leave_ms)
+    return Again(
+        job_id,
+        stamp,
+        outcome.defer_ms,
+        attempt.job_try,
+        outcome.interrupted,
+        outcome.snoozed,
+        defaults.expires_extra_ms,
+        error_of_try(outcome),
+    )
 
 
 def _is_tick(attempt: Attempt) -> bool:

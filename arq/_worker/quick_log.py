@@ -55,7 +55,10 @@ class QuickLog:
         self._only_reader: LineWriter | None = None
 
     def info(self, about: LogSubject, text: str, *args: Any) -> None:
-        """Log `text % args`; a record has what is known `about` it as `job`. The caller has asked `isEnabledFor`."""
+        """Log `text % args`; a record has what is known `about` it as `job`.
+
+        The caller has asked `isEnabledFor`, and seen to it that nothing unprintable is in it.
+        """
         now_s = time()
         # the lists themselves: from Python 3.14 on, one that changes is replaced by another
         one, two, three = self._three

@@ -13,7 +13,11 @@ from .job_timeout import TimeLimit
 
 
 async def watch(
-    job: Awaitable[Any], task: asyncio.Task[Any], limit: TimeLimit | None, who_cancelled: Callable[[], Cause]
+    job: Awaitable[Any],
+    task: asyncio.Task[Any],
+    limit: TimeLimit | None,
+    who_cancelled: Callable[..., Cause],
+    *about: str,
 ) -> Ended:
     """Await a job in the current task.
 
@@ -24,13 +28,14 @@ async def watch(
         task: the current task.
         limit: how long it may take; None: as long as it likes.
         who_cancelled: asked when the job was cancelled: by an abort, a shutdown, or nobody we know.
+        about: what it is asked with.
     """
     if limit is not None:
         limit.begin(task)
     try:
         ended = Ended(await job)
     except BaseException as exc:  # noqa: BLE001  (whatever a job raises is how it ended)
-        ended = _raised(exc, who_cancelled)
+        ended = _raised(exc, who_cancelled, about)
     finally:
         ran_out = limit is not None and limit.end(task)
         while task.cancelling():  # the request was meant for the job, not for what comes after it
@@ -38,10 +43,10 @@ async def watch(
     return _out_of_time(ended) if ran_out else ended
 
 
-def _raised(exc: BaseException, who_cancelled: Callable[[], Cause]) -> Ended:
+def _raised(exc: BaseException, who_cancelled: Callable[..., Cause], about: tuple[str, ...]) -> Ended:
     """How a job has ended that raised; what is no business of the job goes on its way."""
     if isinstance(exc, asyncio.CancelledError):
-        return Ended(raised=exc, cause=who_cancelled())
+        return Ended(raised=exc, cause=who_cancelled(*about))
     if isinstance(exc, GeneratorExit) or asks_to_stop(exc):  # nobody runs this coroutine any more; a Ctrl-C
         raise exc
     return Ended(raised=as_failure(exc))

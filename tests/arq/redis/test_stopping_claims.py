@@ -97,10 +97,10 @@ class StopsOnAnswer(Worker):
         self._begin = claims.begin
         claims.begin = self._begin_and_stop  # type: ignore[method-assign]
 
-    def _begin_and_stop(self, jobs: list[ClaimedJob], run_job: Any) -> None:
+    def _begin_and_stop(self, jobs: list[ClaimedJob], run_job: Any, run: Any = None) -> None:
         if jobs and not self.after:
             self.stop()
-        self._begin(jobs, run_job)
+        self._begin(jobs, run_job, run)
         if jobs and self.after:
             self.stop()
 
