@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 import pytest
 
@@ -110,6 +111,7 @@ def values_of(node: ast.expr, within: ast.AST) -> list[ast.expr]:
     return [*assigned(node.id, within)] if isinstance(node, ast.Name) else [node]
 
 
+@cache
 def everything_said() -> list[Said]:
     return [
         said
@@ -122,18 +124,17 @@ def everything_said() -> list[Said]:
     ]
 
 
-SAID = everything_said()
 #: Made in `supervisor.children.worker_log` and `supervisor.log_records`, for every process.
 OF_EVERY_PROCESS = {"log", "log.dropped"}
 
 
 def test_every_event_is_in_the_table() -> None:
-    assert {said.event for said in SAID} | OF_EVERY_PROCESS == LOG_EVENTS.keys()
+    assert {said.event for said in everything_said()} | OF_EVERY_PROCESS == LOG_EVENTS.keys()
 
 
 @pytest.mark.parametrize("event", sorted(LOG_EVENTS.keys() - OF_EVERY_PROCESS))
 def test_an_event_has_the_levels_and_fields_of_its_row(event: str) -> None:
-    said = [one for one in SAID if one.event == event]
+    said = [one for one in everything_said() if one.event == event]
     row = LOG_EVENTS[event]
     assert set().union(*(one.levels for one in said)) == set(row.levels)
     assert set().union(*(one.fields for one in said)) == set(row.fields)
