@@ -205,7 +205,7 @@ def _rows(answer: list[Any]) -> list[tuple[bytes, str]]:
 async def running_page(search: Search, cursor: str) -> JobPage:
     """Jobs that workers have, in the order in which they were taken."""
     position = read_cursor(cursor, "running")
-    found = await all_held(search.redis, search.queue)
+    found = await all_held(search.redis, search.queue, search.scan_limit)
     search.now_ms = await now_ms(search.redis)
     ids = sorted((one.since_ms or 0, one.job_id) for one in found)
     if position:

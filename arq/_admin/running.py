@@ -60,7 +60,7 @@ async def held_by_old(redis: Redis, queue: str, most: int = HEAD) -> list[Held]:
     return found
 
 
-async def all_held(redis: Redis, queue: str) -> list[Held]:
-    """All jobs of a queue that somebody has."""
+async def all_held(redis: Redis, queue: str, most: int = _MOST_DUE) -> list[Held]:
+    """All jobs of a queue that somebody has; of those of python-arq the ones among the first `most` that are due."""
     ours = [one for one in await held_by(redis, await worker_ids(redis)) if one.queue in ("", queue)]
-    return ours + await held_by_old(redis, queue, _MOST_DUE)
+    return ours + await held_by_old(redis, queue, min(most, _MOST_DUE))

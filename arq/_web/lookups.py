@@ -24,8 +24,8 @@ _MOST_KEPT = 300
 _SHORT_S = 3600
 #: Seconds that Redis may take for one page.
 PATIENCE_S = 8.0
-#: Keys that are looked at for queues: at first, and each further second.
-_FIRST_KEYS, _MORE_KEYS = 100_000, 10_000
+#: Keys that are looked at for queues: at first, and each further second. A thousand take Redis a millisecond.
+_FIRST_KEYS, _MORE_KEYS = 100_000, 2000
 #: Queues that are known at most, and that one overview shows.
 _MOST_QUEUES, MOST_SHOWN = 10_000, 200
 
