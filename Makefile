@@ -19,7 +19,7 @@ SPREAD = $(if $(ARGS),,-n auto --dist loadfile --no-loadscope-reorder)
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-systemd test-servers test-pythons test-others test-tools test-docs test-web screenshots fast check format bench bench-all docs docs-links docs-serve clean
+.PHONY: help demo test test-cluster test-systemd test-servers test-pythons test-others test-tools test-docs test-web screenshots fast check format bench bench-all docs docs-links docs-serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -44,6 +44,9 @@ test-pythons: $(TOOLS) ## fast tests on each Python that can be had (ARQ_PYTHONS
 
 test-others: $(TOOLS) ## run suites of packages that build on arq (SUITES="safir arq-dashboard=/path/to/checkout")
 	@$(RUN) -m tests.compat.others $(SUITES)
+
+test-cluster: $(TOOLS) ## run clusters of Redis and of Valkey, with fail-overs and moves of slots under load
+	@$(RUN) -m pytest tests/cluster $(ARGS)
 
 test-tools: $(TOOLS) ## run pools under tracers, profilers, a debugger, init programs and packagers (first run: minutes)
 	@$(RUN) -m pytest tests/tools $(ARGS)

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from redis.asyncio.sentinel import Sentinel
 from redis.exceptions import AuthenticationError, RedisError
 
+from ._redis.cluster import cluster_pool, owner_of
 from ._redis.server_errors import is_refusal
 from ._redis.server_probe import probe
 from ._redis.settings import RedisSettings, client_options, has_unchecked_name, sentinel_options
@@ -30,6 +31,8 @@ def connector(settings: RedisSettings, kind: Callable[..., Client]) -> Callable[
     Raises:
         RuntimeError: `sentinel` is set and `host` is not a list.
     """
+    if getattr(settings, "cluster", False):
+        return functools.partial(_connect_to_cluster, settings, kind)
     if not settings.sentinel:
         return functools.partial(
             kind,
@@ -42,6 +45,12 @@ def connector(settings: RedisSettings, kind: Callable[..., Client]) -> Callable[
         message = "host provided as a string but sentinel is true: give a list of (host, port)"
         raise RuntimeError(message)  # noqa: TRY004  (arq's type)
     return functools.partial(_connect_by_sentinel, settings, kind)
+
+
+def _connect_to_cluster(settings: RedisSettings, kind: Any, **options: Any) -> Any:
+    client = kind(pool_or_conn=cluster_pool(settings), **options)
+    client.auto_close_connection_pool = True  # nobody else has it
+    return client
 
 
 def _connect_by_sentinel(settings: RedisSettings, kind: Any, **options: Any) -> Any:
@@ -69,6 +78,8 @@ async def connected(make: Callable[[], Client], settings: RedisSettings, tries: 
     while True:
         client = make()
         try:
+            if owner := owner_of(client.connection_pool):
+                await owner.address()
             await probe(client.connection_pool)
             _tell_of_unchecked_name(settings)
         except (TimeoutError, OSError, RedisError) as exc:

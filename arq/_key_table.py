@@ -60,6 +60,8 @@ KEYS: tuple[KeyRow, ...] = (
     KeyRow("arq:epoch:<worker>", "string", "claims of that worker that were sent before this one do not count",
         "1 h, or when the worker leaves"),
     KeyRow("arq:control:<worker>", "string", "`quiet`, `resume` or `stop`: what an operator wants of this worker", "2 min"),
+    KeyRow("arq:never", "none", "there is no such key: scripts on a cluster name it, so that none begins while their slot is "
+        "moved by keys", "never there"),
     # jobs that were cut off
     KeyRow("arq:interrupted:<id>", "string", "how many starts do not count against `max_tries`", "as `arq:retry:<id>`"),
     KeyRow("arq:crashes:<id>", "string", "`HALVES BLAMED CAUSE`: how often the job is suspected and was blamed for the "

@@ -28,8 +28,8 @@ MEMBERS_KEY = PREFIX + "members"
 LAPSES_KEY = PREFIX + "lapses"
 #: Where workers of our first versions stand instead. Read while fleets are mixed; it may as well be somebody's queue.
 OLD_LEASES_KEY = PREFIX + "workers"
-
-
+#: There is no such key: see `arq/_redis/key_prefix.py`.
+NEVER_KEY = PREFIX + "never"
 #: Stream: what operators have done.
 AUDIT_KEY = PREFIX + "audit"
 #: Sorted set: pool and host of a supervisor -> unix ms until which that is believed.
@@ -59,6 +59,21 @@ def interrupted_key(job_id: str) -> str:
 def result_key(job_id: str) -> str:
     """The serialized result."""
     return result_key_prefix + job_id
+
+
+def left_key(job_id: str) -> str:
+    """Who leaves the job to other workers for a while."""
+    return f"{PREFIX}left:{job_id}"
+
+
+def epoch_key(worker_id: str) -> str:
+    """Claims of the worker that were sent before this one count no more."""
+    return f"{PREFIX}epoch:{worker_id}"
+
+
+def quarantine_key(queue_name: str) -> str:
+    """Which worker makes room for a job that may kill its process."""
+    return f"{PREFIX}quarantine:{queue_name}"
 
 
 def unreadable_key(job_id: str, enqueue_ms: int) -> str:
@@ -176,7 +191,7 @@ def worker_health_key(base: str, pool: str, host: str, slot: int) -> str:
     return f"{base}:{pool}:{host}:{slot}"
 
 
-_KEYS = (LEASES_KEY, MEMBERS_KEY, LAPSES_KEY, AUDIT_KEY, POOLS_KEY, abort_jobs_ss)
+_KEYS = (NEVER_KEY, LEASES_KEY, MEMBERS_KEY, LAPSES_KEY, AUDIT_KEY, POOLS_KEY, abort_jobs_ss)
 _PREFIXES = (
     job_key_prefix,
     in_progress_key_prefix,
@@ -185,8 +200,8 @@ _PREFIXES = (
     interrupted_key(""),
     batches_key(""),
     claims_key(""),
-    f"{PREFIX}epoch:",
-    f"{PREFIX}left:",
+    epoch_key(""),
+    left_key(""),
     crashes_key(""),
     dead_key(""),
     errors_key(""),
@@ -197,7 +212,7 @@ _PREFIXES = (
     paused_crons_key(""),
     control_key(""),
     pool_key(""),
-    f"{PREFIX}quarantine:",
+    quarantine_key(""),
     f"{PREFIX}unreadable:",
     f"{PREFIX}stats:",
     lookers_key(""),

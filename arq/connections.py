@@ -20,7 +20,8 @@ from ._payloads.payload_format import PayloadFormat, payload_format
 from ._payloads.unreadable_records import read_job, read_result, unread_job, unread_result
 from ._redis import scripts
 from ._redis.batch_sizes import ALWAYS_TAKEN, MOST_ITEMS, Pages, fitting
-from ._redis.blocking_client import PatientRedis
+from ._redis.cluster import RideOut, owner_of
+from ._redis.cluster_client import ClusterRedis
 from ._redis.connection_pools import pool_of, prefix_of
 from ._redis.key_prefix import checked
 from ._redis.producer_connection import ANSWER_S, Lane
@@ -48,7 +49,7 @@ if not TYPE_CHECKING:
 BaseRedis = Redis
 
 
-class ArqRedis(PatientRedis):
+class ArqRedis(ClusterRedis):
     """A `redis.asyncio.Redis` that can enqueue jobs.
 
     Args:
@@ -354,6 +355,7 @@ class ArqRedis(PatientRedis):
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Close the client, and its pool if it made the pool itself or `close_connection_pool` is True."""
         await self._lane.close()
+        await self._leave_cluster()
         closer = getattr(super(), "aclose", None) or super().close  # redis-py 5.0.0 has no aclose
         await closer(close_connection_pool)
         for sentinel in self._sentinels:
@@ -404,7 +406,7 @@ async def create_pool(
 
     Raises:
         redis.exceptions.RedisError, OSError: Redis could not be reached, refused the credentials, or is a node of a
-            Redis Cluster, which is not supported.
+            cluster, though `cluster` is not set.
         RuntimeError: `sentinel` is set and `host` is not a list.
         TypeError: `settings_` is something else, an address for instance; or an option of payloads is.
         ValueError, ImportError: options of payloads do not fit together, or need a package that is not there.
@@ -447,9 +449,9 @@ def _payload_options(
 
 def _client(settings: RedisSettings, client: ArqRedis, how: PayloadFormat | None) -> ArqRedis:
     client._use(how)
-    client._lane.limit(ANSWER_S, call_retry(settings))
-    prefix = getattr(settings, "key_prefix", "")
+    retry = call_retry(settings) if settings.retry or not owner_of(client.connection_pool) else RideOut()
+    client._lane.limit(ANSWER_S, retry)
+    pool: Any = client.connection_pool  # its own: whoever gets the pool goes on with the prefix
+    prefix = pool.key_prefix = prefix_of(pool) or getattr(settings, "key_prefix", "")
     client._take_prefix(prefix)
-    pool: Any = client.connection_pool
-    pool.key_prefix = prefix  # it is this client's own: whoever gets the pool goes on with it
     return client

@@ -50,7 +50,8 @@ async def _rows(redis: Redis, keys: list[str]) -> list[dict[str, int]]:
     """The fields of each key."""
     rows: list[dict[str, int]] = []
     for first in range(0, len(keys), _STEP):
-        answer = await run(redis, Call(_LOOK_STATS, tuple(keys[first : first + _STEP]), (PREFIX,)))
+        part = tuple(keys[first : first + _STEP])
+        answer = await run(redis, Call(_LOOK_STATS, part, (PREFIX, len(part))))
         rows += [_read(row) for row in answer]
     return rows
 

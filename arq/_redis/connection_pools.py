@@ -14,7 +14,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.cluster import RedisCluster as SyncRedisCluster
 from redis.exceptions import ConnectionError
 
-from .server_errors import NO_CLUSTER
+from .server_errors import FOR_CLUSTERS
 
 Answer = TypeVar("Answer")
 
@@ -31,7 +31,7 @@ def pool_of(given: Any) -> ConnectionPool:
         TypeError: it is of a kind that can't be used.
     """
     if isinstance(given, RedisCluster | SyncRedisCluster):
-        raise TypeError(f"{type(given).__name__} can't be used: {NO_CLUSTER}")
+        raise TypeError(f"{type(given).__name__} can't be used: {FOR_CLUSTERS}")
     if isinstance(given, redis.Redis | redis.ConnectionPool):
         raise TypeError(
             f"arq needs a connection pool of redis.asyncio, not {type(given).__module__}.{type(given).__name__}"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._keys import is_prefix_of_ours
+from .declared_keys import further_keys
 
 Command = tuple[Any, ...]
 
@@ -52,6 +53,16 @@ def tag_of(prefix: str) -> str | None:
     """What stands between the first braces, or None: a cluster keeps keys that have the same there together."""
     found = re.search(r"\{([^{}]+)\}", prefix)
     return found[1] if found else None
+
+
+class ClusterPrefix(str):
+    """The prefix of keys on a cluster. Scripts name more keys there than they need elsewhere.
+
+    While a slot is moved by keys, its node refuses a script that names a key which is not there, before the script has
+    done anything. One that meets such a key on its way is broken off half-way. So all name one that is never there.
+    """
+
+    __slots__ = ()
 
 
 _Names = Callable[[Sequence[Any]], Sequence[int]]
@@ -135,6 +146,12 @@ def under(prefix: str, command: Command) -> Command:
     name = command[0]  # in bytes where a script is interpreted
     where = _NAMES[name.decode() if isinstance(name, bytes) else name](command)
     words = list(command)
+    if isinstance(prefix, ClusterPrefix) and name in ("EVALSHA", "EVAL"):
+        first, stop = 3, 3 + words[2]
+        more = further_keys(words[1], words[first:stop], words[stop:])
+        words[stop:stop] = more
+        words[2] += len(more)
+        where = _of_script(words)
     for index in where:
         word = words[index]
         words[index] = prefix.encode() + word if isinstance(word, bytes) else prefix + word

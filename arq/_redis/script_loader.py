@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, NamedTuple
 
+from .declared_keys import SCRIPT_NAMES
+
 _LUA = files("arq") / "lua"
 _INCLUDE = re.compile(r"^( *)--!include (\w+)$", re.MULTILINE)
 
@@ -57,4 +59,5 @@ def load(name: str) -> Script:
     text = text.strip()  # fakeredis 2.26's TCP server loses what stands around a value
     sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
     TEXTS[sha] = text
+    SCRIPT_NAMES[sha] = SCRIPT_NAMES[text] = name
     return Script(name, text, sha)

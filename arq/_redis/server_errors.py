@@ -17,7 +17,12 @@ from redis.exceptions import (
 
 #: The oldest Redis that arq is tested with. `min-replicas-to-write` does not hold for scripts in older ones.
 OLDEST = (7, 0)
-NO_CLUSTER = "Redis Cluster is not supported by arq: use a server that runs with cluster-enabled no"
+FOR_CLUSTERS = (
+    "use RedisSettings(cluster=True, key_prefix='{app}:'), or redis+cluster://host:port?key_prefix={app}: (all keys of "
+    "arq's must be in one slot)"
+)
+NO_CLUSTER = f"this is a node of a Redis Cluster: {FOR_CLUSTERS}"
+_NO_NODE = "is no node of a cluster: leave out cluster=True, or use redis:// in the address"
 A_SENTINEL = (
     "this is a sentinel, not a Redis with data: use RedisSettings(host=[(host, port)], sentinel=True)"
 )
@@ -40,7 +45,16 @@ _CALLED = re.compile(r"call\('(\w+)'")
 
 def is_wrong_server(exc: BaseException) -> bool:
     """Whether the settings lead to something that arq can't use."""
-    return isinstance(exc, ResponseError) and str(exc).startswith((NO_CLUSTER, A_SENTINEL))
+    return isinstance(exc, ResponseError) and (
+        str(exc).startswith((NO_CLUSTER, A_SENTINEL)) or _NO_NODE in str(exc)
+    )
+
+
+def no_cluster_at(address: tuple[str, int], exc: ResponseError) -> ResponseError:
+    """The error to raise where a server does not say how the slots of its cluster are divided."""
+    if "cluster support disabled" in str(exc):
+        return ResponseError(f"{address[0]}:{address[1]} {_NO_NODE}")
+    return explained(exc)
 
 
 def is_refusal(exc: BaseException) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from redis.asyncio import ConnectionPool, Redis
 from redis.exceptions import RedisError
 
+from .cluster import owner_of
 from .server_errors import OLDEST, is_old, objection, read_server
 from .worker_connection import Link
 
@@ -32,7 +33,7 @@ async def probe(pool: ConnectionPool) -> None:
     if not isinstance(info, bytes):
         return  # not everybody may ask for it
     server = read_server(info)
-    if (refusal := objection(server)) is not None:
+    if (refusal := objection(server)) is not None and not (owner_of(pool) and server.mode == "cluster"):
         raise refusal
     if is_old(server):
         _warn_of_age(server.version)
@@ -48,10 +49,16 @@ def _warn_of_age(version: tuple[int, ...]) -> None:
     )
 
 
+def _of_one_server(redis: Redis) -> Any:
+    """A pipeline; not one over a whole cluster."""
+    is_of_cluster = owner_of(getattr(redis, "connection_pool", None)) is not None
+    return Redis.pipeline(redis, transaction=False) if is_of_cluster else redis.pipeline(transaction=False)
+
+
 async def log_redis_info(redis: Redis, log_func: Callable[[str], Any]) -> None:
     """Log version, memory, clients and number of keys of the server through `log_func`; nothing if it does not say."""
     try:
-        async with redis.pipeline(transaction=False) as pipe:
+        async with _of_one_server(redis) as pipe:
             for section in ("Server", "Memory", "Clients"):
                 pipe.info(section=section)
             pipe.dbsize()

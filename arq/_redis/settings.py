@@ -14,7 +14,7 @@ from redis.backoff import AbstractBackoff
 from redis.exceptions import ConnectionError
 
 from ..version import VERSION
-from .key_prefix import checked
+from .key_prefix import checked, tag_of
 
 #: How often redis-py repeats a command after its connection broke, where `RedisSettings.retry` says nothing.
 #: Connections that lie idle are dropped by servers and proxies, and redis-py 8 notices only when it uses one.
@@ -39,7 +39,7 @@ class FirstAtOnce(AbstractBackoff):
 
 
 _HIDDEN = "***"
-_OUR_FIELDS = frozenset({"key_prefix", "socket_timeout"})
+_OUR_FIELDS = frozenset({"cluster", "key_prefix", "socket_timeout"})
 
 
 @dataclass
@@ -47,7 +47,7 @@ class RedisSettings:
     """How to reach Redis; `create_pool` and `Worker` take it.
 
     Attributes:
-        host: host name, or a list of (host, port) of sentinels. Default: 'localhost'.
+        host: host name, or a list of (host, port) of sentinels or of nodes of a cluster. Default: 'localhost'.
         port: TCP port. Default: 6379.
         unix_socket_path: path of a unix socket; wins over host and port. Default: None.
         database: number of the database, from 0 on. Default: 0.
@@ -77,9 +77,12 @@ class RedisSettings:
         key_prefix: what all keys of arq's begin with, as 'app:': jobs, queues, and everything of workers. Names that
             you give (of queues, health keys) stay without it. Workers and producers of one queue need the same. Up to
             200 characters of printable ASCII, no blanks, no *?[]^\\"'`%#&. Default: '', arq's names.
+        cluster: a Redis Cluster or Valkey Cluster; `host` (and `port`) names one or some of its nodes, and `key_prefix`
+            has a hash tag, as '{app}:', so that all keys are in one slot. Default: False.
 
     Raises:
-        ValueError: `socket_timeout` is not more than 0, `host` is an address, or `key_prefix` can't be used.
+        ValueError: `socket_timeout` is not more than 0, `host` is an address, `key_prefix` can't be used, or `cluster`
+            does not go with other fields.
         TypeError: `key_prefix` is no text.
     """
 
@@ -107,11 +110,14 @@ class RedisSettings:
     retry: Retry | None = None
     socket_timeout: int | float | None = 20
     key_prefix: str = ""
+    cluster: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.host, str) and "://" in self.host:
             raise ValueError("host is the name of a host: for an address there is RedisSettings.from_dsn")
         checked(self.key_prefix)
+        if self.cluster:
+            _check_cluster(self)
         if self.socket_timeout is not None and not self.socket_timeout > 0:
             raise ValueError(
                 f"socket_timeout must be more than 0 s, or None for no limit, not {self.socket_timeout!r}"
@@ -121,6 +127,8 @@ class RedisSettings:
     def from_dsn(cls, dsn: str) -> RedisSettings:
         """Settings from `redis://[user[:password]@]host[:port][/database]`, `rediss://...` or `unix:///path[?db=N]`.
 
+        Of a cluster `redis+cluster://[user[:password]@]host[:port][,host[:port]...]?key_prefix={app}:`, `rediss+...`.
+
         User and password may be percent-encoded. A prefix of all keys goes behind it: `?key_prefix=app:`.
 
         Raises:
@@ -129,17 +137,19 @@ class RedisSettings:
                 password.
         """
         conf = _parsed(dsn)
-        if conf.scheme not in {"redis", "rediss", "unix"}:
+        if conf.scheme not in {"redis", "rediss", "unix", *_CLUSTERS}:
             raise RuntimeError("invalid DSN scheme")
+        nodes = _dsn_nodes(conf) if conf.scheme in _CLUSTERS else None
         return cls(
-            host=conf.hostname or "localhost",
-            port=_dsn_port(conf),
-            ssl=conf.scheme == "rediss",
+            host=nodes or conf.hostname or "localhost",
+            port=6379 if nodes else _dsn_port(conf),
+            ssl=conf.scheme.startswith("rediss"),
             username=_dsn_secret(conf.username),
             password=_dsn_secret(conf.password),
             database=_dsn_database(conf),
             unix_socket_path=unquote(conf.path) if conf.scheme == "unix" else None,
             key_prefix=_dsn_prefix(conf),
+            cluster=nodes is not None,
         )
 
     def __repr__(self) -> str:
@@ -155,6 +165,17 @@ class RedisSettings:
         return f"{type(self).__qualname__}({shown})"
 
 
+def _check_cluster(settings: RedisSettings) -> None:
+    if tag_of(settings.key_prefix) is None:
+        raise ValueError(
+            "cluster=True needs a key_prefix with a hash tag, as '{app}:', so that all keys are in one slot"
+        )
+    for name in ("sentinel", "unix_socket_path", "database"):
+        if getattr(settings, name):
+            raise ValueError(f"cluster=True does not go with {name}: leave one of them out")
+
+
+_CLUSTERS = ("redis+cluster", "rediss+cluster")
 #: What may be wrong with a DSN that can't be taken apart, beside what it is that can't.
 _ENCODE = "if the password has one of / ? # @ : [ ] % in it, percent-encode that (%2F for /)"
 
@@ -175,6 +196,18 @@ def _dsn_port(conf: ParseResult) -> int:
         return conf.port or 6379
     except ValueError:
         raise ValueError(f"the port of the redis DSN must be a number from 0 to 65535: {_ENCODE}") from None
+
+
+def _dsn_nodes(conf: ParseResult) -> list[tuple[str, int]]:
+    """The nodes of a cluster, with commas between them."""
+    nodes: list[tuple[str, int]] = []
+    for place in conf.netloc.rpartition("@")[2].split(","):
+        try:
+            one = urlparse(f"//{place}")
+            nodes.append((one.hostname or "localhost", _dsn_port(one)))
+        except ValueError:
+            raise ValueError(f"a node of the redis DSN can't be read: {_ENCODE}") from None
+    return nodes
 
 
 def _dsn_secret(given: str | None) -> str | None:

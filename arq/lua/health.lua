@@ -4,6 +4,6 @@
 -- ARGV  1 prefix   2 ms to keep them   3.. a line for each key
 -- Result  nothing
 --!include keys
-for i, key in ipairs(KEYS) do
-  write('SET', key, ARGV[i + 2], 'PX', ARGV[2])
+for i = 3, #ARGV do
+  write('SET', KEYS[i - 2], ARGV[i], 'PX', ARGV[2])
 end

@@ -22,7 +22,8 @@ local added
 if ARGV[3] == '' then
   write('ZADD', KEYS[3], 'NX', unpack(entries)) -- its locks hold longer than its lease
 end
-for n, key in ipairs(KEYS) do
+for n = 1, 3 do
+  local key = KEYS[n]
   if n < 3 then
     local new = write('ZADD', key, unpack(entries))
     added = added or new

@@ -10,4 +10,4 @@
 --!include suspects
 --!include crashes
 --!include release
-return release_worker(KEYS, ARGV[2], ARGV[3], ARGV[4], ARGV[5])
+return release_worker({KEYS[1], KEYS[2]}, ARGV[2], ARGV[3], ARGV[4], ARGV[5])

@@ -40,6 +40,7 @@ PURE = (
     "arq._job_statistics",
     "arq._payloads.unreadable_records",
     "arq._redis.batch_sizes",
+    "arq._redis.declared_keys",
     "arq._redis.key_prefix",
     "arq._redis.user_rights",
     "arq._retry_options",
@@ -163,7 +164,8 @@ ARQ_LAYERS = {
         "_interrupt_origin _job_records _job_statistics _key_table _keys _lock_time _lua_interpreter "
         "_lua_interpreter.machine _lua_interpreter.syntax "
         "_lua_interpreter.tree _option_types _payloads _printable _pyinstaller _pyinstaller.hook-arq "
-        "_pyinstaller.hook-supervisor _redis _redis.batch_sizes _redis.key_prefix _redis.reply_timeout "
+        "_pyinstaller.hook-supervisor _redis _redis.batch_sizes _redis.declared_keys "
+        "_redis.key_prefix _redis.reply_timeout "
         "_redis.user_rights _reexported_names _retry_options _types constants logs utils version"
     ),
     "schedules": ("_cron_calendar _cron_table cron typing"),
@@ -179,6 +181,7 @@ ARQ_LAYERS = {
     ),
     "connections": (
         "_loop_exits _redis.blocking_client _redis.enqueue_batcher _redis.membership _redis.producer_connection "
+        "_redis.cluster _redis.cluster_client "
         "_redis.pool_reports _redis.server_probe _redis.settings _redis.tracing _redis.worker_connection"
     ),
     "producer": ("_connect _enqueue _result_lookups connections jobs"),

@@ -41,12 +41,7 @@ def test_every_key_that_is_made_is_in_the_table() -> None:
     assert len(made) > 20
     names = {key.name for key in KEYS}
     assert made <= names
-    of_scripts = {
-        "arq:epoch:<worker>",
-        "arq:left:<id>",
-        "arq:quarantine:<queue>",
-        "arq:cron:<queue>:<schedule>",
-    }
+    of_scripts = {"arq:cron:<queue>:<schedule>"}
     assert names - made == {"<queue>", "arq:abort"} | of_scripts
 
 

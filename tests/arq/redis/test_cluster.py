@@ -1,4 +1,7 @@
-"""Redis Cluster is not supported, and whoever tries hears so at once, in one line."""
+"""A cluster needs settings of its own: whoever tries without hears at once what to do, in one line.
+
+Clusters of several nodes are the business of `tests/cluster`.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from tests.support.programs import program_starter
 from tests.support.servers import HOST, RedisServer, running_server
 
 SLOTS = 16384
-UNSUPPORTED = "Redis Cluster is not supported by arq: use a server that runs with cluster-enabled no"
+UNSUPPORTED = "this is a node of a Redis Cluster: use RedisSettings"
 
 
 @pytest.fixture
@@ -50,7 +53,7 @@ def settings(node: RedisServer) -> RedisSettings:
 async def test_create_pool_refuses_it_without_another_try(
     settings: RedisSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(ResponseError, match=f"^{UNSUPPORTED}$"):
+    with pytest.raises(ResponseError, match=f"^{UNSUPPORTED}[^\n]*$"):
         await create_pool(settings)
     assert caplog.text == ""
 
@@ -90,7 +93,7 @@ async def test_clients_of_a_cluster_and_clients_that_block(node: RedisServer) ->
     cluster = RedisCluster(host=HOST, port=node.port)
     blocking = redis.Redis(HOST, node.port)
     for given, text in (
-        (cluster, f"RedisCluster can't be used: {UNSUPPORTED}"),
+        (cluster, "RedisCluster can't be used: use RedisSettings"),
         (blocking, "needs a connection pool of redis.asyncio, not redis"),
         (blocking.connection_pool, "needs a connection pool of redis.asyncio, not redis"),
     ):
@@ -101,6 +104,72 @@ async def test_clients_of_a_cluster_and_clients_that_block(node: RedisServer) ->
             Worker([quick], redis_pool=unsuitable)
     blocking.close()
     await cluster.aclose()
+
+
+# --- with these settings ------------------------------------------------------------------------------------------
+
+
+async def test_a_job(node: RedisServer) -> None:
+    address = f"redis+cluster://{HOST}:{node.port}?key_prefix={{app}}:"
+    settings = RedisSettings.from_dsn(address)
+    pool = await create_pool(settings)
+    worker = Worker([quick], redis_settings=settings, handle_signals=False, burst=True, poll_delay=0)
+    job = await pool.enqueue_job("quick")
+    assert job
+    await worker.main()
+    assert await job.result() == "quick"
+    await pool.set("mine", 1, ex=60)
+    assert await pool.keys() == [b"mine"] or await pool.exists("mine")
+    await worker.close()
+    await pool.aclose()
+
+
+async def test_a_server_that_is_no_node(redis_server: RedisServer) -> None:
+    for try_again in (0, 5):
+        settings = RedisSettings(
+            HOST,
+            redis_server.port,
+            cluster=True,
+            key_prefix="{a}:",
+            conn_retries=try_again,
+            conn_retry_delay=30,
+        )
+        with pytest.raises(ResponseError, match="is no node of a cluster: leave out cluster=True"):
+            await create_pool(settings)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({}, "needs a key_prefix with a hash tag"),
+        ({"key_prefix": "app:"}, "needs a key_prefix with a hash tag"),
+        ({"key_prefix": "{a}:", "database": 1}, "does not go with database"),
+        ({"key_prefix": "{a}:", "sentinel": True}, "does not go with sentinel"),
+        ({"key_prefix": "{a}:", "unix_socket_path": "/s"}, "does not go with unix_socket_path"),
+    ],
+)
+def test_settings_that_can_not_be(options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        RedisSettings(cluster=True, **options)
+
+
+def test_addresses() -> None:
+    found = RedisSettings.from_dsn("rediss+cluster://me:p%2Fw@a:7000,b,[::1]:7002/0?key_prefix={x}:")
+    assert found == RedisSettings(
+        [("a", 7000), ("b", 6379), ("::1", 7002)],
+        cluster=True,
+        key_prefix="{x}:",
+        ssl=True,
+        username="me",
+        password="p/w",
+    )
+    for wrong in (
+        "redis+cluster://h",
+        "redis+cluster://h:x?key_prefix={a}:",
+        "redis+cluster://h/1?key_prefix={a}:",
+    ):
+        with pytest.raises(ValueError, match="cluster|redis DSN"):
+            RedisSettings.from_dsn(wrong)
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------
@@ -121,7 +190,7 @@ class OwnClient:
     functions = [quick]
     redis_pool = redis.asyncio.cluster.RedisCluster(host="127.0.0.1", port=int(os.environ["TEST_PORT"]))
 """
-USED = "arq: redis can't be used: ResponseError: Redis Cluster is not supported by arq"
+USED = f"arq: redis can't be used: ResponseError: {UNSUPPORTED}"
 
 
 @pytest.mark.processes
@@ -150,6 +219,6 @@ def test_a_supervised_pool(node: RedisServer, tmp_path: Path, name: str) -> None
     with pool_in(tmp_path, node.port) as pool:
         assert pool.start("--procs", "2", settings=f"shop.{name}").wait() == 4
         assert f"cannot use 'shop.{name}'" in pool.text()
-        assert UNSUPPORTED in pool.text()
+        assert "use RedisSettings(cluster=True" in pool.text()
         assert "Traceback" not in pool.text()
         assert len(pool.events("child.spawn")) == 1

@@ -148,7 +148,7 @@ def test_fields_keep_their_order_and_defaults() -> None:
             "sentinel",
             "sentinel_master",
         ),
-        *("retry_on_timeout", "retry_on_error", "retry", "socket_timeout", "key_prefix"),
+        *("retry_on_timeout", "retry_on_error", "retry", "socket_timeout", "key_prefix", "cluster"),
     ]
     settings = RedisSettings()
     assert (settings.conn_timeout, settings.conn_retries, settings.conn_retry_delay) == (1, 5, 1)

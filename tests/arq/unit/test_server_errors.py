@@ -84,7 +84,7 @@ def test_missing_rights_are_named(said: ResponseError, named: str) -> None:
 )
 def test_a_node_of_a_cluster_is_refused(said: ResponseError) -> None:
     found = explained(said)
-    assert str(found).startswith("Redis Cluster is not supported by arq")
+    assert str(found).startswith("this is a node of a Redis Cluster: use RedisSettings(cluster=True")
     assert is_wrong_server(found)
     assert is_refusal(found)
     assert not blames_item(found)
