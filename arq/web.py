@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ._payloads.keyring import Keyring
 from .connections import RedisSettings
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def dashboard(
     redact: Redact | None = None,
     origins: Sequence[str] = (),
     refresh: float = 5.0,
+    signing: Keyring | None = None,
 ) -> Dashboard:
     """The dashboard as an ASGI application, for `mount` of Starlette and FastAPI and any other server.
 
@@ -62,6 +64,7 @@ def dashboard(
             `result`, `error` and `traceback`; what it returns is shown instead.
         origins: addresses under which browsers reach it, if a proxy changes the Host header: `https://ops.example.com`.
         refresh: seconds between two looks of an open page, 2 - 60.
+        signing: the keys of the application, as for `arq.admin.Admin.connect`. A client has its own.
 
     Raises:
         ValueError: a value is out of its range.
@@ -71,4 +74,4 @@ def dashboard(
     options = Options(
         title=title, authorize=authorize, redact=redact, origins=tuple(origins), refresh_s=float(refresh)
     )
-    return Dashboard(Lookups(RedisSettings() if redis is None else redis, queues), options)
+    return Dashboard(Lookups(RedisSettings() if redis is None else redis, queues, signing), options)

@@ -49,7 +49,7 @@ class Target:
         else:
             self.redis = found.get("redis_settings") or RedisSettings()
         self.redis = dataclasses.replace(self.redis, conn_retries=0)
-        self._signing: Keyring | None = found.get("signing") or _keys_of_environment()
+        self.signing: Keyring | None = found.get("signing") or _keys_of_environment()
 
     def with_prefix(self, prefix: str) -> RedisSettings:
         """The same Redis with another prefix of all keys."""
@@ -72,7 +72,7 @@ class Target:
             fail(str(exc), ExitCode.USAGE)
 
     async def _with_admin(self, do: Callable[[Admin], Awaitable[Answer]]) -> Answer:
-        async with Admin.connect(self.redis, signing=self._signing) as admin:
+        async with Admin.connect(self.redis, signing=self.signing) as admin:
             return await do(admin)
 
     async def must_exist(self, admin: Admin) -> None:

@@ -115,6 +115,7 @@ def _dashboard(
             title=title,
             origins=origins,
             refresh_s=refresh,
+            signing=target.signing,
         )
     except ValueError as exc:
         fail(str(exc), ExitCode.USAGE)

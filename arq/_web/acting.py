@@ -100,7 +100,7 @@ class Acting:
         outcome = await self._do(
             self._admin_of(request, access, await look.lookups.admin()), look, asked, chosen, form
         )
-        look.lookups.answers.forget()
+        look.lookups.forget()
         return self._told(request, look, asked, outcome, form)
 
     def _look(self, request: Request, access: Access, form: Form) -> Look:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .._payloads.keyring import Keyring
 from ..connections import RedisSettings
 from .access import SEE_ARGS, Access, Token, is_loopback, require_safe
 from .application import Dashboard
@@ -24,12 +25,14 @@ def for_everybody(
     title: str,
     origins: Sequence[str],
     refresh_s: float,
+    signing: Keyring | None = None,
 ) -> Dashboard:
     """A dashboard for everybody who reaches it, and has the token if there is one.
 
     Args:
         host: where it listens.
         allow, redact: words with commas.
+        signing: the keys of the application.
 
     Raises:
         ValueError: what is asked for is not safe, or is no value.
@@ -37,7 +40,7 @@ def for_everybody(
     rights = require_safe(host, token, allow)
     names = frozenset(name.strip().lower() for name in redact.split(",") if name.strip())
     return Dashboard(
-        Lookups(redis, queues),
+        Lookups(redis, queues, signing),
         Options(
             title=title,
             access=Access(rights - {SEE_ARGS} if hide_args else rights | {SEE_ARGS}),

@@ -14,8 +14,6 @@ from .view import Look, Page
 
 #: Jobs of a page.
 _SIZES = (25, 50, 100, 250)
-#: Entries that are looked at for a page, with a filter and without: open pages ask again and again.
-_SEARCHED, _LISTED = 20_000, 5000
 _TABS = (*JobState,)
 
 
@@ -35,12 +33,18 @@ async def _listed(look: Look, state: str, template: str, title: str) -> Page:
     wanted = wanted_of(look)
     overview = await look.lookups.overview()
     counts = next((one for one in overview.queues if one.queue == queue), None)
-    page = await _found(look, state, size, wanted)
+    try:
+        page, is_searching = await look.lookups.jobs(
+            queue, size, look.asked("cursor"), state=state or None, **wanted
+        )
+    except ValueError as exc:
+        raise HTTPException(400, str(exc)) from exc
     shown = [look.mask.job(one) for one in page.jobs]
     facts = {
         "jobs": [(masked, as_word(plain)) for masked, plain in zip(shown, page.jobs, strict=True)],
         "actions": [one for one in JOB_ACTIONS if look.access.may(one.right) and one.fits(state)],
         "found": page,
+        "is_searching": is_searching,
         "queue": queue,
         "state": state,
         "queues": [one.queue for one in overview.queues],
@@ -57,26 +61,11 @@ async def _listed(look: Look, state: str, template: str, title: str) -> Page:
         "jobs": shown,
         "cursor": page.cursor,
         "is_cut": page.is_cut,
+        "is_searching": is_searching,
         "looked_at": page.looked_at,
         "now_ms": page.now_ms,
     }
     return Page(template, title, facts, json, now_ms=page.now_ms or overview.now_ms)
-
-
-async def _found(look: Look, state: str, size: int, wanted: dict[str, Any]) -> JobPage:
-    admin = await look.lookups.admin()
-    most = _SEARCHED if any(wanted.values()) else _LISTED
-    try:
-        return await admin.jobs(
-            look.queue,
-            state=state or None,
-            cursor=look.asked("cursor"),
-            limit=size,
-            scan_limit=most,
-            **wanted,
-        )
-    except ValueError as exc:
-        raise HTTPException(400, str(exc)) from exc
 
 
 def wanted_of(look: Look) -> dict[str, Any]:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from .._admin.queues import some_queues
 from .._admin.server import server_facts
 from .._keys import check_queue_name
-from ..admin import Admin, CronSchedule, Fleet, Overview, PoolReport, QueueStats
+from .._payloads.keyring import Keyring
+from ..admin import Admin, CronSchedule, Fleet, JobPage, Overview, PoolReport, QueueStats
 from ..connections import RedisSettings, create_pool
 from ..constants import default_queue_name
+from .searches import Searches
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -26,6 +28,8 @@ _SHORT_S = 3600
 PATIENCE_S = 8.0
 #: Keys that are looked at for queues: at first, and each further second. A thousand take Redis a millisecond.
 _FIRST_KEYS, _MORE_KEYS = 100_000, 2000
+#: Entries that are looked at for a page without a filter: open pages ask again and again.
+_LISTED = 5000
 #: Queues that are known at most, and that one overview shows.
 _MOST_QUEUES, MOST_SHOWN = 10_000, 200
 
@@ -63,18 +67,23 @@ class Lookups:
     Args:
         redis: settings, an address, or a client.
         queues: which queues there are beside those that are found; the first one is shown where none is named.
+        signing: the keys of the application, see `Admin.connect`; of a client that was given, its own are used.
     """
 
-    def __init__(self, redis: RedisSettings | str | Redis, queues: Sequence[str]) -> None:
+    def __init__(
+        self, redis: RedisSettings | str | Redis, queues: Sequence[str], signing: Keyring | None = None
+    ) -> None:
         self._redis = RedisSettings.from_dsn(redis) if isinstance(redis, str) else redis
         for queue in queues:
             check_queue_name(queue)
         self._named = list(dict.fromkeys(queues or [default_queue_name]))
+        self._signing = signing
         self._found: set[str] = set()
         self._cursor, self._is_first_look = 0, True
         self._admin: Admin | None = None
         self._connecting: asyncio.Lock | None = None
         self.answers = Answers()
+        self._searches = Searches()
 
     @property
     def first_queue(self) -> str:
@@ -92,13 +101,14 @@ class Lookups:
         async with self._connecting:
             if self._admin is None:
                 if isinstance(self._redis, RedisSettings):
-                    self._admin = Admin(await create_pool(self._redis))
+                    self._admin = Admin(await create_pool(self._redis, signing=self._signing))
                 else:
                     self._admin = Admin(self._redis)
         return self._admin
 
     async def close(self) -> None:
         """Close the connection, if it is of our own making."""
+        self._searches.forget()
         admin, self._admin = self._admin, None
         if admin is not None and isinstance(self._redis, RedisSettings):
             await admin.redis.aclose(close_connection_pool=True)
@@ -127,6 +137,28 @@ class Lookups:
         async with asyncio.timeout(PATIENCE_S):
             return await admin.overview((await self.queues())[:MOST_SHOWN])
 
+    async def jobs(
+        self, queue: str, limit: int, cursor: str, *, state: str | None, **wanted: Any
+    ) -> tuple[JobPage, bool]:
+        """A page of jobs, see `Admin.jobs`; and whether it is still being looked for.
+
+        Raises:
+            ValueError: as of `Admin.jobs`.
+        """
+        admin = await self.admin()
+        if state == "done" or any(wanted[name] for name in ("function", "arg", "older_than", "id_prefix")):
+            return await self._searches.look(admin, queue, limit, cursor, state=state, **wanted)
+        async with asyncio.timeout(PATIENCE_S):
+            found = await admin.jobs(
+                queue, state=state, cursor=cursor, limit=limit, scan_limit=_LISTED, **wanted
+            )
+            return found, False
+
+    def forget(self) -> None:
+        """Ask anew: something was done."""
+        self.answers.forget()
+        self._searches.forget()
+
     async def stats(self, queue: str, since_s: int, function: str | None = None) -> QueueStats:
         """What workers have counted. They write every 10 s."""
         admin = await self.admin()
@@ -148,7 +180,7 @@ class Lookups:
                 queues = (await self.queues())[:MOST_SHOWN]
                 return await admin.workers(queues), await admin.pools()
 
-        found: tuple[Fleet, list[PoolReport]] = await self.answers.get("fleet", 1.0, look)
+        found: tuple[Fleet, list[PoolReport]] = await self.answers.get("fleet", 2.0, look)
         return found
 
     async def pools(self) -> list[PoolReport]:

@@ -195,7 +195,7 @@ ARQ_LAYERS = {
         "_web _web.about_pages _web.access _web.acting _web.actions _web.advice _web.alone _web.answers "
         "_web.application _web.at_prefix _web.charts _web.chosen _web.fleet_pages _web.forms _web.function_pages "
         "_web.guards _web.job_pages _web.json_form _web.links _web.login _web.lookups _web.masking _web.options "
-        "_web.overview_pages _web.pages _web.rendering _web.server _web.session _web.view web"
+        "_web.overview_pages _web.pages _web.rendering _web.searches _web.server _web.session _web.view web"
     ),
     "parts of a worker": (
         "_worker _worker.abort_requests _worker.arq_compatibility _worker.attempt _worker.bad_items "
