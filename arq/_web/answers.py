@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote
 
@@ -132,7 +132,7 @@ class Answers:
             async with asyncio.timeout(LONGEST_S):
                 return await make(request, await self.access(request))
         except HTTPException as exc:
-            return self.told(request, exc.status_code, str(exc.detail))
+            return self.told(request, exc.status_code, str(exc.detail), exc.headers)
         except (RedisError, OSError, TimeoutError) as exc:
             text = redacted(f"{exc.__class__.__name__}: {exc}").rstrip(": ")
             return self.told(request, 503, f"Redis can't be used: {text}")
@@ -140,16 +140,25 @@ class Answers:
             logger.exception("the page %s has failed", printable(request.url.path))
             return self.told(request, 500, "this page has failed, the log says why")
 
-    def told(self, request: Request, status: int, reason: str, following: str | None = None) -> Response:
+    def told(
+        self,
+        request: Request,
+        status: int,
+        reason: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        following: str | None = None,
+    ) -> Response:
         """An answer that says why there is no other. `following`: where to go from there; None: to this page."""
         if wants_json(request):
-            return Response(as_json_bytes({"error": reason}), status, media_type="application/json")
-        template = "login" if status == 401 else "problem"
+            body = as_json_bytes({"error": reason})
+            return Response(body, status, headers, "application/json")
+        is_login = status == 401 and self.options.token is not None
+        template, title = ("login", "Log in") if is_login else ("problem", "This did not work")
         if following is None:  # what was sent is lost with the session, and only pages can be gone back to
             following = self.links(request).here if request.method == "GET" else ""
-        facts = {"reason": reason, "following": following}
-        page = Page(template, "Log in" if status == 401 else "This did not work", facts, None, status)
-        return Response(self.render(request, page, Access()), status, media_type="text/html")
+        page = Page(template, title, {"reason": reason, "following": following}, None, status)
+        return Response(self.render(request, page, Access()), status, headers, "text/html")
 
 
 def wants_json(request: Request) -> bool:
