@@ -24,7 +24,7 @@ def login_routes(answers: Answers) -> list[Route]:
         token = answers.options.token
         form = await read_form(request)
         if token is None or not token.is_it(form.get("token", "")):
-            return answers.told(request, 401, "that is not the token", form.get("next", ""))
+            return answers.told(request, 401, "that is not the token", following=form.get("next", ""))
         answer = _redirect(answers, request, form.get("next", ""))
         is_secure = request.url.scheme == "https" or _came_by_tls(request)
         answer.set_cookie(
