@@ -89,6 +89,8 @@ class Place:
 
     def __post_init__(self) -> None:
         self.redis = redis.Redis.from_url(self.dsn, decode_responses=True)
+        # of tests before: a lock of a schedule's run lasts for a minute
+        self._old_locks = set(self._all_locks())
 
     def runs(self) -> list[tuple[str, int, str, str]]:
         """What ran so far, in order: (job id, try, worker, function)."""
@@ -96,7 +98,10 @@ class Place:
         return [(job, int(tried), worker, what) for job, tried, worker, what in (x.split("|") for x in lines)]
 
     def locks(self) -> list[str]:
-        """Job ids that somebody holds."""
+        """Job ids that somebody holds, and nobody held when the test began."""
+        return [job_id for job_id in self._all_locks() if job_id not in self._old_locks]
+
+    def _all_locks(self) -> list[str]:
         return [
             str(key).removeprefix("arq:in-progress:") for key in self.redis.scan_iter("arq:in-progress:*")
         ]

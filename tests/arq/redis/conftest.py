@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from arq._redis import script_loader
-from arq._redis.worker_connection import REPLY_TIMEOUT_S, Link
 from arq._worker import periodic_tasks, reconnect_backoff, wake_tokens
 from arq.connections import ArqRedis, RedisSettings
+from tests.arq.redis import inside
 from tests.arq.redis.engines import interpret
 from tests.arq.redis.harness import CONNECT_S
 from tests.arq.redis.programs import SETTINGS
@@ -63,8 +63,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch, restless: None) -> None:
 
     When the machine stands still for as long, more than the test lost is lost: nothing may come of that, either.
     """
-    assert Link.__init__.__defaults__ == (REPLY_TIMEOUT_S,)
-    monkeypatch.setattr(Link.__init__, "__defaults__", (0.3,))
+    inside.wait_for_answers(monkeypatch, 0.3)
     monkeypatch.setattr(periodic_tasks, "REPLY_TIMEOUT_S", 0.3)
     monkeypatch.setattr(wake_tokens, "BLOCK_S", 1)
     monkeypatch.setattr(wake_tokens, "_GRACE_S", 0.3)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from arq._redis.worker_connection import REPLY_TIMEOUT_S, Link
 from arq._worker.commit_and_claim import Exchange
 from arq._worker.context import Context
 from arq._worker.crash_suspects import Suspects
@@ -30,6 +33,13 @@ def is_in_main(worker: Worker) -> bool:
 def clock_s(worker: Worker) -> float:
     """The time of its event loop."""
     return context(worker).clock()
+
+
+def wait_for_answers(monkeypatch: pytest.MonkeyPatch, limit_s: float) -> None:
+    """From now on workers take an answer for lost after this many seconds."""
+    usual_s, *more = Link.__init__.__defaults__ or ()
+    assert usual_s == REPLY_TIMEOUT_S
+    monkeypatch.setattr(Link.__init__, "__defaults__", (limit_s, *more))
 
 
 def wake_up(worker: Worker) -> None:

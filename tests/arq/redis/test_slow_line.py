@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from arq._redis.worker_connection import Link
 from arq.connections import ArqRedis, RedisSettings, create_pool
+from tests.arq.redis import inside
 from tests.arq.redis.harness import CONNECT_S, Ctx, enqueued
 from tests.conftest import WorkerFactory
 from tests.support.servers import HOST, RedisServer
@@ -38,7 +38,7 @@ async def count(ctx: Ctx, payload: bytes) -> int:
 async def test_a_worker_reads_and_writes_over_a_slow_line(
     arq_redis: ArqRedis, slow: RedisSettings, worker: WorkerFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Link.__init__, "__defaults__", (LIMIT_S,))
+    inside.wait_for_answers(monkeypatch, LIMIT_S)
     jobs = [await enqueued(arq_redis, "count", bytes(SIZE)), await enqueued(arq_redis, "sized", SIZE)]
     one = worker([sized, count], redis_settings=slow)
     await one.main()

@@ -164,8 +164,11 @@ def test_an_exit_handler_with_a_status_of_its_own_has_cut_off_no_job(
 def test_a_stop_hook_that_hangs_is_told_of(pool: Pool) -> None:
     what = "import asyncio; await asyncio.sleep(600)"
     (pool.directory / "hooks.py").write_text(RAISES.format(what=what))
-    limits = ("--graceful-timeout", "0.5", "--kill-timeout", "1")
-    pool.start("--procs", "1", *limits, settings="hooks.Settings").ready()
+    script = pool.script_with(
+        {"children.worker.CLOSE_S": 0.5}
+    )  # long before the supervisor loses its patience
+    limits = ("--graceful-timeout", "0.5", "--kill-timeout", "20")
+    pool.start("--procs", "1", *limits, settings="hooks.Settings", script=script).ready()
     assert pool.stop() == 6
     assert "the end of the worker took too long, and was broken off (on_shutdown?)" in pool.text()
 
