@@ -49,6 +49,15 @@ _COMPLETION = "_ARQ_COMPLETE"
 _OPTION_WIDTH = 24
 
 
+#: Page of the manual -> what is there.
+_PAGES = {
+    "docs/tutorial/first-job.md": "the first job in ten minutes",
+    "docs/reference/settings.md": "what a settings class may say",
+    "docs/reference/arq-commands.md": "these commands with all their options",
+    "docs/how-to/index.md": "one page for each task",
+}
+
+
 class _Command(click.Command):
     """A command whose mistakes are told without the passwords that are in them. Commands for operators have a word of
     their own in the place of the settings, and nothing of them is imported for a worker.
@@ -71,6 +80,8 @@ class _Command(click.Command):
             rows = [(name, row.help) for name, row in COMMANDS.items() if row.subject == subject]
             with formatter.section(f"{subject}: arq COMMAND [OPTIONS], see arq COMMAND --help"):
                 formatter.write_dl(rows)
+        with formatter.section("Manual, in the repository (make docs builds it)"):
+            formatter.write_dl(list(_PAGES.items()))
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         """Read the words of the command line."""

@@ -16,6 +16,7 @@ from .click_options import (
     table_options,
     unknown_variables,
     write_groups,
+    write_pages,
 )
 from .commands.dispatch import (
     about_option,
@@ -62,6 +63,10 @@ class OneLine(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options of `--help`, in groups."""
         write_groups(self, ctx, formatter)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Name the pages of the manual."""
+        write_pages(formatter)
 
 
 def show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

@@ -11,7 +11,7 @@ from .host.cpus import usable_cpus
 from .option_row import ENVIRONMENT, Kind, OptionError, Row, Subject
 from .options import ROWS
 
-LONGEST_OPTION = 27
+LONGEST_OPTION, LONGEST_PAGE = 27, 40
 
 
 class Procs(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on only
@@ -118,6 +118,30 @@ def shown_options(command: click.Command) -> list[str]:
         if isinstance(one, click.Option) and not one.hidden
         for name in one.opts
     ]
+
+
+#: Page of the manual -> whose options it explains.
+PAGES: dict[str, tuple[Subject, ...]] = {
+    "docs/reference/options.md": tuple(Subject),
+    "docs/tutorial/first-job.md": (Subject.RUNNING, Subject.DEVELOPMENT),
+    "docs/operations.md": (Subject.STARTING, Subject.RESTARTING, Subject.STOPPING, Subject.CONTROL),
+    "docs/how-to/rolling-upgrades.md": (Subject.RELOADING,),
+    "docs/how-to/limits.md": (Subject.RECYCLING,),
+    "docs/how-to/prometheus.md": (Subject.PROBES,),
+    "docs/how-to/json-logs.md": (Subject.LOGS,),
+    "docs/how-to/redis-acl.md": (Subject.REDIS,),
+    "docs/how-to/systemd.md": (Subject.HELP,),
+}
+
+
+def write_pages(formatter: click.HelpFormatter) -> None:
+    """Where the manual says more."""
+    with formatter.section("Manual, in the repository (make docs builds it)"):
+        rows = [
+            (page, "all of them" if subjects == tuple(Subject) else ", ".join(subjects))
+            for page, subjects in PAGES.items()
+        ]
+        formatter.write_dl(rows, LONGEST_PAGE)
 
 
 def write_groups(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -140,8 +140,9 @@ class Row:
             return self.choices[bool(self.default)]
         if "/" in self.flags:
             return "on" if self.default else "off"
-        says_nothing = self.kind is Kind.FLAG or self.default in (MISSING, None, "", ())
-        return "" if says_nothing else shown(self.default)
+        if self.kind is Kind.FLAG:
+            return "" if self.is_question or self.goes_with else "off"
+        return "" if self.default in (MISSING, None, "", ()) else shown(self.default)
 
     def check(self, value: Any) -> None:
         """See that this is a value for it. None is, if that is the default.

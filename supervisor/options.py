@@ -134,6 +134,7 @@ class Options:
     )
     watch: tuple[str, ...] = word(
         (), "--watch", Subject.DEVELOPMENT, "Development: restart when Python files change.", "PATH",
+        applies="off",
     )
     watch_grace_s: float = seconds(
         5.0, "--watch-grace", Subject.DEVELOPMENT, "Seconds that running jobs get when a watched file changes.",
@@ -145,7 +146,7 @@ class Options:
         False, "--watch-poll", Subject.DEVELOPMENT, "Look at the files instead of waiting for the kernel's word.",
     )
     watch_ignore: tuple[str, ...] = word(
-        (), "--watch-ignore", Subject.DEVELOPMENT, "Files whose changes do not matter.", "GLOB",
+        (), "--watch-ignore", Subject.DEVELOPMENT, "Files whose changes do not matter.", "GLOB", applies="none",
     )
     start_method: str | None = word(
         None, "--start-method", Subject.STARTING, "How children start.", choices=START_METHODS,

@@ -186,12 +186,12 @@ def _state(state: str) -> Text:
 def _helpers(status: PoolStatus, history: History) -> Text:
     boss = status.supervisor
     helpers = [HelperStatus("supervisor", boss.pid, boss.state, boss.uptime_s, boss.rss_mb), *status.helpers]
-    parts = [
+    parts = [  # each in one piece, also where the line is broken
         f"{one.role} {one.pid or '-'} {one.state} {history.cpu.get(one.pid or 0, 0.0):.0f}% {one.rss_mb:.0f}M"
         + (f" http://{one.address}/" if one.address else "")
         for one in helpers
     ]
-    return Text("   ".join(parts), style="dim")
+    return Text("   ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts), style="dim")
 
 
 def run_top(path: Path, period_s: float = PERIOD_S) -> int:

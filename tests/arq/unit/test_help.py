@@ -7,10 +7,13 @@ import re
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import arq
 import arq.connections
+from arq.cli import _PAGES, cli
 from arq.worker import Worker
+from tests.support.programs import ROOT
 
 PUBLIC: list[Any] = [
     arq.Worker,
@@ -66,3 +69,8 @@ def test_a_worker_shows_the_arguments_of_its_options() -> None:
 
 def test_help_of_a_worker_says_what_its_attributes_are() -> None:
     assert inspect.getdoc(vars(Worker)["jobs_complete"]) == "How many jobs have returned."
+
+
+def test_the_command_names_pages_of_the_manual() -> None:
+    assert all((ROOT / page).is_file() for page in _PAGES)
+    assert all(page in CliRunner().invoke(cli, ["--help"]).output for page in _PAGES)
