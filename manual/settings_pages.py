@@ -32,6 +32,7 @@ DSN = """
 | `redis://:PASSWORD@HOST` | the same without a name |
 | `rediss://HOST:PORT/DATABASE` | TLS |
 | `unix:///PATH?db=DATABASE` | a unix socket |
+| `redis+cluster://HOST:PORT,HOST:PORT?key_prefix={app}:` | nodes of a cluster, one or some; `rediss+cluster://` with TLS |
 
 `?db=DATABASE` may stand for the path, and `?key_prefix=app:` is a prefix of all keys. What else a query has is left alone: other
 options are fields.
