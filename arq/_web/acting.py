@@ -7,13 +7,14 @@ import secrets
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from .._admin.running import now_ms as redis_now_ms
 from .._printable import printable
 from ..admin import Admin, Deed, ListedJob
 from .access import Access
@@ -139,12 +140,13 @@ class Acting:
     ) -> Response:
         admin = await look.lookups.admin()
         names: list[str] = []
+        now_ms = await redis_now_ms(admin.redis)
         if isinstance(chosen, Filtered):
-            count, is_least = await chosen.count(admin, action)
+            # what is counted is what the answer will be about
+            count, is_least = await replace(chosen, before_ms=now_ms).count(admin, action)
         else:
             count, is_least = len(chosen), False
             names = [one.job_id if isinstance(one, ListedJob) else one for one in chosen[:_FEW]]
-        now_ms = (await look.lookups.overview()).now_ms
         kept = [(name, form.get(name, "")) for name in _KEPT if form.get(name)]
         kept += [("before", str(now_ms)), ("count", str(count)), ("once", secrets.token_urlsafe(12))]
         kept += [(name, value) for name in ("job", "name") for value in form.getlist(name)]

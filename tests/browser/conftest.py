@@ -122,6 +122,7 @@ def browser() -> Iterator[Any]:
     path = find_chromium()
     if not path:
         pytest.skip("no chromium on the PATH: apt-get install chromium")
+    SCREENSHOTS.mkdir(exist_ok=True)
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=browser_flags())
         yield browser

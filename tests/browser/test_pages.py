@@ -27,7 +27,6 @@ TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 def test_pages_are_whole_and_accessible(visit: Visit, shop: Shop, width: str, scheme: str) -> None:
     viewer = visit(viewport={"width": WIDTHS[width], "height": 900}, color_scheme=scheme)
     axe, found = Axe(), {}
-    SCREENSHOTS.mkdir(exist_ok=True)
     for name, path in PAGES.items():
         answer = viewer.go(path)
         assert answer.status == (404 if name in NOT_FOUND else 200), name

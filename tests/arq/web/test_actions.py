@@ -194,3 +194,20 @@ async def test_forms_that_are_refused(
 async def test_what_is_no_form(web: httpx.AsyncClient) -> None:
     answer = await web.post("/act", json={"action": "delete"})
     assert answer.status_code == 415
+
+
+async def test_what_is_counted_for_a_question_is_what_the_answer_is_about(
+    act: Act, web: httpx.AsyncClient, arq_redis: ArqRedis
+) -> None:
+    """Also where the overview that all viewers share is older than the jobs."""
+    assert (await web.get("/")).status_code == 200
+    await arq_redis.enqueue_job("f", _job_id="new", _defer_by=3600)
+    form = {"action": "filter:delete", "state": "deferred", "queue": "arq:queue"}
+    question = (await web.post("/act", data=form, headers={"Accept": "application/json"})).json()
+    assert question["count"] == 1
+    page = (await web.post("/act", data=form)).text
+    before = int(page.split('name="before" value="')[1].split('"')[0])
+    answer = await web.post(
+        "/act", data={**form, "confirm": "yes", "before": str(before)}, headers={"Accept": "application/json"}
+    )
+    assert answer.json()["count"] == 1
