@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from .._errors import PayloadRefused
 from .._payloads.codecs import Codec, JsonCodec, MsgpackCodec, PickleCodec
-from .._payloads.keyring import Keyring
+from .._payloads.keyring import ENVIRONMENT, Keyring
 from .._payloads.payload_format import PayloadFormat
 from .._payloads.signed_envelope import JOB, MARK, check, opened, parse
 
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
 
 #: Told instead of a run that nobody could sign.
 NO_KEYS = "payloads are signed here, and there are no keys: set ARQ_SIGNING_KEYS, or give --settings that have signing"
+
+
+def keys_of_environment() -> Keyring | None:
+    """The keys that the environment has for commands and the dashboard; None: it has none.
+
+    Raises:
+        ValueError: they are wrong.
+    """
+    return Keyring.from_env() if os.environ.get(ENVIRONMENT) else None
 
 
 def keyring_of(redis: Redis) -> Keyring | None:

@@ -13,8 +13,9 @@ from typing import Any, NoReturn, TypeVar
 import click
 from redis.exceptions import RedisError, ResponseError
 
+from .._admin.trust import keys_of_environment
 from .._did_you_mean import password_hint
-from .._payloads.keyring import ENVIRONMENT, Keyring
+from .._payloads.keyring import Keyring
 from .._printable import printable, redacted
 from ..admin import Admin
 from ..connections import RedisSettings
@@ -87,10 +88,8 @@ def _is_from_environment(option: str) -> bool:
 
 
 def _keys_of_environment() -> Keyring | None:
-    if not os.environ.get(ENVIRONMENT):
-        return None
     try:
-        return Keyring.from_env()
+        return keys_of_environment()
     except ValueError as exc:
         fail(str(exc), ExitCode.USAGE)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .data_types import DataTypes, UnknownTypeError, types_named_by
+from .pickle_errors import CanNotRebuildError, explain
 from .tagged_values import TaggedValues
 from .unreadable_records import PICKLE
 
@@ -140,10 +141,13 @@ class JsonCodec(_TaggedCodec):
 
     def loads(self, data: bytes) -> dict[str, Any]:
         has_tags = b'"$"' in data or b"\\u0024" in data
-        text = data.decode()
-        found, end = (self._decode if has_tags else self._decode_plain)(text)
+        try:
+            text = data.decode()
+            found, end = (self._decode if has_tags else self._decode_plain)(text)
+        except Exception as exc:
+            raise _unreadable(exc, self.name) from exc
         if end < len(text) and text[end:].strip():
-            raise UnknownTypeError("it is JSON, and something behind it")
+            raise CanNotRebuildError("it is JSON, and something behind it")
         if type(found) is dict and type(found.get("a")) is list:
             found["a"] = tuple(found["a"])
             return found
@@ -179,9 +183,19 @@ class MsgpackCodec(_TaggedCodec):
         return packed
 
     def loads(self, data: bytes) -> dict[str, Any]:
-        return self._found(
-            self._unpackb(data, raw=False, object_hook=self._values.hook, unicode_errors="surrogatepass")
-        )
+        hook = self._values.hook
+        try:
+            found = self._unpackb(data, raw=False, object_hook=hook, unicode_errors="surrogatepass")
+        except Exception as exc:
+            raise _unreadable(exc, self.name) from exc
+        return self._found(found)
+
+
+def _unreadable(exc: Exception, name: str) -> CanNotRebuildError:
+    """What is said of bytes that can't be read: in one line, as it is for whoever looks for the remedy."""
+    return (
+        exc if isinstance(exc, CanNotRebuildError) else CanNotRebuildError(f"it is no {name}: {explain(exc)}")
+    )
 
 
 class FunctionsCodec(Codec):

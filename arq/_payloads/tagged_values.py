@@ -36,7 +36,7 @@ from .data_types import (
     state_of_model,
 )
 from .exception_records import ExceptionRecord, exception_of, record_of
-from .pickle_errors import Unreadable
+from .pickle_errors import Unreadable, explain
 
 TAG, VALUE, TYPE = "$", "v", "t"
 Tagged = dict[str, Any]
@@ -76,7 +76,12 @@ class TaggedValues:
         read = self.decode.get(tag) if isinstance(tag, str) else None
         if read is None:
             raise UnknownTypeError(f"there is no tag {repr(tag)[:60]} here: another version's?")
-        return read(found)
+        try:
+            return read(found)
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as exc:
+            raise UnknownTypeError(
+                f"what stands under the tag {tag!r} does not fit it: {explain(exc)}"
+            ) from exc
 
     def encode(self, value: Any) -> Any:
         """The tree of a value.

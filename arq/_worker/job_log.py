@@ -8,6 +8,7 @@ from typing import Any
 
 from .._crash_records import Crashes
 from .._errors import DeserializationError, PayloadRefused
+from .._payloads.pickle_errors import CanNotRebuildError
 from .._printable import escaped, printable, printable_lines
 from .._redis.scripts import Released
 from ..utils import args_to_string, safe_repr, truncate
@@ -162,7 +163,9 @@ def refused(outcome: Outcome) -> None:
             outcome, "%6.2fs ⊘ %s:%s aborted before start", waited_s, job_id, printable(attempt.function_name)
         )
     elif isinstance(attempt.problem, DeserializationError):
-        if isinstance(attempt.problem, PayloadRefused):  # it says all that there is to say
+        if isinstance(attempt.problem, PayloadRefused) or isinstance(
+            attempt.problem.__cause__, CanNotRebuildError
+        ):  # it says all that there is to say
             logger.error("deserializing job %s failed: %s", job_id, attempt.problem, extra=extra)
         else:
             logger.error("deserializing job %s failed", job_id, exc_info=attempt.problem, extra=extra)

@@ -396,12 +396,18 @@ async def test_the_worker_lives(connect: Connect, work: Work, caplog: pytest.Log
     assert await pool.zcard(dead_set_key(QUEUE)) == len(bad)
 
 
-async def test_a_result_for_a_type_that_is_not_here(connect: Connect, work: Work) -> None:
+async def test_a_result_for_a_type_that_is_not_here(
+    connect: Connect, work: Work, caplog: pytest.LogCaptureFixture
+) -> None:
     pool = await connect(codec="json")
     await put(
         pool, "a", JsonCodec().dumps(forged_job(f="echo", a=({"$": 1},))).replace(b'"dict"', b'"dataclass"')
     )
+    caplog.set_level(logging.ERROR)
     await work(codec="json")
+    (record,) = caplog.records
+    assert "\n" not in record.getMessage()
+    assert record.exc_info is None
     with pytest.raises(RuntimeError, match="unable to deserialize job"):
         await Job("a", pool).result(timeout=5)
     raised = {"$": "exception", "name": "not_here:Odd", "text": "so it is", "args": ["so it is"]}
