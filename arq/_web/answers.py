@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -133,6 +133,10 @@ class Answers:
                 return await make(request, await self.access(request))
         except HTTPException as exc:
             return self.told(request, exc.status_code, str(exc.detail), exc.headers)
+        except ResponseError as exc:
+            if "WRONGTYPE" in str(exc):
+                return self.told(request, 404, "that is no queue: it is another kind of key")
+            return self.told(request, 503, f"Redis refuses: {redacted(str(exc))}")
         except (RedisError, OSError, TimeoutError) as exc:
             text = redacted(f"{exc.__class__.__name__}: {exc}").rstrip(": ")
             return self.told(request, 503, f"Redis can't be used: {text}")

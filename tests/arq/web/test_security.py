@@ -443,6 +443,16 @@ async def test_odd_addresses(web: httpx.AsyncClient, path: str, status: int) -> 
     assert "Traceback" not in answer.text
 
 
+async def test_what_is_no_queue(web: httpx.AsyncClient, arq_redis: ArqRedis) -> None:
+    await arq_redis.set("text", "x", ex=60)
+    await arq_redis.lpush("lookalike", "x")
+    await arq_redis.expire("lookalike", 60)
+    for path in ("/jobs?queue=text", "/dead?queue=text", "/jobs/one?queue=text", "/crons?queue=text"):
+        assert (await web.get(path)).status_code in (200, 404), path
+    assert (await web.get("/jobs?queue=text")).status_code == 404
+    assert (await web.get("/jobs?queue=lookalike&state=queued")).status_code == 404
+
+
 async def test_many_viewers_cost_one_look(
     web: httpx.AsyncClient, arq_redis: ArqRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
