@@ -19,9 +19,12 @@ html_title = f"arq {VERSION}"
 html_static_path = ["_static"]
 html_css_files = ["manual.css"]
 html_show_sphinx = False
+html_show_copyright = False
 html_copy_source = False
 # excerpts are fetched, which browsers refuse from file://
 html_show_search_summary = False
+# values stand there as they are written
+smartquotes = False
 # a page of reference has many headings of one name: "Raises" is one in each function
 suppress_warnings = ["myst.duplicate_anchor"]
 
