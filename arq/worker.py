@@ -28,7 +28,7 @@ from ._reexported_names import elsewhere
 from ._worker import job_log
 from ._worker.arq_compatibility import ArqNames
 from ._worker.closing import Closing
-from ._worker.connecting import connect
+from ._worker.connecting import connect, say_start
 from ._worker.finish_override import FinishArguments
 from ._worker.forwarded_attributes import Forwarded
 from ._worker.leftover_threads import tell_who_goes_on
@@ -296,7 +296,7 @@ class Worker(WorkerOptions, ArqNames):
             context.pool = await connect(self) if self._given_pool is None else self._given_pool
         self._main_loop.forget_dead_loops()
         self._main_loop.begin()
-        logger.info("Starting worker for %d functions: %s", len(self.functions), ", ".join(self.functions))
+        say_start(self)
         await log_redis_info(self.pool, logger.info)
         self.ctx["redis"] = self.pool
         if self.on_startup:

@@ -86,7 +86,8 @@ def dead_job(
         entry = looked.entry or b""
         if keyring is not None and not is_entry_signed(keyring, job_id, queue, looked.payload or b"", entry):
             raise NoEntryError("what is kept of its failure is not signed by one of the keys")
-        letter = read_dead_letter(entry, looked.errors)
+        # errors of earlier tries are not signed: they are for operators who trust Redis
+        letter = read_dead_letter(entry, looked.errors if keyring is None else [])
     except NoEntryError as exc:
         problem = problem or str(exc)
     died_ms = int(float(looked.died)) if looked.died else None

@@ -1,1 +1,1 @@
-"""Jobs and results as bytes of arq's format: written, read, and what is said of those that can't be. No I/O."""
+"""Jobs and results as bytes: of arq's format, JSON, msgpack, signed; and what is said of those that can't be read."""

@@ -13,7 +13,7 @@ import sys
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from enum import Enum
+from enum import Enum, Flag
 from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar
 
@@ -249,10 +249,10 @@ def member_names(value: Enum) -> list[str]:
     """
     if type(value).__members__.get(value._name_ or "") is value:
         return [str(value._name_)]
-    names = [one._name_ for one in value] if hasattr(value, "__iter__") else []
-    if not hasattr(value, "__or__") or (not names and value._value_):
+    names = [str(one._name_) for one in value] if isinstance(value, Flag) else []
+    if not isinstance(value, Flag) or make_member(type(value), names) != value:
         raise TypeError(f"{value!r} is no member of its enum")
-    return [str(name) for name in names]
+    return names
 
 
 def make_member(kind: type, names: list[str]) -> Any:

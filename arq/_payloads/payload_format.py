@@ -63,6 +63,12 @@ class PayloadFormat:
     def __repr__(self) -> str:
         return f"<PayloadFormat {self.describe()}>"
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a migration leaves something open to those who can write to Redis."""
+        has_pickle = any(codec.name == "pickle" for codec in self.accepts)
+        return self.accept_unsigned or (has_pickle and self.codec.name != "pickle")
+
     def describe(self) -> str:
         """The options, in words."""
         signed = (
@@ -234,7 +240,7 @@ def payload_format(
         warnings.warn(
             f"codec {writes.name!r} is written, but pickle is accepted: whoever can write to Redis can still run code "
             "here. Take 'pickle' out of accepts when no pickled job or result is left",
-            stacklevel=4,
+            stacklevel=3,
         )
     return PayloadFormat(writes, reads, signing, accept_unsigned=accept_unsigned, encrypt=encrypt)
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -191,6 +193,27 @@ def _read_datetime(found: Tagged) -> datetime:
     return value.replace(fold=1) if found.get("fold") else value
 
 
+_OWN_PATH = type(Path())
+#: By the names of their classes. A path of another system is read as a pure one.
+_PATHS: dict[str, type[PurePath]] = {
+    "PosixPath": PurePosixPath,
+    "WindowsPath": PureWindowsPath,
+    "PurePosixPath": PurePosixPath,
+    "PureWindowsPath": PureWindowsPath,
+    _OWN_PATH.__name__: _OWN_PATH,
+}
+_ADDRESSES: dict[str, Callable[[str], Any]] = {
+    kind.__name__: kind
+    for kind in (IPv4Address, IPv6Address, IPv4Interface, IPv6Interface, IPv4Network, IPv6Network)
+}
+
+
+def _named(tag: str, kinds: Collection[str], value: Any) -> Tagged:
+    """A value whose class is told by its name, one of a few."""
+    name = next(base.__name__ for base in type(value).__mro__ if base.__name__ in kinds)
+    return {TAG: tag, TYPE: name, VALUE: str(value)}
+
+
 _WRITERS: dict[type, Callable[[TaggedValues, Any], Any]] = {
     str: lambda _, value: str.__str__(value),
     bool: lambda _, value: value,
@@ -209,9 +232,13 @@ _WRITERS: dict[type, Callable[[TaggedValues, Any], Any]] = {
     timedelta: lambda _, value: {TAG: "timedelta", VALUE: [value.days, value.seconds, value.microseconds]},
     UUID: lambda _, value: {TAG: "uuid", VALUE: str(value)},
     Decimal: lambda _, value: {TAG: "decimal", VALUE: str(value)},
+    PurePath: lambda _, value: _named("path", _PATHS, value),
     complex: lambda values, value: values.listed("complex", (value.real, value.imag)),
     Unreadable: lambda _, value: {TAG: "unreadable", VALUE: [value.reason, value.shown]},
 }
+
+for _kind in (IPv4Address, IPv6Address, IPv4Interface, IPv6Interface, IPv4Network, IPv6Network):
+    _WRITERS[_kind] = lambda _, value: _named("ip", _ADDRESSES, value)
 
 #: Those that need no class of the application.
 PLAIN_TAGS: dict[str, Callable[[Tagged], Any]] = {
@@ -229,6 +256,8 @@ PLAIN_TAGS: dict[str, Callable[[Tagged], Any]] = {
     "timedelta": lambda found: timedelta(*found[VALUE]),
     "uuid": lambda found: UUID(found[VALUE]),
     "decimal": lambda found: Decimal(found[VALUE]),
+    "path": lambda found: _PATHS[found[TYPE]](found[VALUE]),
+    "ip": lambda found: _ADDRESSES[found[TYPE]](found[VALUE]),
     "complex": lambda found: complex(*found[VALUE]),
     "unreadable": lambda found: Unreadable(*map(str, found[VALUE])),
 }

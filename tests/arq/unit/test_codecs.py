@@ -9,7 +9,9 @@ import sys
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from enum import Enum, Flag, IntEnum, StrEnum
+from enum import KEEP, Enum, Flag, IntEnum, StrEnum
+from ipaddress import ip_address, ip_network
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import ModuleType
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -129,6 +131,7 @@ VALUES = [
         Decimal("NaN").copy_sign(Decimal(1)),
     ),
     *(Point(1, [Point(2)]), Frozen(datetime(2026, 1, 1)), Order(number=3, points=[Point(1)]), Loose(a=1)),  # type: ignore[call-arg]
+    *(Path("/a/b"), PurePosixPath("a"), PureWindowsPath("c:/a"), ip_address("::1"), ip_network("10.0.0.0/8")),
     *(
         Colour.RED,
         Level.LOW,
@@ -241,6 +244,16 @@ def test_types_that_are_registered() -> None:
         register(3)  # type: ignore[type-var]
 
 
+class Bits(Flag, boundary=KEEP):
+    ONE = 1
+
+
+@BOTH
+def test_bits_that_have_no_name_are_refused(make: Make) -> None:
+    with pytest.raises(TypeError, match="no member"):
+        make().dumps({"a": (Bits(5),)})
+
+
 @BOTH
 def test_what_can_not_be_written_is_refused_by_its_name(make: Make) -> None:
     with pytest.raises(TypeError, match="ModuleType|builtins:module"):
@@ -333,6 +346,8 @@ HOSTILE: list[Any] = [
     {"$": ["tuple"], "v": []},
     {"$": "tuple"},
     {"$": "bytearray", "v": 10**12},
+    {"$": "path", "t": "os", "v": "/"},
+    {"$": "ip", "t": "IPv4Address", "v": {}},
     {"$": "set", "v": [[]]},
     {"$": "timedelta", "v": [10**30]},
     {"$": "exception", "name": 3, "text": "x"},
