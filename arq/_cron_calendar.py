@@ -14,7 +14,7 @@ from typing import Any
 from ._types import WEEKDAYS
 
 #: The lowest and highest value of each field of a schedule.
-_RANGES = {
+RANGES = {
     "month": (1, 12),
     "day": (1, 31),
     "weekday": (0, 6),
@@ -93,12 +93,12 @@ def calendar(*values: Any) -> Calendar:
     Raises:
         ValueError: a value is out of its range, or a weekday's name is unknown.
     """
-    return Calendar(*(_values(name, value) for name, value in zip(_RANGES, values, strict=True)))
+    return Calendar(*(_values(name, value) for name, value in zip(RANGES, values, strict=True)))
 
 
 def _values(name: str, option: Any) -> Sequence[int]:
     """All values of a field that match, in order."""
-    low, high = _RANGES[name]
+    low, high = RANGES[name]
     if option is None:
         return range(low, high + 1)
     options: list[Any] = (

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any, NamedTuple
 
+from ._cron_calendar import RANGES
 from ._types import WEEKDAYS
 from .cron import CronJob
 from .utils import to_unix_ms
@@ -71,7 +72,17 @@ def _shown_field(name: str, option: Any) -> str:
     numbers = [WEEKDAYS.index(one) if one in WEEKDAYS else one for one in values]
     if name == "weekday":
         return ",".join(WEEKDAYS[int(one)] for one in sorted(map(int, numbers)))
-    return ",".join(str(one) for one in sorted(map(int, numbers)))
+    return _compact(sorted({int(one) for one in numbers}), *RANGES[name])
+
+
+def _compact(values: list[int], low: int, high: int) -> str:
+    """As crontabs have it: `*`, `*/5`, `9-17`, `0,30`."""
+    step = values[1] - values[0] if len(values) > 2 else 0
+    if step and values == list(range(low, high + 1, step)):
+        return "*" if step == 1 else f"*/{step}"
+    if step == 1 and values == list(range(values[0], values[-1] + 1)):
+        return f"{values[0]}-{values[-1]}"
+    return ",".join(map(str, values))
 
 
 class Shown(NamedTuple):

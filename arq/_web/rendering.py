@@ -16,7 +16,7 @@ from .._printable import printable, printable_lines
 #: Stands where there is no value.
 NOTHING = "-"
 #: Characters of a text in a table.
-_CUT = 120
+_CUT = 80
 
 
 class Asset(NamedTuple):

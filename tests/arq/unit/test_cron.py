@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arq._cron_table import spec_of
 from arq._function import func
 from arq.cron import CronJob, cron, next_cron
 from arq.typing import WEEKDAYS
@@ -192,3 +193,19 @@ def test_calculate_next_moves_on() -> None:
     made.calculate_next(made.next_run)
     assert made.next_run == datetime(2028, 2, 29, 0, 30, 0, 123_456)
     assert made.timeout_s == 120
+
+
+@pytest.mark.parametrize(
+    ("fields", "spec"),
+    [
+        ({"second": set(range(60))}, "* * * * * second=*"),
+        ({"minute": set(range(0, 60, 5)), "hour": set(range(9, 18))}, "*/5 9-17 * * *"),
+        ({"minute": {0, 30}, "day": {1, 15}}, "0,30 * 1,15 * *"),
+        ({"minute": 0, "hour": 3, "month": {1, 2, 3}, "weekday": {"mon", "fri"}}, "0 3 * 1-3 mon,fri"),
+        ({"minute": {1, 21, 41}}, "1,21,41 * * * *"),
+    ],
+)
+def test_a_schedule_is_shown_as_in_a_crontab(fields: dict[str, Any], spec: str) -> None:
+    async def f(ctx: dict[str, Any]) -> None: ...
+
+    assert spec_of(cron(f, **fields)) == spec
