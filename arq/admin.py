@@ -51,6 +51,7 @@ from ._admin.records import (
     RunningJob,
     SlotReport,
 )
+from ._admin.shown import FULL, WHOLE
 from ._admin.workers import HEARD_WITHIN_S
 from ._job_statistics import FunctionStats, Histogram, QueueStats, StatsPoint
 from ._keys import check_job_id, check_queue_name
@@ -171,24 +172,39 @@ class Admin:
             return await dead.dead_page(search, cursor)
         return await listing.PAGES[wanted_state](search, cursor)
 
-    async def job(self, job_id: str, queue: str = default_queue_name) -> JobDetails | None:
+    async def job(
+        self, job_id: str, queue: str = default_queue_name, *, whole: bool = False
+    ) -> JobDetails | None:
         """All that is known of a job; None if nothing is.
+
+        Args:
+            job_id: its id.
+            queue: name of its queue.
+            whole: do not cut texts at 4,000 characters, but at a million.
 
         Raises:
             ValueError: it can't be an id.
         """
         _check(queue, job_id)
-        return await details.details(self.redis, job_id, queue)
+        return await details.details(self.redis, job_id, queue, WHOLE if whole else FULL)
 
     async def has_payload(self, job_id: str) -> bool:
         """Whether there is a payload under an id, whatever queue it is for."""
         _check(default_queue_name, job_id)
         return await details.has_payload(self.redis, job_id)
 
-    async def dead_job(self, job_id: str, queue: str = default_queue_name) -> JobDetails | None:
-        """All that is kept of a job in the dead set; None: it is not there."""
+    async def dead_job(
+        self, job_id: str, queue: str = default_queue_name, *, whole: bool = False
+    ) -> JobDetails | None:
+        """All that is kept of a job in the dead set; None: it is not there.
+
+        Args:
+            job_id: its id.
+            queue: name of its queue.
+            whole: as for `job`.
+        """
         _check(queue, job_id)
-        return await dead.dead_details(self.redis, job_id, queue)
+        return await dead.dead_details(self.redis, job_id, queue, WHOLE if whole else FULL)
 
     async def requeue(
         self,

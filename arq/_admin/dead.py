@@ -108,13 +108,13 @@ def dead_job(
     ), letter
 
 
-async def dead_details(redis: Redis, job_id: str, queue: str) -> JobDetails | None:
+async def dead_details(redis: Redis, job_id: str, queue: str, bounds: Bounds = FULL) -> JobDetails | None:
     """All that is kept of a dead job; None: it is not in the dead set."""
     call = admin_scripts.look_dead(queue, [raw(job_id)], _LARGEST_OF_ONE)
     now_ms, (looked,) = admin_scripts.read_look_dead(await run(redis, call))
     if not looked.died:
         return None
-    job, letter = dead_job(redis, job_id, queue, looked, FULL)
+    job, letter = dead_job(redis, job_id, queue, looked, bounds)
     events = [Event(job.enqueued_ms, "enqueued")] if job.enqueued_ms else []
     if letter is not None:
         events += [Event(None, "failed", error) for error in letter.earlier]

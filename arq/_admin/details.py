@@ -18,7 +18,7 @@ from .admin_scripts import raw, text
 from .filters import done_job, queued_job, state_of
 from .records import Event, JobDetails, JobState, ListedJob
 from .restricted import notes_of
-from .shown import FULL
+from .shown import FULL, Bounds
 from .trust import distrust
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _LARGEST = 8 * 1024 * 1024
 
 
-async def details(redis: Redis, job_id: str, queue: str) -> JobDetails | None:
+async def details(redis: Redis, job_id: str, queue: str, bounds: Bounds = FULL) -> JobDetails | None:
     """All that is known of a job; None if nothing is."""
     name = raw(job_id)
     now_ms, (found,) = admin_scripts.read_look(await run(redis, admin_scripts.look(queue, [name], _LARGEST)))
@@ -40,11 +40,11 @@ async def details(redis: Redis, job_id: str, queue: str) -> JobDetails | None:
             await run(redis, admin_scripts.results([name], _LARGEST))
         )
         problem = distrust(redis, RESULT, job_id, None, payload)
-        job, data = done_job(job_id, payload, size, FULL, problem)
+        job, data = done_job(job_id, payload, size, bounds, problem)
         expires_ms = await ask(redis, "PTTL", raw(result_key("")) + name)
     else:
         problem = distrust(redis, JOB, job_id, queue, found.payload)
-        job, data = queued_job(job_id, queue, found, now_ms, FULL, problem)
+        job, data = queued_job(job_id, queue, found, now_ms, bounds, problem)
         expires_ms = await ask(redis, "PTTL", raw(job_key("")) + name)
     (crashes,) = await ask(redis, "MGET", raw(crashes_key("")) + name)
     asked = await ask(redis, "ZSCORE", abort_jobs_ss, name)

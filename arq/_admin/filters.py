@@ -141,7 +141,8 @@ def called(
 def _called(data: dict[str, Any], bounds: Bounds) -> dict[str, Any]:
     if ENCRYPTED in data:
         return {"function": text_at(data, "f"), "arguments": ENCRYPTED, "enqueued_ms": ms_at(data, "et")}
-    args, kwargs = as_json(data.get("a"), FULL), as_json(data.get("k"), FULL)
+    of_json = bounds if bounds.characters > FULL.characters else FULL
+    args, kwargs = as_json(data.get("a"), of_json), as_json(data.get("k"), of_json)
     return {
         "function": text_at(data, "f"),
         "arguments": shown_call(data.get("a"), data.get("k"), bounds),

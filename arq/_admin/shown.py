@@ -27,6 +27,8 @@ class Bounds(NamedTuple):
 
 SHORT = Bounds(60, 5, 3, 40)
 FULL = Bounds(4000, 200, 10, 2000)
+#: Of one job, for whoever asks for all of it.
+WHOLE = Bounds(1_000_000, 10_000, 30, 100_000)
 
 
 def shown_call(args: Any, kwargs: Any, bounds: Bounds = SHORT) -> str:

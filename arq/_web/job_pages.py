@@ -100,11 +100,11 @@ def _empty(look: Look, state: str, wanted: dict[str, Any], page: JobPage) -> str
 
 async def job(look: Look) -> Page:
     """One job: what became of it, and what can be done about it."""
-    queue, job_id = look.queue, look.job_id
+    queue, job_id, whole = look.queue, look.job_id, bool(look.asked("all"))
     admin = await look.lookups.admin()
     try:
-        found = await admin.job(job_id, queue) if look.asked("state") != "dead" else None
-        buried = await admin.dead_job(job_id, queue)
+        found = await admin.job(job_id, queue, whole=whole) if look.asked("state") != "dead" else None
+        buried = await admin.dead_job(job_id, queue, whole=whole)
     except ValueError as exc:
         raise HTTPException(400, str(exc)) from exc
     # the result of a job that has failed says less than the dead set keeps of it
@@ -122,6 +122,8 @@ async def job(look: Look) -> Page:
         "is_dead": buried is not None,
         "buried": None if buried is None else look.mask.details(buried),
         "advice": advice(shown, is_dead=buried is not None),
+        "whole": whole,
+        "is_cut": "…" in shown.job.arguments + shown.job.result,
         "word": as_word(details.job),
         "actions": [one for one in JOB_ACTIONS if look.access.may(one.right) and one.fits(details.job.state)],
     }

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from .._admin.shown import FULL, shown_call
+from .._admin.shown import WHOLE, shown_call
 from ..admin import Event, JobDetails, ListedJob
 
 logger = logging.getLogger("arq.web")
@@ -57,7 +57,7 @@ class Mask:
         is_same = args == job.args and kwargs == job.kwargs
         return dataclasses.replace(
             job,
-            arguments=job.arguments if is_same else shown_call(args, kwargs, FULL),
+            arguments=job.arguments if is_same else shown_call(args, kwargs, WHOLE),
             args=args,
             kwargs=kwargs,
             result=str(self._value(job.function, "result", job.result)),

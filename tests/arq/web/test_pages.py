@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import httpx
 import pytest
 
+from arq import Backoff
 from arq.connections import ArqRedis
+from arq.worker import func
+from tests.conftest import WorkerFactory
 
 PATHS = ("/", "/queues", "/jobs", "/dead", "/crons", "/workers", "/functions", "/audit", "/about")
 
@@ -30,3 +36,81 @@ async def test_a_job_in_a_list_and_on_its_page(web: httpx.AsyncClient, arq_redis
     assert "send" in page.text
     assert (await web.get("/jobs/one.json")).json()["details"]["job"]["args"] == ["<b>to</b>"]
     assert (await web.get("/jobs/other")).status_code == 404
+
+
+async def test_long_arguments_are_cut_and_can_be_seen_whole(
+    web: httpx.AsyncClient, arq_redis: ArqRedis
+) -> None:
+    long = "x" * 9000 + "the end"
+    await arq_redis.enqueue_job("send", long, _job_id="one")
+    page = await web.get("/jobs")
+    assert len(page.text) < 9000
+    assert "all=1" in page.text
+    assert "the end" not in (await web.get("/jobs/one")).text
+    assert "the end" in (await web.get("/jobs/one?all=1")).text
+    assert (await web.get("/jobs/one.json?all=1")).json()["details"]["job"]["args"] == [long]
+
+
+async def test_a_job_tells_of_each_try(
+    web: httpx.AsyncClient, arq_redis: ArqRedis, worker: WorkerFactory
+) -> None:
+    async def charge(ctx: dict[Any, Any]) -> None:
+        raise ConnectionError(f"refused {ctx['job_try']}")
+
+    await arq_redis.enqueue_job("charge", _job_id="one")
+    backoff = Backoff(first=0.01, jitter=0)
+    policy = func(charge, name="charge", retry_on=(ConnectionError,), backoff=backoff, max_tries=3)
+    await worker([policy]).async_run()
+    page = (await web.get("/jobs/one")).text
+    assert [text for text in ("refused 1", "refused 2", "refused 3") if text in page] == [
+        "refused 1", "refused 2", "refused 3",
+    ]  # fmt: skip
+    assert "kept with its arguments" in page
+
+
+async def test_a_job_that_waits_for_its_next_try(web: httpx.AsyncClient, arq_redis: ArqRedis) -> None:
+    """As workers leave it there."""
+    await arq_redis.enqueue_job("charge", _job_id="one", _defer_by=60)
+    await arq_redis.set("arq:retry:one", 1, ex=60)
+    await arq_redis.rpush("arq:errors:one", "ConnectionError('refused')")
+    await arq_redis.expire("arq:errors:one", 60)
+    page = (await web.get("/jobs/one")).text
+    assert "ConnectionError(&#39;refused&#39;)" in page
+    assert "waits for its next try" in page
+
+
+async def test_functions_and_their_charts(
+    web: httpx.AsyncClient, arq_redis: ArqRedis, worker: WorkerFactory
+) -> None:
+    async def work(ctx: dict[Any, Any], n: int) -> None:
+        if n == 2:
+            raise ValueError
+
+    for n in range(5):
+        await arq_redis.enqueue_job("work", n)
+    await worker([func(work, name="work")]).async_run()
+    await worker([func(work, name="work")]).close()
+    (row,) = (await web.get("/functions.json")).json()["functions"]
+    assert (row["function"], row["done"], row["failed"]) == ("work", 4, 1)
+    page = (await web.get("/functions")).text
+    assert 'aria-label="Jobs that ended: 4 done, 1 failed, 0 retried"' in page
+    assert '<rect class="bar-done"' in page
+    assert "style=" not in page
+    assert (await web.get("/functions?function=work&hours=72")).status_code == 200
+
+
+async def test_a_page_with_a_filter_and_its_next_page(web: httpx.AsyncClient, arq_redis: ArqRedis) -> None:
+    for n in range(70):
+        await arq_redis.enqueue_job(
+            "even" if n % 2 == 0 else "odd", n, _job_id=f"job-{n:02}", _defer_by=n + 60
+        )
+    found = (await web.get("/jobs.json?function=even&limit=20&state=deferred")).json()
+    assert [job["job_id"] for job in found["jobs"]] == [f"job-{n:02}" for n in range(0, 40, 2)]
+    page = (await web.get("/jobs?function=even&limit=25&state=deferred")).text
+    (link,) = re.findall(r'rel="next" href="([^"]+)"', page)
+    rest = (await web.get(link.replace("&amp;", "&"))).text
+    assert "job-50" in rest
+    assert "job-48" not in rest
+    assert "First page" in rest
+    assert (await web.get("/jobs.json?arg=69")).json()["jobs"][0]["job_id"] == "job-69"
+    assert "No job fits this filter" in (await web.get("/jobs?function=none")).text
