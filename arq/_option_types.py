@@ -73,3 +73,10 @@ def to_await(name: str, returned: _T) -> _T:
     if not isawaitable(returned):
         raise TypeError(f"{name} must be an `async def`: what it returns, {returned!r}, can't be awaited")
     return returned
+
+
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    """The value of an option that has only a few."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be {' or '.join(map(repr, allowed))}, not {value!r}")
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -96,8 +97,9 @@ class ArqRedis(ClusterRedis):
         self.job_serializer = job_serializer
         self.job_deserializer = job_deserializer
         self.payload_format: PayloadFormat | None = None
-        if (codec, accepts, signing, accept_unsigned, encrypt) != _PLAIN:
-            options = _payload_options(codec, accepts, signing, accept_unsigned, encrypt)
+        payloads = (codec, accepts, signing, accept_unsigned, encrypt)
+        if payloads != _PLAIN:
+            options: dict[str, Any] = dict(zip(_PAYLOAD_OPTIONS, payloads, strict=True))
             self._use(
                 payload_format(**options, job_serializer=job_serializer, job_deserializer=job_deserializer)
             )
@@ -412,39 +414,41 @@ async def create_pool(
         ValueError, ImportError: options of payloads do not fit together, or need a package that is not there.
     """
     settings = settings_or_default(settings_)
-    connect = connector(settings, ArqRedis)
-    options = {
-        "job_serializer": job_serializer,
-        "job_deserializer": job_deserializer,
-        "default_queue_name": default_queue_name,
-        "expires_extra_ms": expires_extra_ms,
-    }
-    how = payload_format(
-        **_payload_options(codec, accepts, signing, accept_unsigned, encrypt),
+    make = functools.partial(
+        unconnected,
+        settings,
         job_serializer=job_serializer,
         job_deserializer=job_deserializer,
+        default_queue_name=default_queue_name,
+        expires_extra_ms=expires_extra_ms,
+        **dict(zip(_PAYLOAD_OPTIONS, (codec, accepts, signing, accept_unsigned, encrypt), strict=True)),
     )
-    return await connected(lambda: _client(settings, connect(**options), how), settings, retry)
+    return await connected(make, settings, retry)
 
 
-#: The options of payloads when none is given.
+def unconnected(
+    settings: RedisSettings,
+    *,
+    job_serializer: Serializer | None = None,
+    job_deserializer: Deserializer | None = None,
+    default_queue_name: str = default_queue_name,
+    expires_extra_ms: float | None = expires_extra_ms,
+    **payloads: Any,
+) -> ArqRedis:
+    """The same client as `create_pool` makes, which connects when it is first used."""
+    how = payload_format(job_serializer=job_serializer, job_deserializer=job_deserializer, **payloads)
+    client = connector(settings, ArqRedis)(
+        job_serializer=job_serializer,
+        job_deserializer=job_deserializer,
+        default_queue_name=default_queue_name,
+        expires_extra_ms=expires_extra_ms,
+    )
+    return _client(settings, client, how)
+
+
+#: The options of payloads, and the same when none is given.
+_PAYLOAD_OPTIONS = ("codec", "accepts", "signing", "accept_unsigned", "encrypt")
 _PLAIN = (None, None, None, False, False)
-
-
-def _payload_options(
-    codec: str | Codec | None,
-    accepts: Sequence[str | Codec] | None,
-    signing: Keyring | None,
-    accept_unsigned: bool,
-    encrypt: bool,
-) -> dict[str, Any]:
-    return {
-        "codec": codec,
-        "accepts": accepts,
-        "signing": signing,
-        "accept_unsigned": accept_unsigned,
-        "encrypt": encrypt,
-    }
 
 
 def _client(settings: RedisSettings, client: ArqRedis, how: PayloadFormat | None) -> ArqRedis:

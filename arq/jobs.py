@@ -35,6 +35,7 @@ from ._redis import scripts
 from ._redis.connection_pools import prefix_of
 from ._redis.key_prefix import under
 from ._redis.raw_commands import ask
+from ._redis.rendezvous import SeveralServers
 from ._redis.scripts import Ask
 from ._reexported_names import elsewhere
 from .constants import default_queue_name
@@ -128,7 +129,7 @@ class Job:
 
     Args:
         job_id: its id.
-        redis: the client to ask.
+        redis: the client to ask, or an `ArqShards`: then that of the server that has the job.
         _queue_name: the queue it was put into.
         _deserializer: reads payloads and results; default: pickle. With `codec` or `signing` its client does that.
     """
@@ -138,12 +139,12 @@ class Job:
     def __init__(
         self,
         job_id: str,
-        redis: Redis,
+        redis: Redis | SeveralServers,
         _queue_name: str = default_queue_name,
         _deserializer: Deserializer | None = None,
     ) -> None:
         self.job_id = job_id
-        self._redis = redis
+        self._redis = redis.client_of(job_id) if isinstance(redis, SeveralServers) else redis
         self._queue_name = _queue_name
         self._deserializer = _deserializer
 

@@ -24,6 +24,7 @@ from ._loop_exits import run_to_end
 from ._option_types import text, to_await
 from ._payloads.unreadable_records import is_unread
 from ._redis.raw_commands import ask
+from ._redis.shard_settings import each_of
 from ._reexported_names import elsewhere
 from ._worker import job_log
 from ._worker.arq_compatibility import ArqNames
@@ -79,7 +80,8 @@ class Worker(WorkerOptions, ArqNames):
             cron jobs.
         queue_name: the queue to take jobs from; None: that of `redis_pool`. Default: 'arq:queue'.
         cron_jobs: a list of results of `arq.cron.cron`. Default: None, no schedules.
-        redis_settings: how to reach Redis. Default: None, localhost and port 6379.
+        redis_settings: how to reach Redis; for workers of arq-supervise also several servers, see `arq.shards`.
+            Default: None, localhost and port 6379.
         redis_pool: an existing client, instead of `redis_settings`; the worker closes it. Default: None.
         burst: stop when the queue is empty. Default: False.
         on_startup: called with the worker's context before the first job. Default: None.
@@ -571,8 +573,5 @@ def check_health(settings_cls: WorkerSettingsType) -> int:
         0 if the check was successful, 1 if not.
     """
     options = get_kwargs(settings_cls)
-    return asyncio.run(
-        async_check_health(
-            options.get("redis_settings"), options.get("health_check_key"), options.get("queue_name")
-        )
-    )
+    rest = options.get("health_check_key"), options.get("queue_name")
+    return max(asyncio.run(async_check_health(one, *rest)) for one in each_of(options.get("redis_settings")))

@@ -16,6 +16,7 @@ from .markdown import GENERATED
 MODULES = {
     "arq": "What most applications need. Times are seconds or `timedelta`, if nothing else is said.",
     "arq.connections": "The connection to Redis, and everything a producer does with it.",
+    "arq.shards": "One queue on several servers. When and how: [scaling](../scaling.md).",
     "arq.codecs": "How jobs and results are written: codecs, keys that sign and encrypt, classes that may be made.",
     "arq.jobs": "A job, its result, and how both are turned into bytes.",
     "arq.worker": "The worker. Its options are on a page of their own: [settings of a worker](settings.md).",

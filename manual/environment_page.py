@@ -13,7 +13,9 @@ Each [option](options.md) has one. The command line wins. A name that is close t
 """
 #: Name -> who reads it, and what for.
 READ = {
-    "ARQ_REDIS": "`arq ls`, `arq show` and the other commands for operators: address of Redis, as `--redis`",
+    "ARQ_REDIS": "`arq ls`, `arq show` and the other commands for operators: address of Redis, as `--redis`; several with "
+    "blanks between them",
+    "ARQ_SHARD": "`arq`: which of several servers in `redis_settings` this worker works for, from 0 on",
     "ARQ_SIGNING_KEYS": "`Keyring.from_env()`, and the commands of `arq`: keys that sign payloads, `ID:KEY ID:KEY`",
     "ARQ_WEB_TOKEN": "`arq web` and `arq-supervise --web`: the secret that opens the dashboard, as `--token`",
     "TIMEOUT_STOP_HINT": "`arq-supervise`: seconds that the service manager waits at a stop; `stop.too_short` warns",

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -21,11 +21,13 @@ from ..admin import Admin
 from ..connections import RedisSettings
 from ..constants import default_queue_name
 from .exit_codes import ExitCode
+from .several_servers import named_addresses, named_servers, run_at_each
 
 Answer = TypeVar("Answer")
 
 _REDIS_HELP = (
-    "Address of Redis: redis://[user:password@]host[:port][/db][?key_prefix=TEXT], rediss:// or unix://."
+    "Address of Redis: redis://[user:password@]host[:port][/db][?key_prefix=TEXT], rediss://, unix:// or "
+    "redis+cluster://. Several: one after the other, NAME=redis://... gives them names."
 )
 _SETTINGS_HELP = "Take Redis and queue from the settings of a worker (imports them)."
 _QUEUE_HELP = "Name of the queue."
@@ -35,13 +37,12 @@ class Target:
     """Which Redis and queue.
 
     Args:
-        redis: an address; None: see `settings`.
-        settings: dotted path; None: the default Redis.
+        redis: an address; None: that of the settings, or the default Redis.
+        found: options of the settings of a worker, or {}.
         queue: None: that of the settings, or the default.
     """
 
-    def __init__(self, redis: str | None, settings: str | None, queue: str | None) -> None:
-        found = _options_of(settings) if settings else {}
+    def __init__(self, redis: str | None, found: Mapping[str, Any], queue: str | None) -> None:
         self.queue: str = queue or found.get("queue_name") or default_queue_name
         self.named_queue = queue
         self.health_key: str = found.get("health_check_key") or ""
@@ -123,6 +124,22 @@ def say(message: str) -> None:
     click.echo(f"arq: {printable(redacted(message))}", err=True)
 
 
+#: Commands that go on until they are ended.
+_FOR_ONE = ("watch", "web")
+
+
+def _targets(addresses: Sequence[str], settings: str | None, queue: str | None) -> list[tuple[str, Target]]:
+    """The servers with their names."""
+    found = _options_of(settings) if settings else {}
+    if addresses:
+        return [(name, Target(address, found, queue)) for name, address in named_addresses(addresses)]
+    try:
+        servers = named_servers(found.get("redis_settings"))
+    except (TypeError, ValueError) as exc:
+        fail(f"redis_settings of {settings} can't be used: {exc}", ExitCode.USAGE)
+    return [(name, Target(None, {**found, "redis_settings": one}, queue)) for name, one in servers]
+
+
 def with_target(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say which Redis and queue; the command gets a `Target` first."""
     return _with(command, queue=True)
@@ -135,12 +152,21 @@ def with_redis(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _with(command: Callable[..., Any], *, queue: bool) -> Callable[..., Any]:
     @functools.wraps(command)
-    def wrapped(redis: str | None, settings: str | None, queue: str | None = None, **options: Any) -> None:
-        if redis and "://" not in redis and settings is None:
-            redis, settings = None, redis
+    def wrapped(
+        redis: tuple[str, ...], settings: str | None, queue: str | None = None, **options: Any
+    ) -> None:
+        addresses: Sequence[str] = redis
+        if len(redis) == 1 and "://" not in redis[0] and settings is None:
+            addresses, settings = (), redis[0]
         elif settings and _is_from_environment("redis"):
-            redis = None
-        command(Target(redis, settings, queue), **options)
+            addresses = ()
+        targets = _targets(addresses, settings, queue)
+        if len(targets) == 1:
+            command(targets[0][1], **options)
+        elif command.__name__ in _FOR_ONE:
+            fail(f"arq {command.__name__} shows one server: give one --redis", ExitCode.USAGE)
+        else:
+            run_at_each(targets, lambda target: command(target, **options), say)
 
     if queue:
         wrapped = click.option(
@@ -148,4 +174,4 @@ def _with(command: Callable[..., Any], *, queue: bool) -> Callable[..., Any]:
         )(wrapped)
     wrapped = click.option("--settings", metavar="PATH", help=_SETTINGS_HELP)(wrapped)
     help_text = f"{_REDIS_HELP}  [env: ARQ_REDIS; default: redis://localhost:6379]"
-    return click.option("--redis", metavar="URL", envvar="ARQ_REDIS", help=help_text)(wrapped)
+    return click.option("--redis", metavar="URL", multiple=True, envvar="ARQ_REDIS", help=help_text)(wrapped)

@@ -16,15 +16,16 @@ from .._dead_letters import DEAD_MAX, DEAD_TTL_S
 from .._function import Function
 from .._keys import check_health_key, check_queue_name, health_key
 from .._lock_time import lock_s, longest_job_s
-from .._option_types import called, context, several, text
+from .._option_types import called, context, one_of, several, text
 from .._payloads.codecs import Codec
 from .._payloads.keyring import Keyring
 from .._payloads.payload_format import PayloadFormat, payload_format
 from .._redis.connection_pools import pool_of
 from .._redis.settings import settings_or_default
+from .._redis.shard_settings import Servers, Shard, chosen_shard
 from .._retry_options import Backoff, BackoffFunction, ExceptionClasses, checked, retry_options
 from .._types import SecondsTimedelta, StartupShutdown, WorkerCoroutine
-from ..connections import ArqRedis, RedisSettings
+from ..connections import ArqRedis
 from ..constants import default_queue_name, expires_extra_ms
 from ..cron import CronJob
 from ..jobs import Deserializer, Serializer
@@ -46,7 +47,7 @@ class WorkerOptions:
         *,
         queue_name: str | None = default_queue_name,
         cron_jobs: Sequence[CronJob] | None = None,
-        redis_settings: RedisSettings | None = None,
+        redis_settings: Servers | Shard | None = None,
         redis_pool: ArqRedis | None = None,
         burst: bool = False,
         on_startup: StartupShutdown | None = None,
@@ -102,7 +103,7 @@ class WorkerOptions:
             queue_name = redis_pool.default_queue_name
         check_queue_name(text("queue_name", queue_name))
         self.queue_name = queue_name
-        self.redis_settings = settings_or_default(redis_settings)
+        self._use_redis(redis_settings)
         self._given_pool = redis_pool
         self.burst = burst
         option_limits.count_or_none("max_burst_jobs", max_burst_jobs)
@@ -146,6 +147,13 @@ class WorkerOptions:
         self._worker_id, self._named_in_pid, self.forks_when_named = "", 0, _loop_exits.forks
         self._handle_signals = handle_signals
         self._be_on_its_own()
+
+    def _use_redis(self, given: Any) -> None:
+        #: which of several servers this worker works for; None: there is one
+        self.shard = chosen_shard(given)
+        self.redis_settings = self.shard.settings if self.shard else settings_or_default(given)
+        if self.shard and self.cron_jobs is not None:  # each schedule is one server's
+            self.cron_jobs = [one for one in self.cron_jobs if self.shard.has(one.name)]
 
     def _use_format(
         self,
@@ -245,10 +253,3 @@ def with_arguments_of(
         return constructor
 
     return decorate
-
-
-def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
-    """The value of an option that has only a few."""
-    if value not in allowed:
-        raise ValueError(f"{name} must be {' or '.join(map(repr, allowed))}, not {value!r}")
-    return value

@@ -10,6 +10,7 @@ from typing import Any
 
 import arq.utils
 from arq._option_types import to_await
+from arq._redis.shard_settings import each_of
 from arq.connections import RedisSettings
 
 from ..ipc.brief import Brief
@@ -92,6 +93,20 @@ def survived(hook: Callable[[Any], Awaitable[Any]] | None) -> Callable[[Any], Aw
             logger.exception("on_shutdown failed")
 
     return on_shutdown
+
+
+def count_of_servers(servers: object, procs: int) -> int:
+    """How many servers the settings name.
+
+    Raises:
+        ValueError: more than there are workers.
+    """
+    count = len(each_of(servers))
+    if procs < count:
+        raise ValueError(
+            f"redis_settings names {count} servers, and each needs a worker: --procs {count} or more"
+        )
+    return count
 
 
 def warn_of_another_redis(embedded: RedisSettings, theirs: object, path: str) -> None:

@@ -12,8 +12,10 @@ import os
 import signal
 import time
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import astuple
+from dataclasses import astuple, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from arq._health_line import Tally, format_line
@@ -77,6 +79,14 @@ async def look_at_queue(pool: ArqRedis, queue: str) -> QueueReport:
     due = await ask(pool, "ZRANGEBYSCORE", queue, "-inf", now_ms, "WITHSCORES", "LIMIT", 0, 1)
     oldest_s = (now_ms - float(pairs(due)[0][1])) / 1000 if due else 0.0
     return QueueReport(is_up=True, queue=queue, depth=depth, oldest_due_s=oldest_s)
+
+
+async def _each(groups: dict[str, list[Entry]], duty: Callable[[str, list[Entry]], Awaitable[None]]) -> None:
+    """Do something with each Redis, at the same time: one that is away holds up nobody else."""
+    doing = (within(COMMAND_S, duty(name, entries)) for name, entries in groups.items())
+    for done in await asyncio.gather(*doing, return_exceptions=True):
+        if isinstance(done, BaseException):
+            raise done
 
 
 def _told(worker_id: str, released: membership.Released) -> ReleasedMessage:
@@ -216,14 +226,16 @@ class Steward:
 
     async def _renew(self) -> None:
         """Leases of ours, then a look for workers, on any host, that nobody has renewed."""
-        for name, entries in self._roster.by_redis().items():
-            pool = await self._pool(name)
-            await membership.renew(
-                pool, [entry.worker_id for entry in entries], round(SUPERVISED_LEASE_S * 1000)
-            )
-            for worker_id, released in (await membership.sweep(pool)).items():
-                self._line.send(_told(worker_id, released))
-        await self._close_unused()
+        try:
+            await _each(self._roster.by_redis(), self._renew_at)
+        finally:
+            await self._close_unused()
+
+    async def _renew_at(self, name: str, entries: list[Entry]) -> None:
+        pool = await self._pool(name)
+        await membership.renew(pool, [entry.worker_id for entry in entries], round(SUPERVISED_LEASE_S * 1000))
+        for worker_id, released in (await membership.sweep(pool)).items():
+            self._line.send(_told(worker_id, released))
 
     async def _close_unused(self) -> None:
         """Connections by settings that nobody has any more; at the second look, for a duty may be about to use them."""
@@ -256,8 +268,11 @@ class Steward:
         """How long the queue is, and how long the oldest due job has been waiting."""
         queue = self._roster.queue
         try:
-            pool = await self._pool(next(iter(self._roster.by_redis())))
-            return await within(SCRAPE_S, look_at_queue(pool, queue))
+            pools = [await self._pool(name) for name in self._roster.by_redis()]
+            looks = asyncio.gather(*(look_at_queue(pool, queue) for pool in pools))
+            reports = await within(SCRAPE_S, looks)
+            depth = sum(report.depth for report in reports)
+            return replace(max(reports, key=attrgetter("oldest_due_s")), depth=depth)
         except Exception:  # noqa: BLE001  # no Redis, or nobody who has told where it is
             return QueueReport()
 
@@ -292,18 +307,7 @@ class Steward:
 
     async def _write_health(self) -> None:
         """One key for each worker that beats, and the sum under the plain key, all in arq's format."""
-        now = datetime.datetime.now()  # noqa: DTZ005  # arq writes naive local time
-        life_ms = round(self._brief.options.health_interval_s * KEY_LIFE * 1000)
-        for name, entries in self._roster.by_redis().items():
-            fresh = [entry for entry in entries if entry.beat_age_s * 1000 < life_ms]
-            found = {self._key(entry): entry.counts for entry in fresh}
-            found |= merge_by_key(fresh, self._roster.past)
-            texts = {key: format_line(Tally(*astuple(counts)), now).encode() for key, counts in found.items()}
-            pool = await self._pool(name)
-            for key, text in texts.items():
-                # the one before stays known: nobody tells whether a write that is cut off was carried out
-                self._written[name, key] = (text, *self._written.get((name, key), ())[:1])
-            await membership.write_health(pool, texts, life_ms)
+        await _each(self._roster.by_redis(), self._write_health_at)
         facts = await self._ask_queue()
         if facts.is_up:
             self._line.send(QueueMessage(facts.depth, facts.oldest_due_s))
@@ -313,13 +317,38 @@ class Steward:
         if self._status is None:
             return
         text = report_text(self._status, time.time())
-        for name in list(self._roster.by_redis()) or list(self._redis_texts)[-1:]:
-            self._reported_to.add(name)
+        names = list(self._roster.by_redis()) or list(self._redis_texts)[-1:]
+        self._reported_to.update(names)
+
+        async def tell(name: str, _: list[Entry]) -> None:
             await tell_pool(await self._pool(name), self._pool_name, text, REPORT_LIFE_MS)
+
+        await _each({name: [] for name in names}, tell)
 
     @property
     def _pool_name(self) -> str:
         return f"{self._brief.options.name}:{self._brief.host}"
+
+    async def _write_health_at(self, name: str, entries: list[Entry]) -> None:
+        now = datetime.datetime.now()  # noqa: DTZ005  # arq writes naive local time
+        life_ms = round(self._brief.options.health_interval_s * KEY_LIFE * 1000)
+        fresh = [entry for entry in entries if entry.beat_age_s * 1000 < life_ms]
+        found = {self._key(entry): entry.counts for entry in fresh}
+        found |= merge_by_key(fresh, self._roster.past)
+        texts = {key: format_line(Tally(*astuple(counts)), now).encode() for key, counts in found.items()}
+        pool = await self._pool(name)
+        for key, text in texts.items():
+            # the one before stays known: nobody tells whether a write that is cut off was carried out
+            self._written[name, key] = (text, *self._written.get((name, key), ())[:1])
+        await membership.write_health(pool, texts, life_ms)
+
+    async def _forget_health_at(self, name: str, _: list[Entry]) -> None:
+        keys = [key for at, key in self._written if at == name]
+        pool = await self._pool(name)
+        for key in keys:
+            (text,) = await ask(pool, "MGET", key)  # None where somebody has put something else
+            if text in self._written[name, key]:
+                await ask(pool, "DEL", key)
 
     def _key(self, entry: Entry) -> str:
         return worker_health_key(entry.health_key, self._brief.options.name, self._brief.host, entry.slot)
@@ -328,10 +357,6 @@ class Steward:
         """What a clean end owes: jobs given back, our keys gone (the plain key only if nobody else writes it)."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
-        for (name, key), texts in self._written.items():
-            pool = await self._pool(name)
-            (text,) = await ask(pool, "MGET", key)  # None where somebody has put something else
-            if text in texts:
-                await ask(pool, "DEL", key)
+        await _each(self._roster.by_redis() | {name: [] for name, _ in self._written}, self._forget_health_at)
         for pool in self._pools.values():
             await pool.aclose()

@@ -18,6 +18,7 @@ import arq.worker
 from arq._lock_time import lock_ms
 from arq._loop_exits import run_to_end
 from arq._option_types import to_await
+from arq._redis.shard_settings import is_several, shard_of
 from arq.connections import RedisSettings
 
 from ..exit_codes import ChildCode
@@ -44,7 +45,7 @@ from ..pool.job_counts import JobCounts
 from ..redis_errors import is_redis_away, is_redis_wrong, redis_refusal, refusal_hint, short
 from ..settings import IF_SILENT
 from ..time_limits import is_done
-from .process_setup import look_at, survived, warn_of_another_redis
+from .process_setup import count_of_servers, look_at, survived, warn_of_another_redis
 from .standby import Place
 from .task_dump import dump_tasks
 from .tracebacks import trace_of, whole_trace_of
@@ -80,6 +81,8 @@ class Session:
         self._is_orphan = False
         self._hook_failed = False
         self._has_own_pool = False
+        #: of how many servers each worker has one
+        self._shards = 1
         self._stats = JobStats()
         self._sending: asyncio.TimerHandle | None = None
         self._redis_name = self._redis_text = ""
@@ -155,7 +158,11 @@ class Session:
         if self._brief.redis_dsn and not self._has_own_pool:
             embedded = RedisSettings.from_dsn(self._brief.redis_dsn)
             theirs = wanted.setdefault("redis_settings", given.get("redis_settings") or embedded)
-            warn_of_another_redis(embedded, theirs, self._brief.options.settings)
+            if not is_several(theirs):
+                warn_of_another_redis(embedded, theirs, self._brief.options.settings)
+        if not self._has_own_pool and is_several(servers := given.get("redis_settings")):
+            self._shards = count_of_servers(servers, self._brief.options.procs)
+            wanted["redis_settings"] = shard_of(servers, self._brief.slot)  # the same after a restart
         return wanted
 
     def _hand_over(self, worker: Any) -> tuple[str, str]:
@@ -179,13 +186,13 @@ class Session:
         return on_startup
 
     def _lead_cron(self, worker: Any) -> None:
-        """Several processes must not do what one would do: slot 0 leads."""
+        """Several processes must not do what one would do: slot 0 leads, of several servers the first slot of each."""
         if not self._brief.options.cron_leader or not worker.cron_jobs:
             return
         for job in worker.cron_jobs:
             if not self._brief.is_first:
                 job.run_at_startup = False
-        if self._brief.slot != 0:
+        if self._brief.slot >= self._shards:
             worker.cron_jobs = [job for job in worker.cron_jobs if job.unique]
 
     # --- telling --------------------------------------------------------------------------------------------------

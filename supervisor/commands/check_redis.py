@@ -15,6 +15,7 @@ from arq._keys import LEASES_KEY, OLD_LEASES_KEY, health_key, worker_health_key
 from arq._option_types import text
 from arq._redis.raw_commands import ask, members_with_scores, pairs, scan_all
 from arq._redis.settings import settings_or_default
+from arq._redis.shard_settings import each_of
 from arq.connections import RedisSettings, create_pool
 from arq.constants import default_queue_name
 
@@ -39,20 +40,28 @@ class AddressError(ValueError):
 
 async def gather_fleet(wanted: CheckRequest) -> FleetReport:
     """Every pool of the queue, from the register of workers and their health keys."""
-    redis_settings, queue, base = _where(wanted, Facts(wanted.pool, wanted.host))
-    redis: Any = await _connect(redis_settings)
-    try:
-        seconds, microseconds = map(int, await ask(redis, "TIME"))
-        now_ms = seconds * 1000 + microseconds // 1000
-        register = await _register(redis)
-        found = [read_member(worker_id, (score - now_ms) / 1000) for worker_id, score in register]
-        members = [member for member in found if member is not None]
-        keys = [worker_health_key(base, member.pool, member.host, member.slot) for member in members]
-        lines = await ask(redis, "MGET", *keys) if keys else []
-        ours = [member._replace(counts=_counts(line)) for member, line in zip(members, lines, strict=True)]
-        return judge_fleet(queue, await ask(redis, "ZCARD", queue), _of_queue(ours), wanted.min_healthy)
-    finally:
-        await redis.aclose()
+    servers, queue, base = _where(wanted, Facts(wanted.pool, wanted.host))
+    members, queued = list[Member](), 0
+    for settings in servers:
+        redis: Any = await _connect(settings)
+        try:
+            members += await _members(redis, base)
+            queued += await ask(redis, "ZCARD", queue)
+        finally:
+            await redis.aclose()
+    return judge_fleet(queue, queued, _of_queue(members), wanted.min_healthy)
+
+
+async def _members(redis: Any, base: str) -> list[Member]:
+    """Workers that are known to a server, with what they have written."""
+    seconds, microseconds = map(int, await ask(redis, "TIME"))
+    now_ms = seconds * 1000 + microseconds // 1000
+    register = await _register(redis)
+    found = [read_member(worker_id, (score - now_ms) / 1000) for worker_id, score in register]
+    members = [member for member in found if member is not None]
+    keys = [worker_health_key(base, member.pool, member.host, member.slot) for member in members]
+    lines = await ask(redis, "MGET", *keys) if keys else []
+    return [member._replace(counts=_counts(line)) for member, line in zip(members, lines, strict=True)]
 
 
 async def _register(redis: Any) -> list[tuple[str, float]]:
@@ -81,34 +90,46 @@ def _of_queue(members: list[Member]) -> list[Member]:
 
 async def ask_redis(wanted: CheckRequest, facts: Facts) -> None:
     """Add to `facts` what Redis says; that it says nothing is a fact, too."""
-    redis_settings, queue, base = _where(wanted, facts)
-    facts.queue = queue
+    servers, facts.queue, base = _where(wanted, facts)
     facts.redis_checked = True
-    loop = asyncio.get_running_loop()
     try:
-        redis = await _connect(redis_settings)
-        try:
-            started_s = loop.time()
-            await ask(redis, "PING")
-            facts.latency_ms = round((loop.time() - started_s) * 1000, 2)
-            facts.queued = await ask(redis, "ZCARD", queue)
-            await _read_keys(redis, base, wanted, facts)
-            facts.redis_reachable = True
-        finally:
-            await redis.aclose()
+        for number, settings in enumerate(servers):
+            redis = await _connect(settings)
+            try:
+                await _look_at(redis, facts)
+                await _read_keys(redis, base, wanted, facts, (number, len(servers)))
+            finally:
+                await redis.aclose()
+        facts.redis_reachable = True
     except Exception as error:  # noqa: BLE001  # whatever it is, it is the answer
         facts.problems.append(f"redis: {short(error)}")
 
 
-async def _read_keys(redis: Any, base: str, wanted: CheckRequest, facts: Facts) -> None:
-    """The key of each worker. How many there should be is known from the supervisor or from --procs."""
+async def _look_at(redis: Any, facts: Facts) -> None:
+    """How long a server takes to answer, the slowest of several; and how many jobs it has."""
+    clock = asyncio.get_running_loop().time
+    started_s = clock()
+    await ask(redis, "PING")
+    facts.latency_ms = max(facts.latency_ms or 0.0, round((clock() - started_s) * 1000, 2))
+    facts.queued = (facts.queued or 0) + await ask(redis, "ZCARD", facts.queue)
+
+
+async def _read_keys(
+    redis: Any, base: str, wanted: CheckRequest, facts: Facts, shard: tuple[int, int]
+) -> None:
+    """The key of each worker. How many there should be is known from the supervisor or from --procs.
+
+    Args:
+        shard: which one of how many servers this is.
+    """
+    number, servers = shard
     count = len(facts.slots) or wanted.procs
     if count is None:
         start = worker_health_key(base, wanted.pool, wanted.host, 0).removesuffix("0")
         found = [key.decode(errors="replace") for key in await scan_all(redis, f"{start}*")]
         slots = sorted(int(key.removeprefix(start)) for key in found if key.removeprefix(start).isdigit())
     else:
-        slots = list(range(count))
+        slots = list(range(number, count, servers))
     keys = [worker_health_key(base, wanted.pool, wanted.host, slot) for slot in slots]
     lines = await ask(redis, "MGET", *keys) if keys else []
     for slot, key, line in zip(slots, keys, lines, strict=True):
@@ -122,18 +143,18 @@ def _counts(line: bytes | None) -> JobCounts | None:
         return None
 
 
-def _where(wanted: CheckRequest, facts: Facts) -> tuple[RedisSettings, str, str]:
-    """Redis, the queue and the plain health key: from --redis-url, or from the settings."""
+def _where(wanted: CheckRequest, facts: Facts) -> tuple[list[RedisSettings], str, str]:
+    """The servers, the queue and the plain health key: from --redis-url, or from the settings."""
     if wanted.redis_url:
         queue = facts.queue or default_queue_name
-        return _address(wanted.redis_url), queue, facts.health_key or health_key(queue)
+        return [_address(wanted.redis_url)], queue, facts.health_key or health_key(queue)
     given = _import_settings(wanted.settings)
     try:
         queue = text("queue_name", given.get("queue_name") or default_queue_name)
-        settings = settings_or_default(given.get("redis_settings"))
+        servers = [settings_or_default(one) for one in each_of(given.get("redis_settings"))]
     except TypeError as error:
         raise SettingsError(f"cannot use {wanted.settings!r} ({short(error)})") from error
-    return settings, queue, given.get("health_check_key") or health_key(queue)
+    return servers, queue, given.get("health_check_key") or health_key(queue)
 
 
 def _address(url: str) -> RedisSettings:

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 import arq.worker
+from arq._redis.shard_settings import any_shard, each_of
 
 from ..children.tracebacks import trace_of
 from ..console import complain, tell
@@ -32,18 +33,24 @@ def check_settings(path: str) -> int:
 async def _summary(settings: Any) -> dict[str, str]:
     given = arq.worker.get_kwargs(settings)
     silent = {name: value for name, value in IF_SILENT.items() if name not in given}
+    servers = each_of(given.get("redis_settings"))
+    silent |= {"redis_settings": any_shard(given["redis_settings"])} if len(servers) > 1 else {}
     worker = arq.worker.create_worker(settings, handle_signals=False, **silent)
     redis: Any = worker.redis_settings
     return {
         "queue": str(worker.queue_name),
         "functions": ", ".join(worker.functions),
         "cron jobs": ", ".join(job.name for job in worker.cron_jobs or ()) or "-",
-        "redis": "a pool of its own" if redis is None else f"{redis.host}:{redis.port}/{redis.database}",
+        "redis": ", ".join(map(_place, servers if len(servers) > 1 else [redis])),
         "max_jobs": str(worker.max_jobs),
         "longest job": _longest(worker.time_limits_s()),
         "job_completion_wait": _seconds(worker.job_completion_wait or 0)
         + (" (not in the settings; `arq` would not wait)" if "job_completion_wait" in silent else ""),
     }
+
+
+def _place(redis: Any) -> str:
+    return "a pool of its own" if redis is None else f"{redis.host}:{redis.port}/{redis.database}"
 
 
 def _longest(limits_s: list[float | None]) -> str:

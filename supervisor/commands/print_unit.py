@@ -63,12 +63,14 @@ def completion_wait_s(settings: str) -> float:
 
 async def _completion_wait_s(settings: Any) -> float:
     import arq.worker
+    from arq._redis.shard_settings import any_shard
 
     from ..settings import IF_SILENT
 
     given = arq.worker.get_kwargs(settings)
-    silent = {key: value for key, value in IF_SILENT.items() if key not in given}
-    worker: Any = arq.worker.create_worker(settings, handle_signals=False, **silent)
+    chosen = {key: value for key, value in IF_SILENT.items() if key not in given}
+    chosen |= {"redis_settings": any_shard(given["redis_settings"])} if "redis_settings" in given else {}
+    worker: Any = arq.worker.create_worker(settings, handle_signals=False, **chosen)
     return float(worker.job_completion_wait or 0)
 
 

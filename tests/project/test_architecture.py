@@ -42,6 +42,7 @@ PURE = (
     "arq._redis.batch_sizes",
     "arq._redis.declared_keys",
     "arq._redis.key_prefix",
+    "arq._redis.rendezvous",
     "arq._redis.user_rights",
     "arq._retry_options",
     "arq._printable",
@@ -165,7 +166,7 @@ ARQ_LAYERS = {
         "_lua_interpreter.machine _lua_interpreter.syntax "
         "_lua_interpreter.tree _option_types _payloads _printable _pyinstaller _pyinstaller.hook-arq "
         "_pyinstaller.hook-supervisor _redis _redis.batch_sizes _redis.declared_keys "
-        "_redis.key_prefix _redis.reply_timeout "
+        "_redis.key_prefix _redis.rendezvous _redis.reply_timeout "
         "_redis.user_rights _reexported_names _retry_options _types constants logs utils version"
     ),
     "schedules": ("_cron_calendar _cron_table cron typing"),
@@ -182,9 +183,10 @@ ARQ_LAYERS = {
     "connections": (
         "_loop_exits _redis.blocking_client _redis.enqueue_batcher _redis.membership _redis.producer_connection "
         "_redis.cluster _redis.cluster_client "
-        "_redis.pool_reports _redis.server_probe _redis.settings _redis.tracing _redis.worker_connection"
+        "_redis.pool_reports _redis.server_probe _redis.settings _redis.shard_settings "
+        "_redis.tracing _redis.worker_connection"
     ),
-    "producer": ("_connect _enqueue _result_lookups connections jobs"),
+    "producer": ("_connect _enqueue _result_lookups connections jobs shards"),
     "operators": (
         "_admin _admin.actions _admin.admin_scripts _admin.audit _admin.counting _admin.crons _admin.dead "
         "_admin.details _admin.filters _admin.listing _admin.overview _admin.pauses _admin.pools "
@@ -219,7 +221,8 @@ ARQ_LAYERS = {
         "_commands _commands.acl _commands.act _commands.audit _commands.choice _commands.crons _commands.dead "
         "_commands.exit_codes "
         "_commands.jobs_shown _commands.ls _commands.operators _commands.output _commands.pause "
-        "_commands.reference_page _commands.show _commands.stats _commands.target _commands.usage_error "
+        "_commands.reference_page _commands.several_servers "
+        "_commands.show _commands.stats _commands.target _commands.usage_error "
         "_commands.watch _commands.web _commands.workers"
     ),
     "command": ("__init__ __main__ cli"),
