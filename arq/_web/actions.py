@@ -34,8 +34,9 @@ class Action:
     hint: str = ""
 
     def question(self, count: str) -> str:
-        """What is asked before."""
-        return f"{self.label} {count}?"
+        """What is asked before: Requeue 3 jobs for one try?"""
+        verb, _, rest = self.label.partition(" ")
+        return f"{verb} {count} {rest}".rstrip() + "?"
 
     @property
     def label_of_all(self) -> str:

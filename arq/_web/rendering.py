@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -102,11 +103,16 @@ def prose(value: str) -> Markup:
     )
 
 
+@functools.cache
 def environment() -> Environment:
-    """The template engine: everything is escaped, and what is not there is an error."""
+    """The template engine: everything is escaped, and what is not there is an error.
+
+    All templates are read here, once: after an upgrade, those on the disk are not made for the program that runs.
+    """
     found = Environment(
         loader=PackageLoader(__package__, "templates"),
         autoescape=True,
+        auto_reload=False,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -123,6 +129,8 @@ def environment() -> Environment:
         when=when,
         iso=iso,
     )
+    for name in found.list_templates(extensions=["html"]):
+        found.get_template(name)
     return found
 
 

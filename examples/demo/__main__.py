@@ -178,7 +178,6 @@ def run(pool: Pool, wishes: Wishes) -> None:
         if not wishes.token:
             pool.stop()
             raise
-        print()
     except BaseException:
         pool.stop()
         raise

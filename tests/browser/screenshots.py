@@ -47,6 +47,7 @@ def demonstration(run_s: float) -> Iterator[str]:
             yield found[0]
         finally:
             process.terminate()
+            process.communicate()
 
 
 def take(page: Any, address: str, scheme: str) -> None:

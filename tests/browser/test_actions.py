@@ -45,7 +45,7 @@ def in_trail(viewer: Visitor, what: str) -> str:
 def test_one_job_runs_now(viewer: Visitor, shop: Shop) -> None:
     job_id = shop.put("charge", 1, _defer_by=3600)
     viewer.go(f"jobs/{job_id}")
-    assert "1 due now" in act(viewer, button(viewer, "Run now"), "Run now 1 job?")
+    assert "1 due now" in act(viewer, button(viewer, "Run now"), "Run 1 job now?")
     wait_until(lambda: shop.has(f"arq:result:{job_id}"), what="it has run")
     assert job_id in in_trail(viewer, "run now")
 
@@ -82,12 +82,15 @@ def test_a_whole_filter_is_deleted(viewer: Visitor, shop: Shop) -> None:
     assert shop.has("arq:job:later-1")
 
 
-@pytest.mark.parametrize("label", ["Requeue", "Requeue for one try"])
-def test_a_dead_job_runs_again(viewer: Visitor, shop: Shop, label: str) -> None:
+@pytest.mark.parametrize(
+    ("label", "question"),
+    [("Requeue", "Requeue 1 job?"), ("Requeue for one try", "Requeue 1 job for one try?")],
+)
+def test_a_dead_job_runs_again(viewer: Visitor, shop: Shop, label: str, question: str) -> None:
     job_id = shop.put("refuse", 1)
     wait_until(lambda: shop.has(f"arq:dead:{job_id}"), what="it is dead")
     viewer.go(f"jobs/{job_id}")
-    assert "1 requeued" in act(viewer, button(viewer, label), f"{label} 1 job?")
+    assert "1 requeued" in act(viewer, button(viewer, label), question)
     wait_until(lambda: shop.has(f"arq:dead:{job_id}"), what="it has failed again")
     assert job_id in in_trail(viewer, "requeue")
     viewer.go(f"dead?id_prefix={job_id}")
@@ -118,7 +121,7 @@ def test_a_queue_is_paused_and_resumed(viewer: Visitor, shop: Shop) -> None:
 
 def test_a_schedule_is_run_paused_and_resumed(viewer: Visitor, shop: Shop) -> None:
     for label, question, answer in (
-        ("Run once", "Run once now 1 schedule?", "1 enqueued"),
+        ("Run once", "Run 1 schedule once now?", "1 enqueued"),
         ("Pause", "Pause 1 schedule?", "1 paused"),
         ("Resume", "Resume 1 schedule?", "1 resumed"),
     ):
@@ -134,7 +137,10 @@ def test_workers_are_quieted_and_stopped(viewer: Visitor, shop: Shop) -> None:
         .removeprefix("Quiet")
         .strip()
     )
-    for label, answer in (("Quiet", "told to take no more jobs"), ("Let work", "told to take jobs again")):
+    for label, question, answer in (
+        ("Quiet", "Quiet 1 worker?", "told to take no more jobs"),
+        ("Let work", "Let 1 worker work?", "told to take jobs again"),
+    ):
         viewer.go("workers")
-        assert answer in act(viewer, button(viewer, f"{label} {name}"), f"{label} 1 worker?")
+        assert answer in act(viewer, button(viewer, f"{label} {name}"), question)
     assert name in in_trail(viewer, "resume worker")

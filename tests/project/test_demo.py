@@ -164,3 +164,13 @@ def test_a_failed_demo_says_why_in_one_line(start_demo: Callable[..., Program]) 
     (line,) = demo.stderr.splitlines()
     assert line.startswith("demo: arq-supervise ended with exit code 2: ")
     assert "--procs" in line
+
+
+@pytest.mark.processes
+def test_a_demo_that_stays_ends_when_it_is_told_to(start_demo: Callable[..., Program]) -> None:
+    demo = start_demo("--procs", "2", "--files", "100", "--stay")
+    demo.printed("Ctrl-C ends it.")
+    assert "ARQ_REDIS=unix://" in demo.stdout
+    assert demo.stop(signal.SIGINT) == 0
+    assert demo.lines[-1].startswith("  stopped   gracefully in ")
+    assert demo.stderr == ""

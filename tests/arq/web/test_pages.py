@@ -114,3 +114,16 @@ async def test_a_page_with_a_filter_and_its_next_page(web: httpx.AsyncClient, ar
     assert "First page" in rest
     assert (await web.get("/jobs.json?arg=69")).json()["jobs"][0]["job_id"] == "job-69"
     assert "No job fits this filter" in (await web.get("/jobs?function=none")).text
+
+
+async def test_an_upgrade_does_not_change_pages_under_a_program_that_runs(
+    web: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Templates on the disk are those of another version by then."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a template is read from the disk")
+
+    monkeypatch.setattr("jinja2.PackageLoader.get_source", refuse)
+    for path in ("/", "/queues", "/jobs", "/dead", "/crons", "/workers", "/functions", "/about", "/nowhere"):
+        assert (await web.get(path)).status_code in (200, 404)
