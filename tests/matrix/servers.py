@@ -27,7 +27,8 @@ SERVERS: dict[str, Source] = {
     "valkey-8": Debian("trixie", "valkey-server", DEBIANS_VALKEY),
     "valkey-9": Embedded(),
 }
-FAST = ("-q", "-m", "not slow and not interop and not processes", "-p", "no:cacheprovider")
+QUICK = "not slow and not interop and not processes"
+FAST = ("-q", "-n", "auto", "--dist", "loadfile", "-m", QUICK, "-p", "no:cacheprovider")
 
 
 def main(options: list[str]) -> int:
