@@ -23,7 +23,16 @@ NAMED = os.environ.get("ARQ_PYTHONS", "").split()
 SUPPORTED = [(3, minor) for minor in range(11, 16)]
 TESTS = ("tests/arq/unit", "tests/supervisor/unit", "tests/arq/redis")
 #: what the fast tests import beside the product
-NEEDED = ("hypothesis", "msgpack", "pytest", "pytest-asyncio", "pytest-timeout", "pytest-xdist", "trustme")
+NEEDED = (
+    "hypothesis",
+    "msgpack",
+    "pydantic",
+    "pytest",
+    "pytest-asyncio",
+    "pytest-timeout",
+    "pytest-xdist",
+    "trustme",
+)
 _ASK = "import sys, venv, ensurepip; print(*sys.version_info[:3], sys.implementation.name, sep='.')"
 
 
