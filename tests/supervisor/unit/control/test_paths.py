@@ -17,7 +17,7 @@ import pytest
 from supervisor.control.client import UnreachableError, ask
 from supervisor.control.find_socket import find_socket
 from supervisor.control.lock_files import LockFile, TakenError
-from supervisor.control.paths import places
+from supervisor.control.paths import BOUND, places
 from supervisor.control.protocol import Request
 from supervisor.control.server import ControlServer
 from supervisor.control.trusted_paths import UnsafeDirectoryError, prepare_directory
@@ -58,7 +58,19 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("supervisor.control.paths.SERVICES", tmp_path / "run")
     monkeypatch.setattr("supervisor.control.paths.SESSIONS", tmp_path / "sessions")
     monkeypatch.setattr("supervisor.control.paths.TEMPORARY", tmp_path / "tmp")
+    monkeypatch.setattr("supervisor.control.paths.BOUND", BoundBelow(tmp_path))
     return tmp_path
+
+
+class BoundBelow:
+    """The table of sockets, as far as it is about a directory: other pools may run on this machine."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def read_text(self, encoding: str, errors: str) -> str:
+        lines = BOUND.read_text(encoding, errors).splitlines()
+        return "\n".join(line for line in lines if f" {self._directory}/" in line)
 
 
 def listen(path: Path) -> socket.socket:
