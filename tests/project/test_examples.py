@@ -1,5 +1,6 @@
 """Every example does what it says: started as a user starts it, against a real server."""
 
+import re
 import signal
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -208,4 +209,5 @@ def test_health(examples: Examples, redis_client: redis.Redis) -> None:
 def test_every_example_has_a_test() -> None:
     examples = {path.stem for path in (ROOT / "examples").glob("*.py")}
     tested = {name for name in examples if any(test.startswith(f"test_{name}") for test in globals())}
-    assert examples == tested
+    mounted = re.findall(r'load\("(\w+)"\)', (ROOT / "tests/arq/web/test_mounted.py").read_text())
+    assert examples == tested.union(mounted)
