@@ -342,9 +342,11 @@ class Steward:
             self._written[name, key] = (text, *self._written.get((name, key), ())[:1])
         await membership.write_health(pool, texts, life_ms)
 
-    async def _forget_health_at(self, name: str, _: list[Entry]) -> None:
+    async def _forget_at(self, name: str, _: list[Entry]) -> None:
         keys = [key for at, key in self._written if at == name]
         pool = await self._pool(name)
+        if name in self._reported_to:
+            await tell_pool(pool, self._pool_name, b"", REPORT_LIFE_MS)
         for key in keys:
             (text,) = await ask(pool, "MGET", key)  # None where somebody has put something else
             if text in self._written[name, key]:
@@ -357,6 +359,7 @@ class Steward:
         """What a clean end owes: jobs given back, our keys gone (the plain key only if nobody else writes it)."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
-        await _each(self._roster.by_redis() | {name: [] for name, _ in self._written}, self._forget_health_at)
+        names = {name for name, _ in self._written} | self._reported_to
+        await _each(self._roster.by_redis() | {name: [] for name in names}, self._forget_at)
         for pool in self._pools.values():
             await pool.aclose()
