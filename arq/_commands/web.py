@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 import sys
@@ -139,6 +140,8 @@ def _listen(host: str, port: int) -> socket.socket:
 async def _serve(app: Dashboard, listener: socket.socket, prefix: str) -> signal.Signals | None:
     from .._web.server import serve
 
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
+    logging.getLogger("arq.web").setLevel(logging.INFO)  # who has done what
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     say(f"the dashboard is at http://{shown}:{port}{prefix}/ (Ctrl-C ends it)")

@@ -97,12 +97,17 @@ class Acting:
                 raise HTTPException(400, f"choose a {asked.of} first")
         if form.get("confirm") != "yes":
             return await self._question(request, look, asked, chosen, form)
-        self._remember(form.get("once", ""))
-        outcome = await self._do(
-            self._admin_of(request, access, await look.lookups.admin()), look, asked, chosen, form
-        )
-        look.lookups.forget()
-        return self._told(request, look, asked, outcome, form)
+        who, once = self._who(request, access), form.get("once", "")
+        admin = Admin((await look.lookups.admin()).redis, by=who)
+        self._remember(once)
+        try:
+            outcome = await self._do(admin, look, asked, chosen, form)
+        except BaseException:  # whatever it was, it may be tried again
+            self._answered.pop(once, None)
+            raise
+        finally:
+            look.lookups.forget()
+        return self._told(request, look, asked, outcome, form, who)
 
     def _look(self, request: Request, access: Access, form: Form) -> Look:
         """The filter stands in the form as it does in the address of a list."""
@@ -111,12 +116,12 @@ class Acting:
         return Look(look.lookups, QueryParams(pairs), access, look.links, look.mask)
 
     @staticmethod
-    def _admin_of(request: Request, access: Access, admin: Admin) -> Admin:
-        """Somebody with a name acts."""
+    def _who(request: Request, access: Access) -> str:
+        """Who acts: by name if there is one."""
         user = access.user
         if not user and "user" in request.scope:
             user = str(getattr(request.scope["user"], "display_name", "") or request.scope["user"])
-        return Admin(admin.redis, by=f"{user or client_of(request.scope)} (dashboard)")
+        return f"{user or client_of(request.scope)} (dashboard)"
 
     def _remember(self, once: str) -> None:
         """A question is answered once: not again by a second click, or when the answer is loaded anew."""
@@ -213,13 +218,15 @@ class Acting:
 
     # --- the answer ---------------------------------------------------------------------------------------------
 
-    def _told(self, request: Request, look: Look, action: Action, outcome: Outcome, form: Form) -> Response:
+    def _told(
+        self, request: Request, look: Look, action: Action, outcome: Outcome, form: Form, who: str
+    ) -> Response:
         lines = [f"{count:,} {told(action, deed)}" for deed, count in outcome.counts.items()]
         done = sum(outcome.counts.values())
         summary = "; ".join(lines) if lines else f"No {action.of} fits any more: nothing was done"
         if outcome.is_cut:
             summary += ". There are more: time was up"
-        logger.info("dashboard: %s by %s: %s", action.trail, printable(client_of(request.scope)), summary)
+        logger.info("%s by %s: %s", action.trail, printable(who), summary)
         kept = [(name, form.get(name, "")) for name in _KEPT if form.get(name)]
         facts = {
             "action": action,

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Seconds for which a page that was made is given to others who ask for the same.
 _PAGE_LIFE_S = 1.0
+#: Bytes of a page that is given to others.
+_LARGEST_KEPT = 262_144
 #: The script asks for a part of a page with this header.
 FRAGMENT = "x-arq-fragment"
 
@@ -84,8 +86,11 @@ class Dashboard:
                 return _made(page.status, as_json_bytes(page.json))
             return _made(page.status, self._answers.render(request, page, access, is_fragment=is_fragment))
 
-        key = (request.scope.get("root_path"), request.scope["path"], request.url.query, access, is_fragment)
-        made: Made = await self.lookups.answers.get(("page", *key), _PAGE_LIFE_S, make)
+        where = (request.scope.get("root_path"), request.scope["path"], request.url.query)
+        key = ("page", *where, access, is_fragment)
+        made: Made = await self.lookups.answers.get(key, _PAGE_LIFE_S, make)
+        if len(made.body) > _LARGEST_KEPT:
+            self.lookups.answers.drop(key)
         headers = {"ETag": made.etag}
         if request.headers.get("if-none-match") == made.etag:
             return Response(status_code=304, headers=headers)

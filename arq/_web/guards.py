@@ -83,15 +83,15 @@ class Guard:
 
     def _is_own(self, host: str, headers: Headers) -> bool:
         """Whether a page of this dashboard asks, or a program that has the token and is no browser."""
-        origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-        if site is not None and site != "same-origin":
+        site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+        if site is not None:  # the browser says it, whatever a proxy has made of the host
+            return site == "same-origin"
+        if origin is None:
+            return headers.get("authorization", "").lower().startswith("bearer ")
+        try:
+            return _origin(origin) in self._origins or urlsplit(origin).netloc.lower() == host.lower()
+        except ValueError:
             return False
-        if origin is not None:
-            try:
-                return _origin(origin) in self._origins or urlsplit(origin).netloc.lower() == host.lower()
-            except ValueError:
-                return False
-        return site is not None or headers.get("authorization", "").lower().startswith("bearer ")
 
 
 def _origin(text: str) -> str:

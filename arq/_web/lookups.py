@@ -20,8 +20,8 @@ from .searches import Searches
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-#: Answers that are kept.
-_MOST_KEPT = 300
+#: Answers that are kept, and seconds for which they are at most.
+_MOST_KEPT, _KEPT_S = 300, 30.0
 #: Statistics of no more than so many seconds are looked at more often.
 _SHORT_S = 3600
 #: Seconds that Redis may take for one page.
@@ -48,9 +48,20 @@ class Answers:
             answer = asyncio.ensure_future(make())
             self._kept[key] = now_s, answer
             self._kept.move_to_end(key)
-            while len(self._kept) > _MOST_KEPT:
-                self._kept.popitem(last=False)
+            self._make_room(now_s)
         return await asyncio.shield(answer)
+
+    def _make_room(self, now_s: float) -> None:
+        """Answers that nobody has asked for lately go, and more of them where there are too many."""
+        while self._kept:
+            begun_s, _ = next(iter(self._kept.values()))
+            if len(self._kept) <= _MOST_KEPT and now_s - begun_s < _KEPT_S:
+                return
+            self._kept.popitem(last=False)
+
+    def drop(self, key: Hashable) -> None:
+        """Do not keep this one."""
+        self._kept.pop(key, None)
 
     def forget(self) -> None:
         """Ask anew: something was done."""

@@ -20,9 +20,9 @@ _MOST, _STEP = 100_000, 1000
 #: Seconds that a page waits, that what was found is kept at least, and a search may take at most.
 _WAIT_S, _LIFE_S, _LONGEST_S = 0.04, 3.0, 60.0
 #: What was found is kept so many times as long as it took to find it.
-_LIFE_FACTOR = 10
+_LIFE_FACTOR, _LONGEST_LIFE_S = 10, 60.0
 #: Searches at the same time, and results that are kept.
-_AT_A_TIME, _MOST_KEPT = 2, 100
+_AT_A_TIME, _MOST_KEPT = 2, 20
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Search:
 
     def found(self) -> tuple[JobPage, bool]:
         """What there is so far, and whether it is still looked for."""
-        if self.task is not None and self.task.done():
+        if self.task is not None and self.task.done() and not self.task.cancelled():
             self.task.result()
         is_running = self.ended_s is None
         is_cut = not is_running and bool(self.cursor) and len(self.jobs) < self.limit
@@ -52,7 +52,7 @@ class Search:
         """Whether it is time to look anew."""
         if self.ended_s is None:
             return self.task is not None and self.task.done()  # it has failed
-        life_s = max(_LIFE_S, _LIFE_FACTOR * (self.ended_s - self.begun_s))
+        life_s = min(max(_LIFE_S, _LIFE_FACTOR * (self.ended_s - self.begun_s)), _LONGEST_LIFE_S)
         return time.monotonic() - self.ended_s > life_s
 
     async def run(self, admin: Admin, turns: asyncio.Semaphore, queue: str, **wanted: Any) -> None:
@@ -90,9 +90,11 @@ class Searches:
         Raises:
             ValueError: as of `Admin.jobs`.
         """
+        for old in [key for key, search in self._kept.items() if search.is_old]:
+            del self._kept[old]
         key = (queue, limit, cursor, *sorted((name, str(value)) for name, value in wanted.items()))
         search = self._kept.get(key)
-        if search is None or search.is_old:
+        if search is None:
             search = self._kept[key] = Search(limit, cursor=cursor)
             search.task = asyncio.create_task(search.run(admin, self._turns, queue, **wanted))
             search.task.add_done_callback(_note_end)
