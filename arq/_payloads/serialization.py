@@ -252,10 +252,18 @@ def deserialize_job_raw(
     except PayloadRefused as exc:
         raise _refused("unable to deserialize job", exc) from None
     except BaseException as exc:  # whatever a class in it raises
-        if deserializer is None and (body := _signed_body(r)):
+        if deserializer is None and (body := _signed_body(r, "unable to deserialize job")):
             return deserialize_job_raw(body)
         pass_on_interrupt(exc, lambda: (deserializer or pickle.loads)(r))
-        raise DeserializationError("unable to deserialize job") from exc
+        raise _unread("unable to deserialize job", r, deserializer) from exc
+
+
+def _unread(what: str, r: bytes, deserializer: Deserializer | None) -> DeserializationError:
+    """What is raised, with the remedy where that can be guessed."""
+    found = DeserializationError(what)
+    if deserializer is None and r[:1] == b"{":
+        found.add_note("it looks like JSON, which is read with accepts=['pickle', 'json']")
+    return found
 
 
 def _refused(what: str, exc: PayloadRefused) -> PayloadRefused:
@@ -264,7 +272,7 @@ def _refused(what: str, exc: PayloadRefused) -> PayloadRefused:
     return exc if text.startswith(what) else PayloadRefused(f"{what}: {text}", elsewhere=exc.elsewhere)
 
 
-def _signed_body(r: bytes) -> bytes:
+def _signed_body(r: bytes, what: str) -> bytes:
     """What was signed: who has no keys trusts everybody who can write to Redis. b"": nothing was.
 
     Raises:
@@ -272,7 +280,16 @@ def _signed_body(r: bytes) -> bytes:
     """
     from .signed_envelope import JOB, MARK, opened, parse
 
-    return opened(None, parse(r), JOB, b"", None) if r.startswith(MARK) else b""
+    if not r.startswith(MARK):
+        return b""
+    try:
+        body = opened(None, parse(r), JOB, b"", None)
+    except PayloadRefused as exc:
+        raise _refused(what, exc) from None
+    if not body.startswith(pickle.PROTO):
+        text = f"{what}: it is signed and no pickle: set codec and signing here as where it was written"
+        raise PayloadRefused(text, elsewhere=True) from None
+    return body
 
 
 def deserialize_job(r: bytes, *, deserializer: Deserializer | None = None) -> JobDef:
@@ -321,7 +338,7 @@ def deserialize_result(r: bytes, *, deserializer: Deserializer | None = None) ->
     except PayloadRefused as exc:
         raise _refused("unable to deserialize job result", exc) from None
     except BaseException as exc:  # whatever a class in it raises
-        if deserializer is None and (body := _signed_body(r)):
+        if deserializer is None and (body := _signed_body(r, "unable to deserialize job result")):
             return deserialize_result(body)
         pass_on_interrupt(exc, lambda: (deserializer or pickle.loads)(r))
-        raise DeserializationError("unable to deserialize job result") from exc
+        raise _unread("unable to deserialize job result", r, deserializer) from exc

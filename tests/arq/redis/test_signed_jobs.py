@@ -509,3 +509,22 @@ async def test_what_operators_write_is_signed(
         warnings.simplefilter("ignore")
         await worker(cron_jobs=[schedule], redis_settings=redis_settings, **form | json_too).main()
     assert FLAG == ["ran"] * 2
+
+
+async def test_plain_processes_say_what_they_can_not_read(
+    connect: Connect, work: Work, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+    for options, said in (
+        ({"codec": "json"}, "it looks like JSON, which is read with accepts"),
+        ({"codec": "json", "signing": KEYS}, "it is signed and no pickle: set codec and signing here"),
+        ({"signing": KEYS, "encrypt": True}, "it is encrypted, and there are no keys here"),
+    ):
+        caplog.clear()
+        job = await (await connect(**options)).enqueue_job("note")
+        assert job
+        await work()
+        assert said in caplog.text
+        with pytest.raises(DeserializationError):
+            await Job(job.job_id, await connect()).result(timeout=5)
+    assert FLAG == []
