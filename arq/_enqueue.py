@@ -6,14 +6,13 @@ import functools
 import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from redis.exceptions import RedisError
 
 from ._errors import SerializationError
 from ._keys import check_job_id, check_queue_name
-from ._payloads.payload_format import PayloadFormat
 from ._payloads.serialization import Serializer, serialize_job
 from ._printable import printable
 from ._redis import scripts
@@ -22,6 +21,9 @@ from ._redis.enqueue_batcher import Batcher, send_apart
 from ._redis.producer_connection import Lane
 from ._types import SecondsTimedelta
 from .utils import LONGEST_MS, LONGEST_S, args_to_string, timestamp_ms, to_ms, to_seconds, to_unix_ms
+
+if TYPE_CHECKING:
+    from ._payloads.payload_format import PayloadFormat
 
 #: Whether a job was enqueued, or why that is not known.
 Accepted = bool | Exception

@@ -15,9 +15,7 @@ from redis.exceptions import RedisError, WatchError
 from ._connect import connected, connector
 from ._enqueue import Accepted, Addressed, Enqueuer, JobCall, as_call, new_job
 from ._keys import job_key
-from ._payloads.codecs import Codec
-from ._payloads.keyring import Keyring
-from ._payloads.payload_format import PayloadFormat, payload_format
+from ._payloads.payload_options import format_of
 from ._payloads.unreadable_records import read_job, read_result, unread_job, unread_result
 from ._redis import scripts
 from ._redis.batch_sizes import ALWAYS_TAKEN, MOST_ITEMS, Pages, fitting
@@ -35,6 +33,11 @@ from ._result_lookups import Looks
 from .constants import default_queue_name, expires_extra_ms, result_key_prefix
 from .jobs import DeserializationError, Deserializer, Job, JobDef, JobResult, Serializer, serialize_job
 from .utils import timestamp_ms
+
+if TYPE_CHECKING:
+    from ._payloads.codecs import Codec
+    from ._payloads.keyring import Keyring
+    from ._payloads.payload_format import PayloadFormat
 
 __all__ = ["ArqRedis", "JobCall", "RedisSettings", "WatchError", "create_pool", "log_redis_info"]
 
@@ -97,14 +100,18 @@ class ArqRedis(ClusterRedis):
         self.job_serializer = job_serializer
         self.job_deserializer = job_deserializer
         self.payload_format: PayloadFormat | None = None
-        payloads = (codec, accepts, signing, accept_unsigned, encrypt)
-        if payloads != _PLAIN:
-            options: dict[str, Any] = dict(zip(_PAYLOAD_OPTIONS, payloads, strict=True))
-            self._use(
-                payload_format(**options, job_serializer=job_serializer, job_deserializer=job_deserializer)
-            )
-        elif job_serializer is None and job_deserializer is None:
-            self._use(getattr(pool_or_conn, "payload_format", None))
+        how = format_of(
+            job_serializer,
+            job_deserializer,
+            codec=codec,
+            accepts=accepts,
+            signing=signing,
+            accept_unsigned=accept_unsigned,
+            encrypt=encrypt,
+        )
+        if how is None and (job_serializer, job_deserializer) == (None, None):
+            how = getattr(pool_or_conn, "payload_format", None)
+        self._use(how)
         self.default_queue_name = default_queue_name
         self.expires_extra_ms = expires_extra_ms
         if pool_or_conn is not None:
@@ -436,7 +443,7 @@ def unconnected(
     **payloads: Any,
 ) -> ArqRedis:
     """The same client as `create_pool` makes, which connects when it is first used."""
-    how = payload_format(job_serializer=job_serializer, job_deserializer=job_deserializer, **payloads)
+    how = format_of(job_serializer, job_deserializer, **payloads)
     client = connector(settings, ArqRedis)(
         job_serializer=job_serializer,
         job_deserializer=job_deserializer,
@@ -446,9 +453,8 @@ def unconnected(
     return _client(settings, client, how)
 
 
-#: The options of payloads, and the same when none is given.
+#: The options of payloads.
 _PAYLOAD_OPTIONS = ("codec", "accepts", "signing", "accept_unsigned", "encrypt")
-_PLAIN = (None, None, None, False, False)
 
 
 def _client(settings: RedisSettings, client: ArqRedis, how: PayloadFormat | None) -> ArqRedis:

@@ -17,7 +17,6 @@ from ._errors import (
 from ._job_records import JobDef, JobResult, JobStatus
 from ._keys import result_key
 from ._payloads.aborted_result import aborted_result
-from ._payloads.payload_format import PayloadFormat
 from ._payloads.pickle_errors import Unreadable
 from ._payloads.serialization import (
     Deserializer,
@@ -42,6 +41,8 @@ from .constants import default_queue_name
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+
+    from ._payloads.payload_format import PayloadFormat
 
 __all__ = [
     "DeserializationError",

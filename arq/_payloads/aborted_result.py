@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 
 from .._errors import DeserializationError, SerializationError
 from .._job_records import JobDef
 from .._printable import printable
 from ..constants import keep_cronjob_progress
 from ..utils import to_unix_ms
-from .payload_format import PayloadFormat
 from .serialization import Deserializer, Serializer, deserialize_job_raw, serialize_job, serialize_result
 from .unreadable_records import PICKLE, read_job, unread_job
+
+if TYPE_CHECKING:
+    from .payload_format import PayloadFormat
 
 logger = logging.getLogger("arq.jobs")
 

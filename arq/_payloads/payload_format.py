@@ -240,7 +240,7 @@ def payload_format(
         warnings.warn(
             f"codec {writes.name!r} is written, but pickle is accepted: whoever can write to Redis can still run code "
             "here. Take 'pickle' out of accepts when no pickled job or result is left",
-            stacklevel=3,
+            stacklevel=4,
         )
     return PayloadFormat(writes, reads, signing, accept_unsigned=accept_unsigned, encrypt=encrypt)
 

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import tzinfo
 from signal import Signals
-from typing import Any, Concatenate, Literal, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec
 from uuid import uuid4
 
 from .. import _loop_exits
@@ -17,9 +17,7 @@ from .._function import Function
 from .._keys import check_health_key, check_queue_name, health_key
 from .._lock_time import lock_s, longest_job_s
 from .._option_types import called, context, one_of, several, text
-from .._payloads.codecs import Codec
-from .._payloads.keyring import Keyring
-from .._payloads.payload_format import PayloadFormat, payload_format
+from .._payloads.payload_options import format_of
 from .._redis.connection_pools import pool_of
 from .._redis.settings import settings_or_default
 from .._redis.shard_settings import Servers, Shard, chosen_shard
@@ -32,6 +30,11 @@ from ..jobs import Deserializer, Serializer
 from . import option_limits
 from .function_registry import registry
 from .system_timezone import SystemZone, now_in_system_zone
+
+if TYPE_CHECKING:
+    from .._payloads.codecs import Codec
+    from .._payloads.keyring import Keyring
+    from .._payloads.payload_format import PayloadFormat
 
 _Arguments = ParamSpec("_Arguments")
 #: What `on_outcome` is told of beside outcomes.
@@ -166,14 +169,14 @@ class WorkerOptions:
     ) -> None:
         """How payloads are written and read: as options say, else as the client does it that was given."""
         own = self.job_serializer or self.job_deserializer
-        self.payload_format: PayloadFormat | None = payload_format(
-            codec,
-            accepts,
-            signing,
+        self.payload_format: PayloadFormat | None = format_of(
+            self.job_serializer,
+            self.job_deserializer,
+            codec=codec,
+            accepts=accepts,
+            signing=signing,
             accept_unsigned=accept_unsigned,
             encrypt=encrypt,
-            job_serializer=self.job_serializer,
-            job_deserializer=self.job_deserializer,
         )
         if (own, codec, accepts, signing) == (None, None, None, None):
             self.payload_format = getattr(self._given_pool, "payload_format", None)

@@ -7,12 +7,11 @@ import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .._endings import Again, Done, Ending, Unbegun
 from .._errors import DeserializationError, JobExecutionFailed, PayloadRefused, Retry, RetryJob, Snooze
 from .._function import Function
-from .._payloads.payload_format import PayloadFormat
 from .._payloads.pickle_errors import explain
 from .._payloads.serialization import (
     UNSERIALIZABLE_RESULT,
@@ -31,6 +30,9 @@ from .attempt import Attempt, Cause, Ended, Outcome, Verdict
 from .dead_set_policy import burial_of, error_of_try, keep_result_ms
 from .retry_policy import Failure, leaves_of, next_try_ms, policy_of
 from .unknown_function import hint
+
+if TYPE_CHECKING:
+    from .._payloads.payload_format import PayloadFormat
 
 #: The year 9999 in unix ms: the end of what a datetime can say.
 _LAST_MS = 253_000_000_000_000

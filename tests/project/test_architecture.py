@@ -172,9 +172,9 @@ ARQ_LAYERS = {
     "schedules": ("_cron_calendar _cron_table cron typing"),
     "bytes of jobs": (
         "_payloads.aborted_result _payloads.codecs _payloads.data_types _payloads.exception_records "
-        "_payloads.keyring _payloads.payload_format _payloads.pickle_errors _payloads.portable_exceptions "
-        "_payloads.serialization _payloads.signed_envelope _payloads.tagged_values _payloads.unreadable_records "
-        "codecs"
+        "_payloads.keyring _payloads.payload_format _payloads.payload_options _payloads.pickle_errors "
+        "_payloads.portable_exceptions _payloads.serialization _payloads.signed_envelope _payloads.tagged_values "
+        "_payloads.unreadable_records codecs"
     ),
     "server and scripts": (
         "_queue_pause _redis.connection_pools _redis.raw_commands _redis.redis_errors _redis.script_loader "

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import hmac
 import pickle
+import subprocess
+import sys
 import traceback
 from pathlib import Path
 from typing import Any
@@ -156,7 +158,7 @@ def test_json_beside_pickle_is_a_warning(signing: Keyring | None) -> None:
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "msgpack", None)
+    monkeypatch.setitem(sys.modules, "msgpack", None)
     with pytest.raises(ImportError, match=r"codec 'msgpack' needs a package: pip install 'arq\[msgpack\]'"):
         made(codec="msgpack")
 
@@ -203,3 +205,14 @@ def test_many_queues() -> None:
     for number in range(600):
         payload = how.write_job("f", (), {}, None, 1, "id", f"q{number}")
         assert how.job_reader("id", f"q{number}")(payload)["f"] == "f"
+
+
+def test_who_has_no_options_imports_nothing_for_them() -> None:
+    code = (
+        "import sys, arq\n"
+        "async def job(ctx): ...\n"
+        "arq.ArqRedis(); arq.Worker([job])\n"
+        "assert not {'arq._payloads.codecs', 'arq._payloads.keyring'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
