@@ -10,8 +10,9 @@ from pathlib import Path
 import psutil
 
 from tests.docs.blocks import Command, pattern
-from tests.support.eventually import wait_until
+from tests.support.eventually import NeverHappenedError, wait_until
 from tests.support.programs import ROOT
+from tests.support.servers import free_port
 
 END = "end-of-command-"
 PATIENCE_S = 60.0
@@ -25,7 +26,7 @@ class Terminal:
     ) -> None:
         self._directory, self._rewritten = directory, rewritten
         self._file = directory / f".terminal-{number}"
-        self._commands = 0
+        self._commands, self._is_done = 0, True
         with self._file.open("wb") as out:
             self._shell = subprocess.Popen(
                 ["bash", "--norc"],
@@ -34,6 +35,7 @@ class Terminal:
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     @property
@@ -47,7 +49,9 @@ class Terminal:
         mark = f"{END}{self._commands}:"
         start = len(self.output)
         self._type(f"{self._line(command, seen)}\necho {mark}$?")
+        self._is_done = False
         wait_until(lambda: mark in self.output[start:], PATIENCE_S, f"the end of `{command.line}`")
+        self._is_done = True
         printed, _, code = self.output[start:].partition(mark)
         assert code.strip() == "0", f"`{command.line}` ends with {code.strip()}:\n{printed}"
         if command.output is not None:
@@ -78,20 +82,24 @@ class Terminal:
         """End what runs in it."""
         for child in psutil.Process(self._shell.pid).children():
             child.send_signal(signal.SIGTERM)
-        self._shell.communicate(timeout=PATIENCE_S)
+        try:
+            self._shell.communicate(timeout=PATIENCE_S if self._is_done else 0.1)
+        except subprocess.TimeoutExpired:  # a command that failed the test, and goes on
+            os.killpg(self._shell.pid, signal.SIGKILL)
+            self._shell.communicate()
 
     def _printed(self, line: str, start: int, what: str) -> None:
         expected = re.compile(pattern((line,)))
-        wait_until(
-            lambda: line == "..." or expected.search(self.output[start:]) is not None,
-            PATIENCE_S,
-            f"`{what}` prints {line!r}; so far: {self.output[start:]}",
-        )
+        try:
+            wait_until(lambda: line == "..." or expected.search(self.output[start:]) is not None, PATIENCE_S)
+        except NeverHappenedError:
+            raise AssertionError(f"`{what}` does not print {line!r}, but:\n{self.output[start:]}") from None
 
     def _line(self, command: Command, seen: str) -> str:
         line = command.line
         for text, instead in self._rewritten.items():
             line = line.replace(text, instead)
+        line = re.sub(r"^arq web( --port \d+)?", f"arq web --port {free_port()}", line)
         if "--ctl" in line and "--name" not in line:  # others of this user may run pools, too
             (socket,) = (self._directory / "arq-supervise").glob("*.sock")
             line += f" --control {socket}"

@@ -121,18 +121,23 @@ def check_syntax(language: str, text: str) -> None:
 
 
 @pytest.fixture
-def reader(redis_server: RedisServer, redis_client: redis.Redis) -> Iterator[Reader]:
+def reader(
+    request: pytest.FixtureRequest, redis_server: RedisServer, redis_client: redis.Redis
+) -> Iterator[Reader]:
     directory = Path(tempfile.mkdtemp(prefix="arq-m-"))
     port = free_port()
+    # pages take a server at its usual place for granted, unless they start one
+    is_page_with_server = "--embedded-redis" in NAMES[request.node.callspec.params["name"]].read_text()
+    usual = {} if is_page_with_server else {"ARQ_REDIS": redis_server.dsn}
     rewritten = {
         "redis://localhost:6379/0": redis_server.dsn,
         "redis://localhost:6379": redis_server.dsn,
-        "arq web": f"arq web --port {free_port()}",
+        "redis://localhost": redis_server.dsn,
         "--port 8000": f"--port {port}",
         "127.0.0.1:8000": f"127.0.0.1:{port}",
         "127.0.0.1:9090": f"127.0.0.1:{free_port()}",
     }
-    one = Reader(directory, environment_in(directory, {"ARQ_REDIS": redis_server.dsn}), rewritten)
+    one = Reader(directory, environment_in(directory, usual), rewritten)
     yield one
     one.close()
     shutil.rmtree(directory, ignore_errors=True)
