@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from arq.version import VERSION
-from benchmarks import server_time, web
+from benchmarks import server_time, shards, web
 from benchmarks.noise import Noise
 from benchmarks.peers import PEERS, Peer
 from benchmarks.plots import draw
@@ -40,8 +40,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "scenarios",
         nargs="*",
         metavar="SCENARIO",
-        help="noop100 if none; scale: all scale-*; server, web: see `server --help`, `web --help`; "
-        + " ".join(SCENARIOS),
+        help="noop100 if none; scale: all scale-*; scale --shards: several servers; server, web: see `server --help`, "
+        "`web --help`; " + " ".join(SCENARIOS),
     )
     parser.add_argument("--all", action="store_true", help="all scenarios, all peers: under half an hour")
     parser.add_argument(
@@ -251,6 +251,9 @@ def main() -> None:
         return
     if sys.argv[1:2] == ["web"]:
         web.main(sys.argv[2:])
+        return
+    if sys.argv[1:3] == ["scale", "--shards"]:
+        shards.main(sys.argv[3:])
         return
     options = parse(sys.argv[1:])
     server = Server()
