@@ -1,8 +1,9 @@
 """What a dashboard with many viewers costs a pool that works at its full rate, and how fast its pages are meanwhile:
 `python -m benchmarks web --help`.
 
-Windows with viewers and without them take turns on one pool. The rate of a window with them is compared with the mean
-of the two beside it, so that what else the machine does weighs little.
+Windows with viewers and without them take turns on one pool. A window with them is compared with the mean of the two
+beside it. On a machine that is busy with other things the rate says little: then CPU a job, of workers, supervisor,
+dashboard and Redis together, says by how much the rate would fall where nothing else is left to give.
 """
 
 from __future__ import annotations
@@ -157,6 +158,8 @@ class Window:
 
     rate: float
     web_cpu: float
+    #: µs of all processes and of Redis
+    cpu_a_job: float
     took: Took
 
 
@@ -176,7 +179,7 @@ class Session:
         run.fill("noop", max(0, wanted - int(waiting)))
         time.sleep(0.3)
         took: Took = {}
-        began_s, before, cpu_s = time.monotonic(), run.count(), run.cpu_of_web_s()
+        began_s, before, cpu_s, all_s = time.monotonic(), run.count(), run.cpu_of_web_s(), self._cpu_s()
         if has_viewers:
             assert self._viewers.stdin is not None
             assert self._viewers.stdout is not None
@@ -186,14 +189,23 @@ class Session:
         else:
             time.sleep(seconds)
         elapsed_s = time.monotonic() - began_s
-        self._rate = (run.count() - before) / elapsed_s
-        return Window(self._rate, (run.cpu_of_web_s() - cpu_s) / elapsed_s, took)
+        jobs = max(1, run.count() - before)
+        self._rate = jobs / elapsed_s
+        cpu_a_job = (self._cpu_s() - all_s) / jobs * 1e6
+        return Window(self._rate, (run.cpu_of_web_s() - cpu_s) / elapsed_s, cpu_a_job, took)
+
+    def _cpu_s(self) -> float:
+        return self._run.cpu_s() + self._run.server.cpu_s
 
 
 def report(windows: list[Window], options: argparse.Namespace) -> str:
     """Tables of both; with viewers are windows 1, 3, 5 ..."""
     falls = [
         1 - windows[at].rate / fmean((windows[at - 1].rate, windows[at + 1].rate))
+        for at in range(1, len(windows), 2)
+    ]
+    dearer = [
+        1 - fmean((windows[at - 1].cpu_a_job, windows[at + 1].cpu_a_job)) / windows[at].cpu_a_job
         for at in range(1, len(windows), 2)
     ]
     took: Took = defaultdict(list)
@@ -206,12 +218,13 @@ def report(windows: list[Window], options: argparse.Namespace) -> str:
     without, beside = windows[::2], windows[1::2]
     lines += [
         "",
-        row(["", "jobs a second", "CPU of the dashboard"]),
-        row(["-"] * 3),
+        row(["", "jobs a second", "CPU of the dashboard", "CPU a job, µs"]),
+        row(["-"] * 4),
         _rate_row("without viewers", without),
         _rate_row(f"{options.viewers} viewers, every {options.every:g} s", beside),
         "",
-        f"fall of the rate: {percent(median(falls))} (of {len(falls)}: {percent(min(falls))} to {percent(max(falls))})",
+        f"fall of the rate: {spread(falls)}",
+        f"fall of jobs for the same CPU: {spread(dearer)}",
     ]
     return "\n".join(lines)
 
@@ -221,6 +234,11 @@ def percent(share: float) -> str:
     return f"{share * 100:.1f} %"
 
 
+def spread(shares: list[float]) -> str:
+    """Median, and how far they lie apart."""
+    return f"{percent(median(shares))} (of {len(shares)}: {percent(min(shares))} to {percent(max(shares))})"
+
+
 def _page_row(path: str, found: list[float]) -> str:
     p95 = quantiles(found, n=20)[-1] if len(found) > 1 else found[0]
     return row([path, str(len(found)), *map(number, (median(found), p95, max(found)))])
@@ -228,7 +246,8 @@ def _page_row(path: str, found: list[float]) -> str:
 
 def _rate_row(name: str, windows: list[Window]) -> str:
     rate, cpu = median(one.rate for one in windows), median(one.web_cpu for one in windows)
-    return row([name, number(rate), f"{percent(cpu)} of a core"])
+    a_job = median(one.cpu_a_job for one in windows)
+    return row([name, number(rate), f"{percent(cpu)} of a core", number(a_job)])
 
 
 def main(arguments: list[str]) -> None:

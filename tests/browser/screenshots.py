@@ -21,7 +21,8 @@ from tests.browser.chromium import browser_flags, find_chromium
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
 TOKEN = "only for pictures, and long enough for it"
-SIZE: Any = {"width": 1120, "height": 760}
+#: as much as is to be seen, and no empty ground
+OVERVIEW, JOB = {"width": 1120, "height": 540}, {"width": 1120, "height": 900}
 LARGEST_BYTES = 150_000
 
 
@@ -56,10 +57,12 @@ def take(page: Any, address: str, scheme: str) -> None:
     page.fill("input[name=token]", TOKEN)
     page.press("input[name=token]", "Enter")
     page.wait_for_selector("nav")
+    page.set_viewport_size(OVERVIEW)
     save(page, f"dashboard-overview-{scheme}.png")
     page.goto(f"{address}/dead")
     page.click("tbody th a")
-    page.wait_for_selector("h1")
+    page.wait_for_selector("text=Traceback")
+    page.set_viewport_size(JOB)
     save(page, f"dashboard-job-{scheme}.png")
 
 
@@ -74,14 +77,14 @@ def save(page: Any, name: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.browser.screenshots", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=150, help="how long the demonstration works before")
+    parser.add_argument("--seconds", type=float, default=420, help="how long the demonstration works before")
     options = parser.parse_args()
     path = find_chromium() or sys.exit("screenshots: no chromium on the PATH: apt-get install chromium")
     IMAGES.mkdir(exist_ok=True)
     with demonstration(options.seconds) as address, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=browser_flags())
         for scheme in ("light", "dark"):
-            context = browser.new_context(viewport=SIZE, color_scheme=scheme)
+            context = browser.new_context(color_scheme=scheme)
             take(context.new_page(), address, scheme)
         browser.close()
 
