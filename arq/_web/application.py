@@ -58,10 +58,13 @@ class Dashboard:
         ]
         handlers: Any = {HTTPException: self._refused}  # of no such page
         app = Starlette(routes=routes, exception_handlers=handlers)
+        app.router.redirect_slashes = False
         self._app = Guard(app, options.origins, only_loopback=options.only_loopback)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
+        if scope["type"] == "http":
+            scope = {**scope, "path": _tidy(scope["path"], scope.get("root_path", ""))}
         await self._app(scope, receive, send)
 
     async def aclose(self) -> None:
@@ -98,6 +101,16 @@ class Dashboard:
 
     async def _refused(self, request: Request, exc: HTTPException) -> Response:
         return self._answers.told(request, exc.status_code, str(exc.detail))
+
+
+def _tidy(path: str, root: str) -> str:
+    """The path without a slash at its end, which is none of a job's: no redirect is needed, which would have to know
+    under which address browsers reach this.
+    """
+    inner = path.removeprefix(root)
+    if inner in ("", "/"):
+        return f"{root}/"
+    return path if inner.startswith("/jobs/") and inner != "/jobs/" else path.rstrip("/")
 
 
 def _made(status: int, body: bytes) -> Made:

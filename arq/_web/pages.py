@@ -13,7 +13,7 @@ from .view import Look, Page
 
 #: Paths of a page, with that for programs, and what makes it.
 PAGES: list[tuple[tuple[str, ...], Callable[[Look], Awaitable[Page]]]] = [
-    (("/", "/.json", "/index.json", "/overview.json"), overview),
+    (("/", "/overview", "/.json", "/index.json", "/overview.json"), overview),
     (("/jobs", "/jobs.json"), jobs),
     (("/jobs/{job_id:path}.json", "/jobs/{job_id:path}"), job),
     (("/dead", "/dead.json"), dead),

@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Mount
 
+from arq._web.at_prefix import AtPrefix
 from arq.connections import ArqRedis, RedisSettings
 from arq.web import dashboard
 from tests.arq.web.conftest import browsing
@@ -122,13 +123,17 @@ def test_an_example_as_a_program(program: Callable[..., Program]) -> None:
     started.stop(signal.SIGTERM)
 
 
-async def test_a_redirect_at_the_root(redis_settings: RedisSettings) -> None:
-    """`/arq` and `/arq/` both lead to the overview."""
+async def test_slashes_at_the_end(redis_settings: RedisSettings) -> None:
+    """`/arq` and `/arq/` both lead to the overview; our own pages need no redirect."""
     board = dashboard(redis_settings)
     async with browsing(Starlette(routes=[Mount("/deep/down", board)])) as web:
         for path in ("/deep/down", "/deep/down/"):
             answer = await web.get(path, follow_redirects=True)
             assert "<h1>Overview</h1>" in answer.text, path
+        assert (await web.get("/deep/down/queues/")).status_code == 200
+    async with browsing(AtPrefix(board, "/ops")) as web:
+        for path in ("/ops", "/ops/", "/", "/ops/jobs", "/jobs/", "/ops/jobs.json"):
+            assert (await web.get(path)).status_code == 200, path
     await board.aclose()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
@@ -9,8 +10,10 @@ import httpx
 import pytest
 
 from arq import Backoff
-from arq.connections import ArqRedis
+from arq.connections import ArqRedis, RedisSettings, create_pool
+from arq.web import dashboard
 from arq.worker import func
+from tests.arq.web.conftest import browsing
 from tests.conftest import WorkerFactory
 
 PATHS = ("/", "/queues", "/jobs", "/dead", "/crons", "/workers", "/functions", "/audit", "/about")
@@ -127,3 +130,26 @@ async def test_an_upgrade_does_not_change_pages_under_a_program_that_runs(
     monkeypatch.setattr("jinja2.PackageLoader.get_source", refuse)
     for path in ("/", "/queues", "/jobs", "/dead", "/crons", "/workers", "/functions", "/about", "/nowhere"):
         assert (await web.get(path)).status_code in (200, 404)
+
+
+async def test_keys_under_a_prefix(redis_settings: RedisSettings) -> None:
+    """Queues under it are found, those of others beside it are not."""
+    for prefix in ("", "app:"):
+        settings = dataclasses.replace(redis_settings, key_prefix=prefix)
+        pool = await create_pool(settings)
+        await pool.enqueue_job("f", _job_id=f"of {prefix}", _queue_name=f"mails {prefix}")
+        await pool.aclose(close_connection_pool=True)
+        board = dashboard(settings, authorize=lambda _: "all")
+        async with browsing(board) as web:
+            found = (await web.get("/queues.json")).json()["queues"]
+            assert [one["queue"] for one in found] == ["arq:queue", f"mails {prefix}"]
+            form = {"action": "delete", "job": f"of {prefix}", "queue": f"mails {prefix}", "confirm": "yes"}
+            answer = await web.post("/act", data=form, headers={"Accept": "application/json"})
+            assert answer.json()["outcomes"] == {"done": 1}
+            assert len((await web.get("/audit.json")).json()["notes"]) == 1
+            for path in PATHS:
+                assert (await web.get(path)).status_code == 200, path
+        await board.aclose()
+        pool = await create_pool(settings)
+        await pool.enqueue_job("f", _job_id=f"of {prefix}", _queue_name=f"mails {prefix}")
+        await pool.aclose(close_connection_pool=True)
