@@ -143,8 +143,10 @@ def _untagged(found: dict[str, Any]) -> Any:
     kind = RecipeReader(io.BytesIO()).find_class(module, qualname)
     value = found.get(VALUE)
     if tag == "exception":
-        recipe = kind(found.get("text", ""))
-        recipe.__setstate__({"__notes__": [*found.get("notes", []), found.get("traceback", "")]})
+        recipe = kind(*filter(None, [found.get("text")]))
+        notes = [note for note in [*found.get("notes", []), found.get("traceback")] if note]
+        if notes:
+            recipe.__setstate__({"__notes__": notes})
         return recipe
     if isinstance(value, dict):
         return kind(**value)

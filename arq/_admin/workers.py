@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from .._keys import LEASES_KEY, control_key, health_key, job_key, lookers_key
+from .._payloads.signed_envelope import JOB
 from .._redis.raw_commands import ask, members_with_scores
 from .admin_scripts import Held, text
 from .filters import Filter
@@ -15,6 +16,7 @@ from .listing import Search
 from .records import Deed, Fleet, LiveWorker, RunningJob
 from .restricted import UnreadableError, read, text_at
 from .running import held_by, held_by_old, now_ms
+from .trust import distrust
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -101,7 +103,8 @@ async def _functions(redis: Redis, ids: list[bytes]) -> dict[bytes, str | None]:
     found: dict[bytes, str | None] = {}
     for job_id, (payload, _) in zip(ids, payloads, strict=True):
         try:
-            found[job_id] = text_at(read(payload), "f") if payload else None
+            trusted = payload if not distrust(redis, JOB, text(job_id), None, payload) else None
+            found[job_id] = text_at(read(trusted), "f") if trusted else None
         except UnreadableError:
             found[job_id] = None
     return found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import copyreg
 import json
 import pickle
 import sys
 import uuid
 from collections import OrderedDict, deque
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,6 +19,8 @@ import pytest
 
 from arq._admin.restricted import UnreadableError, error_of, notes_of, read
 from arq._admin.shown import FULL, SHORT, as_json, shown, shown_call
+from arq._payloads.payload_format import PayloadFormat
+from arq.codecs import JsonCodec, Keyring, MsgpackCodec
 
 touched: list[str] = []
 
@@ -187,3 +191,40 @@ def test_errors_have_a_type_and_a_text() -> None:
     raw = read(pickle.dumps({"r": error}))["r"]
     assert error_of(raw) == ("KeyError", "lost")
     assert notes_of(raw) == ["a note"]
+
+
+# ---------------------------------------------------------------- codecs
+
+
+@pytest.mark.parametrize("make", [JsonCodec, MsgpackCodec])
+def test_tags_are_shown_as_values(make: type[JsonCodec | MsgpackCodec]) -> None:
+    """What would be made of the application's classes is named, as of pickles, and not made."""
+    value = [(1,), {2}, b"x", uuid.UUID(int=3), Decimal("1.0"), date(2026, 1, 2), {1: "a"}, Plain(4)]
+    data = make().dumps({"t": None, "f": "f", "a": (value,), "k": {"e": ValueError("no")}, "et": 1})
+    name = f"{Plain.__module__}.Plain"
+    assert arguments(data) == (
+        "[(1,), {2}, b'x', UUID('00000000-0000-0000-0000-000000000003'), Decimal('1.0'), datetime.date(2026, 1, 2), "
+        f"{{1: 'a'}}, {name}(x=4)], e=ValueError('no')"
+    )
+    raised = read(make().dumps({"r": LookupError("gone")}))["r"]
+    assert error_of(raised) == ("LookupError", "gone")
+    cancelled = read(make().dumps({"r": asyncio.CancelledError()}))["r"]
+    assert shown(cancelled) == "asyncio.exceptions.CancelledError()"
+
+
+@dataclass
+class Plain:
+    x: int
+
+
+def test_what_is_signed_is_shown_and_what_is_encrypted_is_not() -> None:
+    keys = Keyring({"k1": "1" * 32})
+    codec = JsonCodec()
+    for encrypt in (False, True):
+        how = PayloadFormat(codec, [codec], keys, encrypt=encrypt)
+        found = read(how.write_job("f", (1,), {}, None, 5, "id", "queue"))
+        assert (found["f"], found["et"], found.get("encrypted", False)) == ("f", 5, encrypt)
+        assert ("a" in found) is not encrypt
+    for broken in (b"\x01", b"\x01\x02", b"\x01\x01j\x02k2\x00"):
+        with pytest.raises(UnreadableError, match="envelope"):
+            read(broken)
