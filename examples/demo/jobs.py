@@ -34,7 +34,7 @@ async def digest_file(ctx: dict[str, Any], path: str) -> dict[str, Any]:
 
 async def fetch_mirror(ctx: dict[str, Any], name: str, fails: int) -> dict[str, int]:
     """A server that is not there at first: try again, a little later each time; give up when it is never there."""
-    if ctx["job_try"] > MOST_TRIES:
+    if MOST_TRIES <= ctx["job_try"] <= fails:
         raise ConnectionError(f"{name} has not answered in {MOST_TRIES} tries")
     if ctx["job_try"] <= fails:
         raise Retry(defer=0.2 * ctx["job_try"])

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
 TOKEN = "only for pictures, and long enough for it"
 #: as much as is to be seen, and no empty ground
-OVERVIEW, JOB = {"width": 1120, "height": 540}, {"width": 1120, "height": 900}
+OVERVIEW, JOB = {"width": 1120, "height": 525}, {"width": 1120, "height": 900}
 LARGEST_BYTES = 150_000
 
 
