@@ -181,6 +181,7 @@ class StatsPoint:
         done, failed, retried: of all functions, or of the one that was asked about.
         depth: the most jobs that were due and waited, of a look each ten seconds; None: nobody has looked.
         oldest_ms: for how long one of them had been due at most.
+        run, wait: how long runs took, and jobs were due until their first start.
     """
 
     start_ms: int
@@ -189,6 +190,8 @@ class StatsPoint:
     retried: int
     depth: int | None
     oldest_ms: int | None
+    run: Histogram = Histogram()
+    wait: Histogram = Histogram()
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,9 +249,13 @@ def _histogram(counts: Mapping[str, int], kind: str, total: str) -> Histogram:
 
 def point(start_ms: int, row: Mapping[str, int], only: str | None) -> StatsPoint:
     """A minute, or ten."""
-    sums = by_function([row], only).values()
-    done, failed, retried = (sum(counts.get(what, 0) for counts in sums) for what in (DONE, FAILED, RETRIED))
-    return StatsPoint(start_ms, done, failed, retried, row.get(DEPTH), row.get(OLDEST_MS))
+    sums: dict[str, int] = {}
+    for counts in by_function([row], only).values():
+        for what, number in counts.items():
+            sums[what] = sums.get(what, 0) + number
+    done, failed, retried = (sums.get(what, 0) for what in (DONE, FAILED, RETRIED))
+    times = _histogram(sums, RUN, RUN_MS), _histogram(sums, WAIT, WAIT_MS)
+    return StatsPoint(start_ms, done, failed, retried, row.get(DEPTH), row.get(OLDEST_MS), *times)
 
 
 for _kind in (Histogram, FunctionStats, StatsPoint, QueueStats):

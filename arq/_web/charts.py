@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
 from markupsafe import Markup
 
@@ -63,6 +63,37 @@ def depths(points: Sequence[StatsPoint], since_ms: int, until_ms: int, step_s: i
     return [Column(start, (most.get(start, 0),)) for start in _starts(since_ms, until_ms, step_ms)]
 
 
+def durations(
+    points: Sequence[StatsPoint], since_ms: int, until_ms: int, step_s: int, which: Literal["run", "wait"]
+) -> list[Column]:
+    """In ms: the time that half of the jobs did not exceed, and how much more 95 of 100 needed."""
+    step_ms = _step_ms(since_ms, until_ms, step_s)
+    sums: dict[int, list[int]] = {}
+    for point in points:
+        buckets = (point.run if which == "run" else point.wait).buckets
+        row = sums.setdefault(point.start_ms // step_ms * step_ms, [0] * len(buckets))
+        for n, count in enumerate(buckets):
+            row[n] += count
+    found = []
+    for start in _starts(since_ms, until_ms, step_ms):
+        there = Histogram(tuple(sums[start])) if start in sums else Histogram()
+        half, most = round(there.percentile(50) or 0), round(there.percentile(95) or 0)
+        found.append(Column(start, (half, most - half)))
+    return found
+
+
+def duration_chart(found: Sequence[Column], about: str) -> Chart:
+    """Of what `durations` has found."""
+    highest = max((sum(column.parts) for column in found), default=0)
+    label = f"{about}: 95 of 100 within {took(highest)} at most"
+    return _chart(found, ("half", "most"), highest, label, took(highest), _durations_told)
+
+
+def _durations_told(column: Column) -> str:
+    half, more = column.parts
+    return f"half within {took(half)}, 95 of 100 within {took(half + more)}"
+
+
 def _step_ms(since_ms: int, until_ms: int, step_s: int) -> int:
     step_ms = step_s * 1000
     return step_ms * max(1, -(-(until_ms - since_ms) // (step_ms * _MOST_COLUMNS)))
@@ -80,14 +111,30 @@ def column_chart(found: Sequence[Column], names: Sequence[str], about: str) -> C
         about: what the chart shows, for those who do not see it.
     """
     highest = max((sum(column.parts) for column in found), default=0)
+
+    def told(column: Column) -> str:
+        pairs = zip(names, column.parts, strict=True)
+        return ", ".join(f"{number(part)} {name}" for name, part in pairs if part)
+
+    return _chart(found, names, highest, _summary(found, names, about), number(highest), told)
+
+
+def _chart(
+    found: Sequence[Column],
+    names: Sequence[str],
+    highest: int,
+    label: str,
+    highest_told: str,
+    told: Callable[[Column], str],
+) -> Chart:
     width = _WIDTH / max(1, len(found))
-    bars = [_column(column, n * width, width, highest, names) for n, column in enumerate(found)]
+    bars = [_column(column, n * width, width, highest, names, told) for n, column in enumerate(found)]
     svg = Markup(
         '<svg class="chart" viewBox="0 0 {w} {h}" preserveAspectRatio="none" role="img" aria-label="{about}">'
         "{bars}</svg>"
-    ).format(w=_WIDTH, h=_HEIGHT, about=_summary(found, names, about), bars=Markup("").join(bars))
+    ).format(w=_WIDTH, h=_HEIGHT, about=label, bars=Markup("").join(bars))
     begin, end = (as_utc(found[n].start_ms) for n in (0, -1)) if found else ("", "")
-    return Chart(svg, number(highest), begin, end)
+    return Chart(svg, highest_told, begin, end)
 
 
 def _summary(found: Sequence[Column], names: Sequence[str], about: str) -> str:
@@ -99,10 +146,16 @@ def _summary(found: Sequence[Column], names: Sequence[str], about: str) -> str:
     )
 
 
-def _column(column: Column, left: float, width: float, highest: int, names: Sequence[str]) -> Markup:
+def _column(
+    column: Column,
+    left: float,
+    width: float,
+    highest: int,
+    names: Sequence[str],
+    told: Callable[[Column], str],
+) -> Markup:
     if not any(column.parts):
         return Markup("")
-    told = ", ".join(f"{number(part)} {name}" for name, part in zip(names, column.parts, strict=True) if part)
     parts, top = [], float(_HEIGHT)
     for name, part in zip(names, column.parts, strict=True):
         height = max(1.0, part / highest * (_HEIGHT - 4)) if part else 0.0

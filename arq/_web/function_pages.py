@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..admin import FunctionStats, QueueStats
-from .charts import Column, column_chart, columns, depths, histogram
+from ..admin import FunctionStats, Histogram, QueueStats, StatsPoint
+from .charts import column_chart, columns, depths, duration_chart, durations, histogram
 from .overview_pages import CHART_NAMES
 from .view import Look, Page
 
@@ -32,9 +32,11 @@ async def functions(look: Look) -> Page:
         "found": found,
         "has_old": any(one.has_old for one in overview.queues if one.queue == queue),
         "spreads": spreads,
-        "ended": column_chart(_columns(found), CHART_NAMES, "Jobs that ended"),
+        "ended": column_chart(columns(*_times(found)), CHART_NAMES, "Jobs that ended"),
+        "runs": duration_chart(durations(*_times(found), "run"), "Run times"),
+        "waits": duration_chart(durations(*_times(found), "wait"), "Waiting times"),
         "depth": column_chart(
-            depths(found.points, found.since_ms, found.until_ms, found.step_s),
+            depths(*_times(found)),
             ("depth",),
             "Jobs that were due",
         ),
@@ -45,13 +47,30 @@ async def functions(look: Look) -> Page:
         "until_ms": found.until_ms,
         "step_s": found.step_s,
         "functions": [_fields(one) for one in found.functions],
-        "points": found.points,
+        "points": [_point(one) for one in found.points],
     }
     return Page("functions", "Functions", facts, json, now_ms=found.until_ms)
 
 
-def _columns(found: QueueStats) -> list[Column]:
-    return columns(found.points, found.since_ms, found.until_ms, found.step_s)
+def _times(found: QueueStats) -> tuple[list[StatsPoint], int, int, int]:
+    return found.points, found.since_ms, found.until_ms, found.step_s
+
+
+def _point(one: StatsPoint) -> dict[str, float | None]:
+    found: dict[str, float | None] = {
+        "start_ms": one.start_ms,
+        "done": one.done,
+        "failed": one.failed,
+        "retried": one.retried,
+        "depth": one.depth,
+        "oldest_ms": one.oldest_ms,
+    }
+    return found | _seconds("run", one.run) | _seconds("wait", one.wait)
+
+
+def _seconds(name: str, times: Histogram) -> dict[str, float | None]:
+    values = {"p50": times.percentile(50), "p95": times.percentile(95), "mean": times.mean_ms}
+    return {f"{name}_{word}_s": None if ms is None else round(ms / 1000, 4) for word, ms in values.items()}
 
 
 def _fields(one: FunctionStats) -> dict[str, float | str | None]:
@@ -62,11 +81,4 @@ def _fields(one: FunctionStats) -> dict[str, float | str | None]:
         "retried": one.retried,
         "per_minute": round(one.per_minute, 3),
     }
-    for name, times in (("run", one.run), ("wait", one.wait)):
-        for word, ms in (
-            ("p50", times.percentile(50)),
-            ("p95", times.percentile(95)),
-            ("mean", times.mean_ms),
-        ):
-            found[f"{name}_{word}_s"] = None if ms is None else round(ms / 1000, 4)
-    return found
+    return found | _seconds("run", one.run) | _seconds("wait", one.wait)

@@ -98,6 +98,10 @@ async def test_functions_and_their_charts(
     page = (await web.get("/functions")).text
     assert 'aria-label="Jobs that ended: 4 done, 1 failed, 0 retried"' in page
     assert '<rect class="bar-done"' in page
+    assert re.search(r'aria-label="Run times: 95 of 100 within \d+ms at most"', page)
+    points = (await web.get("/functions.json")).json()["points"]
+    assert sum(point["done"] for point in points) == 4
+    assert any(point["run_p95_s"] for point in points)
     assert "style=" not in page
     assert (await web.get("/functions?function=work&hours=72")).status_code == 200
 
