@@ -2,20 +2,17 @@
 
 import re
 
-import click
-
 from arq._commands.web import web
 from arq._web.access import ACTION_RIGHTS, SEE_ARGS
 from arq._web.pages import PAGES
-from supervisor.options import Options
+from supervisor.cli import cli as supervise
 from tests.support.programs import ROOT
 
 PAGE = (ROOT / "docs" / "how-to" / "dashboard.md").read_text()
 
 
 def test_options_that_are_named_are_there() -> None:
-    known = {name for one in web.params if isinstance(one, click.Option) for name in one.opts}
-    known |= {f"--{name.replace('_', '-')}" for name in Options.__dataclass_fields__}
+    known = {name for command in (web, supervise) for one in command.params for name in one.opts}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGE))
     assert named
     assert not named - known
