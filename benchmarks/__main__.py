@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from arq.version import VERSION
-from benchmarks import server_time, shards, web
+from benchmarks import memory, server_time, shards, web
 from benchmarks.noise import Noise
 from benchmarks.peers import PEERS, Peer
 from benchmarks.plots import draw
@@ -26,6 +26,8 @@ from benchmarks.scenarios import SCALE, SCENARIOS, Scenario
 from benchmarks.server import Server
 from benchmarks.targets import judge
 
+#: What is measured in its own way.
+APART = {"server": server_time.main, "memory": memory.main, "web": web.main}
 USUAL_PEERS = ("ours", "ours-quiet", "arq", "arq-tuned")
 #: Share of the processors that other programs may use before a run counts as disturbed.
 QUIET_PERCENT = 15
@@ -40,8 +42,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "scenarios",
         nargs="*",
         metavar="SCENARIO",
-        help="noop100 if none; scale: all scale-*; scale --shards: several servers; server, web: see `server --help`, "
-        "`web --help`; " + " ".join(SCENARIOS),
+        help="noop100 if none; scale: all scale-*; scale --shards: several servers; server, memory, web: see "
+        "`server --help` and so on; " + " ".join(SCENARIOS),
     )
     parser.add_argument("--all", action="store_true", help="all scenarios, all peers: under half an hour")
     parser.add_argument(
@@ -246,11 +248,8 @@ def write(directory: Path, session: Session) -> None:
 
 def main() -> None:
     """Measure and print."""
-    if sys.argv[1:2] == ["server"]:
-        server_time.main(sys.argv[2:])
-        return
-    if sys.argv[1:2] == ["web"]:
-        web.main(sys.argv[2:])
+    if sys.argv[1:2] and (apart := APART.get(sys.argv[1])):
+        apart(sys.argv[2:])
         return
     if sys.argv[1:3] == ["scale", "--shards"]:
         shards.main(sys.argv[3:])

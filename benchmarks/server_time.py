@@ -68,9 +68,7 @@ def trees(revisions: list[str]) -> Iterator[dict[str, Path]]:
     with tempfile.TemporaryDirectory(prefix="arq-bench-tree-") as directory:
         found = {"ours": ROOT}
         for revision in revisions:
-            done = subprocess.run(
-                ["git", "archive", revision, "arq"], cwd=ROOT, check=True, capture_output=True
-            )
+            done = subprocess.run(["git", "archive", revision], cwd=ROOT, check=True, capture_output=True)
             found[revision] = Path(directory, revision)
             with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
                 archive.extractall(found[revision], filter="data")
