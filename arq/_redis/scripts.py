@@ -248,8 +248,9 @@ def _read_batch(
 ) -> tuple[list[ClaimedJob], list[Done]]:
     """The jobs of one claim, and the endings that remove those whose ids are no text."""
     try:
+        make, first = ClaimedJob._make, (1, 0, False, stamp, 0, "", None, False)  # cheaper than by the fields
         jobs = [
-            ClaimedJob(job_id.decode(), int(score), payload or None, 1, 0, False, stamp)
+            make((job_id.decode(), int(score), payload or None, *first))
             for job_id, score, payload in zip(
                 ids_and_scores[::2], ids_and_scores[1::2], payloads, strict=True
             )

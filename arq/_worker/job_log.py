@@ -54,7 +54,7 @@ def started(attempt: Attempt) -> None:
         "%6.2fs → %s(%s)%s",
         waited_s,
         attempt.ref,
-        args_to_string(attempt.args, attempt.kwargs),
+        args_to_string(attempt.args, attempt.kwargs) if attempt.args or attempt.kwargs else "",
         extra,
     )
 

@@ -257,7 +257,8 @@ def ending(
     if verdict is not Verdict.COMPLETE and not verdict.is_final:
         return _run_again(outcome, defaults)
     only_start = not job.is_counted and job.job_try == 1 and not job.interrupted and job.crashes is None
-    hold_ms = to_ms(hold_cron_s()) if _is_tick(attempt) else None
+    is_tick = isinstance(attempt.function, CronJob) and _is_tick(attempt, attempt.function)
+    hold_ms = to_ms(hold_cron_s()) if is_tick else None
     keep_ms = keep_result_ms(attempt, defaults)
     burial = None
     if verdict is Verdict.FAILED:
@@ -289,15 +290,9 @@ def _run_again(outcome: Outcome, defaults: Defaults) -> Ending:
     )
 
 
-def _is_tick(attempt: Attempt) -> bool:
+def _is_tick(attempt: Attempt, schedule: CronJob) -> bool:
     """Whether this is the run of a unique cron job at one time, which nobody may repeat."""
-    function = attempt.function
-    return (
-        isinstance(function, CronJob)
-        and function.unique
-        and function.job_id is None
-        and attempt.job.job_id.startswith(f"{function.name}:")
-    )
+    return schedule.unique and schedule.job_id is None and attempt.job.job_id.startswith(f"{schedule.name}:")
 
 
 def _result(
