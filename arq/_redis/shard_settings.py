@@ -47,6 +47,8 @@ def named_settings(given: Any) -> dict[str, RedisSettings]:
     """
     found = getattr(given, "shard_settings", given)
     if isinstance(found, Mapping):
+        if "host" in found and isinstance(found["host"], str):  # their fields, not servers by name
+            raise TypeError(f"redis settings must be RedisSettings, not a {type(found).__name__}")
         pairs = [(str(name), settings_or_default(settings)) for name, settings in found.items()]
     elif isinstance(found, list | tuple):
         pairs = [(place(settings_or_default(settings)), settings) for settings in found]
