@@ -60,6 +60,22 @@ def test_source_files_that_are_named_are_there(page: str) -> None:
     assert not {code for code in named - NOT_OURS - of_the_page if code.removeprefix("./") not in ends}
 
 
+IN_A_LIST = re.compile(r"^(?:[*-]|\d+\.) \[[^]]+\]\(([^)#:]+\.md)\)", re.MULTILINE)
+
+
+def test_every_page_of_the_manual_is_in_a_list() -> None:
+    """Of an index.md, or of the decisions: that is the navigation."""
+    lists = [
+        page for page in PAGES if page.startswith("docs/") and page.endswith(("/index.md", "/README.md"))
+    ]
+    named = {
+        str(((ROOT / page).parent / link).resolve().relative_to(ROOT))
+        for page in lists
+        for link in IN_A_LIST.findall((ROOT / page).read_text())
+    }
+    assert {page for page in PAGES if page.startswith("docs/")} - named == {"docs/index.md"}
+
+
 DOTTED = re.compile(r"_?\w+(?:\.\w+)*\._?\w+")
 
 
