@@ -34,6 +34,8 @@ Address = tuple[str, int]
 
 #: Seconds for which a call is repeated: a fail-over takes `cluster-node-timeout`, 15 s, and a vote.
 RIDE_OUT_S = 30.0
+#: Seconds that a node gets to say who has which slot, if the settings do not give it less.
+_ASK_S = 3.0
 #: Pauses between its tries, in s.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.5
 #: The slot is with another node: `MOVED 1234 host:port`; redis-py may have cut off the word.
@@ -248,11 +250,9 @@ def cluster_pool(settings: RedisSettings) -> ConnectionPool:
         options["retry"] = RideOut()
 
     def connect(address: Address) -> Connection:
-        once: dict[str, Any] = {
-            **options,
-            "retry": Retry(NoBackoff(), 0),
-            "socket_timeout": settings.conn_timeout,
-        }
+        limit_s = min(settings.conn_timeout, _ASK_S)  # others can be asked
+        limits = {"socket_timeout": limit_s, "socket_connect_timeout": limit_s}
+        once: dict[str, Any] = {**options, "retry": Retry(NoBackoff(), 0), **limits}
         return plain(host=address[0], port=address[1], **once)
 
     owner = SlotOwner(

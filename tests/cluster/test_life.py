@@ -92,7 +92,7 @@ async def test_commands_of_the_application_go_where_their_keys_are(pool: ArqRedi
     assert "redis_version=" in told[0]
 
 
-@pytest.mark.parametrize("words", ["ls", "ls --state done", "stats", "workers", "crons", "dead ls"])
+@pytest.mark.parametrize("words", ["ls", "ls --state done", "stats", "workers", "crons", "dead ls", "audit"])
 async def test_operators_commands(cluster: Cluster, pool: ArqRedis, words: str) -> None:
     await enqueued(pool, "quick")
     found = await in_thread(run_command, *words.split(), ARQ_REDIS=cluster.dsn)

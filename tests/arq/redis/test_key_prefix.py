@@ -176,10 +176,11 @@ async def test_a_worker_that_dies(pool: ArqRedis, root: redis.Redis) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["ls", "ls --state done", "stats", "workers", "crons", "dead ls", "show gone"]
+    "words", ["ls", "ls --state done", "stats", "workers", "crons", "dead ls", "show gone", "audit"]
 )
 def test_commands(allowed: RedisSettings, own_server: RedisServer, root: redis.Redis, words: str) -> None:
-    found = run_command(*words.split(), "-q", QUEUE, ARQ_REDIS=address(own_server))
+    of_queue = () if words == "audit" else ("-q", QUEUE)
+    found = run_command(*words.split(), *of_queue, ARQ_REDIS=address(own_server))
     assert found.code in (0, 1), found.err
     assert "redis refuses" not in found.err
     only_ours(root)
