@@ -174,6 +174,7 @@ class _ToOwner:
     port: int
     socket_timeout: float | None
     socket_connect_timeout: float | None
+    retry: Retry
 
     def __init__(self, slot_owner: SlotOwner, **options: Any) -> None:
         self._owner = slot_owner
@@ -182,11 +183,16 @@ class _ToOwner:
     async def connect(self, *args: Any, **options: Any) -> None:
         """A node that accepts connections, and answers none of the first commands, is as good as one that is gone."""
         connection: Any = super()
-        limit_s, self.socket_timeout = self.socket_timeout, self.socket_connect_timeout
-        try:
-            await connection.connect(*args, **options)
-        finally:
-            self.socket_timeout = limit_s
+
+        async def once() -> None:
+            limit_s, self.socket_timeout = self.socket_timeout, self.socket_connect_timeout
+            try:
+                await connection.connect(*args, **options)
+            finally:
+                self.socket_timeout = limit_s
+
+        # redis-py before 6 tries only to connect again, not the first commands
+        await self.retry.call_with_retry(once, lambda _: connection.disconnect(nowait=True))
 
     async def _connect(self) -> None:
         self.host, self.port = address = await self._owner.address()

@@ -75,8 +75,9 @@ class Load:
             if len(self.jobs) > len(self.runs) + 200:  # what waits in the end takes time
                 await asyncio.sleep(0.01)
                 continue
-            job = await self._pool.enqueue_job("work", number, _job_id=f"job-{number}")
-            assert job is not None
+            job_id = f"job-{number}"
+            # None: it was enqueued, the answer was lost, and the call repeated
+            job = await self._pool.enqueue_job("work", number, _job_id=job_id) or Job(job_id, self._pool)
             self.jobs[number] = job
             number += 1
             await asyncio.sleep(0)

@@ -106,7 +106,7 @@ async def test_no_script_is_broken_off_half_way(
     hasty = await create_pool(cluster.settings(retry=cluster_module.RideOut()))
     claim = scripts.claim("arq:queue", "w", scripts.ClaimRequest(1, 60_000, caution=CARELESS))
     for doing in (hasty.enqueue_job("work", _job_id="b"), scripts.run(hasty, claim)):
-        with pytest.raises(RedisConnectionError, match="the cluster is in motion: (TryAgain|Ask)Error"):
+        with pytest.raises(RedisConnectionError, match="the cluster is in motion: .*(?i:try_?again|ask)"):
             await doing
     assert set(cluster.ask(source, "CLUSTER", "GETKEYSINSLOT", SLOT, 100)) == before
     await in_thread(cluster.end_move, source, target, SLOT)
