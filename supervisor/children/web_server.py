@@ -132,7 +132,7 @@ class WebServer:
             replace(redis, conn_retries=0),
             host,
             queues=(queue,),
-            token=os.environ.get(WEB_TOKEN),
+            token=os.environ.get(WEB_TOKEN) or None,
             allow=self._options.web_allow,
             hide_args=False,
             redact="",

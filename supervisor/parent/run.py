@@ -42,7 +42,7 @@ def web_refusal(options: Options) -> str:
 
     host, _ = split_address(options.web)
     try:
-        require_safe(host, os.environ.get(WEB_TOKEN), options.web_allow, (WEB_TOKEN, "--web-allow"))
+        require_safe(host, os.environ.get(WEB_TOKEN) or None, options.web_allow, (WEB_TOKEN, "--web-allow"))
     except ValueError as error:
         return f"--web {options.web}: {error}"
     return ""

@@ -113,6 +113,7 @@ def test_it_is_the_first_to_go_when_memory_is_short(pool: Pool, queue: Queue) ->
         (("--web", "127.0.0.1:0", "--web-allow", "retry"), "", "--web-allow needs ARQ_WEB_TOKEN"),
         (("--web", "127.0.0.1:0", "--web-allow", "everything"), TOKEN, "'everything'"),
         (("--web", "127.0.0.1:0"), "short", "32"),
+        (("--web", "127.0.0.1:0", "--web-allow", "all"), " ", "32"),
         (("--web", "8800"), "", "HOST:PORT"),
         (("--web-allow", "retry"), "", "together with --web"),
         (("--web", "no-such-host.invalid:80"), TOKEN, "no-such-host.invalid"),
