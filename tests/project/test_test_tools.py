@@ -197,7 +197,7 @@ def test_tests_of_several_processes_run_together_but_for_those_that_run_alone(tm
         (tmp_path / name).write_text(TAKES_TURNS)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = alone\n")
     words = ["-p", "tests.support.turns", "-p", "no:asyncio", "-n", "2", "--dist", "loadfile"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTEST_ADDOPTS": ""}
     command = [sys.executable, "-m", "pytest", *words]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert "4 passed" in done.stdout, done.stdout + done.stderr
