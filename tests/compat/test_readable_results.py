@@ -70,8 +70,9 @@ def test_a_job_that_waits_for_a_worker_of_the_original(
     with running(implementations["ours"], place, logs, unreadable="retry") as old:
         with connected(knowing, place) as client:
             job_id = client.enqueue_number(5)
-            wait_until(lambda: "it is left to other workers" in old.log.read_text(), what="put back")
-            assert client.ask("status", job_id=job_id).value in ("queued", "deferred")
+            wait_until(lambda: "it is left to other workers" in old.log.read_text(), what="it is told")
+            put_back = ("queued", "deferred")  # that is written after it is told
+            wait_until(lambda: client.ask("status", job_id=job_id).value in put_back, what="put back")
             with running(knowing, place, logs) as other:
                 assert client.result(job_id).value == 5
         assert place.runs() == [(job_id, 1, other.name, "add")]

@@ -30,8 +30,9 @@ needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can play ano
 FAKE = """import os, socket, sys
 os.setuid(int(sys.argv[2]))
 sock = socket.socket(socket.AF_UNIX)
-sock.bind(sys.argv[1])
+sock.bind(sys.argv[1] + "~")
 sock.listen()
+os.rename(sys.argv[1] + "~", sys.argv[1])
 while True:
     client, _ = sock.accept()
     if client.recv(1000):
