@@ -1,5 +1,6 @@
 """Terminals in which the commands of a page are typed, one after the other."""
 
+import contextlib
 import os
 import re
 import signal
@@ -73,20 +74,23 @@ class Terminal:
     def interrupt(self, command: Command) -> None:
         """Ctrl-C, and wait for what is printed then and for the end."""
         start = len(self.output)
-        for child in psutil.Process(self._shell.pid).children():
-            child.send_signal(signal.SIGINT)
+        self._signal_children(signal.SIGINT)
         for line in command.output or ():
             self._printed(line, start, "Ctrl-C")
 
     def close(self) -> None:
         """End what runs in it."""
-        for child in psutil.Process(self._shell.pid).children():
-            child.send_signal(signal.SIGTERM)
+        self._signal_children(signal.SIGTERM)
         try:
             self._shell.communicate(timeout=PATIENCE_S if self._is_done else 0.1)
         except subprocess.TimeoutExpired:  # a command that failed the test, and goes on
             os.killpg(self._shell.pid, signal.SIGKILL)
             self._shell.communicate()
+
+    def _signal_children(self, number: signal.Signals) -> None:
+        for child in psutil.Process(self._shell.pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):  # it may just have ended
+                child.send_signal(number)
 
     def _printed(self, line: str, start: int, what: str) -> None:
         expected = re.compile(pattern((line,)))
