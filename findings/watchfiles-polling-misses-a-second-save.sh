@@ -5,7 +5,7 @@
 #   once after the second change, since its size and its time in nanoseconds are both new.
 # What is so: the poller compares modification times in whole seconds. A save that falls into the second of a save that
 #   was reported already is lost, for ever: with another content, another size, and looks at the file every 50 ms.
-# Versions: watchfiles 1.1.1 and 1.3.0, Python 3.11, Linux (ext4, overlayfs).
+# Versions: watchfiles 1.1.1 and 1.3.0, Python 3.11, Linux.
 # Output seen:
 #   inotify: reported contents ['two', 'three, and longer']
 #   polling: reported contents ['two']

@@ -11,7 +11,7 @@ PAGE = FINDINGS / "README.md"
 HEAD = """# Findings
 
 Things about other people's software that surprised us while we made this one, each a script that shows it: it makes an
-environment of its own with the versions that it names, prints what it sees, and takes a minute or less. `bash findings/NAME.sh`
+environment of its own with the versions that it names, prints what it sees, and takes about a minute. `bash findings/NAME.sh`
 runs one. Those that change how one runs a queue are told in [what surprised us](../docs/explanation/what-surprised-us.md).
 
 """
