@@ -21,12 +21,12 @@ class ExitCode(IntEnum):
 MEANINGS: dict[ExitCode, tuple[str, str]] = {
     ExitCode.OK: ("stopped as asked, every worker drained; or burst finished", ""),
     ExitCode.INTERNAL: ("a bug in the supervisor; workers are stopped first", "yes"),
-    ExitCode.USAGE: ("wrong options", "no"),
+    ExitCode.USAGE: ("wrong options, or `--web` at an address that can't be had", "no"),
     ExitCode.BOOT: ("workers fail to boot: `on_startup` raised, or took longer than `--boot-timeout`", "yes"),
     ExitCode.SETTINGS: (
         (
             "the settings can't be imported, are none, or lead to a server that no worker can use "
-            "(Redis Cluster, a sentinel)"
+            "(a cluster without `cluster=True`, a sentinel; more servers in `redis_settings` than `--procs`)"
         ),
         "no",
     ),
