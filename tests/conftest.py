@@ -127,7 +127,7 @@ def nothing_left_running() -> Iterator[None]:
     yield
     survivors = leaks.leftover_children(children)
     assert not survivors, f"processes left behind: {survivors}"
-    leaked = leaks.leaked_files(files)
+    leaked = leaks.files_left_open(files)
     assert not leaked, f"files left open: {leaked}"
 
 

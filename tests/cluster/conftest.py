@@ -41,5 +41,5 @@ def nothing_left_running(one_cluster: Cluster) -> Iterator[None]:
     nodes = {server.pid for server in one_cluster.servers if server.is_running}
     survivors = leaks.leftover_children(children | nodes)
     assert not survivors, f"processes left behind: {survivors}"
-    leaked = leaks.leaked_files(files)
+    leaked = leaks.files_left_open(files)
     assert not leaked, f"files left open: {leaked}"

@@ -3,6 +3,7 @@
 import gc
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.support.eventually import PATIENCE_S, NeverHappenedError, wait_until
 # register of workers. Everything else arq writes carries a TTL.
 QUEUE_TYPE = b"zset"
 WITHOUT_EXPIRY = ("arq:abort", "arq:leases", "arq:members", "arq:lapses", "arq:queue", "arq:queue:*")
+CLOSING_S = 5.0
 # helpers that the interpreter keeps for as long as it lives
 INTERPRETER_HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 
@@ -82,6 +84,13 @@ def open_files() -> dict[int, str]:
         except OSError:  # the descriptor of the listing itself
             continue
     return found
+
+
+def files_left_open(before: dict[int, str]) -> list[str]:
+    """As `leaked_files`, but what a thread of a library closes a moment later, as watchfiles' does, is none."""
+    with suppress(NeverHappenedError):
+        wait_until(lambda: not leaked_files(before), CLOSING_S)
+    return leaked_files(before)
 
 
 def leaked_files(before: dict[int, str]) -> list[str]:
