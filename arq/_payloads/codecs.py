@@ -102,6 +102,12 @@ class _TaggedCodec(Codec):
         return found
 
 
+_text_of = json.encoder.encode_basestring_ascii
+#: What `serialize_job` and `serialize_result` have, without keyword arguments.
+_JOB = '{"t":null,"f":%s,"a":%s,"k":{},"et":%s}'
+_RESULT = '{"t":%s,"f":%s,"a":%s,"k":{},"et":%s,"s":%s,"r":%s,"st":%s,"ft":%s,"q":%s,"id":%s}'
+
+
 def _json_encoder() -> Callable[[Any, int], Iterable[str]]:
     """What writes JSON in pieces. `JSONEncoder.encode` makes the same anew for each text: half of its time."""
     encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False)
@@ -139,8 +145,55 @@ class JsonCodec(_TaggedCodec):
     def dumps(self, data: dict[str, Any]) -> bytes:
         return "".join(self._encode(self._plain(data), 0)).encode()
 
+    def plain_job(self, job_try: int | None, function: str, args: Any, enqueue_ms: int) -> bytes | None:
+        """What `dumps` writes of a job with plain arguments, none by name, in half of the time.
+
+        None: it is another one, or odd.
+        """
+        written = self._plain_args(args)
+        if written is None or job_try is not None or type(enqueue_ms) is not int or type(function) is not str:
+            return None
+        return (_JOB % (_text_of(function), written, enqueue_ms)).encode()
+
+    def plain_result(
+        self,
+        job_try: int,
+        function: str,
+        args: Any,
+        enqueue_ms: int,
+        success: bool,
+        result: Any,
+        start_ms: int,
+        finished_ms: int,
+        queue: str,
+        job_id: str,
+    ) -> bytes | None:
+        """The same for a result."""
+        written, kind = self._plain_args(args), type(result)
+        if written is None or kind not in self._values.plain:
+            return None
+        if not type(job_try) is type(enqueue_ms) is type(start_ms) is type(finished_ms) is int:
+            return None
+        if not type(function) is type(queue) is type(job_id) is str:
+            return None
+        value = str(result) if kind is int else "".join(self._encode(result, 0))
+        done = "true" if success else "false"
+        places = (job_try, _text_of(function), written, enqueue_ms, done, value, start_ms, finished_ms)
+        return (_RESULT % (*places, _text_of(queue), _text_of(job_id))).encode()
+
+    def _plain_args(self, args: Any) -> str | None:
+        """Positional arguments; None: some are more than plain values."""
+        if type(args) is not tuple:
+            return None
+        plain = self._values.plain
+        for item in args:
+            if type(item) not in plain:
+                return None
+        return "".join(self._encode(args, 0)) if args else "[]"
+
     def loads(self, data: bytes) -> dict[str, Any]:
-        has_tags = b'"$"' in data or b"\\u0024" in data
+        # one sign is looked for faster than several
+        has_tags = (b"$" in data and b'"$"' in data) or (b"\\" in data and b"\\u0024" in data)
         try:
             text = data.decode()
             found, end = (self._decode if has_tags else self._decode_plain)(text)

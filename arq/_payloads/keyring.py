@@ -35,6 +35,11 @@ class Signer:
         new._inner.update(begin)
         return new
 
+    @property
+    def hashes(self) -> tuple[hashlib._Hash, hashlib._Hash]:
+        """The inner and the outer one of HMAC, to be copied."""
+        return self._inner, self._outer
+
     def mac(self, message: bytes) -> bytes:
         """The signature of a message, 32 bytes; of what follows on the begin, if there is one."""
         inner, outer = self._inner.copy(), self._outer.copy()

@@ -7,7 +7,7 @@ import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .._endings import Again, Done, Ending, Unbegun
 from .._errors import DeserializationError, JobExecutionFailed, PayloadRefused, Retry, RetryJob, Snooze
@@ -18,7 +18,6 @@ from .._payloads.serialization import (
     Deserializer,
     Serializer,
     deserialize_job_raw,
-    serialize_result,
 )
 from .._payloads.unreadable_records import PICKLE, salvage
 from .._redis.scripts import ClaimedJob
@@ -28,6 +27,7 @@ from ..utils import safe_repr, to_ms, truncate
 from . import dead_set_policy
 from .attempt import Attempt, Cause, Ended, Outcome, Verdict
 from .dead_set_policy import burial_of, error_of_try, keep_result_ms
+from .result_payload import result_payload
 from .retry_policy import Failure, leaves_of, next_try_ms, policy_of
 from .unknown_function import hint
 
@@ -268,7 +268,7 @@ def ending(
             burial = burial._replace(entry=entry)
     if keep_ms == 0:
         return Done(job.job_id, job.stamp, b"", None, hold_ms, only_start, None, burial)
-    result = _result(outcome, queue_name, serializer, deserializer, payload_format)
+    result = result_payload(outcome, queue_name, serializer, deserializer, payload_format)
     smaller = functools.partial(_smaller_result, outcome, queue_name, serializer, payload_format)
     return Done(job.job_id, job.stamp, result, keep_ms, hold_ms, only_start, smaller, burial)
 
@@ -295,49 +295,6 @@ def _is_tick(attempt: Attempt, schedule: CronJob) -> bool:
     return schedule.unique and schedule.job_id is None and attempt.job.job_id.startswith(f"{schedule.name}:")
 
 
-def _result(
-    outcome: Outcome,
-    queue_name: str,
-    serializer: Serializer | None,
-    deserializer: Deserializer | None = None,
-    payload_format: PayloadFormat | None = None,
-) -> bytes:
-    attempt = outcome.attempt
-    payload = serialize_result(
-        attempt.function_name,
-        attempt.args,
-        attempt.kwargs,
-        attempt.job_try,
-        attempt.enqueue_ms,
-        outcome.verdict is Verdict.COMPLETE,
-        outcome.value,
-        attempt.start_ms,
-        outcome.finish_ms,
-        attempt.ref,
-        queue_name,
-        attempt.job.job_id,
-        serializer=serializer,
-        deserializer=deserializer,
-    )
-    if payload_format is not None:
-        shown = functools.partial(_shown, outcome)
-        payload = payload_format.seal_result(payload, attempt.job.job_id, queue_name, shown)
-    return payload or b""
-
-
-def _shown(outcome: Outcome) -> dict[str, Any]:
-    """What of a result need not be secret."""
-    attempt = outcome.attempt
-    return {
-        "t": attempt.job_try,
-        "f": attempt.function_name,
-        "et": attempt.enqueue_ms,
-        "s": outcome.verdict is Verdict.COMPLETE,
-        "st": attempt.start_ms,
-        "ft": outcome.finish_ms,
-    }
-
-
 def _smaller_result(
     outcome: Outcome,
     queue_name: str,
@@ -351,9 +308,9 @@ def _smaller_result(
     if isinstance(outcome.value, BaseException):
         why = f"{why}: {truncate(safe_repr(outcome.value), _LONGEST_EXCEPTION)}"
     said = replace(outcome, verdict=Verdict.FAILED, value=f"{UNSERIALIZABLE_RESULT}: {why}")
-    result = _result(said, queue_name, serializer, None, payload_format)
+    result = result_payload(said, queue_name, serializer, None, payload_format)
     if len(result) <= most_bytes:
         return result
     said.attempt = Attempt(attempt.job, attempt.function_name, (), {}, attempt.enqueue_ms, attempt.job_try)
     said.attempt.start_ms = attempt.start_ms
-    return _result(said, queue_name, serializer, None, payload_format)
+    return result_payload(said, queue_name, serializer, None, payload_format)

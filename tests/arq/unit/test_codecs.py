@@ -432,3 +432,37 @@ def test_first_bytes_tell_codecs_apart() -> None:
     codecs: list[Codec] = [PickleCodec(), JsonCodec(), MsgpackCodec()]
     for codec in codecs:
         assert [one.name for one in codecs if one.recognizes(codec.dumps(data))] == [codec.name]
+
+
+# --- the short way for plain jobs and results ---------------------------------------------------------------------
+
+PLAIN = [0, -1, 2**70, True, False, None, "", "text", 'a"b\\c\n', "\ud800", "é", "$"]
+
+
+@pytest.mark.parametrize("value", PLAIN)
+def test_plain_jobs_and_results_are_written_as_all_others(value: Any) -> None:
+    codec = JsonCodec()
+    for args in ((), (value,), (1, value, "x")):
+        job: dict[str, Any] = {"t": None, "f": 'f"é', "a": args, "k": {}, "et": 1700000000000}
+        assert codec.plain_job(None, job["f"], args, job["et"]) == codec.dumps(job)
+        for success in (True, False):
+            result = {**job, "t": 2, "s": success, "r": value, "st": 1, "ft": 2, "q": "q\n", "id": "\udce9"}
+            short = codec.plain_result(2, job["f"], args, job["et"], success, value, 1, 2, "q\n", "\udce9")
+            assert short == codec.dumps(result)
+
+
+@pytest.mark.parametrize("value", [1.5, (1,), [1], {"a": 1}, b"x", Point(1), Colour.RED, ValueError("x")])
+def test_what_is_more_than_plain_goes_the_long_way(value: Any) -> None:
+    codec = JsonCodec()
+    assert codec.plain_job(None, "f", (value,), 1) is None
+    assert codec.plain_result(1, "f", (value,), 1, True, 1, 1, 1, "q", "id") is None
+    assert codec.plain_result(1, "f", (), 1, True, value, 1, 1, "q", "id") is None
+
+
+def test_odd_parts_go_the_long_way() -> None:
+    codec = JsonCodec()
+    assert codec.plain_job(1, "f", (), 1) is None
+    assert codec.plain_job(None, "f", [], 1) is None
+    assert codec.plain_job(None, "f", (), True) is None
+    assert codec.plain_result(None, "f", (), 1, True, 1, 1, 1, "q", "id") is None  # type: ignore[arg-type]
+    assert codec.plain_result(1, "f", (), 1, True, 1, 1.5, 1, "q", "id") is None  # type: ignore[arg-type]

@@ -1,0 +1,72 @@
+"""An outcome as the bytes of a result: by the codec, signed where payloads are. No I/O."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from .._payloads.serialization import Deserializer, Serializer, serialize_result
+from .attempt import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from .._payloads.payload_format import PayloadFormat
+
+
+def result_payload(
+    outcome: Outcome,
+    queue_name: str,
+    serializer: Serializer | None,
+    deserializer: Deserializer | None = None,
+    payload_format: PayloadFormat | None = None,
+) -> bytes:
+    """What is kept of an outcome in Redis; b"": nothing can be."""
+    attempt = outcome.attempt
+    is_complete = outcome.verdict is Verdict.COMPLETE
+    if payload_format is not None and not attempt.kwargs:
+        payload = payload_format.plain_result(
+            attempt.function_name,
+            attempt.args,
+            attempt.job_try,
+            attempt.enqueue_ms,
+            is_complete,
+            outcome.value,
+            attempt.start_ms,
+            outcome.finish_ms,
+            queue_name,
+            attempt.job.job_id,
+        )
+        if payload is not None:
+            return payload
+    payload = serialize_result(
+        attempt.function_name,
+        attempt.args,
+        attempt.kwargs,
+        attempt.job_try,
+        attempt.enqueue_ms,
+        is_complete,
+        outcome.value,
+        attempt.start_ms,
+        outcome.finish_ms,
+        attempt.ref,
+        queue_name,
+        attempt.job.job_id,
+        serializer=serializer,
+        deserializer=deserializer,
+    )
+    if payload_format is not None:
+        shown = functools.partial(_shown, outcome)
+        payload = payload_format.seal_result(payload, attempt.job.job_id, queue_name, shown)
+    return payload or b""
+
+
+def _shown(outcome: Outcome) -> dict[str, Any]:
+    """What of a result need not be secret."""
+    attempt = outcome.attempt
+    return {
+        "t": attempt.job_try,
+        "f": attempt.function_name,
+        "et": attempt.enqueue_ms,
+        "s": outcome.verdict is Verdict.COMPLETE,
+        "st": attempt.start_ms,
+        "ft": outcome.finish_ms,
+    }
