@@ -60,8 +60,9 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def place(compat_server: RedisServer) -> Iterator[Place]:
-    """An empty queue of its own."""
+    """An empty queue of its own, on a server that knows no id: some stand in several tests."""
     place = Place(compat_server.dsn, f"q:{uuid.uuid4().hex[:8]}")
+    place.redis.flushdb()
     yield place
     place.redis.close()
 
