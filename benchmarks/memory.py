@@ -21,7 +21,7 @@ from benchmarks.peers import PEERS, Peer
 from benchmarks.report import number, row
 from benchmarks.run import running, until
 from benchmarks.server import Server
-from benchmarks.server_time import trees
+from benchmarks.server_time import add_against, trees
 
 WORKERS = 4
 #: Parent and steward come to them.
@@ -34,13 +34,7 @@ Pool = dict[str, tuple[float, float]]
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks memory", description=__doc__)
-    parser.add_argument(
-        "--against",
-        action="append",
-        default=[],
-        metavar="REVISION",
-        help="an earlier state of this tree, from git",
-    )
+    add_against(parser)
     parser.add_argument("--rounds", type=int, default=3)
     return parser.parse_args(arguments)
 

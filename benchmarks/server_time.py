@@ -35,9 +35,8 @@ USUAL_PEERS = "ours,arq-tuned,dramatiq,taskiq,saq"
 Found = dict[str, dict[str, list[float]]]
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
-    """Options of the command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks server", description=__doc__)
+def add_against(parser: argparse.ArgumentParser) -> None:
+    """The option that names what `trees` makes."""
     parser.add_argument(
         "--against",
         action="append",
@@ -45,6 +44,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         metavar="REVISION",
         help="an earlier state of this tree, from git",
     )
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Options of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks server", description=__doc__)
+    add_against(parser)
     parser.add_argument(
         "--peers", default=USUAL_PEERS, help=f"for whole runs; '': none (default: {USUAL_PEERS})"
     )

@@ -157,18 +157,22 @@ class JsonCodec(_TaggedCodec):
 
     def plain_result(
         self,
-        job_try: int,
         function: str,
         args: Any,
+        kwargs: Any,
+        job_try: int,
         enqueue_ms: int,
         success: bool,
         result: Any,
         start_ms: int,
         finished_ms: int,
+        _ref: str,
         queue: str,
         job_id: str,
     ) -> bytes | None:
-        """The same for a result."""
+        """The same for a result; what `serialize_result` takes."""
+        if kwargs:
+            return None
         written, kind = self._plain_args(args), type(result)
         if written is None or kind not in self._values.plain:
             return None

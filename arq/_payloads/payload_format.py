@@ -115,27 +115,11 @@ class PayloadFormat:
             return body
         return (self._seals.get((JOB, queue)) or self._seal(JOB, queue)).sealed(job_id, body)
 
-    def plain_result(
-        self,
-        function: str,
-        args: Any,
-        job_try: int,
-        enqueue_ms: int,
-        success: bool,
-        result: Any,
-        start_ms: int,
-        finished_ms: int,
-        queue: str,
-        job_id: str,
-    ) -> bytes | None:
+    def plain_result(self, queue: str, job_id: str, fields: tuple[Any, ...]) -> bytes | None:
         """What stands in Redis of a result of plain values without keyword arguments, faster than by `serialize_result`
-        and `seal_result`; None: it is for these.
+        and `seal_result`; None: it is for these. `fields`: what `serialize_result` takes.
         """
-        if self._json is None:
-            return None
-        body = self._json.plain_result(
-            job_try, function, args, enqueue_ms, success, result, start_ms, finished_ms, queue, job_id
-        )
+        body = None if self._json is None else self._json.plain_result(*fields)
         if body is None or self.keyring is None:
             return body
         return (self._seals.get((RESULT, queue)) or self._seal(RESULT, queue)).sealed(job_id, body)

@@ -21,41 +21,29 @@ def result_payload(
 ) -> bytes:
     """What is kept of an outcome in Redis; b"": nothing can be."""
     attempt = outcome.attempt
-    is_complete = outcome.verdict is Verdict.COMPLETE
-    if payload_format is not None and not attempt.kwargs:
-        payload = payload_format.plain_result(
-            attempt.function_name,
-            attempt.args,
-            attempt.job_try,
-            attempt.enqueue_ms,
-            is_complete,
-            outcome.value,
-            attempt.start_ms,
-            outcome.finish_ms,
-            queue_name,
-            attempt.job.job_id,
-        )
-        if payload is not None:
-            return payload
-    payload = serialize_result(
+    job_id = attempt.job.job_id
+    fields = (
         attempt.function_name,
         attempt.args,
         attempt.kwargs,
         attempt.job_try,
         attempt.enqueue_ms,
-        is_complete,
+        outcome.verdict is Verdict.COMPLETE,
         outcome.value,
         attempt.start_ms,
         outcome.finish_ms,
         attempt.ref,
         queue_name,
-        attempt.job.job_id,
-        serializer=serializer,
-        deserializer=deserializer,
+        job_id,
     )
     if payload_format is not None:
+        payload = payload_format.plain_result(queue_name, job_id, fields)
+        if payload is not None:
+            return payload
+    payload = serialize_result(*fields, serializer=serializer, deserializer=deserializer)
+    if payload_format is not None:
         shown = functools.partial(_shown, outcome)
-        payload = payload_format.seal_result(payload, attempt.job.job_id, queue_name, shown)
+        payload = payload_format.seal_result(payload, job_id, queue_name, shown)
     return payload or b""
 
 

@@ -447,7 +447,9 @@ def test_plain_jobs_and_results_are_written_as_all_others(value: Any) -> None:
         assert codec.plain_job(None, job["f"], args, job["et"]) == codec.dumps(job)
         for success in (True, False):
             result = {**job, "t": 2, "s": success, "r": value, "st": 1, "ft": 2, "q": "q\n", "id": "\udce9"}
-            short = codec.plain_result(2, job["f"], args, job["et"], success, value, 1, 2, "q\n", "\udce9")
+            short = codec.plain_result(
+                job["f"], args, {}, 2, job["et"], success, value, 1, 2, "", "q\n", "\udce9"
+            )
             assert short == codec.dumps(result)
 
 
@@ -455,8 +457,8 @@ def test_plain_jobs_and_results_are_written_as_all_others(value: Any) -> None:
 def test_what_is_more_than_plain_goes_the_long_way(value: Any) -> None:
     codec = JsonCodec()
     assert codec.plain_job(None, "f", (value,), 1) is None
-    assert codec.plain_result(1, "f", (value,), 1, True, 1, 1, 1, "q", "id") is None
-    assert codec.plain_result(1, "f", (), 1, True, value, 1, 1, "q", "id") is None
+    assert codec.plain_result("f", (value,), {}, 1, 1, True, 1, 1, 1, "", "q", "id") is None
+    assert codec.plain_result("f", (), {}, 1, 1, True, value, 1, 1, "", "q", "id") is None
 
 
 def test_odd_parts_go_the_long_way() -> None:
@@ -464,5 +466,6 @@ def test_odd_parts_go_the_long_way() -> None:
     assert codec.plain_job(1, "f", (), 1) is None
     assert codec.plain_job(None, "f", [], 1) is None
     assert codec.plain_job(None, "f", (), True) is None
-    assert codec.plain_result(None, "f", (), 1, True, 1, 1, 1, "q", "id") is None  # type: ignore[arg-type]
-    assert codec.plain_result(1, "f", (), 1, True, 1, 1.5, 1, "q", "id") is None  # type: ignore[arg-type]
+    assert codec.plain_result("f", (), {}, None, 1, True, 1, 1, 1, "", "q", "id") is None  # type: ignore[arg-type]
+    assert codec.plain_result("f", (), {}, 1, 1, True, 1, 1.5, 1, "", "q", "id") is None  # type: ignore[arg-type]
+    assert codec.plain_result("f", (), {"k": 1}, 1, 1, True, 1, 1, 1, "", "q", "id") is None
