@@ -57,6 +57,7 @@ class JobFailed(RuntimeError):
         text: what `str` said of the exception.
         arguments: its arguments; those that could not be written are text.
         traceback: its traceback as text; '' if that is not known.
+        attributes: what it had beside its arguments, by name.
     """
 
     __module__ = "arq.jobs"
@@ -66,6 +67,7 @@ class JobFailed(RuntimeError):
     ) -> None:
         super().__init__(type_name, text, arguments, traceback)
         self.type_name, self.text, self.arguments, self.traceback = type_name, text, arguments, traceback
+        self.attributes: dict[str, object] = {}
 
     def __str__(self) -> str:
         return f"{self.type_name}: {self.text}" if self.text else self.type_name

@@ -167,7 +167,7 @@ class Job:
                 that can't be brought back: it has that one's type, text and notes.
             DeserializationError: the result can't be read here, the text says why. Also in the place of an exception.
             PayloadRefused: the result is not signed as it must be, or not written by a codec that is accepted.
-            JobFailed: with a codec other than pickle: the job raised something whose class is not imported here.
+            JobFailed: with a codec other than pickle: the job raised something whose class is not to be found here.
             Exception: whatever the job raised.
         """
         if pole_delay is not None:

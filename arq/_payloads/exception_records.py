@@ -1,14 +1,12 @@
-"""Exceptions as records, and back: the same type where its module is there already, else `JobFailed`. No I/O.
+"""Exceptions as records, and back: the same type where its class can be found, else `JobFailed`.
 
-Nothing is imported for it, and no code of its class is run: a record has what `BaseException` keeps of its arguments,
-and the attributes of the object.
+No code of the class is run: a record has what `BaseException` keeps of its arguments, and the attributes of the object.
+Modules are imported as far as `ExceptionModules` allow that; a record that nobody has signed is no reason.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any, NamedTuple
 
 from .. import _errors
@@ -17,6 +15,7 @@ from .._errors import JobFailed, RemoteTraceback
 from .._printable import text_of
 from ..utils import safe_repr, truncate
 from .data_types import DataTypes, UnknownTypeError, name_of
+from .exception_modules import ExceptionModules
 from .portable_exceptions import notes_of
 
 _LONGEST_ARGUMENT = 1000
@@ -90,11 +89,12 @@ def _encoded(value: Any, encode: Callable[[Any], Any]) -> tuple[Any, bool]:
         return None, False
 
 
-def exception_of(record: ExceptionRecord, types: DataTypes) -> BaseException:
+def exception_of(record: ExceptionRecord, types: DataTypes, modules: ExceptionModules) -> BaseException:
     """The exception of a record, whose values are made again already."""
-    exc = _same_type(record, types)
+    exc = _same_type(record, types, modules)
     if exc is None:
         exc = JobFailed(record.name.replace(":", "."), record.text, tuple(record.args), record.traceback)
+        exc.attributes = dict(record.state)
     if record.notes:
         vars(exc)[_NOTES] = list(record.notes)
     if record.traceback:
@@ -102,8 +102,8 @@ def exception_of(record: ExceptionRecord, types: DataTypes) -> BaseException:
     return exc
 
 
-def _same_type(record: ExceptionRecord, types: DataTypes) -> BaseException | None:
-    kind = exception_class(record.name, types)
+def _same_type(record: ExceptionRecord, types: DataTypes, modules: ExceptionModules) -> BaseException | None:
+    kind = exception_class(record.name, types, modules)
     if kind is None:
         return None
     built_in = _built_in(kind)
@@ -121,14 +121,14 @@ def _same_type(record: ExceptionRecord, types: DataTypes) -> BaseException | Non
     return exc
 
 
-def exception_class(name: str, types: DataTypes) -> type[BaseException] | None:
-    """The class of exceptions of this name, if it is there without importing anything, and may be raised."""
+def exception_class(name: str, types: DataTypes, modules: ExceptionModules) -> type[BaseException] | None:
+    """The class of exceptions of this name, if it is there, or in a module that may be imported, and may be raised."""
     found: Any = _OURS.get(name)
     if found is None:
         try:
             found = types.find(name)
         except UnknownTypeError:
-            found = _imported(name)
+            found = _in_module(name, modules)
     if not isinstance(found, type):
         return None
     # what ends a process (SystemExit, KeyboardInterrupt) is not raised because somebody has written so
@@ -136,11 +136,11 @@ def exception_class(name: str, types: DataTypes) -> type[BaseException] | None:
     return found if is_abort or issubclass(found, (Exception, BaseExceptionGroup)) else None
 
 
-def _imported(name: str) -> Any:
-    """What stands under a full name in a module that is imported; no code of the module is asked."""
+def _in_module(name: str, modules: ExceptionModules) -> Any:
+    """What stands under a full name in its module; no code of the module is asked, beyond that of an import."""
     module_name, _, path = name.partition(":")
-    found: Any = sys.modules.get(module_name)
-    if not isinstance(found, ModuleType) or not path:
+    found: Any = modules.find(module_name) if path else None
+    if found is None:
         return None
     space: Any = object.__getattribute__(found, "__dict__")
     for part in path.split("."):

@@ -57,7 +57,9 @@ class PayloadFormat:
         self.unsigned = 0
         self._said_at_s = -_SAY_EVERY_S
         only = self.accepts[0] if len(self.accepts) == 1 else None
-        self._reads_json = only.loads if type(only) is JsonCodec else None
+        self._reads_json: Callable[[bytes], dict[str, Any]] | None = None
+        if type(only) is JsonCodec and not accept_unsigned:
+            self._reads_json = only.reader(is_verified=keyring is not None)
         self._json = codec if type(codec) is JsonCodec and not encrypt else None
         self._seals: dict[tuple[bytes, str | None], Seal] = {}
 
@@ -166,7 +168,7 @@ class PayloadFormat:
             body = self._opened(kind, job_id, queue, data)
         if self._reads_json is not None and body[:1] == b"{":
             return self._reads_json(body)
-        return self._decoded(body)
+        return self._decoded(body, is_verified=self.keyring is not None and data.startswith(MARK))
 
     def _opened(self, kind: bytes, job_id: str | bytes, queue: str | None, data: bytes) -> bytes:
         if data.startswith(MARK):
@@ -186,11 +188,11 @@ class PayloadFormat:
             self._said_at_s = now_s
             logger.warning("%d payloads without a signature were accepted (accept_unsigned)", self.unsigned)
 
-    def _decoded(self, body: bytes) -> dict[str, Any]:
+    def _decoded(self, body: bytes, *, is_verified: bool = False) -> dict[str, Any]:
         is_pickle = body.startswith(PICKLE)
         for codec in self.accepts:
             if is_pickle if codec.name == "pickle" else not is_pickle and codec.recognizes(body):
-                return codec.loads(body)
+                return codec.loads_verified(body) if is_verified else codec.loads(body)
         what = "pickle" if is_pickle else f"something that begins with {body[:8]!r}"
         raise PayloadRefused(
             f"it is {what}, and accepted here is {self._accepted()} (accepts)", elsewhere=True

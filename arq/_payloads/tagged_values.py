@@ -37,6 +37,7 @@ from .data_types import (
     name_of,
     state_of_model,
 )
+from .exception_modules import ExceptionModules
 from .exception_records import ExceptionRecord, exception_of, record_of
 from .pickle_errors import Unreadable, explain
 
@@ -53,11 +54,12 @@ class TaggedValues:
 
     Args:
         types: classes of which objects are made. Those whose objects are written are added.
+        modules: those that may be imported for exceptions.
         has_bytes: the bytes of a tree may contain bytes as they are, and only numbers of 64 bits (msgpack).
     """
 
-    def __init__(self, types: DataTypes, *, has_bytes: bool) -> None:
-        self.types = types
+    def __init__(self, types: DataTypes, modules: ExceptionModules, *, has_bytes: bool) -> None:
+        self.types, self._modules = types, modules
         self._has_bytes = has_bytes
         self.plain = _SCALARS | {bytes} if has_bytes else _SCALARS | {int}
         self.decode: dict[str, Callable[[Tagged], Any]] = {
@@ -174,7 +176,7 @@ class TaggedValues:
             isinstance(text, str) for text in (record.name, record.text, record.traceback, *record.notes)
         ):
             raise UnknownTypeError("this is no exception")
-        return exception_of(record, self.types)
+        return exception_of(record, self.types, self._modules)
 
 
 def _write_datetime(_: TaggedValues, value: datetime) -> Tagged:

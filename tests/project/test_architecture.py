@@ -32,6 +32,7 @@ PURE = (
     "arq._dead_letters",
     "arq._payloads.codecs",
     "arq._payloads.data_types",
+    "arq._payloads.exception_modules",
     "arq._payloads.exception_records",
     "arq._payloads.portable_exceptions",
     "arq._payloads.signed_envelope",
@@ -171,7 +172,8 @@ ARQ_LAYERS = {
     ),
     "schedules": ("_cron_calendar _cron_table cron typing"),
     "bytes of jobs": (
-        "_payloads.aborted_result _payloads.codecs _payloads.data_types _payloads.exception_records "
+        "_payloads.aborted_result _payloads.codecs _payloads.data_types "
+        "_payloads.exception_modules _payloads.exception_records "
         "_payloads.keyring _payloads.payload_format _payloads.payload_options _payloads.pickle_errors "
         "_payloads.portable_exceptions _payloads.serialization _payloads.signed_envelope _payloads.tagged_values "
         "_payloads.unreadable_records codecs"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
 import re
@@ -14,8 +15,9 @@ import arq
 from arq import connections
 from arq._commands.web import web
 from arq._keys import dead_key, job_key, result_key
+from arq._payloads.signed_envelope import RESULT, Envelope
 from arq.admin import Admin
-from arq.codecs import Keyring, MsgpackCodec
+from arq.codecs import Keyring, MsgpackCodec, PayloadRefused
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.jobs import Job
 from supervisor.options import ROWS
@@ -220,6 +222,26 @@ async def test_what_the_table_says_is_so(
     said = rows()[2 + ATTACKS.index(attack)][1 + list(MODES).index(mode)]
     assert await attack(Scene(pool, arq_redis, work)) is {"yes": True, "no": False}[said]
     await pool.aclose(close_connection_pool=True)
+
+
+@pytest.mark.keeps_keys
+@pytest.mark.parametrize("mode", ["pickle", "JSON"])
+async def test_a_process_without_keys_is_as_open_as_its_codec(
+    mode: str, arq_redis: ArqRedis, redis_settings: RedisSettings
+) -> None:
+    """What looks signed changes nothing for it: an envelope with any signature around a hostile result."""
+    RAN.clear()
+    reader = await create_pool(redis_settings, **MODES[mode])
+    envelope = Envelope(RESULT, False, "k1", QUEUE.encode(), b"", b"", b"")
+    for body in (pickle.dumps(result(Evil())), json.dumps(result("forged") | {"a": []}).encode()):
+        await arq_redis.set(result_key("x"), envelope.head() + b"0" * 32 + body, ex=100)
+        got = await readable(Scene(reader, arq_redis, asyncio.Event().wait), "x")
+        if body.startswith(b"{") is (mode == "JSON"):  # what it accepts
+            assert got == (None if mode == "pickle" else "forged")
+        else:
+            assert isinstance(got, PayloadRefused)
+    assert ("code" in RAN) is (mode == "pickle")
+    await reader.aclose(close_connection_pool=True)
 
 
 def test_options_that_are_named_are_there() -> None:
