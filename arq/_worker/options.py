@@ -131,7 +131,7 @@ class WorkerOptions:
         check_health_key(self.health_check_key, queue_name)
         self.ctx = context(ctx)
         self.retry_jobs = retry_jobs
-        self.allow_abort_jobs = allow_abort_jobs
+        self.allow_abort_jobs = bool(allow_abort_jobs)
         self.job_serializer = called("job_serializer", job_serializer)
         self.job_deserializer = called("job_deserializer", job_deserializer)
         self._use_format(codec, accepts, signing, accept_unsigned=accept_unsigned, encrypt=encrypt)

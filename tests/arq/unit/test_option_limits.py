@@ -51,6 +51,11 @@ def test_locks_are_taken_for_the_longest_limit_there_is() -> None:
     assert Worker([func(work, timeout=5)], job_timeout=None).in_progress_timeout_s == 15
 
 
+@pytest.mark.parametrize(("given", "asks"), [(None, False), (0, False), ("yes", True), (1, True)])
+def test_an_option_that_is_on_or_off_is_what_counts_as_true(given: Any, asks: bool) -> None:
+    assert Worker([work], allow_abort_jobs=given).allow_abort_jobs is asks
+
+
 @pytest.mark.parametrize(
     ("given", "wait_s"), [(None, 0), (5, 5), (math.inf, math.inf), (timedelta(minutes=1), 60)]
 )
