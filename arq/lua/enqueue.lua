@@ -191,16 +191,26 @@ local function add(id, score)
   given[id] = true
 end
 
--- All jobs of a group in one command; returns whether that is done.
+-- All jobs of a group in one command; returns whether that is done. An id that was given a place in this call is looked at by itself:
+-- one command would write the texts of both, and say that none was there.
 local function add_together(first, stop, score, ttl)
-  local words, n = {}, 0
+  local words, n, is_given = {}, 0, false
   for i = first, stop, 2 do
-    words[n + 1] = JOB .. ARGV[i]
+    local id = ARGV[i]
+    is_given = given[id]
+    if is_given then
+      break
+    end
+    given[id] = true
+    words[n + 1] = JOB .. id
     words[n + 2] = ARGV[i + 1]
     n = n + 2
   end
   words[n + 1], words[n + 2], words[n + 3] = 'NX', 'PX', ttl
-  if msetex(redis.pcall, n / 2, words) ~= 1 then
+  if is_given or msetex(redis.pcall, n / 2, words) ~= 1 then
+    for i = first, first + n - 1, 2 do
+      given[ARGV[i]] = nil
+    end
     return false
   end
   for i = first, stop, 2 do

@@ -67,6 +67,19 @@ async def test_one_of_many_with_the_same_id_gets_through(arq_redis: ArqRedis) ->
     assert await arq_redis.zcard(QUEUE) == 1
 
 
+@pytest.mark.parametrize("later", [{}, {"_defer_by": 60}])
+async def test_of_jobs_with_one_id_in_one_call_the_first_counts(
+    arq_redis: ArqRedis, later: dict[str, Any]
+) -> None:
+    calls = [JobCall("f", n, _job_id=job_id) for n, job_id in enumerate(["a", "same", "b", "same"])]
+    calls += [JobCall("f", n + 4, _job_id=job_id, **later) for n, job_id in enumerate(["c", "same", "d"])]
+    jobs = await arq_redis.enqueue_jobs(calls)
+    assert [job is not None for job in jobs] == [True, True, True, False, True, False, True]
+    assert {job.job_id: job.args for job in await arq_redis.queued_jobs()} == {
+        "a": (0,), "same": (1,), "b": (2,), "c": (4,), "d": (6,),
+    }  # fmt: skip
+
+
 async def test_an_id_is_taken_while_the_job_is_queued_or_has_a_result(arq_redis: ArqRedis) -> None:
     await arq_redis.set("arq:result:done", b"?", px=60_000)
     assert await arq_redis.enqueue_job("f", _job_id="done") is None
