@@ -6,8 +6,8 @@ import functools
 import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from os import urandom
 from typing import TYPE_CHECKING, Any, Protocol
-from uuid import uuid4
 
 from redis.exceptions import RedisError
 
@@ -24,6 +24,10 @@ from .utils import LONGEST_MS, LONGEST_S, args_to_string, timestamp_ms, to_ms, t
 
 if TYPE_CHECKING:
     from ._payloads.payload_format import PayloadFormat
+
+#: Bits that say that a UUID is a random one, and all the others.
+_FIXED = 0x4000_8000_0000_0000_0000
+_NOT_FIXED = (1 << 128) - 1 ^ 0xF000_C000_0000_0000_0000
 
 #: Whether a job was enqueued, or why that is not known.
 Accepted = bool | Exception
@@ -110,12 +114,21 @@ def new_job(
     if payload_format is None:
         payload = serialize_job(function, args, kwargs, job_try, timestamp_ms(), serializer=serializer)
     else:
-        job_id = job_id or uuid4().hex
+        job_id = job_id or random_id()
         payload = payload_format.write_job(
             function, args, kwargs, job_try, timestamp_ms(), job_id, queue_name
         )
-    expires_ms = LONGEST_MS if expires == math.inf else to_ms(expires) or None
-    return scripts.NewJob(job_id or uuid4().hex, payload, due_at(defer_until, defer_by), expires_ms, "")
+    when = due_at(defer_until, defer_by) if defer_until or defer_by else ""
+    expires_ms = None
+    if expires is not None:
+        expires_ms = LONGEST_MS if expires == math.inf else to_ms(expires) or None
+    return scripts.NewJob(job_id or random_id(), payload, when, expires_ms, "")
+
+
+def random_id() -> str:
+    """As `uuid.uuid4().hex`, at a third of the price."""
+    bits = int.from_bytes(urandom(16), "big")
+    return f"{bits & _NOT_FIXED | _FIXED:032x}"
 
 
 def _check(job_id: Any, queue_name: Any, defer_by: Any, expires: Any) -> None:
@@ -168,6 +181,8 @@ class Enqueuer:
 
     async def send(self, batch: list[Addressed]) -> list[Accepted]:
         """Send one script call for each queue; answers in the order of the batch."""
+        if len(batch) == 1:
+            return await self._send_to(batch[0][0], [batch[0][1]])
         queues: dict[str, list[int]] = {}
         for index, (queue_name, _) in enumerate(batch):
             queues.setdefault(queue_name, []).append(index)

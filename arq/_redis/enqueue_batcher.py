@@ -45,13 +45,10 @@ class Batcher(Generic[Item, Answer]):
         loop = asyncio.get_running_loop()
         if self._loop is not loop:  # a client may outlive the event loop it was first used on
             self._loop, self._sending, self._waiting = loop, False, []
-        if not self._sending:
-            return await self._send_now(item)
-        future: asyncio.Future[Answer] = loop.create_future()
-        self._waiting.append((item, size, future))
-        return await future
-
-    async def _send_now(self, item: Item) -> Answer:
+        if self._sending:
+            future: asyncio.Future[Answer] = loop.create_future()
+            self._waiting.append((item, size, future))
+            return await future
         self._sending = True
         try:
             (answer,) = await self._send([item])

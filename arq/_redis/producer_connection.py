@@ -19,7 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from . import tracing
+from . import plain_io, tracing
 from .connection_pools import connection_of
 from .key_prefix import under
 from .reply_timeout import Patience
@@ -54,7 +54,7 @@ class _Loan:
         connection.socket_timeout = None
 
     async def talk(
-        self, pool: ConnectionPool, packed: Sequence[bytes], commands: Sequence[tuple[Any, ...]]
+        self, pool: ConnectionPool, packed: bytes, commands: Sequence[tuple[Any, ...]]
     ) -> list[Any]:
         """Send commands and read their answers."""
         try:
@@ -64,8 +64,8 @@ class _Loan:
                     self._is_closed = False
                 if tracing.are_wanted():
                     return await tracing.talk(pool, self.connection, commands)
-                await self.connection.send_packed_command(packed)
-                return await read_answers(self.connection, len(packed))
+                await plain_io.write(self.connection, packed)
+                return await read_answers(self.connection, len(commands))
         except TimeoutError as exc:  # the built-in one: redis-py has its own
             raise RedisTimeoutError("Timeout reading from the server") from exc
 
@@ -121,20 +121,38 @@ class Lane:
         """Run commands in one round trip; what Redis refuses comes back as an exception in the list."""
         if self.prefix:
             commands = [under(self.prefix, command) for command in commands]
-        packed = [pack_command(command) for command in commands]
+        packed = b"".join(map(pack_command, commands))
         loan = await self._take()
         try:
-            retry = self._retry or loan.connection.retry
-            answers: list[Any] = await retry.call_with_retry(
-                functools.partial(loan.talk, self._pool, packed, commands), loan.reset
-            )
+            try:
+                answers = await loan.talk(self._pool, packed, commands)
+            except Exception as exc:  # noqa: BLE001  (redis-py knows which)
+                answers = await self._talk_again(exc, loan, packed, commands)
         except (
             BaseException
         ):  # also a cancellation: answers that nobody has read would be taken for the next ones
             await loan.reset()
             await self._give_back(loan)
             raise
-        await self._keep(loan)
+        if self._pool.max_connections < _SMALL_POOL or self._kept is not None:
+            await self._give_back(loan)
+        else:
+            self._keep(loan)
+        return answers
+
+    async def _talk_again(
+        self, failure: Exception, loan: _Loan, packed: bytes, commands: Sequence[tuple[Any, ...]]
+    ) -> list[Any]:
+        """What becomes of a try that has failed: mostly another one."""
+        failures = [failure]
+
+        async def talk() -> list[Any]:
+            if failures:
+                raise failures.pop()
+            return await loan.talk(self._pool, packed, commands)
+
+        retry = self._retry or loan.connection.retry
+        answers: list[Any] = await retry.call_with_retry(talk, loan.reset)
         return answers
 
     async def is_there(self) -> bool:
@@ -154,10 +172,7 @@ class Lane:
         name = ("EVALSHA",) if _NAMES_COMMAND else ()
         return _Loan(await connection_of(self._pool, *name), loop, self._answer_s)
 
-    async def _keep(self, loan: _Loan) -> None:
-        if self._pool.max_connections < _SMALL_POOL or self._kept is not None:
-            await self._give_back(loan)
-            return
+    def _keep(self, loan: _Loan) -> None:
         self._kept = loan
         loan.used_s = loan.loop.time()
         if self._timer is None:

@@ -31,6 +31,19 @@ async def run_all(
         redis.exceptions.ResponseError: the first one among the answers.
     """
     answers = await send([call.by_sha() for call in calls])
+    for answer in answers:
+        if isinstance(answer, Exception):
+            return await _explained(send, calls, prefix, answers)
+    return answers
+
+
+async def _explained(
+    send: Callable[[Sequence[tuple[Any, ...]]], Awaitable[list[Any]]],
+    calls: Sequence[Call],
+    prefix: str,
+    answers: list[Any],
+) -> list[Any]:
+    """The answers where some are refusals: a script that the server did not know is sent to it."""
     unknown = [
         i for i, answer in enumerate(answers) if isinstance(answer, Exception) and is_not_known(answer)
     ]

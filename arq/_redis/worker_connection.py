@@ -17,16 +17,14 @@ from redis.asyncio import Connection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
 
 from .._loop_exits import end_copy
-from . import tracing
+from . import plain_io, tracing
 from .connection_pools import is_dead, prefix_of
 from .key_prefix import under
 from .reply_timeout import Patience
 from .script_loader import Call
 from .script_runner import run_all
-from .server_errors import explained
 from .without_lua import hangs_up_after
 
 #: Seconds to wait for an answer. Redis may stop for seconds to fork or to load; longer means that the peer is gone.
@@ -73,7 +71,7 @@ class Link:
                     connection = await self._connected()
                     if tracing.are_wanted():
                         return await tracing.talk(self._pool, connection, commands)
-                    await connection.send_packed_command([pack_command(command) for command in commands])
+                    await plain_io.write(connection, b"".join(map(pack_command, commands)))
                     return await read_answers(connection, len(commands))
             except (
                 BaseException
@@ -93,14 +91,13 @@ class Link:
             raise ConnectionError("the connection is closed")
         if self._prefix:
             commands = [under(self._prefix, command) for command in commands]
-        packed = [pack_command(command) for command in commands]
-        await self._connection.send_packed_command(packed, check_health=False)
+        await plain_io.write(self._connection, b"".join(map(pack_command, commands)), check_health=False)
 
     async def read(self) -> Any:
         """The next answer; what Redis refused as an exception, not raised."""
         if self._connection is None:
             raise ConnectionError("the connection is closed")
-        return await read_answer(self._connection)
+        return await plain_io.read_answer(self._connection)
 
     async def _connected(self) -> Connection:
         if self._connection is not None and was_cut(self._connection):
@@ -141,25 +138,12 @@ async def read_answers(connection: Connection, count: int) -> list[Any]:
     answers: list[Any] = []
     try:
         while len(answers) < count:
-            answers.append(await read_answer(connection))
+            answers.append(await plain_io.read_answer(connection))
     except RedisConnectionError:
         if not (answers and hangs_up_after(answers[-1])):
             raise
         answers += answers[-1:] * (count - len(answers))
     return answers
-
-
-async def read_answer(connection: Connection) -> Any:
-    """The next answer, in bytes whatever the pool's options say; what Redis refused as an exception.
-
-    That is not raised: the answers after it must be read, too.
-    """
-    try:
-        return await connection.read_response(disable_decoding=True)
-    except ResponseError as exc:
-        if str(exc).startswith("Protocol error"):  # its last words: it has hung up
-            raise RedisConnectionError(str(exc)) from exc
-        return explained(exc)
 
 
 def in_motion(connection: Connection | None) -> tuple[int, int] | None:
