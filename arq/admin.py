@@ -22,6 +22,7 @@ from ._admin import (
     crons,
     dead,
     details,
+    job_lists,
     listing,
     overview,
     pauses,
@@ -31,7 +32,6 @@ from ._admin import (
     workers,
 )
 from ._admin.admin_scripts import raw
-from ._admin.filters import Filter
 from ._admin.records import (
     AuditNote,
     Counts,
@@ -161,16 +161,13 @@ class Admin:
         Raises:
             ValueError: a value is out of its range, or the cursor is none of such a list.
         """
-        _check(queue)
+        wanted = job_lists.wanted_jobs(
+            queue, state=state, function=function, id_prefix=id_prefix, arg=arg, older_than=older_than
+        )
         if not 1 <= limit <= HIGHEST_LIMIT:
             raise ValueError(f"limit must be a number from 1 to {HIGHEST_LIMIT}, not {limit!r}")
-        wanted_state = None if state is None else _state(state)
-        older_than_ms = None if older_than is None else to_ms(older_than)
-        wanted = Filter(function, id_prefix, arg, older_than_ms)
-        search = listing.Search(self.redis, queue, wanted_state, wanted, limit, scan_limit)
-        if wanted_state is JobState.dead:
-            return await dead.dead_page(search, cursor)
-        return await listing.PAGES[wanted_state](search, cursor)
+        page, _ = await job_lists.page_of(self.redis, wanted, cursor, limit, scan_limit)
+        return page
 
     async def job(
         self, job_id: str, queue: str = default_queue_name, *, whole: bool = False
@@ -479,13 +476,6 @@ class Admin:
 def _chosen(job: str | ListedJob) -> tuple[str, str]:
     """The id, and the fingerprint that the job must have."""
     return (job, "") if isinstance(job, str) else (job.job_id, job.fingerprint)
-
-
-def _state(given: JobState | str) -> JobState:
-    try:
-        return JobState(given)
-    except ValueError:
-        raise ValueError(f"there is no state {given!r}: {', '.join(JobState)}") from None
 
 
 def _check(queue: str, *job_ids: str) -> None:

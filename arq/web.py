@@ -9,11 +9,12 @@ Needs the extra: pip install 'arq[web]'.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ._payloads.keyring import Keyring
 from .connections import RedisSettings
+from .shards import ArqShards
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -28,9 +29,9 @@ except ImportError as exc:
 
 from ._web.access import Access
 from ._web.application import Dashboard
-from ._web.lookups import Lookups
 from ._web.masking import Redact
 from ._web.options import Authorize, Options
+from ._web.servers import servers_of
 
 __all__ = ["Access", "Dashboard", "dashboard"]
 
@@ -38,7 +39,13 @@ Access.__module__ = Dashboard.__module__ = __name__
 
 
 def dashboard(
-    redis: RedisSettings | str | Redis | None = None,
+    redis: RedisSettings
+    | str
+    | Redis
+    | ArqShards
+    | Sequence[RedisSettings | str]
+    | Mapping[str, RedisSettings | str | Redis]
+    | None = None,
     *,
     queues: Sequence[str] = (),
     title: str = "",
@@ -54,7 +61,8 @@ def dashboard(
 
     Args:
         redis: settings, an address, or a client of redis.asyncio that is yours. It is connected at the first request;
-            `await aclose()` ends that, the end of the process does, too. Default: redis://localhost.
+            `await aclose()` ends that, the end of the process does, too. Several servers that hold the same queues: an
+            `ArqShards`, or a list or a dict of settings, as `ArqShards` takes them. Default: redis://localhost.
         queues: names of queues, the one that is shown first to begin with. Others are found. Default: arq's own.
         title: stands beside the name: `production`.
         authorize: called with each request (of Starlette), may be a coroutine. None: refused. "read": to look. A set
@@ -67,11 +75,12 @@ def dashboard(
         signing: the keys of the application, as for `arq.admin.Admin.connect`. A client has its own.
 
     Raises:
-        ValueError: a value is out of its range.
+        TypeError, ValueError: a value is out of its range, or two servers are the same.
     """
     if not 2 <= refresh <= 60:
         raise ValueError(f"refresh must be 2 to 60 seconds, not {refresh!r}")
     options = Options(
         title=title, authorize=authorize, redact=redact, origins=tuple(origins), refresh_s=float(refresh)
     )
-    return Dashboard(Lookups(RedisSettings() if redis is None else redis, queues, signing), options)
+    given: Any = RedisSettings() if redis is None else redis
+    return Dashboard(servers_of(given, queues, signing), options)

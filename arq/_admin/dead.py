@@ -37,10 +37,10 @@ async def dead_page(search: Search, cursor: str) -> JobPage:
             job = dead_job(search.redis, text(job_id), search.queue, looked)[0]
             if not (looked.died and _is_wanted(search, job, looked)):
                 continue
-            search.jobs.append(job)
+            search.add(job, ["dead", job.finished_ms, text(job_id), 0])
             if search.is_full:
                 is_end = n == len(ids) - 1 and len(ids) < STEP
-                return search.page(None if is_end else ["dead", job.finished_ms, text(job_id), 0])
+                return search.page(None if is_end else search.positions[-1])
         start += len(ids)
         if len(ids) < STEP:
             return search.page(None)

@@ -48,6 +48,7 @@ class Search:
     limit: int
     scan_limit: int = SCAN_LIMIT
     jobs: list[ListedJob] = field(default_factory=list)
+    positions: list[list[Any]] = field(default_factory=list)  # of each of them
     looked_at: int = 0
     now_ms: int = 0
     _began_s: float = field(default_factory=monotonic)
@@ -68,8 +69,19 @@ class Search:
         cut = position is not None and not self.is_full
         return JobPage(self.jobs, cursor, self.looked_at, cut, self.now_ms)
 
-    async def add_queued(self, ids: Sequence[bytes]) -> int | None:
-        """Look at entries of the queue; the index of the one that has filled the page, None if it is not full."""
+    def add(self, job: ListedJob, position: list[Any]) -> None:
+        """A job that is wanted. `position`: where a page behind it begins."""
+        self.jobs.append(job)
+        self.positions.append(position)
+
+    async def add_queued(self, kind: str, rows: Sequence[tuple[bytes, Any]]) -> int | None:
+        """Look at entries of the queue; the index of the one that has filled the page, None if it is not full.
+
+        Args:
+            kind: of list, for positions.
+            rows: ids, and by what they are sorted.
+        """
+        ids = [job_id for job_id, _ in rows]
         self.looked_at += len(ids)
         likely = [n for n, job_id in enumerate(ids) if text(job_id).startswith(self.wanted.id_prefix)]
         likely = await self._with_payload(ids, likely)
@@ -85,7 +97,8 @@ class Search:
                     continue
                 job_id = text(ids[n])
                 problem = distrust(self.redis, JOB, job_id, self.queue, found.payload)
-                self.jobs.append(queued_job(job_id, self.queue, found, self.now_ms, distrust=problem)[0])
+                job, _ = queued_job(job_id, self.queue, found, self.now_ms, distrust=problem)
+                self.add(job, [kind, rows[n][1], job_id, 0])
                 if self.is_full:
                     return n
         return None
@@ -155,7 +168,7 @@ async def queue_page(search: Search, cursor: str) -> JobPage:
             else min(search.limit + 10, STEP, high - start)
         )
         rows = _rows(await ask(search.redis, "ZRANGE", search.queue, start, start + count - 1, "WITHSCORES"))
-        filled_at = await search.add_queued([job_id for job_id, _ in rows])
+        filled_at = await search.add_queued("queue", rows)
         if filled_at is not None or search.is_over:
             last_id, score = rows[filled_at if filled_at is not None else -1]
             is_end = filled_at in (None, len(rows) - 1) and start + len(rows) >= high
@@ -212,10 +225,9 @@ async def running_page(search: Search, cursor: str) -> JobPage:
         ids = [one for one in ids if one > (position[1], raw(position[2]))]
     for first in range(0, len(ids), STEP):
         part = ids[first : first + STEP]
-        filled_at = await search.add_queued([job_id for _, job_id in part])
+        filled_at = await search.add_queued("running", [(job_id, since_ms) for since_ms, job_id in part])
         if filled_at is not None and first + filled_at + 1 < len(ids):
-            since_ms, job_id = part[filled_at]
-            return search.page(["running", since_ms, text(job_id), 0])
+            return search.page(search.positions[-1])
         if filled_at is not None:
             break
     return search.page(None)
@@ -237,7 +249,7 @@ async def done_page(search: Search, cursor: str) -> JobPage:
         ids = [
             one for one in sorted({job_id_of(key, prefix) for key in keys}) if not last_id or one > last_id
         ]
-        filled_at = await _add_done(search, ids)
+        filled_at = await _add_done(search, ids, int(at))
         if filled_at is not None and filled_at + 1 < len(ids):
             return search.page(["done", int(at), ids[filled_at], 0])
         at, last_id = int(following), ""
@@ -252,7 +264,7 @@ def _escaped(text: str) -> bytes:
     return raw("".join(f"\\{char}" if char in "*?[]^\\" else char for char in text))
 
 
-async def _add_done(search: Search, ids: list[str]) -> int | None:
+async def _add_done(search: Search, ids: list[str], at: int) -> int | None:
     for first in range(0, len(ids), STEP):
         part = ids[first : first + STEP]
         for n, (payload, size) in enumerate(await search.values(result_key(""), list(map(raw, part)))):
@@ -260,7 +272,8 @@ async def _add_done(search: Search, ids: list[str]) -> int | None:
                 continue
             if queue_of(payload) in ("", search.queue):
                 problem = distrust(search.redis, RESULT, part[n], None, payload)
-                search.jobs.append(done_job(part[n], payload, size, distrust=problem)[0])
+                job, _ = done_job(part[n], payload, size, distrust=problem)
+                search.add(job, ["done", at, part[n], 0])
                 if search.is_full:
                     return first + n
     return None

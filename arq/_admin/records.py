@@ -46,6 +46,7 @@ class ListedJob:
         started_ms, finished_ms: start and end of the last try of a job that is over.
         bytes: size of the payload, or of the result.
         fingerprint: tells the payload from that of another job with the same id, for `Admin.delete`.
+        server: name of the server where it was found, in a list over several; '' otherwise.
     """
 
     job_id: str
@@ -69,6 +70,7 @@ class ListedJob:
     finished_ms: int | None = None
     bytes: int = 0
     fingerprint: str = ""
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +219,7 @@ class LiveWorker:
         obeys: whether it knows of pauses and words; None: that is not known, since it does not look at this queue.
         jobs: what it runs.
         queues: those of the queues that were asked about that it looks at.
+        server: name of the server that it works for, in a list over several; '' otherwise.
     """
 
     worker_id: str
@@ -229,6 +232,7 @@ class LiveWorker:
     obeys: bool | None
     jobs: list[RunningJob]
     queues: list[str] = field(default_factory=list)
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +272,7 @@ class CronSchedule:
         seen_ms: when a worker has said so.
         timeout_s: time limit of a run; None: as the worker has it.
         unique: whether each time is run once however many workers there are.
+        server: name of the server that has it, in a list over several; '' otherwise.
     """
 
     name: str
@@ -279,6 +284,7 @@ class CronSchedule:
     seen_ms: int | None
     timeout_s: float | None
     unique: bool
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +348,7 @@ class AuditNote:
         outcomes: what became of them, so many each; empty: it had just begun.
         ids: the first ones of them.
         note: more about it.
+        server: name of the server where that was done, in a list over several; '' otherwise.
     """
 
     note_id: str
@@ -353,6 +360,7 @@ class AuditNote:
     outcomes: dict[str, int]
     ids: list[str]
     note: str = ""
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)

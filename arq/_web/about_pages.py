@@ -12,9 +12,9 @@ from .view import Look, Page
 
 async def audit(look: Look) -> Page:
     """What operators have done."""
-    admin, before = await look.lookups.admin(), look.asked("before")
+    before = look.asked("before")
     try:
-        found = await admin.audit(limit=100, before=before)
+        found = await look.lookups.notes(100, before, look.asked("on"))
     except ValueError as exc:
         raise HTTPException(400, str(exc)) from exc
     overview = await look.lookups.overview()
@@ -24,12 +24,12 @@ async def audit(look: Look) -> Page:
 
 async def about(look: Look) -> Page:
     """Versions, the server, and who may do what here."""
-    overview, info = await look.lookups.overview(), await look.lookups.server()
+    overview, each = await look.lookups.overview(), await look.lookups.server()
     versions = {"arq": VERSION, "redis-py": version("redis"), "starlette": version("starlette")}
-    facts = {"versions": versions, "info": info, "queues": len(await look.lookups.queues())}
+    facts = {"versions": versions, "each": each, "queues": len(await look.lookups.queues())}
     json = {
         "versions": versions,
-        "redis": info,
+        "redis": each.get("", each),
         "allowed": look.access.actions,
         "sees_args": look.mask.sees_args,
     }

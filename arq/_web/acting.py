@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import logging
 import secrets
-import time
-from collections import Counter, OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, cast
+from collections import OrderedDict
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from .._admin.running import now_ms as redis_now_ms
 from .._printable import printable
-from ..admin import Admin, Deed, ListedJob
+from ..admin import ListedJob
 from .access import Access
 from .actions import ACTIONS, ALSO, Action, counted, told
-from .answers import Answers, wants_json
+from .answers import SERVER, Answers, wants_json
 from .chosen import Filtered, named, named_jobs
+from .doing import FEW, Doing, Outcome, counted_jobs, first_clock, require_some
 from .forms import Form, read_form
 from .guards import client_of
 from .job_pages import wanted_of
@@ -32,34 +30,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("arq.web")
 
-#: Seconds for which jobs of a filter are acted on in one go, jobs of one step, and those that are told one by one.
-_LONGEST_S, _STEP, _FEW = 20.0, 100, 20
 #: Questions of which is remembered that they were answered.
 _MOST_ANSWERED = 1000
 #: Fields of a form that the question hands on.
-_KEPT = ("action", "queue", "state", "function", "id_prefix", "arg", "older_than", "note", "back")
+_KEPT = ("action", "queue", SERVER, "state", "function", "id_prefix", "arg", "older_than", "note", "back")
 _FILTER = "filter:"
-
-
-@dataclass
-class Outcome:
-    """What became of it.
-
-    Attributes:
-        deeds: of the first ones.
-        counts: of all.
-        is_cut: there are more: time was up.
-    """
-
-    deeds: list[tuple[str, Deed, str]] = field(default_factory=list)
-    counts: Counter[Deed] = field(default_factory=Counter)
-    is_cut: bool = False
-
-    def add(self, names: Sequence[str], deeds: Sequence[Deed], detail: str = "") -> None:
-        """Some more."""
-        room = max(0, _FEW - len(self.deeds))
-        self.deeds += [(name, deed, detail) for name, deed in zip(names[:room], deeds, strict=False)]
-        self.counts.update(deeds)
 
 
 class Acting:
@@ -98,22 +73,24 @@ class Acting:
         if form.get("confirm") != "yes":
             return await self._question(request, look, asked, chosen, form)
         who, once = self._who(request, access), form.get("once", "")
-        admin = Admin((await look.lookups.admin()).redis, by=who)
+        doing = Doing(look.servers.chosen(look.asked(SERVER)), who, asked, look.queue)
         self._remember(once)
         try:
-            outcome = await self._do(admin, look, asked, chosen, form)
+            outcome = await self._do(doing, asked, chosen, form)
         except BaseException:  # whatever it was, it may be tried again
             self._answered.pop(once, None)
             raise
         finally:
-            look.lookups.forget()
+            look.servers.forget()
         return self._told(request, look, asked, outcome, form, who)
 
     def _look(self, request: Request, access: Access, form: Form) -> Look:
         """The filter stands in the form as it does in the address of a list."""
         look = self._answers.look(request, access)
         pairs = [(name, form.get(name, "")) for name in (*_KEPT, "before") if form.get(name)]
-        return Look(look.lookups, QueryParams(pairs), access, look.links, look.mask)
+        query = QueryParams(pairs)
+        lookups = look.servers.looking(query.get(SERVER, ""))
+        return Look(look.servers, lookups, query, access, look.links, look.mask)
 
     @staticmethod
     def _who(request: Request, access: Access) -> str:
@@ -143,15 +120,15 @@ class Acting:
         chosen: Filtered | list[ListedJob] | list[str],
         form: Form,
     ) -> Response:
-        admin = await look.lookups.admin()
         names: list[str] = []
-        now_ms = await redis_now_ms(admin.redis)
+        servers = look.servers.chosen(look.asked(SERVER))
+        now_ms, away = await first_clock(servers)
         if isinstance(chosen, Filtered):
             # what is counted is what the answer will be about
-            count, is_least = await replace(chosen, before_ms=now_ms).count(admin, action)
+            count, is_least, away = await counted_jobs(servers, replace(chosen, before_ms=now_ms), action)
         else:
             count, is_least = len(chosen), False
-            names = [one.job_id if isinstance(one, ListedJob) else one for one in chosen[:_FEW]]
+            names = [one.job_id if isinstance(one, ListedJob) else one for one in chosen[:FEW]]
         kept = [(name, form.get(name, "")) for name in _KEPT if form.get(name)]
         kept += [("before", str(now_ms)), ("count", str(count)), ("once", secrets.token_urlsafe(12))]
         kept += [(name, value) for name in ("job", "name") for value in form.getlist(name)]
@@ -166,73 +143,52 @@ class Acting:
             "back": _back(look, form),
         }
         json = {"question": question, "count": count, "at_least": is_least, "say": "confirm=yes"}
-        return self._page(
-            request, look, Page("question", question, facts, json, is_live=False, now_ms=now_ms)
-        )
+        page = Page("question", question, facts, json, is_live=False, now_ms=now_ms, away=away)
+        return self._page(request, look, page)
 
     # --- the deed -----------------------------------------------------------------------------------------------
 
     async def _do(
         self,
-        admin: Admin,
-        look: Look,
+        doing: Doing,
         action: Action,
         chosen: Filtered | list[ListedJob] | list[str],
         form: Form,
     ) -> Outcome:
         if isinstance(chosen, Filtered):
-            return await self._do_filtered(admin, action, chosen, form)
-        outcome = Outcome()
-        for one in chosen:
-            if isinstance(one, ListedJob):
-                break
-            deed, detail = await _do_named(admin, action, one, look.queue, form.get("note", ""))
-            outcome.add([one], [deed], detail)
-        jobs = [one for one in chosen if isinstance(one, ListedJob)]
-        if jobs:
-            async with admin.as_one(action.trail, look.queue, len(jobs)):
-                outcome.add([job.job_id for job in jobs], await _do_jobs(admin, action, jobs, look.queue))
-        return outcome
+            await self._do_filtered(doing, chosen, form)
+        elif action.of == "job":
+            await doing.do_jobs([one for one in chosen if isinstance(one, ListedJob)])
+        else:
+            names = [one for one in chosen if isinstance(one, str)]
+            await doing.do_named(names, form.get("note", ""))
+        require_some(doing.outcome)
+        return doing.outcome
 
-    async def _do_filtered(self, admin: Admin, action: Action, chosen: Filtered, form: Form) -> Outcome:
+    async def _do_filtered(self, doing: Doing, chosen: Filtered, form: Form) -> None:
         if self._is_busy:
             raise HTTPException(429, "somebody is just doing something with many jobs: try again in a moment")
         self._is_busy = True
-        outcome, until_s = Outcome(), time.monotonic() + _LONGEST_S
-        planned = int(form.get("count", "0")) if form.get("count", "").isdigit() else 0
         try:
-            async with admin.as_one(action.trail, chosen.queue, planned, "all that a filter fits"):
-                async for found in chosen.pages(admin):
-                    jobs = [job for job in found if action.fits(job.state)]
-                    for first in range(0, len(jobs), _STEP):
-                        part = jobs[first : first + _STEP]
-                        outcome.add(
-                            [job.job_id for job in part], await _do_jobs(admin, action, part, chosen.queue)
-                        )
-                        if time.monotonic() > until_s:
-                            outcome.is_cut = True
-                            return outcome
+            await doing.do_filtered(
+                chosen, int(form.get("count", "0")) if form.get("count", "").isdigit() else 0
+            )
         finally:
             self._is_busy = False
-        return outcome
 
     # --- the answer ---------------------------------------------------------------------------------------------
 
     def _told(
         self, request: Request, look: Look, action: Action, outcome: Outcome, form: Form, who: str
     ) -> Response:
-        lines = [f"{count:,} {told(action, deed)}" for deed, count in outcome.counts.items()]
-        done = sum(outcome.counts.values())
-        summary = "; ".join(lines) if lines else f"No {action.of} fits any more: nothing was done"
-        if outcome.is_cut:
-            summary += ". There are more: time was up"
+        done, summary = sum(outcome.counts.values()), _summary(action, outcome)
         logger.info("%s by %s: %s", action.trail, printable(who), summary)
         kept = [(name, form.get(name, "")) for name in _KEPT if form.get(name)]
         facts = {
             "action": action,
             "summary": summary,
             "each": [(name, told(action, deed), detail) for name, deed, detail in outcome.deeds]
-            if done <= _FEW
+            if done <= FEW
             else [],
             "is_cut": outcome.is_cut,
             "kept": kept,
@@ -248,12 +204,26 @@ class Acting:
                 {"of": name, "outcome": deed.value, "detail": detail} for name, deed, detail in outcome.deeds
             ],
         }
-        return self._page(request, look, Page("answer", "Done", facts, json, is_live=False))
+        if look.servers.names:
+            json |= {"left": outcome.left, "away": outcome.away}
+        page = Page("answer", "Done", facts, json, is_live=False, away=outcome.away)
+        return self._page(request, look, page)
 
     def _page(self, request: Request, look: Look, page: Page) -> Response:
         if wants_json(request):
             return Response(as_json_bytes(page.json), page.status, media_type="application/json")
         return Response(self._answers.render(request, page, look.access), page.status, media_type="text/html")
+
+
+def _summary(action: Action, outcome: Outcome) -> str:
+    """What has happened, in a line."""
+    lines = [f"{count:,} {told(action, deed)}" for deed, count in outcome.counts.items()]
+    if outcome.left:
+        lines.append(f"{counted(action, outcome.left)} not found where it could be looked for")
+    summary = "; ".join(lines) if lines else f"No {action.of} fits any more: nothing was done"
+    if outcome.away:
+        summary += f". Nothing was done on {', '.join(outcome.away)}: away"
+    return f"{summary}. There are more: time was up" if outcome.is_cut else summary
 
 
 def _asked(form: Form) -> tuple[Action, bool]:
@@ -271,29 +241,3 @@ def _back(look: Look, form: Form) -> str:
     back = form.get("back", "")
     is_ours = back.startswith(look.links.to("")) and not back.startswith(("//", "/\\")) and back.isprintable()
     return back if is_ours else look.links.to("")
-
-
-async def _do_jobs(admin: Admin, action: Action, jobs: list[ListedJob], queue: str) -> list[Deed]:
-    if action.name == "abort":
-        return [await admin.abort(job, queue) for job in jobs]
-    if action.name in ("requeue", "requeue_once"):
-        return await admin.requeue(jobs, queue, tries=1 if action.name == "requeue_once" else None)
-    act = {"run_now": admin.run_now, "delete": admin.delete, "delete_dead": admin.delete_dead}[action.name]
-    return await act(jobs, queue)
-
-
-async def _do_named(admin: Admin, action: Action, name: str, queue: str, note: str) -> tuple[Deed, str]:
-    """With a queue, a schedule or a worker; and more about it."""
-    if action.of == "worker":
-        word = cast("Literal['quiet', 'resume', 'stop']", action.name.removeprefix("worker_"))
-        return await admin.tell(name, word, wait=0), ""
-    if action.name == "pause":
-        await admin.pause(name, note=note)
-        return Deed.done, ""
-    if action.name == "resume":
-        return (Deed.done if await admin.resume(name) else Deed.over), ""
-    if action.name == "cron_run":
-        job_id = await admin.run_cron(name, queue)
-        return (Deed.unknown, "") if job_id is None else (Deed.done, f"as {job_id}")
-    act: Any = {"cron_pause": admin.pause_cron, "cron_resume": admin.resume_cron}[action.name]
-    return await act(name, queue), ""

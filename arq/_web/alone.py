@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .._payloads.keyring import Keyring
 from ..connections import RedisSettings
 from .access import SEE_ARGS, Access, Token, is_loopback, require_safe
 from .application import Dashboard
-from .lookups import Lookups
 from .masking import names_hidden
 from .options import Options
+from .servers import servers_of
 
 
 def for_everybody(
-    redis: RedisSettings,
+    redis: RedisSettings | Mapping[str, RedisSettings],
     host: str,
     *,
     queues: Sequence[str],
@@ -30,6 +30,7 @@ def for_everybody(
     """A dashboard for everybody who reaches it, and has the token if there is one.
 
     Args:
+        redis: one server, or several by name.
         host: where it listens.
         allow, redact: words with commas.
         signing: the keys of the application.
@@ -40,7 +41,7 @@ def for_everybody(
     rights = require_safe(host, token, allow)
     names = frozenset(name.strip().lower() for name in redact.split(",") if name.strip())
     return Dashboard(
-        Lookups(redis, queues, signing),
+        servers_of(redis, queues, signing),
         Options(
             title=title,
             access=Access(rights - {SEE_ARGS} if hide_args else rights | {SEE_ARGS}),

@@ -14,15 +14,16 @@ from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from .._admin.fan_out import AwayError, away_line
 from .._printable import printable, redacted
 from ..version import VERSION
 from .access import SEE_ARGS, Access, rights_of
 from .json_form import as_json_bytes
 from .links import Links
-from .lookups import Lookups
 from .masking import Mask
 from .options import Answer, Options
 from .rendering import ASSETS_MARK, environment
+from .servers import Servers
 from .session import is_logged_in
 from .view import LONGEST_QUERY, Look, Page
 
@@ -33,6 +34,10 @@ logger = logging.getLogger("arq.web")
 
 #: Seconds that an answer may take.
 LONGEST_S = 60.0
+#: The field of a query that names a server.
+SERVER = "server"
+#: Fields that mean something on one page of a list only.
+_OF_ONE_PAGE = ("cursor", "before", "on", SERVER)
 #: Fields of a query.
 _MOST_FIELDS = 100
 #: Pages that stand in the head of all.
@@ -52,8 +57,8 @@ NAV = (
 class Answers:
     """Answers requests as its options say."""
 
-    def __init__(self, lookups: Lookups, options: Options) -> None:
-        self.lookups = lookups
+    def __init__(self, servers: Servers, options: Options) -> None:
+        self.servers = servers
         self.options = options
         self._templates = environment()
 
@@ -92,7 +97,8 @@ class Answers:
             raise HTTPException(400, f"the address has more than {_MOST_FIELDS} fields") from None
         query = QueryParams(pairs)
         job_id = query.get("id") or request.path_params.get("job_id", "")
-        return Look(self.lookups, query, access, self.links(request), mask, job_id)
+        lookups = self.servers.looking(query.get(SERVER, ""))
+        return Look(self.servers, lookups, query, access, self.links(request), mask, job_id)
 
     @staticmethod
     def links(request: Request) -> Links:
@@ -100,7 +106,8 @@ class Answers:
         raw_path = request.scope.get("raw_path") or quote(request.scope["path"]).encode()
         query = request.scope.get("query_string", b"")
         here = (raw_path.partition(b"?")[0] + (b"?" + query if query else b"")).decode("latin-1")
-        return Links(request.scope.get("root_path", ""), ASSETS_MARK, here)
+        server = request.query_params.get(SERVER, "")
+        return Links(request.scope.get("root_path", ""), ASSETS_MARK, here, server)
 
     def render(self, request: Request, page: Page, access: Access, *, is_fragment: bool = False) -> bytes:
         """A page as HTML."""
@@ -115,6 +122,10 @@ class Answers:
             version=VERSION,
             asked=asked,
             nav=NAV,
+            servers=self.servers.names,
+            several=bool(self.servers.names) and SERVER not in asked,
+            kept_asked={name: value for name, value in asked.items() if name not in _OF_ONE_PAGE},
+            away=[away_line(name, why) for name, why in page.away.items()],
             now_ms=page.now_ms,
             here=request.scope["path"]
             .removeprefix(request.scope.get("root_path", ""))
@@ -133,6 +144,8 @@ class Answers:
                 return await make(request, await self.access(request))
         except HTTPException as exc:
             return self.told(request, exc.status_code, str(exc.detail), exc.headers)
+        except AwayError as exc:
+            return self.told(request, 503, f"Redis can't be used: {exc}")
         except ResponseError as exc:
             if "WRONGTYPE" in str(exc):
                 return self.told(request, 404, "that is no queue: it is another kind of key")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.applications import Starlette
@@ -18,10 +19,10 @@ from .answers import Answers
 from .guards import Guard
 from .json_form import as_json_bytes
 from .login import login_routes
-from .lookups import Lookups
 from .options import Options
 from .pages import PAGES
 from .rendering import ASSETS, ASSETS_MARK
+from .servers import Servers
 from .view import Look, Page
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ class Made(NamedTuple):
 class Dashboard:
     """The application. It connects at the first request, and `aclose` ends that."""
 
-    def __init__(self, lookups: Lookups, options: Options) -> None:
-        self.lookups = lookups
-        self._answers = Answers(lookups, options)
+    def __init__(self, servers: Servers, options: Options) -> None:
+        self._servers = servers
+        self._answers = Answers(servers, options)
         routes = [
             Route("/static/{name}", _asset),
             *login_routes(self._answers),
@@ -68,8 +69,8 @@ class Dashboard:
         await self._app(scope, receive, send)
 
     async def aclose(self) -> None:
-        """Close the connection to Redis."""
-        await self.lookups.close()
+        """Close the connections to Redis."""
+        await self._servers.close()
 
     def _endpoint(self, load: Callable[[Look], Awaitable[Page]]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
@@ -84,16 +85,18 @@ class Dashboard:
         is_fragment = FRAGMENT in request.headers
 
         async def make() -> Made:
-            page = await load(self._answers.look(request, access))
+            look = self._answers.look(request, access)
+            page = replace(await load(look), away=look.lookups.away)
             if is_json:
-                return _made(page.status, as_json_bytes(page.json))
+                away = {"away": page.away} if self._servers.names else {}
+                return _made(page.status, as_json_bytes({**page.json, **away}))
             return _made(page.status, self._answers.render(request, page, access, is_fragment=is_fragment))
 
         where = (request.scope.get("root_path"), request.scope["path"], request.url.query)
         key = ("page", *where, access, is_fragment)
-        made: Made = await self.lookups.answers.get(key, _PAGE_LIFE_S, make)
+        made: Made = await self._servers.answers.get(key, _PAGE_LIFE_S, make)
         if len(made.body) > _LARGEST_KEPT:
-            self.lookups.answers.drop(key)
+            self._servers.answers.drop(key)
         headers = {"ETag": made.etag}
         if request.headers.get("if-none-match") == made.etag:
             return Response(status_code=304, headers=headers)

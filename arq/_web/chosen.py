@@ -23,8 +23,11 @@ _MOST_COUNTED, _COUNTING_S = 100_000, 2.0
 
 
 def as_word(job: ListedJob) -> str:
-    """A job in a form: its fingerprint and its id, so that another job with this id is left alone."""
-    return f"{quote(job.fingerprint, safe='')}|{quote(job.job_id, safe='', errors='surrogateescape')}"
+    """A job in a form: its fingerprint and its id, so that another job with this id is left alone; of several servers
+    the name of its own before that.
+    """
+    server = f"{quote(job.server, safe='')}|" if job.server else ""
+    return f"{server}{quote(job.fingerprint, safe='')}|{quote(job.job_id, safe='', errors='surrogateescape')}"
 
 
 def named_jobs(form: Form, queue: str) -> list[ListedJob]:
@@ -38,9 +41,11 @@ def named_jobs(form: Form, queue: str) -> list[ListedJob]:
         raise HTTPException(413, f"choose {_MOST} jobs at most")
     jobs = []
     for word in words:
-        mark, bar, name = word.rpartition("|")
+        marks, bar, name = word.rpartition("|")
         job_id = unquote(name, errors="surrogateescape") if bar else word
-        jobs.append(ListedJob(job_id, queue, JobState.queued, fingerprint=unquote(mark)))
+        server, _, mark = marks.rpartition("|")
+        at = unquote(server) or form.get("server", "")
+        jobs.append(ListedJob(job_id, queue, JobState.queued, fingerprint=unquote(mark), server=at))
     return jobs
 
 

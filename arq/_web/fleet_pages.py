@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..admin import QueueStats
+from collections.abc import Mapping
+
+from ..admin import Overview, QueueOverview, QueueStats
 from .charts import column_chart, columns
 from .overview_pages import CHART_NAMES, CHARTED, troubles_of
 from .view import Look, Page
@@ -27,14 +29,21 @@ async def queues(look: Look) -> Page:
         for name, stats in lately.items()
     }
     known = len(await look.lookups.queues())
-    facts = {"found": found, "charts": charts, "sums": sums, "known": known}
-    return Page(
-        "queues",
-        "Queues",
-        facts,
-        {"queues": found.queues, "last_hour": sums, "now_ms": found.now_ms},
-        now_ms=found.now_ms,
-    )
+    each = _by_queue(await look.lookups.overviews())
+    facts = {"found": found, "charts": charts, "sums": sums, "known": known, "each": each}
+    json = {"queues": found.queues, "last_hour": sums, "now_ms": found.now_ms}
+    if each:
+        json["by_server"] = each
+    return Page("queues", "Queues", facts, json, now_ms=found.now_ms)
+
+
+def _by_queue(each: Mapping[str, Overview]) -> dict[str, dict[str, QueueOverview]]:
+    """Queue -> server -> what is there of it."""
+    found: dict[str, dict[str, QueueOverview]] = {}
+    for name, overview in each.items():
+        for queue in overview.queues:
+            found.setdefault(queue.queue, {})[name] = queue
+    return found
 
 
 async def crons(look: Look) -> Page:

@@ -6,10 +6,12 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 
+from .._admin.fan_out import away_line
 from ..admin import JobPage, JobState
 from .actions import JOB_ACTIONS
 from .advice import advice
 from .chosen import as_word
+from .lookups import FoundJob
 from .view import Look, Page
 
 #: Jobs of a page.
@@ -101,19 +103,13 @@ def _empty(look: Look, state: str, wanted: dict[str, Any], page: JobPage) -> str
 async def job(look: Look) -> Page:
     """One job: what became of it, and what can be done about it."""
     queue, job_id, whole = look.queue, look.job_id, bool(look.asked("all"))
-    admin = await look.lookups.admin()
     try:
-        found = await admin.job(job_id, queue, whole=whole) if look.asked("state") != "dead" else None
-        buried = await admin.dead_job(job_id, queue, whole=whole)
+        known = await look.lookups.job(job_id, queue, whole=whole, only_dead=look.asked("state") == "dead")
     except ValueError as exc:
         raise HTTPException(400, str(exc)) from exc
-    # the result of a job that has failed says less than the dead set keeps of it
-    details = buried if buried is not None and (found is None or found.job.state is JobState.done) else found
+    details, buried = known.details, known.buried
     if details is None:
-        raise HTTPException(
-            404,
-            f"nothing is known of job {job_id!r} in queue {queue!r}: was it removed, or has its result expired?",
-        )
+        raise _unknown(look, queue, job_id)
     shown = look.mask.details(details)
     facts = {
         "job": shown.job,
@@ -121,7 +117,7 @@ async def job(look: Look) -> Page:
         "queue": queue,
         "is_dead": buried is not None,
         "buried": None if buried is None else look.mask.details(buried),
-        "advice": advice(shown, is_dead=buried is not None),
+        "advice": [*advice(shown, is_dead=buried is not None), *_twice(known)],
         "whole": whole,
         "is_cut": "…" in shown.job.arguments + shown.job.result,
         "word": as_word(details.job),
@@ -129,3 +125,17 @@ async def job(look: Look) -> Page:
     }
     json = {"details": shown, "dead": facts["buried"], "advice": facts["advice"]}
     return Page("job", f"Job {job_id}", facts, json, now_ms=details.now_ms)
+
+
+def _unknown(look: Look, queue: str, job_id: str) -> HTTPException:
+    """Nothing is known of a job: on none of the servers, or on none that can be asked."""
+    told = f"nothing is known of job {job_id!r} in queue {queue!r}"
+    if look.lookups.away:
+        away = "; ".join(away_line(name, why) for name, why in look.lookups.away.items())
+        return HTTPException(503, f"{told} where it could be looked for, but {away}")
+    return HTTPException(404, f"{told}: was it removed, or has its result expired?")
+
+
+def _twice(known: FoundJob) -> list[str]:
+    """That the id stands on further servers: one was added, or taken away."""
+    return [f"Server {name} has a job of this id, too." for name in known.also_on]

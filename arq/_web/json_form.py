@@ -16,7 +16,7 @@ _EXACT = 2**53
 def plain(value: Any) -> Any:
     """A value as JSON has it. Of what ends in `_ms` and is a point in time there is also `..._at`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return plain({one.name: getattr(value, one.name) for one in dataclasses.fields(value)})
+        return plain(_fields(value))
     if isinstance(value, dict):
         found = {str(key): plain(one) for key, one in value.items()}
         for key, one in value.items():
@@ -30,6 +30,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _EXACT:
         return str(value)
     return value
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    """By name; that of a server only where there are several."""
+    found = {one.name: getattr(record, one.name) for one in dataclasses.fields(record)}
+    return {name: one for name, one in found.items() if name != "server" or one}
 
 
 def as_json_bytes(value: Any) -> bytes:

@@ -16,15 +16,21 @@ class Links:
         root: the prefix, without a slash at its end.
         assets: changes when a file in `static` does.
         here: path and query of this page.
+        server: which of several servers this page is about; '': all of them.
     """
 
-    def __init__(self, root: str, assets: str, here: str) -> None:
+    def __init__(self, root: str, assets: str, here: str, server: str = "") -> None:
         self.root = quote(root.rstrip("/"))
         self.here = here
+        self.server = server
         self._assets = assets
 
+    def page(self, path: str, **query: Any) -> str:
+        """A page, about the server that this page is about; `server=''`: about all."""
+        return self.to(path, **{"server": self.server, **query})
+
     def to(self, path: str, **query: Any) -> str:
-        """A page; what is None or empty is left out of the query."""
+        """An address; what is None or empty is left out of the query."""
         asked = {name: value for name, value in query.items() if value not in (None, "")}
         words = urlencode(asked, errors="surrogateescape")
         return f"{self.root}/{path}" + (f"?{words}" if words else "")
@@ -32,8 +38,8 @@ class Links:
     def job(self, job_id: str, **query: Any) -> str:
         """The page of a job."""
         if _is_plain(job_id):
-            return self.to(f"jobs/{quote(job_id, safe='')}", **query)
-        return self.to(f"jobs/{_BY_QUERY}", id=job_id, **query)
+            return self.page(f"jobs/{quote(job_id, safe='')}", **query)
+        return self.page(f"jobs/{_BY_QUERY}", id=job_id, **query)
 
     def static(self, name: str) -> str:
         """A file."""

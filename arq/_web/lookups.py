@@ -5,20 +5,34 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._admin.queues import some_queues
 from .._admin.server import server_facts
 from .._keys import check_queue_name
 from .._payloads.keyring import Keyring
-from ..admin import Admin, CronSchedule, Fleet, JobPage, Overview, PoolReport, QueueStats
+from ..admin import (
+    Admin,
+    AuditNote,
+    CronSchedule,
+    Fleet,
+    JobDetails,
+    JobPage,
+    JobState,
+    Overview,
+    PoolReport,
+    QueueStats,
+)
 from ..connections import RedisSettings, create_pool
 from ..constants import default_queue_name
 from .searches import Searches
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+
+Answer = TypeVar("Answer")
 
 #: Answers that are kept, and seconds for which they are at most.
 _MOST_KEPT, _KEPT_S = 300, 30.0
@@ -29,7 +43,7 @@ PATIENCE_S = 8.0
 #: Keys that are looked at for queues: at first, and each further second. A thousand take Redis a millisecond.
 _FIRST_KEYS, _MORE_KEYS = 100_000, 2000
 #: Entries that are looked at for a page without a filter: open pages ask again and again.
-_LISTED = 5000
+LISTED = 5000
 #: Queues that are known at most, and that one overview shows.
 _MOST_QUEUES, MOST_SHOWN = 10_000, 200
 
@@ -46,6 +60,7 @@ class Answers:
         begun_s, answer = self._kept.get(key, (0.0, None))
         if answer is None or (answer.done() and (now_s - begun_s > life_s or _has_failed(answer))):
             answer = asyncio.ensure_future(make())
+            answer.add_done_callback(_has_failed)  # its error is looked at, also if all who asked have gone
             self._kept[key] = now_s, answer
             self._kept.move_to_end(key)
             self._make_room(now_s)
@@ -72,6 +87,57 @@ def _has_failed(answer: asyncio.Future[Any]) -> bool:
     return answer.cancelled() or answer.exception() is not None
 
 
+@dataclass(frozen=True, slots=True)
+class FoundJob:
+    """What is known of a job.
+
+    Attributes:
+        found: where it is, and what became of it; None: it is in no list but the dead set.
+        buried: what the dead set keeps of it; None: it is not there.
+        also_on: names of further servers that have a job of this id.
+    """
+
+    found: JobDetails | None
+    buried: JobDetails | None
+    also_on: Sequence[str] = ()
+
+    @property
+    def details(self) -> JobDetails | None:
+        """What is shown: the result of a job that has failed says less than the dead set keeps of it."""
+        if self.buried is not None and (self.found is None or self.found.job.state is JobState.done):
+            return self.buried
+        return self.found
+
+
+class OneList:
+    """A list of jobs of one server.
+
+    Args:
+        wanted: as `Admin.jobs` takes it.
+    """
+
+    away: Mapping[str, str] = {}
+
+    def __init__(self, admin: Admin, queue: str, cursor: str, wanted: Mapping[str, Any]) -> None:
+        self._admin = admin
+        self._queue = queue
+        self._cursor = cursor
+        self._wanted = wanted
+
+    async def next(self, limit: int, scan_limit: int) -> JobPage:
+        """Its next jobs."""
+        page = await self._admin.jobs(
+            self._queue, cursor=self._cursor, limit=limit, scan_limit=scan_limit, **self._wanted
+        )
+        self._cursor = page.cursor
+        return page
+
+
+def is_search(state: str | None, wanted: Mapping[str, Any]) -> bool:
+    """Whether such a list takes time: it goes on by itself then."""
+    return state == "done" or any(wanted[name] for name in ("function", "arg", "older_than", "id_prefix"))
+
+
 class Lookups:
     """A Redis, and the queues in it.
 
@@ -95,6 +161,8 @@ class Lookups:
         self._connecting: asyncio.Lock | None = None
         self.answers = Answers()
         self._searches = Searches()
+        #: Nothing of it: what there is to say of servers that are away is said of several.
+        self.away: dict[str, str] = {}
 
     @property
     def first_queue(self) -> str:
@@ -126,8 +194,7 @@ class Lookups:
 
     async def queues(self) -> list[str]:
         """Names of queues: those that were named, and those that are found."""
-        found: list[str] = await self.answers.get("queues", 1.0, self._look_for_queues)
-        return found
+        return await self._once("queues", 1.0, self._look_for_queues)
 
     async def _look_for_queues(self) -> list[str]:
         admin = await self.admin()
@@ -140,13 +207,15 @@ class Lookups:
 
     async def overview(self) -> Overview:
         """All queues and workers at a glance."""
-        found: Overview = await self.answers.get("overview", 1.0, self._look)
-        return found
+        return await self._once("overview", 1.0, self._look)
+
+    async def overviews(self) -> dict[str, Overview]:
+        """The same of each of several servers: of none, here."""
+        return {}
 
     async def _look(self) -> Overview:
         admin = await self.admin()
-        async with asyncio.timeout(PATIENCE_S):
-            return await admin.overview((await self.queues())[:MOST_SHOWN])
+        return await admin.overview((await self.queues())[:MOST_SHOWN])
 
     async def jobs(
         self, queue: str, limit: int, cursor: str, *, state: str | None, **wanted: Any
@@ -156,14 +225,35 @@ class Lookups:
         Raises:
             ValueError: as of `Admin.jobs`.
         """
-        admin = await self.admin()
-        if state == "done" or any(wanted[name] for name in ("function", "arg", "older_than", "id_prefix")):
-            return await self._searches.look(admin, queue, limit, cursor, state=state, **wanted)
+        admin, wanted = await self.admin(), {"state": state, **wanted}
+        if is_search(state, wanted):
+            key = (queue, limit, cursor, *sorted((name, str(value)) for name, value in wanted.items()))
+            search = await self._searches.look(key, limit, lambda: OneList(admin, queue, cursor, wanted))
+            return search.found()
         async with asyncio.timeout(PATIENCE_S):
-            found = await admin.jobs(
-                queue, state=state, cursor=cursor, limit=limit, scan_limit=_LISTED, **wanted
-            )
-            return found, False
+            return await OneList(admin, queue, cursor, wanted).next(limit, LISTED), False
+
+    async def job(self, job_id: str, queue: str, *, whole: bool, only_dead: bool) -> FoundJob:
+        """All that is known of a job.
+
+        Args:
+            whole: with long texts.
+            only_dead: look for it in the dead set only.
+
+        Raises:
+            ValueError: that can be no id.
+        """
+        admin = await self.admin()
+        found = None if only_dead else await admin.job(job_id, queue, whole=whole)
+        return FoundJob(found, await admin.dead_job(job_id, queue, whole=whole))
+
+    async def notes(self, limit: int, before: str, _on: str = "") -> list[AuditNote]:
+        """What operators have done, see `Admin.audit`.
+
+        Raises:
+            ValueError: as of that.
+        """
+        return await (await self.admin()).audit(limit=limit, before=before)
 
     def forget(self) -> None:
         """Ask anew: something was done."""
@@ -172,42 +262,41 @@ class Lookups:
 
     async def stats(self, queue: str, since_s: int, function: str | None = None) -> QueueStats:
         """What workers have counted. They write every 10 s."""
-        admin = await self.admin()
-
-        async def look() -> QueueStats:
-            async with asyncio.timeout(PATIENCE_S):
-                return await admin.stats(queue, since=since_s, function=function)
-
-        life_s = 3.0 if since_s <= _SHORT_S else 10.0
-        found: QueueStats = await self.answers.get(("stats", queue, since_s, function), life_s, look)
-        return found
+        admin, life_s = await self.admin(), 3.0 if since_s <= _SHORT_S else 10.0
+        key = ("stats", queue, since_s, function)
+        return await self._once(key, life_s, lambda: admin.stats(queue, since=since_s, function=function))
 
     async def fleet(self) -> tuple[Fleet, list[PoolReport]]:
         """The workers of all queues, and what supervisors say."""
         admin = await self.admin()
 
         async def look() -> tuple[Fleet, list[PoolReport]]:
-            async with asyncio.timeout(PATIENCE_S):
-                queues = (await self.queues())[:MOST_SHOWN]
-                return await admin.workers(queues), await admin.pools()
+            queues = (await self.queues())[:MOST_SHOWN]
+            return await admin.workers(queues), await admin.pools()
 
-        found: tuple[Fleet, list[PoolReport]] = await self.answers.get("fleet", 2.0, look)
+        return await self._once("fleet", 2.0, look)
+
+    async def _once(self, key: Hashable, life_s: float, make: Callable[[], Awaitable[Answer]]) -> Answer:
+        """What was asked not more than `life_s` ago, or is asked now."""
+
+        async def look() -> Answer:
+            async with asyncio.timeout(PATIENCE_S):
+                return await make()
+
+        found: Answer = await self.answers.get(key, life_s, look)
         return found
 
     async def pools(self) -> list[PoolReport]:
         """What supervisors say."""
         admin = await self.admin()
-        found: list[PoolReport] = await self.answers.get("pools", 2.0, admin.pools)
-        return found
+        return await self._once("pools", 2.0, admin.pools)
 
     async def crons(self, queue: str) -> list[CronSchedule]:
         """The schedules of a queue."""
         admin = await self.admin()
-        found: list[CronSchedule] = await self.answers.get(("crons", queue), 1.0, lambda: admin.crons(queue))
-        return found
+        return await self._once(("crons", queue), 1.0, lambda: admin.crons(queue))
 
-    async def server(self) -> dict[str, str]:
-        """What the server says of itself; empty if its user may not ask."""
+    async def server(self) -> dict[str, dict[str, str]]:
+        """What the server says of itself, under its name, which is '' here; empty if its user may not ask."""
         admin = await self.admin()
-        found: dict[str, str] = await self.answers.get("server", 5.0, lambda: server_facts(admin.redis))
-        return found
+        return {"": await self._once("server", 5.0, lambda: server_facts(admin.redis))}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..admin import Overview, PoolReport, QueueOverview, QueueStats
 from .charts import Column, column_chart, columns
 from .view import Look, Page
@@ -19,18 +21,22 @@ async def overview(look: Look) -> Page:
         await look.lookups.stats(queue.queue, 3600) for queue in found.queues[:CHARTED] if not queue.problem
     ]
     pools = await look.lookups.pools()
-    warnings = [*warnings_of(found), *troubles_of(pools)]
+    each = await look.lookups.overviews()
+    warnings = [*_warnings_of_each(each or {"": found}), *troubles_of(pools)]
     lately = _sum(stats)
     rates = {name: sum(column.parts[n] for column in lately) for n, name in enumerate(CHART_NAMES)}
     facts = {
         "found": found,
         "warnings": warnings,
         "totals": totals(found),
+        "each": {name: (one, totals(one)) for name, one in each.items()},
         "rates": rates,
         "chart": column_chart(lately, CHART_NAMES, "Jobs that ended in the last hour"),
         "has_old": any(queue.has_old for queue in found.queues),
     }
     json = {"overview": found, "totals": facts["totals"], "last_hour": rates, "warnings": warnings}
+    if each:
+        json["servers"] = {name: {"overview": one, "totals": totals(one)} for name, one in each.items()}
     return Page("overview", "Overview", facts, json, now_ms=found.now_ms)
 
 
@@ -61,6 +67,13 @@ def totals(found: Overview) -> dict[str, int]:
     """Jobs of all queues by state."""
     names = ("queued", "deferred", "running", "dead")
     return {name: sum(getattr(queue, name) for queue in found.queues) for name in names}
+
+
+def _warnings_of_each(each: Mapping[str, Overview]) -> list[str]:
+    """The same of several servers."""
+    return [
+        f"server {name}: {line}" if name else line for name, one in each.items() for line in warnings_of(one)
+    ]
 
 
 def warnings_of(found: Overview) -> list[str]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Protocol
 
-from ..admin import Admin, JobPage, ListedJob
+from ..admin import JobPage, ListedJob
 
 #: Entries that one search looks at, and one step of it.
 _MOST, _STEP = 100_000, 1000
@@ -25,10 +25,25 @@ _LIFE_FACTOR, _LONGEST_LIFE_S = 10, 60.0
 _AT_A_TIME, _MOST_KEPT = 2, 20
 
 
+class JobList(Protocol):
+    """A list of jobs, page by page.
+
+    Attributes:
+        away: name of a server -> why none of its jobs are in it.
+    """
+
+    @property
+    def away(self) -> Mapping[str, str]: ...
+
+    async def next(self, limit: int, scan_limit: int) -> JobPage:
+        """Its next jobs, see `Admin.jobs`."""
+
+
 @dataclass
 class Search:
     """One page of jobs that is looked for."""
 
+    jobs_of: JobList
     limit: int
     jobs: list[ListedJob] = field(default_factory=list)
     cursor: str = ""
@@ -55,17 +70,15 @@ class Search:
         life_s = min(max(_LIFE_S, _LIFE_FACTOR * (self.ended_s - self.begun_s)), _LONGEST_LIFE_S)
         return time.monotonic() - self.ended_s > life_s
 
-    async def run(self, admin: Admin, turns: asyncio.Semaphore, queue: str, **wanted: Any) -> None:
+    async def run(self, turns: asyncio.Semaphore) -> None:
         """Look until the page is full, nothing is left, or it is enough."""
         async with turns, asyncio.timeout(_LONGEST_S):
             while True:
                 step_began_s = time.monotonic()
-                page = await admin.jobs(
-                    queue, cursor=self.cursor, limit=self.limit - len(self.jobs), scan_limit=_STEP, **wanted
-                )
+                page = await self.jobs_of.next(self.limit - len(self.jobs), _STEP)
                 self.jobs += page.jobs
                 self.looked_at += page.looked_at
-                self.cursor, self.now_ms = page.cursor, page.now_ms
+                self.cursor, self.now_ms = page.cursor, page.now_ms or self.now_ms
                 if not page.cursor or len(self.jobs) >= self.limit or self.looked_at >= _MOST:
                     break
                 await asyncio.sleep(2 * (time.monotonic() - step_began_s))  # most of the time is for others
@@ -79,29 +92,28 @@ class Searches:
         self._kept: OrderedDict[Hashable, Search] = OrderedDict()
         self._turns = asyncio.Semaphore(_AT_A_TIME)
 
-    async def look(
-        self, admin: Admin, queue: str, limit: int, cursor: str, **wanted: Any
-    ) -> tuple[JobPage, bool]:
-        """Jobs that were found so far, and whether they are still looked for.
+    async def look(self, key: Hashable, limit: int, make: Callable[[], JobList]) -> Search:
+        """What was found so far.
 
         Args:
-            limit, cursor, wanted: as for `Admin.jobs`.
+            key: what is looked for: those who look for the same share it.
+            limit: jobs at most.
+            make: makes the list.
 
         Raises:
-            ValueError: as of `Admin.jobs`.
+            ValueError: as of `make`.
         """
         for old in [key for key, search in self._kept.items() if search.is_old]:
             del self._kept[old]
-        key = (queue, limit, cursor, *sorted((name, str(value)) for name, value in wanted.items()))
         search = self._kept.get(key)
         if search is None:
-            search = self._kept[key] = Search(limit, cursor=cursor)
-            search.task = asyncio.create_task(search.run(admin, self._turns, queue, **wanted))
+            search = self._kept[key] = Search(make(), limit)
+            search.task = asyncio.create_task(search.run(self._turns))
             search.task.add_done_callback(_note_end)
             self._make_room()
         if search.task is not None and not search.task.done():
             await asyncio.wait([search.task], timeout=_WAIT_S)
-        return search.found()
+        return search
 
     def _make_room(self) -> None:
         while len(self._kept) > _MOST_KEPT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from .access import Access
 from .links import Links
 from .lookups import Lookups
 from .masking import Mask
+from .servers import MergedLookups, Servers
 
 #: Characters of a query that are looked at.
 LONGEST_QUERY = 16_384
@@ -23,7 +25,8 @@ class Look:
     """What a page may look at to make its answer.
 
     Attributes:
-        lookups: Redis.
+        servers: all of them.
+        lookups: answers questions about the one that the address names, or about all.
         query: what stands behind `?` in the address.
         access: what whoever asks may do.
         links: makes addresses.
@@ -31,7 +34,8 @@ class Look:
         job_id: the job that the address names.
     """
 
-    lookups: Lookups
+    servers: Servers
+    lookups: Lookups | MergedLookups
     query: QueryParams
     access: Access
     links: Links
@@ -72,6 +76,8 @@ class Page:
         json: the same for programs.
         status: of the answer.
         is_live: whether it changes by itself.
+        now_ms: as of when it is, unix ms.
+        away: name of a server -> why there is nothing of it.
     """
 
     template: str
@@ -81,3 +87,4 @@ class Page:
     status: int = 200
     is_live: bool = True
     now_ms: int = field(default=0)
+    away: Mapping[str, str] = field(default_factory=dict)

@@ -191,15 +191,18 @@ ARQ_LAYERS = {
     "producer": ("_connect _enqueue _result_lookups connections jobs shards"),
     "operators": (
         "_admin _admin.actions _admin.admin_scripts _admin.audit _admin.counting _admin.crons _admin.dead "
-        "_admin.details _admin.filters _admin.listing _admin.overview _admin.pauses _admin.pools "
+        "_admin.details _admin.fan_out _admin.filters _admin.job_lists _admin.listing _admin.merged_jobs "
+        "_admin.merging _admin.overview _admin.pauses _admin.pools "
         "_admin.queues _admin.records _admin.restricted _admin.running _admin.server _admin.shown "
         "_admin.stats _admin.times _admin.trust _admin.workers admin"
     ),
     "dashboard": (
         "_web _web.about_pages _web.access _web.acting _web.actions _web.advice _web.alone _web.answers "
-        "_web.application _web.at_prefix _web.charts _web.chosen _web.fleet_pages _web.forms _web.function_pages "
+        "_web.application _web.at_prefix _web.charts _web.chosen _web.doing _web.fleet_pages _web.forms "
+        "_web.function_pages "
         "_web.guards _web.job_pages _web.json_form _web.links _web.login _web.lookups _web.masking _web.options "
-        "_web.overview_pages _web.pages _web.rendering _web.searches _web.server _web.session _web.view web"
+        "_web.overview_pages _web.pages _web.rendering _web.searches _web.server _web.servers _web.session "
+        "_web.view web"
     ),
     "parts of a worker": (
         "_worker _worker.abort_requests _worker.arq_compatibility _worker.attempt _worker.bad_items "
