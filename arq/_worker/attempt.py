@@ -13,6 +13,8 @@ from .._redis.scripts import ClaimedJob
 from ..cron import CronJob
 from ..utils import ms_to_datetime
 
+_new = object.__new__
+
 
 @dataclass(slots=True)
 class Attempt:
@@ -29,6 +31,8 @@ class Attempt:
         function: what is registered under the name; None if nothing is.
         hint: then, what may have been meant.
         start_ms: unix ms.
+        job_id: the job's.
+        is_plain: `plain_pickles` has read it: it has no arguments.
         ref: how log lines call the job.
     """
 
@@ -43,18 +47,19 @@ class Attempt:
     start_ms: int = 0
     unread: bool = False
     hint: str = ""
+    is_plain: bool = False
+    job_id: str = field(init=False)
     ref: str = field(init=False)
 
     def __post_init__(self) -> None:
-        is_cron = isinstance(self.function, CronJob)
-        ref = self.function_name if is_cron else f"{self.job.job_id}:{self.function_name}"
-        self.ref = ref if ref.isprintable() else escaped(ref)  # anybody who may enqueue has chosen them
+        self.job_id = self.job.job_id
+        self.ref = _ref(self.job_id, self.function_name, self.function)
 
     def context(self, worker_ctx: dict[Any, Any]) -> dict[Any, Any]:
         """The context of this run: the worker's, and what is known of the job. A new dict for each run."""
         return {
             **worker_ctx,
-            "job_id": self.job.job_id,
+            "job_id": self.job_id,
             "job_try": self.job_try,
             "enqueue_time": ms_to_datetime(self.enqueue_ms),
             "score": self.job.score,
@@ -69,7 +74,7 @@ class Attempt:
 
     def names(self) -> dict[str, Any]:
         """Which job it is, and which start of it."""
-        return {"job_id": self.job.job_id, "function": self.function_name, "try": self.job_try}
+        return {"job_id": self.job_id, "function": self.function_name, "try": self.job_try}
 
     def definition(self) -> JobDef:
         """The job as it was enqueued."""
@@ -80,8 +85,34 @@ class Attempt:
             job_try=self.job_try,
             enqueue_time=ms_to_datetime(self.enqueue_ms),
             score=self.job.score,
-            job_id=self.job.job_id,
+            job_id=self.job_id,
         )
+
+
+def _ref(job_id: str, function_name: str, function: Function | CronJob | None) -> str:
+    ref = function_name if isinstance(function, CronJob) else f"{job_id}:{function_name}"
+    return ref if ref.isprintable() else escaped(ref)  # anybody who may enqueue has chosen them
+
+
+def readable(
+    job: ClaimedJob,
+    function_name: str,
+    function: Function | CronJob | None,
+    args: Any,
+    kwargs: Any,
+    enqueue_ms: int,
+    job_try: int,
+) -> Attempt:
+    """A start of a job whose payload was read. Without `__init__`, which costs as much as the pickle of a result."""
+    attempt = _new(Attempt)
+    attempt.job, attempt.job_id = job, job[0]
+    attempt.function_name, attempt.function = function_name, function
+    attempt.args, attempt.kwargs = args, kwargs
+    attempt.enqueue_ms, attempt.job_try = enqueue_ms, job_try
+    attempt.problem, attempt.unread, attempt.hint = None, False, ""
+    attempt.start_ms, attempt.is_plain = 0, False
+    attempt.ref = _ref(attempt.job_id, function_name, function)
+    return attempt
 
 
 class Cause(Enum):
@@ -102,6 +133,16 @@ class Ended:
     cause: Cause = Cause.NOBODY
 
 
+_NOBODY = Cause.NOBODY
+
+
+def returned(value: Any) -> Ended:
+    """A run that has returned a value; see `readable`."""
+    ended = _new(Ended)
+    ended.value, ended.raised, ended.cause = value, None, _NOBODY
+    return ended
+
+
 class Verdict(Enum):
     """What an ending means for the job."""
 
@@ -115,6 +156,10 @@ class Verdict(Enum):
     def is_final(self) -> bool:
         """Whether the job leaves the queue."""
         return self is not Verdict.RETRY and self is not Verdict.CANCELLED
+
+
+#: The usual one. To look up a member of an Enum by its name takes as long as a dozen other look-ups (Python 3.11).
+COMPLETE = Verdict.COMPLETE
 
 
 @dataclass(slots=True)
@@ -172,10 +217,19 @@ class Outcome:
         attempt = self.attempt
         result = JobResult(
             **vars(attempt.definition()),
-            success=self.verdict is Verdict.COMPLETE,
+            success=self.verdict is COMPLETE,
             result=self.value,
             start_time=ms_to_datetime(attempt.start_ms),
             finish_time=ms_to_datetime(self.finish_ms),
             queue_name=queue_name,
         )
         return {"job_result": result, "job_outcome": self.verdict.name.lower()}
+
+
+def completed(attempt: Attempt, value: Any, finish_ms: int) -> Outcome:
+    """What is written about an attempt that has returned a value; see `readable`."""
+    outcome = _new(Outcome)
+    outcome.attempt, outcome.verdict, outcome.value, outcome.finish_ms = attempt, COMPLETE, value, finish_ms
+    outcome.defer_ms, outcome.interrupted, outcome.snoozed, outcome.leave = None, False, False, None
+    outcome.note, outcome.started = "", True
+    return outcome

@@ -24,6 +24,8 @@ logger = logging.getLogger("arq.worker")
 
 RunJob = Callable[[str, int], Coroutine[Any, Any, None]]
 Run = Callable[[ClaimedJob], Coroutine[Any, Any, None]]
+#: A job that was started, its id and its task.
+_Begun = tuple[str, ClaimedJob, asyncio.Task[Any]]
 
 
 class Claims:
@@ -87,19 +89,41 @@ class Claims:
         if self._context.draining or self._context.stopping:
             self._give_back(jobs)
             return
-        table, create_task = self._context.jobs, asyncio.get_running_loop().create_task
+        loop, table, begun = asyncio.get_running_loop(), self._context.jobs, list[_Begun]()
+        claimed, tasks, slots, create_task = table.claimed, table.tasks, table.slots, loop.create_task
         for job in jobs:
-            job_id = job.job_id
-            if job_id in table.claimed:  # after a lost answer we are told of all that is ours
+            job_id = job[0]
+            if job_id in claimed:  # after a lost answer we are told of all that is ours
                 continue
             table.started += 1
-            table.claimed[job_id] = job
+            claimed[job_id] = job
             if job.crashes is not None:
                 self._quarantine.begin(job_id, job.crashes)
-            task = create_task(run_job(job_id, job.score) if run is None else run(job))
-            table.tasks[job_id] = task
-            table.slots.add(task)
-            task.add_done_callback(functools.partial(self._task_ended, job))
+            task = tasks[job_id] = create_task(run_job(job_id, job.score) if run is None else run(job))
+            slots.add(task)
+            begun.append((job_id, job, task))
+        loop.call_soon(self._after_first_turn, begun)
+
+    def _after_first_turn(self, begun: list[_Begun]) -> None:
+        """Each of these tasks has had its first turn. Jobs that have ended in it are tidied up together: one look is
+        cheaper than a callback for each.
+        """
+        table = self._context.jobs
+        claimed, tasks, discard, is_careful = (
+            table.claimed,
+            table.tasks,
+            table.slots.discard,
+            self._suspects.is_careful,
+        )
+        for job_id, job, task in begun:
+            if not task.done():
+                task.add_done_callback(functools.partial(self._task_ended, job))
+            elif is_careful or job_id in claimed or tasks.get(job_id) is not task:
+                self._task_ended(job, task)
+            else:
+                del tasks[job_id]
+                discard(task)
+        self._context.activity.set()
 
     def _give_back(self, jobs: list[ClaimedJob]) -> None:
         """The worker stops: what it was given meanwhile never begins, for anybody who counts."""

@@ -8,13 +8,12 @@ from typing import Any
 
 from .. import _loop_exits
 from .._endings import Unbegun
-from .._interrupt_origin import asks_to_stop
 from .._job_statistics import DONE, FAILED, MOST_NOTED, RETRIED, UNKNOWN
-from .._loop_exits import as_failure, end_copy
+from .._loop_exits import end_copy
 from .._redis.scripts import ClaimedJob
 from ..utils import LONGEST_S, timestamp_ms
 from . import job_log, outcomes, run_coroutine
-from .attempt import Attempt, Cause, Ended, Outcome, Verdict
+from .attempt import COMPLETE, Attempt, Cause, Ended, Outcome, returned
 from .blocked_loop import Standstills
 from .context import Context
 from .dead_set_policy import dies
@@ -23,6 +22,9 @@ from .finish_override import FinishOverride
 from .hooks import Hooks
 from .job_timeout import TimeLimit
 from .options import WAITED
+
+#: Members of an Enum take long to look up, see `COMPLETE`.
+_TIMEOUT = Cause.TIMEOUT
 
 
 class JobRunner:
@@ -53,7 +55,7 @@ class JobRunner:
         self._override = override
         self._hold_cron_s = hold_cron_s
         #: by their seconds; as many as there are different time limits
-        self._time_limits: dict[float, TimeLimit] = {}
+        self._time_limits: dict[float | None, TimeLimit] = {}
 
     async def run(self, job: ClaimedJob) -> None:
         """Run a claimed job in the current task, and have its outcome written."""
@@ -71,14 +73,11 @@ class JobRunner:
         ctx = attempt.context(options.ctx)
         ended = None if options.on_job_start is None else await self._hooks.start(attempt, ctx, task)
         if ended is None:
-            if not self._standstills.is_watching:
-                self._standstills.watch(task.get_loop())
-            job_log.started(attempt)
             ended = await self._run_body(attempt, ctx, task)
         outcome = outcomes.decide(
             attempt, ended, options, retry_jobs=options.retry_jobs, now_ms=timestamp_ms()
         )
-        if ended.cause is Cause.TIMEOUT:
+        if ended.cause is _TIMEOUT:
             job_log.ignored_timeout(outcome)
         job_log.ended(outcome, options.log_results)
         if options.on_job_end is not None:
@@ -108,37 +107,40 @@ class JobRunner:
             await self._hooks.dead(outcome.attempt.context(options.ctx), outcome, is_written=is_written)
 
     async def _run_body(self, attempt: Attempt, ctx: dict[Any, Any], task: asyncio.Task[Any]) -> Ended:
-        function, job_id, jobs = attempt.function, attempt.job.job_id, self._context.jobs
+        """Run the job's own code. As `run_coroutine.watch` does it, without one more coroutine in between."""
+        function, job_id, jobs, context = attempt.function, attempt.job_id, self._context.jobs, self._context
         assert function is not None
-        timeout_s = self._context.options.job_timeout_s if function.timeout_s is None else function.timeout_s
-        limit = self._time_limit(timeout_s)
-        jobs.job_tasks[job_id] = task
-        jobs.names[job_id] = attempt.function_name
-        ended = None
+        limit_s = context.options.job_timeout_s if function.timeout_s is None else function.timeout_s
+        limit = self._time_limits.get(limit_s) or self._new_time_limit(limit_s)
+        if not self._standstills.is_watching:
+            self._standstills.watch(task.get_loop())
+        job_log.started(attempt)
+        jobs.job_tasks[job_id], jobs.names[job_id] = task, attempt.function_name
+        if limit is not None:
+            limit.begin(task)
+        ended, ran_out = None, False
         try:
-            body = function.coroutine(ctx, *attempt.args, **attempt.kwargs)
-        except BaseException as exc:  # the arguments do not fit, or it is no plain coroutine function
-            if asks_to_stop(exc):
-                raise
-            return Ended(raised=as_failure(exc))
-        else:
-            ended = await run_coroutine.watch(body, task, limit, self._context.who_cancelled, job_id)
-            if ended.raised is not None and job_id in jobs.aborting:
-                ended.cause = Cause.ABORT  # also if it has made an error of its own of it
-            return ended
+            ended = returned(await function.coroutine(ctx, *attempt.args, **attempt.kwargs))
+        except BaseException as exc:  # noqa: BLE001  (also of arguments that do not fit)
+            ended = run_coroutine.raised(exc, context.who_cancelled, job_id)
         finally:
-            if _loop_exits.forks != self._context.options.forks_when_named:
+            ran_out = limit is not None and limit.end(task)
+            if task.cancelling():
+                run_coroutine.forget_cancellations(task)
+            if _loop_exits.forks != context.options.forks_when_named:
                 end_copy(None if ended is None else ended.raised)
             del jobs.job_tasks[job_id], jobs.names[job_id]
-            jobs.aborting.discard(job_id)
-            jobs.abort_again_at_s.pop(job_id, None)
+            is_aborted = bool(jobs.aborting) and jobs.forget_abort(job_id)
+        if ran_out:
+            ended = run_coroutine.out_of_time(ended)
+        if is_aborted and ended.raised is not None:
+            ended.cause = Cause.ABORT  # also if it has made an error of its own of it
+        return ended
 
-    def _time_limit(self, limit_s: float | None) -> TimeLimit | None:
+    def _new_time_limit(self, limit_s: float | None) -> TimeLimit | None:
         if limit_s is None or limit_s > LONGEST_S:
             return None
-        limit = self._time_limits.get(limit_s)
-        if limit is None:
-            limit = self._time_limits[limit_s] = TimeLimit(limit_s, self._standstills)
+        limit = self._time_limits[limit_s] = TimeLimit(limit_s, self._standstills)
         return limit
 
     def record(self, outcome: Outcome, task: asyncio.Task[Any]) -> Coroutine[Any, Any, bool] | None:
@@ -181,7 +183,7 @@ class JobRunner:
     def _count(self, outcome: Outcome) -> None:
         context, attempt, verdict = self._context, outcome.attempt, outcome.verdict
         jobs, on_outcome = context.jobs, context.options.on_outcome
-        if verdict is Verdict.COMPLETE:
+        if verdict is COMPLETE:
             jobs.complete += 1
             what = DONE
         elif verdict.is_final:

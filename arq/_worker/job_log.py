@@ -12,13 +12,14 @@ from .._payloads.pickle_errors import CanNotRebuildError
 from .._printable import escaped, printable, printable_lines
 from .._redis.scripts import Released
 from ..utils import args_to_string, safe_repr, truncate
-from .attempt import Attempt, Outcome, Verdict
+from .attempt import COMPLETE, Attempt, Outcome, Verdict
 from .blocked_loop import Standstill
 from .quick_log import QuickLog
 
 logger = logging.getLogger("arq.worker")
 _info = QuickLog(logger, __file__, "report").info
 
+_INFO = logging.INFO
 #: A job that starts later than this after its time is called delayed, in ms.
 _LATE_MS = 1200
 #: Jobs that a line has room for.
@@ -42,7 +43,7 @@ def gone(worker_id: str, released: Released) -> None:
 
 def started(attempt: Attempt) -> None:
     """The job starts."""
-    if not logger.isEnabledFor(logging.INFO):
+    if not logger.isEnabledFor(_INFO):
         return
     extra = f" try={attempt.job_try}" if attempt.job_try > 1 else ""
     late_ms = attempt.start_ms - attempt.job.score
@@ -61,6 +62,16 @@ def started(attempt: Attempt) -> None:
 
 def ended(outcome: Outcome, log_results: bool) -> None:
     """A job that was started has ended."""
+    if outcome.verdict is not COMPLETE:
+        _ended_otherwise(outcome)
+    elif logger.isEnabledFor(_INFO):
+        attempt, value = outcome.attempt, outcome.value
+        took_s = (outcome.finish_ms - attempt.start_ms) / 1000
+        result = "" if value is None or not log_results else _shown(value)
+        _info(outcome, "%6.2fs ← %s ● %s", took_s, attempt.ref, result)
+
+
+def _ended_otherwise(outcome: Outcome) -> None:
     ref, verdict, value = outcome.attempt.ref, outcome.verdict, outcome.value
     took_s = (outcome.finish_ms - outcome.attempt.start_ms) / 1000
     if verdict is Verdict.FAILED:
@@ -75,11 +86,8 @@ def ended(outcome: Outcome, log_results: bool) -> None:
             exc_info=value,
             extra={"extra": _extra(value), "job": outcome.log_fields()},
         )
-    elif not logger.isEnabledFor(logging.INFO):
+    elif not logger.isEnabledFor(_INFO):
         pass
-    elif verdict is Verdict.COMPLETE:
-        result = "" if value is None or not log_results else truncate(safe_repr(value))
-        _info(outcome, "%6.2fs ← %s ● %s", took_s, ref, result if result.isprintable() else escaped(result))
     elif verdict is Verdict.RETRY and (outcome.note or outcome.snoozed):
         _tried_again(outcome, took_s)
     elif verdict is Verdict.RETRY:
@@ -88,6 +96,12 @@ def ended(outcome: Outcome, log_results: bool) -> None:
         _info(outcome, "%6.2fs ↻ %s cancelled, will be run again", took_s, ref)
     else:
         _info(outcome, "%6.2fs ⊘ %s aborted", took_s, ref)
+
+
+def _shown(value: object) -> str:
+    """What a job has returned, as it stands in a line."""
+    result = truncate(safe_repr(value))
+    return result if result.isprintable() else escaped(result)
 
 
 def _tried_again(outcome: Outcome, took_s: float) -> None:

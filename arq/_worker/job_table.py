@@ -45,6 +45,13 @@ class JobTable:
         """Id and function name of the jobs whose code is being run."""
         return [(job_id, self.names.get(job_id, "?")) for job_id in self.job_tasks]
 
+    def forget_abort(self, job_id: str) -> bool:
+        """The run of a job is over: whether it was to be aborted."""
+        self.abort_again_at_s.pop(job_id, None)
+        was_asked = job_id in self.aborting
+        self.aborting.discard(job_id)
+        return was_asked
+
     def ongoing(self) -> int:
         """How many jobs have begun and not ended."""
         return sum(not task.done() for task in self.tasks.values())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from .._endings import Again, Done, Ending, Unbegun
 from .._errors import DeserializationError, JobExecutionFailed, PayloadRefused, Retry, RetryJob, Snooze
 from .._function import Function
+from .._payloads import plain_pickles
 from .._payloads.pickle_errors import explain
 from .._payloads.serialization import (
     UNSERIALIZABLE_RESULT,
@@ -25,7 +26,7 @@ from .._retry_options import RetryOptions
 from ..cron import CronJob
 from ..utils import safe_repr, to_ms, truncate
 from . import dead_set_policy
-from .attempt import Attempt, Cause, Ended, Outcome, Verdict
+from .attempt import COMPLETE, Attempt, Cause, Ended, Outcome, Verdict, completed, readable
 from .dead_set_policy import burial_of, error_of_try, keep_result_ms
 from .result_payload import result_payload
 from .retry_policy import Failure, leaves_of, next_try_ms, policy_of
@@ -67,12 +68,33 @@ def read(
     queue_name: str = "",
 ) -> Attempt:
     """Read the payload of a claimed job. What is wrong with it is noted, not raised."""
+    payload = job.payload
+    if payload and payload_format is None and deserializer is None:
+        if (plain := plain_pickles.read_job(payload)) is not None:
+            return _plain(job, functions, *plain)
+    elif payload_format is not None:
+        deserializer = payload_format.job_reader(job.job_id, queue_name)
+    return _read(job, functions, deserializer)
+
+
+def _plain(
+    job: ClaimedJob, functions: Mapping[str, Function | CronJob], name: str, enqueue_ms: int
+) -> Attempt:
+    function = functions.get(name)
+    attempt = readable(job, name, function, (), {}, enqueue_ms, job.job_try)
+    attempt.is_plain = True
+    if function is None:
+        attempt.hint = hint(name, functions)
+    return attempt
+
+
+def _read(
+    job: ClaimedJob, functions: Mapping[str, Function | CronJob], deserializer: Deserializer | None
+) -> Attempt:
     if job.unreadable:
         return Attempt(job, job_try=job.job_try, problem=DeserializationError(job.unreadable))
     if job.payload is None:
         return Attempt(job, job_try=job.job_try, problem=JobExecutionFailed("job expired"))
-    if payload_format is not None:
-        deserializer = payload_format.job_reader(job.job_id, queue_name)
     try:
         name, args, kwargs, first_try, enqueue_ms = deserialize_job_raw(
             job.payload, deserializer=deserializer
@@ -84,9 +106,12 @@ def read(
         return _unread(job, job.payload, exc if is_odd else _with_reason(exc), functions)
     if not _have_types(name, args, kwargs, first_try, enqueue_ms):
         return Attempt(job, job_try=job.job_try, problem=DeserializationError("unable to deserialize job"))
+    if deserializer is None and first_try is None and not args and not kwargs:
+        plain_pickles.note_job(job.payload, name)
     job_try = first_try if first_try and first_try > job.job_try else job.job_try
-    attempt = Attempt(job, name, args, kwargs, enqueue_ms, job_try, None, functions.get(name))
-    if attempt.function is None:
+    function = functions.get(name)
+    attempt = readable(job, name, function, args, kwargs, enqueue_ms, job_try)
+    if function is None:
         attempt.hint = hint(name, functions)
     return attempt
 
@@ -173,7 +198,7 @@ def decide(attempt: Attempt, ended: Ended, defaults: Defaults, *, retry_jobs: bo
     """What the ending of a run means for the job."""
     told = ended.raised
     if told is None:
-        return Outcome(attempt, Verdict.COMPLETE, ended.value, finish_ms=now_ms)
+        return completed(attempt, ended.value, now_ms)
     raised: BaseException = told
     if isinstance(told, BaseExceptionGroup):
         raised = _retry_in(told) or told
@@ -254,14 +279,14 @@ def ending(
     """What is written to Redis about an outcome."""
     attempt, verdict = outcome.attempt, outcome.verdict
     job = attempt.job
-    if verdict is not Verdict.COMPLETE and not verdict.is_final:
+    if verdict is not COMPLETE and not verdict.is_final:
         return _run_again(outcome, defaults)
     only_start = not job.is_counted and job.job_try == 1 and not job.interrupted and job.crashes is None
     is_tick = isinstance(attempt.function, CronJob) and _is_tick(attempt, attempt.function)
     hold_ms = to_ms(hold_cron_s()) if is_tick else None
     keep_ms = keep_result_ms(attempt, defaults)
     burial = None
-    if verdict is Verdict.FAILED:
+    if verdict is not COMPLETE and verdict is Verdict.FAILED:
         burial = burial_of(outcome, defaults)
         if burial is not None and payload_format is not None:
             entry = payload_format.sign_entry(burial.entry, job.job_id, queue_name, job.payload or b"")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from .._payloads import plain_pickles
 from .._payloads.serialization import Deserializer, Serializer, serialize_result
-from .attempt import Outcome, Verdict
+from .attempt import COMPLETE, Outcome
 
 if TYPE_CHECKING:
     from .._payloads.payload_format import PayloadFormat
@@ -21,14 +22,16 @@ def result_payload(
 ) -> bytes:
     """What is kept of an outcome in Redis; b"": nothing can be."""
     attempt = outcome.attempt
-    job_id = attempt.job.job_id
+    job_id = attempt.job_id
+    if attempt.is_plain and serializer is None and (plain := _plain(outcome, queue_name)) is not None:
+        return plain
     fields = (
         attempt.function_name,
         attempt.args,
         attempt.kwargs,
         attempt.job_try,
         attempt.enqueue_ms,
-        outcome.verdict is Verdict.COMPLETE,
+        outcome.verdict is COMPLETE,
         outcome.value,
         attempt.start_ms,
         outcome.finish_ms,
@@ -47,6 +50,23 @@ def result_payload(
     return payload or b""
 
 
+def _plain(outcome: Outcome, queue_name: str) -> bytes | None:
+    attempt, value = outcome.attempt, outcome.value
+    is_simple = value is None or value is True or value is False
+    if not is_simple or attempt.kwargs or outcome.verdict is not COMPLETE:
+        return None
+    return plain_pickles.write_result(
+        attempt.function_name,
+        attempt.job_try,
+        attempt.enqueue_ms,
+        value,
+        attempt.start_ms,
+        outcome.finish_ms,
+        queue_name,
+        attempt.job_id,
+    )
+
+
 def _shown(outcome: Outcome) -> dict[str, Any]:
     """What of a result need not be secret."""
     attempt = outcome.attempt
@@ -54,7 +74,7 @@ def _shown(outcome: Outcome) -> dict[str, Any]:
         "t": attempt.job_try,
         "f": attempt.function_name,
         "et": attempt.enqueue_ms,
-        "s": outcome.verdict is Verdict.COMPLETE,
+        "s": outcome.verdict is COMPLETE,
         "st": attempt.start_ms,
         "ft": outcome.finish_ms,
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 from .._interrupt_origin import asks_to_stop
 from .._loop_exits import as_failure
-from .attempt import Cause, Ended
+from .attempt import Cause, Ended, returned
 from .job_timeout import TimeLimit
 
 
@@ -33,17 +33,22 @@ async def watch(
     if limit is not None:
         limit.begin(task)
     try:
-        ended = Ended(await job)
+        ended = returned(await job)
     except BaseException as exc:  # noqa: BLE001  (whatever a job raises is how it ended)
-        ended = _raised(exc, who_cancelled, about)
+        ended = raised(exc, who_cancelled, *about)
     finally:
         ran_out = limit is not None and limit.end(task)
-        while task.cancelling():  # the request was meant for the job, not for what comes after it
-            task.uncancel()
-    return _out_of_time(ended) if ran_out else ended
+        forget_cancellations(task)
+    return out_of_time(ended) if ran_out else ended
 
 
-def _raised(exc: BaseException, who_cancelled: Callable[..., Cause], about: tuple[str, ...]) -> Ended:
+def forget_cancellations(task: asyncio.Task[Any]) -> None:
+    """The request was meant for the job, not for what comes after it."""
+    while task.cancelling():
+        task.uncancel()
+
+
+def raised(exc: BaseException, who_cancelled: Callable[..., Cause], *about: str) -> Ended:
     """How a job has ended that raised; what is no business of the job goes on its way."""
     if isinstance(exc, asyncio.CancelledError):
         return Ended(raised=exc, cause=who_cancelled(*about))
@@ -52,7 +57,7 @@ def _raised(exc: BaseException, who_cancelled: Callable[..., Cause], about: tupl
     return Ended(raised=as_failure(exc))
 
 
-def _out_of_time(ended: Ended) -> Ended:
+def out_of_time(ended: Ended) -> Ended:
     """A job was cancelled by its limit. One that returned all the same has its value, and the cause says so."""
     if ended.raised is None:
         return Ended(ended.value, cause=Cause.TIMEOUT)
