@@ -21,7 +21,7 @@ from .._redis.script_loader import Call, load
 from .._redis.script_runner import run
 from ..utils import truncate
 from .admin_scripts import raw, text
-from .records import AuditNote
+from .records import AuditNote, Deed
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -50,9 +50,13 @@ class Trail:
 
     Args:
         by: who it is.
+
+    Attributes:
+        only_found: leave out what was not there: several servers were asked, and another one had it.
     """
 
     def __init__(self, redis: Redis, by: str) -> None:
+        self.only_found = False
         self._redis = redis
         self._by = by
         self._one: _One | None = None
@@ -74,10 +78,14 @@ class Trail:
             outcomes: what became of each.
             note: why, or more about it.
         """
+        words = list(outcomes)
+        if self.only_found:
+            found = [n for n, word in enumerate(words) if word != Deed.unknown]
+            of, words = [of[n] for n in found], [words[n] for n in found]
         if self._one is not None:
-            self._one.add(of, outcomes)
-            return
-        await self._write(action, queue, len(of), Counter(outcomes), of, by=by, note=note)
+            self._one.add(of, words)
+        elif of or not self.only_found:
+            await self._write(action, queue, len(of), Counter(words), of, by=by, note=note)
 
     @asynccontextmanager
     async def as_one(self, action: str, queue: str, count: int, note: str = "") -> AsyncIterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -74,3 +75,26 @@ async def page_of(
     search = listing.Search(redis, wanted.queue, wanted.state, wanted.filter, limit, scan_limit)
     make = dead.dead_page if wanted.state is JobState.dead else listing.PAGES[wanted.state]
     return await make(search, cursor), search.positions
+
+
+class OneList:
+    """A list of jobs of one server, page by page.
+
+    Args:
+        redis: the server.
+        wanted: which jobs.
+        cursor: of the page before.
+    """
+
+    away: Mapping[str, str] = {}
+
+    def __init__(self, redis: Redis, wanted: Wanted, cursor: str) -> None:
+        self._redis = redis
+        self._wanted = wanted
+        self._cursor = cursor
+
+    async def next(self, limit: int, scan_limit: int) -> JobPage:
+        """Its next jobs, see `page_of`."""
+        page, _ = await page_of(self._redis, self._wanted, self._cursor, limit, scan_limit)
+        self._cursor = page.cursor
+        return page

@@ -143,7 +143,12 @@ def _negative(number: str) -> int:
 
 def best_deed(deeds: Iterable[Deed]) -> Deed:
     """What became of a job that several servers were asked for: not known to one is what another one knows."""
-    return min(deeds, key=_RANKS.index, default=Deed.unknown)
+    return min(deeds, key=rank, default=Deed.unknown)
+
+
+def rank(deed: Deed) -> int:
+    """The lower, the more a word says."""
+    return _RANKS.index(deed)
 
 
 def best_server(found: Mapping[str, JobDetails | None]) -> str:

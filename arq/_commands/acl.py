@@ -9,7 +9,7 @@ import click
 from .._redis.user_rights import rules_for
 from ..connections import RedisSettings
 from .exit_codes import ExitCode
-from .target import Target, fail, with_target
+from .target import Target, fail, say, with_target
 
 _NO_PASSWORD = ">PASSWORD"  # noqa: S105  (to be replaced by one)
 
@@ -25,8 +25,16 @@ def acl(target: Target, user: str | None, key_prefix: str | None, as_file: bool)
     """Print one line that makes a user of Redis with just the rights that workers, producers, arq-supervise and these
     commands need, for one queue, or for all under a key prefix. Redis is not asked.
 
-    A password of the address stands there as its SHA-256; without one, put it in the place of PASSWORD.
+    A password of the address stands there as its SHA-256; without one, put it in the place of PASSWORD. Of several
+    servers there is a line for each.
     """
+    for name, one in target.at_each():
+        if name:
+            say(f"{name}:")
+        _print_rule(one, user, key_prefix, as_file=as_file)
+
+
+def _print_rule(target: Target, user: str | None, key_prefix: str | None, *, as_file: bool) -> None:
     settings = target.redis
     if key_prefix is not None:
         settings = target.with_prefix(key_prefix)

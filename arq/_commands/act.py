@@ -6,15 +6,17 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import click
 from redis.exceptions import RedisError
 
+from .._admin.merging import best_deed
 from .._printable import printable
 from ..admin import Admin, Deed, JobState, ListedJob
+from .admins import Admins
 from .choice import Choice, with_choice
 from .exit_codes import ExitCode
 from .output import json_line
@@ -57,6 +59,12 @@ class Tally:
     of: int
     deeds: list[tuple[str, Deed]] = field(default_factory=list)
     interrupted: str = ""
+    # servers were away that may have what is not found
+    is_short: bool = False
+
+    def is_all(self, action: Action) -> bool:
+        """Whether it was done with all of them."""
+        return len(self.deeds) == self.of and all(deed in action.good for _, deed in self.deeds)
 
 
 def with_action(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -140,13 +148,16 @@ def act_on_jobs(
     _check_words(action, choice, job_ids, all_jobs)
     if default_state is not None and choice.state is None:
         choice = replace(choice, state=default_state)
-    jobs = _named(job_ids, target.queue) if job_ids else _chosen(target, choice)
+    jobs = _named(job_ids, target) if job_ids else _chosen(target, choice)
     if dry_run:
         _tell_dry(action, jobs, as_json)
         return
     if jobs and not yes and (action.is_final or len(jobs) > 1 or not job_ids):
         _ask(action, jobs)
-    _tell(action, target.run(lambda admin: _as_one(admin, target.queue, action, jobs)), as_json)
+    tally = target.run(lambda admins: _do(admins, target.queue, action, jobs))
+    if job_ids and tally.is_all(action):
+        target.is_short = False  # what was asked for was there
+    _tell(action, tally, as_json)
 
 
 def _check_words(action: Action, choice: Choice, job_ids: tuple[str, ...], all_jobs: bool) -> None:
@@ -157,22 +168,26 @@ def _check_words(action: Action, choice: Choice, job_ids: tuple[str, ...], all_j
         fail(f"which jobs? Name ids, or choose some with options; --all to {action.verb} all", ExitCode.USAGE)
 
 
-def _named(job_ids: tuple[str, ...], queue: str) -> list[ListedJob]:
-    return [ListedJob(job_id, queue, JobState.queued) for job_id in dict.fromkeys(job_ids)]
+def _named(job_ids: tuple[str, ...], target: Target) -> list[ListedJob]:
+    return [ListedJob(job_id, target.queue, JobState.queued) for job_id in dict.fromkeys(job_ids)]
 
 
 def _chosen(target: Target, choice: Choice) -> list[ListedJob]:
     """All that fit now; of each only what is needed to act."""
 
     async def collect(admin: Admin) -> list[ListedJob]:
-        await target.must_exist(admin)
         found: dict[str, ListedJob] = {}
         async for page in choice.pages(admin, target.queue):
             for job in page.jobs:
                 found[job.job_id] = ListedJob(job.job_id, job.queue, job.state, fingerprint=job.fingerprint)
         return list(found.values())
 
-    return target.run(collect)
+    async def of_each(admins: Admins) -> list[ListedJob]:
+        await target.must_exist(admins)
+        each = await admins.each(collect)
+        return [replace(job, server=name) for name, jobs in each.items() for job in jobs]
+
+    return target.run(of_each)
 
 
 def _ask(action: Action, jobs: list[ListedJob]) -> None:
@@ -187,9 +202,36 @@ def _number(count: int) -> str:
     return f"{count:,} job{'' if count == 1 else 's'}"
 
 
-async def _as_one(admin: Admin, queue: str, action: Action, jobs: list[ListedJob]) -> Tally:
-    async with admin.as_one(action.name, queue, len(jobs)):
-        return await _in_steps(admin, queue, action, jobs)
+async def _do(admins: Admins, queue: str, action: Action, jobs: list[ListedJob]) -> Tally:
+    """At the servers that have the jobs; where nobody has said which these are, at all of them."""
+    parts: dict[str, list[ListedJob]] = {}
+    for job in jobs:
+        for name in [job.server] if job.server in admins.names else admins.names:
+            parts.setdefault(name, []).append(job)
+    tallies: dict[str, Tally] = {}
+
+    async def at(name: str, admin: Admin) -> None:
+        part = parts[name]
+        async with admin.as_one(action.name, queue, len(part)):
+            tallies[name] = await _in_steps(admin, queue, action, part)
+
+    if action.per_s is None:
+        await admins.each_by_name(at, parts)
+    else:  # one rate for all servers
+        for name in parts:
+            await admins.each_by_name(at, [name])
+    return replace(_sum(jobs, tallies), is_short=bool(admins.away))
+
+
+def _sum(jobs: list[ListedJob], tallies: Mapping[str, Tally]) -> Tally:
+    """What became of each job: not known to one server is what another one knows."""
+    deeds: dict[str, list[Deed]] = {}
+    for tally in tallies.values():
+        for job_id, deed in tally.deeds:
+            deeds.setdefault(job_id, []).append(deed)
+    interrupted = "; ".join(one.interrupted for one in tallies.values() if one.interrupted)
+    order = dict.fromkeys(job.job_id for job in jobs)
+    return Tally(len(jobs), [(one, best_deed(deeds[one])) for one in order if one in deeds], interrupted)
 
 
 async def _in_steps(admin: Admin, queue: str, action: Action, jobs: list[ListedJob]) -> Tally:
@@ -229,7 +271,9 @@ def _tell_dry(action: Action, jobs: list[ListedJob], as_json: bool) -> None:
 def _tell(action: Action, tally: Tally, as_json: bool) -> None:
     words = {Deed.done: action.past, Deed.asked: "is asked to end", Deed.running: "runs, and was left alone"}
     words |= {
-        Deed.unknown: "there is no such job",
+        Deed.unknown: "not found on the servers that could be asked"
+        if tally.is_short
+        else "there is no such job",
         Deed.over: "is over",
         Deed.changed: "is another job by now",
         Deed.queued: "is in the queue already",

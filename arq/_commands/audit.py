@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from .._admin.merging import merge_notes
 from ..admin import AuditNote
-from .output import clock, iso, json_line, table
+from .output import clock, iso, json_line, table, with_server
 from .target import Target, say, with_redis
 
 HEADINGS = ("WHEN", "WHO", "WHAT", "QUEUE", "COUNT", "OUTCOME", "OF")
@@ -21,7 +22,7 @@ def audit(target: Target, limit: int, as_json: bool) -> None:
     """List what operators have done with jobs, queues, schedules and workers, the newest first: by `arq`, on the
     dashboard, and by programs with arq.admin.Admin. About 1,000 notes are kept, each for 90 days at most.
     """
-    found = target.run(lambda admin: admin.audit(limit=limit))
+    found = merge_notes(target.each(lambda admin: admin.audit(limit=limit)), limit)
     if as_json:
         for one in found:
             json_line(
@@ -35,10 +36,11 @@ def audit(target: Target, limit: int, as_json: bool) -> None:
                     "outcomes": one.outcomes,
                     "ids": one.ids,
                     "note": one.note,
+                    **({"server": one.server} if one.server else {}),
                 }
             )
     elif found:
-        table(HEADINGS, map(_row, found))
+        table(with_server(HEADINGS, target.are_several), map(_row, found))
     else:
         say("nobody has done anything lately")
 
@@ -47,4 +49,5 @@ def _row(one: AuditNote) -> tuple[str, ...]:
     outcome = ", ".join(f"{count} {word}" for word, count in one.outcomes.items()) or "begun"
     more = ", ..." if one.count > len(one.ids) else ""
     of = ", ".join(one.ids) + more + (f"  ({one.note})" if one.note else "")
-    return clock(one.at_ms), one.by, one.action, one.queue or "-", str(one.count), outcome, of
+    row = clock(one.at_ms), one.by, one.action, one.queue or "-", str(one.count), outcome, of
+    return with_server(row, one.server)

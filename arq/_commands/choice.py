@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from .._admin.job_lists import OneList, Wanted, wanted_jobs
+from .._admin.listing import SCAN_LIMIT
 from ..admin import Admin, JobPage, JobState
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -49,28 +51,24 @@ class Choice:
         """Whether nothing was said beside the state of a command for one state."""
         return self == Choice(self.state if self.state is JobState.dead else None, None, "", "", None)
 
-    async def page(self, admin: Admin, queue: str, cursor: str, limit: int, scan_limit: int) -> JobPage:
-        """One page of them."""
-        return await admin.jobs(
+    def of(self, queue: str) -> Wanted:
+        """These jobs of a queue."""
+        return wanted_jobs(
             queue,
             state=self.state,
             function=self.function,
             id_prefix=self.id_prefix,
             arg=self.arg,
             older_than=self.older_than,
-            cursor=cursor,
-            limit=limit,
-            scan_limit=scan_limit,
         )
 
     async def pages(self, admin: Admin, queue: str, limit: int = 1000) -> AsyncIterator[JobPage]:
-        """All of them."""
-        cursor = ""
+        """All of them, on one server."""
+        jobs = OneList(admin.redis, self.of(queue), "")
         while True:
-            page = await self.page(admin, queue, cursor, limit, 100_000)
+            page = await jobs.next(limit, SCAN_LIMIT)
             yield page
-            cursor = page.cursor
-            if not cursor:
+            if not page.cursor:
                 return
 
 

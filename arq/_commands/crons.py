@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
+from .._admin.merging import merge_crons, rank
 from .._printable import printable
 from ..admin import Admin, CronSchedule, Deed
+from .admins import Admins
 from .exit_codes import ExitCode
-from .output import clock, iso, json_line, table
+from .output import clock, iso, json_line, table, with_server
 from .target import Target, fail, say, with_target
 
 WORDS = ("pause", "resume", "run")
@@ -29,16 +31,16 @@ def crons(target: Target, words: tuple[str, ...], as_json: bool) -> None:
         _act(target, words, as_json)
         return
 
-    async def look(admin: Admin) -> list[CronSchedule]:
-        await target.must_exist(admin)
-        return await admin.crons(target.queue)
+    async def look(admins: Admins) -> list[CronSchedule]:
+        await target.must_exist(admins)
+        return merge_crons(await admins.each(lambda admin: admin.crons(target.queue)))
 
     found = target.run(look)
     if as_json:
         for one in found:
             json_line(_fields(one))
     elif found:
-        table(HEADINGS, [_row(one) for one in found])
+        table(with_server(HEADINGS, target.are_several), [_row(one) for one in found])
     else:
         say(f"no worker of queue {target.queue!r} has shown a schedule")
 
@@ -54,13 +56,15 @@ def _fields(one: CronSchedule) -> dict[str, Any]:
         "seen": iso(one.seen_ms),
         "timeout_s": one.timeout_s,
         "unique": one.unique,
+        **({"server": one.server} if one.server else {}),
     }
 
 
 def _row(one: CronSchedule) -> tuple[str, ...]:
     state = "paused" if one.is_paused else "on"
     following = "-" if one.is_paused else _shown(one.next_ms)
-    return one.name, one.spec or "?", one.timezone, following, _shown(one.last_ms), state
+    row = one.name, one.spec or "?", one.timezone, following, _shown(one.last_ms), state
+    return with_server(row, one.server)
 
 
 def _shown(unix_ms: int | None) -> str:
@@ -75,7 +79,8 @@ def _act(target: Target, words: tuple[str, ...], as_json: bool) -> None:
     async def act(admin: Admin) -> list[tuple[Deed, str]]:
         return [await _one(admin, word, name, target.queue) for name in names]
 
-    deeds = target.run(act)
+    each = target.each(act).values()
+    deeds = [min(of_one, key=lambda pair: rank(pair[0])) for of_one in zip(*each, strict=True)]
     for name, (deed, job_id) in zip(names, deeds, strict=True):
         if as_json:
             json_line({"name": name, "outcome": deed.value} | ({"id": job_id} if job_id else {}))

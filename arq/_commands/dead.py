@@ -58,9 +58,10 @@ def ls(target: Target, choice: Choice, limit: int, cursor: str, as_json: bool) -
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def show(target: Target, job_id: str, as_json: bool) -> None:
     """Show a job of the dead set: arguments, error, traceback, errors of earlier tries."""
-    found = target.run(lambda admin: admin.dead_job(job_id, target.queue))
+    found = job_shown.the_one(target.each(lambda admin: admin.dead_job(job_id, target.queue)))
     if found is None:
         fail(f"there is no job {job_id!r} in the dead set of queue {target.queue!r}", ExitCode.NOT_ALL)
+    target.is_short = False  # what was asked for was there
     job_shown.print_details(found, as_json)
 
 

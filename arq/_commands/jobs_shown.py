@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..admin import JobState, ListedJob
-from .output import iso, span
+from .output import iso, span, with_server
 
 QUEUE_HEADINGS = ("ID", "STATE", "FUNCTION", "AGE", "DUE", "TRIES", "ARGUMENTS")
 RUNNING_HEADINGS = ("ID", "FUNCTION", "FOR", "TRIES", "WORKER", "ARGUMENTS")
@@ -39,20 +39,27 @@ def job_fields(job: ListedJob) -> dict[str, Any]:
         fields |= {"worker": job.worker, "since": iso(job.since_ms)}
     if job.problem:
         fields["problem"] = job.problem
+    if job.server:
+        fields["server"] = job.server
     return fields
 
 
-def headings(state: JobState | None) -> Sequence[str]:
-    """The headings for a list of jobs in a state."""
-    return {
+def headings(state: JobState | None, *, several: bool = False) -> Sequence[str]:
+    """The headings for a list of jobs in a state. `several`: with the servers of the jobs."""
+    found = {
         JobState.running: RUNNING_HEADINGS,
         JobState.done: DONE_HEADINGS,
         JobState.dead: DEAD_HEADINGS,
     }.get(state, QUEUE_HEADINGS)  # type: ignore[arg-type]
+    return with_server(found, several)
 
 
 def row(job: ListedJob, state: JobState | None, now_ms: int) -> tuple[str, ...]:
     """A job as a row under `headings`."""
+    return with_server(_row(job, state, now_ms), job.server)
+
+
+def _row(job: ListedJob, state: JobState | None, now_ms: int) -> tuple[str, ...]:
     function = job.function or "?"
     arguments = job.arguments if not job.problem else f"({job.problem})"
     if state is JobState.running:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from .._admin.listing import SCAN_LIMIT
-from ..admin import HIGHEST_LIMIT, Admin, Counts, JobState, ListedJob
+from .._admin.merging import sum_counts
+from ..admin import HIGHEST_LIMIT, Counts, JobState, ListedJob
+from .admins import Admins
 from .choice import Choice, with_choice, with_list_options
 from .jobs_shown import headings, job_fields, row
 from .output import clock, iso, json_line, span, table
@@ -31,12 +35,17 @@ def ls(target: Target, choice: Choice, limit: int, cursor: str, counts: bool, as
 
 def print_jobs(target: Target, choice: Choice, limit: int, cursor: str, as_json: bool) -> None:
     """Print a list."""
-    jobs, following, looked_at, now_ms = target.run(lambda admin: _look(admin, target, choice, limit, cursor))
+    jobs, following, looked_at, now_ms = target.run(
+        lambda admins: _look(admins, target, choice, limit, cursor)
+    )
     if as_json:
         for job in jobs:
             json_line(job_fields(job))
     elif jobs:
-        table(headings(choice.state), (row(job, choice.state, now_ms) for job in jobs))
+        table(
+            headings(choice.state, several=target.are_several),
+            (row(job, choice.state, now_ms) for job in jobs),
+        )
     else:
         what = "dead set of queue" if choice.state is JobState.dead else "queue"
         say(
@@ -50,55 +59,69 @@ def print_jobs(target: Target, choice: Choice, limit: int, cursor: str, as_json:
 
 
 async def _look(
-    admin: Admin, target: Target, choice: Choice, limit: int, cursor: str
+    admins: Admins, target: Target, choice: Choice, limit: int, cursor: str
 ) -> tuple[list[ListedJob], str, int, int]:
     """Jobs, where to go on, how many entries were looked at, and Redis's clock."""
-    await target.must_exist(admin)
+    await target.must_exist(admins)
+    found = await admins.jobs(choice.of(target.queue), cursor)
     jobs: list[ListedJob] = []
-    looked_at = 0
+    looked_at = now_ms = 0
     while True:
         wanted = min(limit - len(jobs), HIGHEST_LIMIT)
-        page = await choice.page(admin, target.queue, cursor, wanted, SCAN_LIMIT - looked_at)
+        page = await found.next(wanted, SCAN_LIMIT - looked_at)
+        admins.note(found.away)
         jobs += page.jobs
         looked_at += page.looked_at
-        cursor = page.cursor
-        if not cursor or len(jobs) >= limit or looked_at >= SCAN_LIMIT:
-            return jobs, cursor, looked_at, page.now_ms
+        now_ms = page.now_ms or now_ms
+        if not page.cursor or len(jobs) >= limit or looked_at >= SCAN_LIMIT:
+            return jobs, page.cursor, looked_at, now_ms
 
 
 def _print_counts(target: Target, as_json: bool) -> None:
-    async def count(admin: Admin) -> Counts:
-        await target.must_exist(admin)
-        return await admin.counts(target.queue, with_done=True)
+    async def count(admins: Admins) -> dict[str, Counts]:
+        await target.must_exist(admins)
+        return await admins.each(lambda admin: admin.counts(target.queue, with_done=True))
 
-    found = target.run(count)
+    each = target.run(count)
+    found = sum_counts(list(each.values()))
     if as_json:
-        json_line(
-            {
-                "queue": target.queue,
-                "queued": found.queued,
-                "deferred": found.deferred,
-                "running": found.running,
-                "done": found.done,
-                "done_is_least": found.done_is_least,
-                "dead": found.dead,
-                "evicted": found.evicted,
-                "oldest_due": iso(found.oldest_due_ms),
-                "paused": found.paused is not None,
-                "paused_since": iso(found.paused.since_ms) if found.paused else None,
-                "paused_by": found.paused.by if found.paused else None,
-                "note": found.paused.note if found.paused else None,
-            }
-        )
+        servers = {name: _fields(one) for name, one in each.items()} if target.are_several else {}
+        json_line({"queue": target.queue, **_fields(found)} | ({"servers": servers} if servers else {}))
         return
-    done = f"{'at least ' if found.done_is_least else ''}{found.done}"
-    rows = [("queued", str(found.queued)), ("deferred", str(found.deferred))]
-    rows += [("running", str(found.running)), ("done", done), ("dead", str(found.dead))]
-    if found.evicted:
-        rows.append(("left dead set", f"{found.evicted}, it was full"))
-    if found.oldest_due_ms is not None:
-        rows.append(("oldest due", f"{span(found.now_ms - found.oldest_due_ms)} ago"))
-    if found.paused is not None:
-        note = f": {found.paused.note}" if found.paused.note else ""
-        rows.append(("paused", f"since {clock(found.paused.since_ms)} by {found.paused.by or '?'}{note}"))
-    table(("STATE", "JOBS"), rows)
+    columns = {"JOBS": found} | (each if target.are_several else {})
+    cells = [_cells(one) for one in columns.values()]
+    names = [name for name in cells[0] if any(column[name] for column in cells)]
+    table(("STATE", *columns), [(name, *(column[name] or "-" for column in cells)) for name in names])
+
+
+def _fields(found: Counts) -> dict[str, Any]:
+    return {
+        "queued": found.queued,
+        "deferred": found.deferred,
+        "running": found.running,
+        "done": found.done,
+        "done_is_least": found.done_is_least,
+        "dead": found.dead,
+        "evicted": found.evicted,
+        "oldest_due": iso(found.oldest_due_ms),
+        "paused": found.paused is not None,
+        "paused_since": iso(found.paused.since_ms) if found.paused else None,
+        "paused_by": found.paused.by if found.paused else None,
+        "note": found.paused.note if found.paused else None,
+    }
+
+
+def _cells(found: Counts) -> dict[str, str]:
+    """What there is to say of a state, '' where there is nothing."""
+    oldest_ms, pause = found.oldest_due_ms, found.paused
+    note = f": {pause.note}" if pause and pause.note else ""
+    return {
+        "queued": str(found.queued),
+        "deferred": str(found.deferred),
+        "running": str(found.running),
+        "done": f"{'at least ' if found.done_is_least else ''}{found.done}",
+        "dead": str(found.dead),
+        "left dead set": f"{found.evicted}, it was full" if found.evicted else "",
+        "oldest due": "" if oldest_ms is None else f"{span(found.now_ms - oldest_ms)} ago",
+        "paused": f"since {clock(pause.since_ms)} by {pause.by or '?'}{note}" if pause else "",
+    }

@@ -50,6 +50,11 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         click.echo(_colored(_line(row, widths), row))
 
 
+def with_server(row: Sequence[str], server: str | bool) -> tuple[str, ...]:
+    """A row with the name of a server behind its first cell, if there is one; True: the heading of that."""
+    return (row[0], "SERVER" if server is True else server, *row[1:]) if server else tuple(row)
+
+
 def is_terminal() -> bool:
     """Whether people read what is printed."""
     return sys.stdout.isatty()

@@ -7,6 +7,7 @@ import sys
 import click
 
 from .._admin.audit import this_user
+from .._admin.merging import merge_fleets, sum_counts
 from .._printable import printable
 from ..admin import Admin, Counts, Fleet
 from .exit_codes import ExitCode
@@ -26,15 +27,19 @@ def pause(target: Target, queues: tuple[str, ...], note: str, as_json: bool) -> 
     Workers of python-arq, and of arq before this version, do not know of pauses.
     """
 
-    async def stop(admin: Admin) -> list[tuple[str, Counts, Fleet, bool]]:
+    async def stop(admin: Admin) -> list[tuple[Counts, Fleet, bool]]:
         found = []
         for queue in queues:
             is_known = await admin.exists(queue)
             await admin.pause(queue, by=this_user(), note=note)
-            found.append((queue, await admin.counts(queue), await admin.workers(queue), is_known))
+            found.append((await admin.counts(queue), await admin.workers(queue), is_known))
         return found
 
-    for queue, counts, fleet, is_known in target.run(stop):
+    each = target.each(stop)
+    for number, queue in enumerate(queues):
+        counts = sum_counts([of_queues[number][0] for of_queues in each.values()])
+        fleet = merge_fleets({name: of_queues[number][1] for name, of_queues in each.items()})
+        is_known = any(of_queues[number][2] for of_queues in each.values())
         if as_json:
             told = {"queue": queue, "paused": True, "running": counts.running, "queued": counts.queued}
             json_line(told | {"ignore_pauses": fleet.ignore_pauses})
@@ -58,7 +63,8 @@ def resume(target: Target, queues: tuple[str, ...], as_json: bool) -> None:
     async def go_on(admin: Admin) -> list[tuple[str, bool]]:
         return [(queue, await admin.resume(queue)) for queue in queues]
 
-    found = target.run(go_on)
+    each = target.each(go_on).values()
+    found = [(queue, any(dict(of_queues)[queue] for of_queues in each)) for queue in queues]
     for queue, was_paused in found:
         if as_json:
             json_line({"queue": queue, "resumed": was_paused})

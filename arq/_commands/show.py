@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import click
 
+from .._admin.merging import best_server
 from .._printable import printable, printable_lines
-from ..admin import Admin, JobDetails
+from ..admin import JobDetails
+from .admins import Admins
 from .exit_codes import ExitCode
 from .jobs_shown import job_fields
 from .output import clock, iso, json_line, span
@@ -19,16 +24,26 @@ from .target import Target, fail, with_target
 def show(target: Target, job_id: str, as_json: bool) -> None:
     """Show a job: arguments, times, tries, who runs it, how it ended."""
 
-    async def look(admin: Admin) -> tuple[JobDetails | None, bool]:
-        await target.must_exist(admin)
-        found = await admin.job(job_id, target.queue)
-        return found, found is None and await admin.has_payload(job_id)
+    async def look(admins: Admins) -> tuple[JobDetails | None, bool]:
+        await target.must_exist(admins)
+        found = the_one(await admins.each(lambda admin: admin.job(job_id, target.queue)))
+        if found is not None:
+            return found, False
+        return None, any((await admins.each(lambda admin: admin.has_payload(job_id))).values())
 
     found, is_elsewhere = target.run(look)
     if found is None:
         hint = "; its payload is there, so it may be in another queue: say --queue" if is_elsewhere else ""
         fail(f"there is no job {job_id!r} in queue {target.queue!r}{hint}", ExitCode.NOT_ALL)
+    target.is_short = False  # what was asked for was there
     print_details(found, as_json)
+
+
+def the_one(found: Mapping[str, JobDetails | None]) -> JobDetails | None:
+    """Of what servers know of a job that which counts, with the name of its server."""
+    name = best_server(found)
+    details = found.get(name)
+    return None if details is None else replace(details, job=replace(details.job, server=name))
 
 
 def print_details(found: JobDetails, as_json: bool) -> None:
@@ -57,6 +72,7 @@ def _print(found: JobDetails) -> None:
         ("id", job.job_id),
         ("state", job.state.value if job.success is not False else f"{job.state.value}, failed"),
         ("queue", job.queue or "?"),
+        ("server", job.server),
         ("call", f"{job.function}({job.arguments})" if job.function is not None else "?"),
         ("problem", job.problem),
         ("size", f"{job.bytes} bytes"),

@@ -6,7 +6,9 @@ from typing import Any
 
 import click
 
-from ..admin import Admin, FunctionStats, Histogram, QueueStats
+from .._admin.merging import sum_stats
+from ..admin import FunctionStats, Histogram, QueueStats
+from .admins import Admins
 from .choice import Span
 from .output import iso, json_line, table
 from .target import Target, say, with_target
@@ -38,10 +40,11 @@ def stats(target: Target, since: float, function: str | None, as_json: bool) -> 
     are not in it.
     """
 
-    async def look(admin: Admin) -> QueueStats:
-        found = await admin.stats(target.queue, since=since, function=function)
+    async def look(admins: Admins) -> QueueStats:
+        each = await admins.each(lambda admin: admin.stats(target.queue, since=since, function=function))
+        found = sum_stats(list(each.values()))
         if not found.points:
-            await target.must_exist(admin)
+            await target.must_exist(admins)
         return found
 
     found = target.run(look)

@@ -8,11 +8,13 @@ import functools
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Any, NoReturn, TypeVar
 
 import click
 from redis.exceptions import RedisError, ResponseError
 
+from .._admin.fan_out import AllAwayError
 from .._admin.trust import keys_of_environment
 from .._did_you_mean import password_hint
 from .._payloads.keyring import Keyring
@@ -20,38 +22,67 @@ from .._printable import printable, redacted
 from ..admin import Admin
 from ..connections import RedisSettings
 from ..constants import default_queue_name
+from .admins import Admins
 from .exit_codes import ExitCode
-from .several_servers import named_addresses, named_servers, run_at_each
+from .several_servers import named_addresses, named_servers
 
 Answer = TypeVar("Answer")
 
+#: Seconds that one of several servers may take for an answer: the others are not kept waiting for it longer.
+_PATIENCE_S = 5
+
 _REDIS_HELP = (
     "Address of Redis: redis://[user:password@]host[:port][/db][?key_prefix=TEXT], rediss://, unix:// or "
-    "redis+cluster://. Several: one after the other, NAME=redis://... gives them names."
+    "redis+cluster://. Several that hold the same queues: --redis for each, NAME=redis://... gives them names."
 )
 _SETTINGS_HELP = "Take Redis and queue from the settings of a worker (imports them)."
 _QUEUE_HELP = "Name of the queue."
 
 
 class Target:
-    """Which Redis and queue.
+    """Which queue, and which server or servers.
 
     Args:
-        redis: an address; None: that of the settings, or the default Redis.
+        servers: how to reach them, by name; one server has the name ''.
         found: options of the settings of a worker, or {}.
         queue: None: that of the settings, or the default.
+
+    Attributes:
+        is_short: some of several servers were away in the end.
     """
 
-    def __init__(self, redis: str | None, found: Mapping[str, Any], queue: str | None) -> None:
+    def __init__(
+        self, servers: Mapping[str, RedisSettings], found: Mapping[str, Any], queue: str | None
+    ) -> None:
         self.queue: str = queue or found.get("queue_name") or default_queue_name
         self.named_queue = queue
         self.health_key: str = found.get("health_check_key") or ""
-        if redis:
-            self.redis = _from_address(redis)
-        else:
-            self.redis = found.get("redis_settings") or RedisSettings()
-        self.redis = dataclasses.replace(self.redis, conn_retries=0)
+        self.servers = {name: dataclasses.replace(one, conn_retries=0) for name, one in servers.items()}
+        if self.are_several:
+            self.servers = {
+                name: dataclasses.replace(one, socket_timeout=_PATIENCE_S)
+                for name, one in self.servers.items()
+            }
+        self._found = found
         self.signing: Keyring | None = found.get("signing") or _keys_of_environment()
+        self.is_short = False
+
+    @property
+    def redis(self) -> RedisSettings:
+        """How to reach the only server."""
+        (found,) = self.servers.values()
+        return found
+
+    @property
+    def are_several(self) -> bool:
+        """Whether there are several servers."""
+        return len(self.servers) > 1
+
+    def at_each(self) -> list[tuple[str, Target]]:
+        """The same for each server alone."""
+        return [
+            (name, Target({"": one}, self._found, self.named_queue)) for name, one in self.servers.items()
+        ]
 
     def with_prefix(self, prefix: str) -> RedisSettings:
         """The same Redis with another prefix of all keys."""
@@ -60,10 +91,16 @@ class Target:
         except ValueError as exc:
             fail(str(exc), ExitCode.USAGE)
 
-    def run(self, do: Callable[[Admin], Awaitable[Answer]]) -> Answer:
+    def each(self, do: Callable[[Admin], Awaitable[Answer]]) -> dict[str, Answer]:
+        """What the servers answer, by name."""
+        return self.run(lambda admins: admins.each(do))
+
+    def run(self, do: Callable[[Admins], Awaitable[Answer]]) -> Answer:
         """Do something with Redis; what it says against that, or that it is away, ends the command."""
         try:
-            return asyncio.run(self._with_admin(do))
+            return asyncio.run(self._with_admins(do))
+        except AllAwayError:  # that was said of each
+            sys.exit(ExitCode.REDIS)
         except ResponseError as exc:
             if "WRONGTYPE" in str(exc):
                 fail(f"{self.queue!r} is no queue: it is another kind of key", ExitCode.NOT_ALL)
@@ -73,13 +110,20 @@ class Target:
         except ValueError as exc:
             fail(str(exc), ExitCode.USAGE)
 
-    async def _with_admin(self, do: Callable[[Admin], Awaitable[Answer]]) -> Answer:
-        async with Admin.connect(self.redis, signing=self.signing) as admin:
-            return await do(admin)
+    async def _with_admins(self, do: Callable[[Admins], Awaitable[Answer]]) -> Answer:
+        async with AsyncExitStack() as stack:
+            admins = Admins(self.servers, self.signing, say, stack)
+            try:
+                return await do(admins)
+            finally:
+                self.is_short = self.is_short or bool(admins.away)
 
-    async def must_exist(self, admin: Admin) -> None:
+    async def must_exist(self, admins: Admins) -> None:
         """A queue that was named and of which there is nothing is a slip."""
-        if self.named_queue and not await admin.exists(self.queue):
+        if not self.named_queue:
+            return
+        is_known = await admins.each(lambda admin: admin.exists(self.queue))
+        if not any(is_known.values()) and not admins.away:
             fail(f"there is no queue {self.queue!r}: no jobs, no workers", ExitCode.NOT_ALL)
 
 
@@ -113,6 +157,19 @@ def _options_of(path: str) -> dict[str, Any]:
         fail(f"can't import {path!r}: {exc}", ExitCode.USAGE)
 
 
+def end_with(command: Callable[[], object], target: Target) -> None:
+    """Run a command. It ends with the code of its own, but for servers that are away."""
+    try:
+        command()
+    except SystemExit as end:
+        code = (
+            end.code if isinstance(end.code, int) else ExitCode.DONE if end.code is None else ExitCode.NOT_ALL
+        )
+        sys.exit(max(code, ExitCode.REDIS) if target.is_short and code != ExitCode.INTERRUPTED else code)
+    if target.is_short:
+        sys.exit(ExitCode.REDIS)
+
+
 def fail(message: str, code: ExitCode) -> NoReturn:
     """End the command with one line."""
     say(message)
@@ -124,20 +181,19 @@ def say(message: str) -> None:
     click.echo(f"arq: {printable(redacted(message))}", err=True)
 
 
-#: Commands that go on until they are ended.
-_FOR_ONE = ("watch", "web")
-
-
-def _targets(addresses: Sequence[str], settings: str | None, queue: str | None) -> list[tuple[str, Target]]:
+def _servers(
+    addresses: Sequence[str], path: str | None, found: Mapping[str, Any]
+) -> dict[str, RedisSettings]:
     """The servers with their names."""
-    found = _options_of(settings) if settings else {}
     if addresses:
-        return [(name, Target(address, found, queue)) for name, address in named_addresses(addresses)]
+        try:
+            return named_addresses(addresses, _from_address)
+        except ValueError as exc:
+            fail(f"--redis: {exc}", ExitCode.USAGE)
     try:
-        servers = named_servers(found.get("redis_settings"))
+        return named_servers(found.get("redis_settings"))
     except (TypeError, ValueError) as exc:
-        fail(f"redis_settings of {settings} can't be used: {exc}", ExitCode.USAGE)
-    return [(name, Target(None, {**found, "redis_settings": one}, queue)) for name, one in servers]
+        fail(f"redis_settings of {path} can't be used: {exc}", ExitCode.USAGE)
 
 
 def with_target(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -160,13 +216,9 @@ def _with(command: Callable[..., Any], *, queue: bool) -> Callable[..., Any]:
             addresses, settings = (), redis[0]
         elif settings and _is_from_environment("redis"):
             addresses = ()
-        targets = _targets(addresses, settings, queue)
-        if len(targets) == 1:
-            command(targets[0][1], **options)
-        elif command.__name__ in _FOR_ONE:
-            fail(f"arq {command.__name__} shows one server: give one --redis", ExitCode.USAGE)
-        else:
-            run_at_each(targets, lambda target: command(target, **options), say)
+        found = _options_of(settings) if settings else {}
+        target = Target(_servers(addresses, settings, found), found, queue)
+        end_with(functools.partial(command, target, **options), target)
 
     if queue:
         wrapped = click.option(

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import click
 from redis.exceptions import RedisError
 
+from .._admin.fan_out import AllAwayError
+from .._admin.merging import merge_fleets, sum_counts
 from .._printable import printable
 from ..admin import Admin, Counts, Fleet
+from .admins import Admins
 from .exit_codes import ExitCode
-from .output import clock, iso, json_line, span, table
+from .output import clock, iso, json_line, span, table, with_server
 from .target import Target, say, with_target
 from .workers import HEADINGS, ignoring, worker_fields, worker_rows
 
 _CLEAR = "\x1b[H\x1b[2J"
+SERVER_HEADINGS = ("SERVER", "QUEUED", "DEFERRED", "RUNNING", "OLDEST DUE", "STATE")
 
 
 @click.command("watch")
@@ -32,19 +38,14 @@ _CLEAR = "\x1b[H\x1b[2J"
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each look.")
 def watch(target: Target, every: float, times: int | None, as_json: bool) -> None:
-    """Show how many jobs a queue has, and who runs what, until Ctrl-C. Redis may be away meanwhile."""
+    """Show how many jobs a queue has, and who runs what, until Ctrl-C. Redis, or some of several servers, may be away
+    meanwhile.
+    """
 
-    async def look(admin: Admin) -> None:
+    async def look(admins: Admins) -> None:
         number = 0
         while True:
-            try:
-                counts, fleet = await admin.counts(target.queue), await admin.workers(target.queue)
-            except (RedisError, OSError) as exc:
-                if times is not None:
-                    raise
-                say(f"redis can't be used, next try in {every:g} s: {exc.__class__.__name__}: {exc}")
-            else:
-                _print_json(target.queue, counts, fleet) if as_json else _print(target.queue, counts, fleet)
+            await _look(admins, target.queue, every, is_patient=times is None, as_json=as_json)
             number += 1
             if times is not None and number >= times:
                 return
@@ -57,38 +58,115 @@ def watch(target: Target, every: float, times: int | None, as_json: bool) -> Non
         sys.exit(ExitCode.INTERRUPTED)
 
 
-def _print_json(queue: str, counts: Counts, fleet: Fleet) -> None:
+async def _look(admins: Admins, queue: str, every: float, *, is_patient: bool, as_json: bool) -> None:
+    """Look once. `is_patient`: that Redis is away is no reason to end."""
+    try:
+        seen = await admins.each(lambda admin: _seen(admin, queue))
+    except (RedisError, OSError) as exc:
+        if not is_patient:
+            raise
+        if not isinstance(exc, AllAwayError):  # that was said
+            say(f"redis can't be used, next try in {every:g} s: {exc.__class__.__name__}: {exc}")
+        return
+    shown = Shown(queue, seen, admins.away, are_several=admins.are_several)
+    _print_json(shown) if as_json else _print(shown)
+
+
+class Seen(NamedTuple):
+    """What a server has of a queue."""
+
+    counts: Counts
+    fleet: Fleet
+
+
+async def _seen(admin: Admin, queue: str) -> Seen:
+    return Seen(await admin.counts(queue), await admin.workers(queue))
+
+
+class Shown:
+    """One look.
+
+    Args:
+        queue: at which queue.
+        seen: name of each server -> what it has.
+        away: name of a server -> why nothing is known of it.
+        are_several: whether there are several servers.
+    """
+
+    def __init__(
+        self, queue: str, seen: Mapping[str, Seen], away: Mapping[str, str], *, are_several: bool
+    ) -> None:
+        self.queue = queue
+        self.seen = seen
+        self.away = away
+        self.are_several = are_several
+        self.counts = sum_counts([one.counts for one in seen.values()])
+        self.fleet = (
+            merge_fleets({name: one.fleet for name, one in seen.items()})
+            if are_several
+            else next(iter(seen.values())).fleet
+        )
+
+
+def _print_json(shown: Shown) -> None:
+    of_each = {name: _counted(one.counts) for name, one in shown.seen.items()}
+    of_each |= {name: {"away": why} for name, why in shown.away.items()}
     json_line(
         {
-            "at": iso(counts.now_ms),
-            "queue": queue,
-            "queued": counts.queued,
-            "deferred": counts.deferred,
-            "running": counts.running,
-            "oldest_due": iso(counts.oldest_due_ms),
-            "paused": counts.paused is not None,
-            "ignore_pauses": fleet.ignore_pauses,
-            "workers": [worker_fields(worker) for worker in fleet.workers],
+            "at": iso(shown.counts.now_ms),
+            "queue": shown.queue,
+            **_counted(shown.counts),
+            "ignore_pauses": shown.fleet.ignore_pauses,
+            "workers": [worker_fields(worker) for worker in shown.fleet.workers],
+            **({"servers": of_each} if shown.are_several else {}),
         }
     )
 
 
-def _print(queue: str, counts: Counts, fleet: Fleet) -> None:
+def _counted(counts: Counts) -> dict[str, Any]:
+    return {
+        "queued": counts.queued,
+        "deferred": counts.deferred,
+        "running": counts.running,
+        "oldest_due": iso(counts.oldest_due_ms),
+        "paused": counts.paused is not None,
+    }
+
+
+def _print(shown: Shown) -> None:
     if sys.stdout.isatty():
         click.echo(_CLEAR, nl=False)
-    waits = (
-        ""
-        if counts.oldest_due_ms is None
-        else f", oldest due {span(counts.now_ms - counts.oldest_due_ms)} ago"
-    )
+    counts, fleet = shown.counts, shown.fleet
+    oldest = _oldest(counts)
+    waits = f", oldest due {oldest}" if oldest else ""
     paused = ""
     if counts.paused is not None:
         paused = f"  PAUSED since {clock(counts.paused.since_ms)} {printable(counts.paused.note)}"
     click.echo(
-        f"{clock(counts.now_ms)}  queue {queue}: {counts.queued} queued{waits}, {counts.deferred} deferred, "
+        f"{clock(counts.now_ms)}  queue {shown.queue}: {counts.queued} queued{waits}, {counts.deferred} deferred, "
         f"{counts.running} running{paused.rstrip()}"
     )
+    if shown.are_several:
+        table(SERVER_HEADINGS, _server_rows(shown))
     if fleet.workers or fleet.has_old:
-        table(HEADINGS, worker_rows(fleet))
-    if warning := ignoring(fleet, queue):
+        table(with_server(HEADINGS, shown.are_several), worker_rows(fleet, several=shown.are_several))
+    if warning := ignoring(fleet, shown.queue):
         say(warning)
+
+
+def _server_rows(shown: Shown) -> list[tuple[str, ...]]:
+    rows = [(name, "-", "-", "-", "-", f"away: {why}") for name, why in shown.away.items()]
+    return rows + [
+        (
+            name,
+            *map(str, (counts.queued, counts.deferred, counts.running)),
+            _oldest(counts) or "-",
+            "up" if counts.paused is None else "paused",
+        )
+        for name, (counts, _) in shown.seen.items()
+    ]
+
+
+def _oldest(counts: Counts) -> str:
+    """Since when a job is due; '' if none is."""
+    return "" if counts.oldest_due_ms is None else f"{span(counts.now_ms - counts.oldest_due_ms)} ago"

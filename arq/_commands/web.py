@@ -106,7 +106,7 @@ def _dashboard(
         fail(f"`arq web` needs {exc.name}, which is not installed: pip install 'arq[web]'", ExitCode.USAGE)
     try:
         return for_everybody(
-            target.redis,
+            target.servers if target.are_several else target.redis,
             host,
             queues=queues or (target.queue,),
             token=token,

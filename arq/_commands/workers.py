@@ -7,10 +7,11 @@ from typing import Any, cast
 
 import click
 
+from .._admin.merging import best_deed, merge_fleets
 from .._printable import printable
 from ..admin import Admin, Deed, Fleet, LiveWorker, RunningJob
 from .exit_codes import ExitCode
-from .output import iso, json_line, span, table
+from .output import iso, json_line, span, table, with_server
 from .target import Target, fail, say, with_target
 
 WORDS = ("quiet", "resume", "stop")
@@ -30,7 +31,7 @@ def workers(target: Target, words: tuple[str, ...], no_wait: bool, as_json: bool
     if words:
         _tell(target, words, no_wait, as_json)
         return
-    fleet = target.run(lambda admin: admin.workers(target.queue))
+    fleet = merge_fleets(target.each(lambda admin: admin.workers(target.queue)))
     if as_json:
         for worker in fleet.workers:
             json_line(worker_fields(worker))
@@ -40,7 +41,7 @@ def workers(target: Target, words: tuple[str, ...], no_wait: bool, as_json: bool
             )
         return
     if fleet.workers or fleet.has_old:
-        table(HEADINGS, worker_rows(fleet))
+        table(with_server(HEADINGS, target.are_several), worker_rows(fleet, several=target.are_several))
     else:
         say("no workers")
     if warning := ignoring(fleet, target.queue):
@@ -69,6 +70,7 @@ def worker_fields(worker: LiveWorker) -> dict[str, Any]:
         "looks_at_queue": worker.looks,
         "obeys_pauses": worker.obeys,
         "jobs": _jobs(worker.jobs),
+        **({"server": worker.server} if worker.server else {}),
     }
 
 
@@ -79,22 +81,26 @@ def _jobs(jobs: list[RunningJob]) -> list[dict[str, Any]]:
     ]
 
 
-def worker_rows(fleet: Fleet) -> list[tuple[str, ...]]:
-    """Workers under `HEADINGS`."""
+def worker_rows(fleet: Fleet, *, several: bool = False) -> list[tuple[str, ...]]:
+    """Workers under `HEADINGS`, with servers if there are several."""
     rows: list[tuple[str, ...]] = [
-        (
-            worker.worker_id,
-            worker.host or "?",
-            str(worker.pid) if worker.slot is None else f"{worker.pool}/{worker.slot}",
-            _state(worker),
-            str(len(worker.jobs)),
-            _runs(worker.jobs, fleet.now_ms),
+        with_server(
+            (
+                worker.worker_id,
+                worker.host or "?",
+                str(worker.pid) if worker.slot is None else f"{worker.pool}/{worker.slot}",
+                _state(worker),
+                str(len(worker.jobs)),
+                _runs(worker.jobs, fleet.now_ms),
+            ),
+            worker.server,
         )
         for worker in fleet.workers
     ]
     if fleet.has_old:
         runs = _runs(fleet.old_jobs, fleet.now_ms)
-        rows.append(("(python-arq)", "?", "?", "ignores pauses", str(len(fleet.old_jobs)), runs))
+        old = ("(python-arq)", "?", "?", "ignores pauses", str(len(fleet.old_jobs)), runs)
+        rows.append(with_server(old, "?" if several else ""))
     return rows
 
 
@@ -126,7 +132,7 @@ def _tell(target: Target, words: tuple[str, ...], no_wait: bool, as_json: bool) 
         wait = {"wait": 0.0} if no_wait else {}
         return [await admin.tell(one, cast(Any, word), **wait) for one in ids]
 
-    deeds = target.run(tell)
+    deeds = [best_deed(of_one) for of_one in zip(*target.each(tell).values(), strict=True)]
     for worker_id, deed in zip(ids, deeds, strict=True):
         if as_json:
             json_line({"id": worker_id, "outcome": deed.value})

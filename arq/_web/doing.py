@@ -141,7 +141,8 @@ class Doing:
         """What these servers answer. What one server raises is raised if it is the only one."""
 
         async def on(lookups: Lookups) -> Answer:
-            return await act(Admin((await lookups.admin()).redis, by=self._by))
+            admin = Admin((await lookups.admin()).redis, by=self._by)
+            return await act(admin if len(names) == 1 else admin._as_one_of_several())
 
         if len(self._servers) == 1:
             return {name: await on(one.lookups) for name, one in self._servers.items()}

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .._admin.job_lists import OneList, wanted_jobs
 from .._admin.queues import some_queues
 from .._admin.server import server_facts
 from .._keys import check_queue_name
@@ -109,30 +110,6 @@ class FoundJob:
         return self.found
 
 
-class OneList:
-    """A list of jobs of one server.
-
-    Args:
-        wanted: as `Admin.jobs` takes it.
-    """
-
-    away: Mapping[str, str] = {}
-
-    def __init__(self, admin: Admin, queue: str, cursor: str, wanted: Mapping[str, Any]) -> None:
-        self._admin = admin
-        self._queue = queue
-        self._cursor = cursor
-        self._wanted = wanted
-
-    async def next(self, limit: int, scan_limit: int) -> JobPage:
-        """Its next jobs."""
-        page = await self._admin.jobs(
-            self._queue, cursor=self._cursor, limit=limit, scan_limit=scan_limit, **self._wanted
-        )
-        self._cursor = page.cursor
-        return page
-
-
 def is_search(state: str | None, wanted: Mapping[str, Any]) -> bool:
     """Whether such a list takes time: it goes on by itself then."""
     return state == "done" or any(wanted[name] for name in ("function", "arg", "older_than", "id_prefix"))
@@ -225,13 +202,15 @@ class Lookups:
         Raises:
             ValueError: as of `Admin.jobs`.
         """
-        admin, wanted = await self.admin(), {"state": state, **wanted}
+        found = wanted_jobs(queue, state=state, **wanted)
+        redis = (await self.admin()).redis
         if is_search(state, wanted):
-            key = (queue, limit, cursor, *sorted((name, str(value)) for name, value in wanted.items()))
-            search = await self._searches.look(key, limit, lambda: OneList(admin, queue, cursor, wanted))
+            search = await self._searches.look(
+                (limit, cursor, found), limit, lambda: OneList(redis, found, cursor)
+            )
             return search.found()
         async with asyncio.timeout(PATIENCE_S):
-            return await OneList(admin, queue, cursor, wanted).next(limit, LISTED), False
+            return await OneList(redis, found, cursor).next(limit, LISTED), False
 
     async def job(self, job_id: str, queue: str, *, whole: bool, only_dead: bool) -> FoundJob:
         """All that is known of a job.

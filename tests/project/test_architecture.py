@@ -226,8 +226,8 @@ ARQ_LAYERS = {
     ),
     "worker": ("worker"),
     "commands for operators": (
-        "_commands _commands.acl _commands.act _commands.audit _commands.choice _commands.crons _commands.dead "
-        "_commands.exit_codes "
+        "_commands _commands.acl _commands.act _commands.admins _commands.audit _commands.choice _commands.crons "
+        "_commands.dead _commands.exit_codes "
         "_commands.jobs_shown _commands.ls _commands.operators _commands.output _commands.pause "
         "_commands.reference_page _commands.several_servers "
         "_commands.show _commands.stats _commands.target _commands.usage_error "

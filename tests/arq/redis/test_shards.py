@@ -19,7 +19,6 @@ from arq.jobs import Job, JobStatus
 from arq.shards import ArqShards
 from arq.worker import Worker
 from tests.arq.redis.harness import CONNECT_S, Ctx, quick, running
-from tests.arq.redis.operators import run_command
 from tests.supervisor.commands import run as command
 from tests.supervisor.harness import pool_in
 from tests.support.eventually import wait_until_async
@@ -244,29 +243,3 @@ def test_more_servers_than_workers(
         checked = command(pool, "sharded.Settings", "--check-settings")
         assert checked.returncode == 0, checked.stderr
         assert checked.stdout.count(f"{HOST}:") + checked.stdout.count("localhost:") == 3
-
-
-# --- commands -------------------------------------------------------------------------------------------------
-
-
-async def test_commands_for_all_servers(shards: ArqShards, settings: list[RedisSettings]) -> None:
-    jobs = [await shards.enqueue_job("quick", _job_id=f"id-{number}") for number in range(12)]
-    assert all(jobs)
-    words = [f"--redis=shard{number}=redis://{HOST}:{one.port}/1" for number, one in enumerate(settings)]
-    listed = await asyncio.to_thread(run_command, "ls", "--json", *words)
-    assert listed.code == 0, listed.err
-    assert {row["id"] for row in listed.rows} == {f"id-{number}" for number in range(12)}
-    assert [line for line in listed.err.splitlines() if "shard" in line] == [
-        f"arq: shard{number}:" for number in range(COUNT)
-    ]
-    in_environment = " ".join(word.partition("=")[2] for word in words)
-    shown = await asyncio.to_thread(run_command, "show", "id-3", "--json", ARQ_REDIS=in_environment)
-    assert shown.code == 0, shown.err
-    assert [row["id"] for row in shown.rows] == ["id-3"]
-    unknown = await asyncio.to_thread(run_command, "show", "nobody", *words)
-    assert unknown.code == 1
-    away = await asyncio.to_thread(run_command, "ls", "--json", *words, f"--redis=redis://{HOST}:1")
-    assert away.code == 3
-    assert len(away.rows) == 12
-    watched = await asyncio.to_thread(run_command, "watch", *words)
-    assert (watched.code, watched.err.count("\n")) == (2, 1)
