@@ -82,7 +82,7 @@ class Admins:
             redis.exceptions.RedisError, OSError: the only one is.
         """
         if not self.are_several:
-            return {name: await do(name, await self._admin(name)) for name in self.names}
+            return {name: await do(name, await self._admin(name)) for name in names}
 
         async def at(name: str) -> Answer:
             return await do(name, await self._admin(name))

@@ -124,6 +124,9 @@ async def test_sums(shards: ArqShards, words: list[str], settings: dict[str, Red
     assert (requeued.code, len(requeued.out.splitlines())) == (0, 10)
     removed = await arq("rm", "--state", "queued", "--yes", "--json", *words)
     assert [row["outcome"] for row in removed.rows] == ["done"] * 10
+    for servers in (words, words[:1]):
+        none = await arq("rm", "--state", "queued", "--yes", *servers)
+        assert (none.code, none.err) == (0, "arq: no such jobs\n")
 
 
 @pytest.mark.parametrize("command", ["rm", "abort", "retry"])
