@@ -135,7 +135,8 @@ def args_to_string(args: Sequence[Any], kwargs: dict[str, Any]) -> str:
     if not args and not kwargs:
         return ""
     parts = [safe_repr(a) for a in args]
-    parts.extend(f"{key}={safe_repr(kwargs[key])}" for key in sorted(kwargs))
+    if kwargs:
+        parts += [f"{key}={safe_repr(kwargs[key])}" for key in sorted(kwargs)]
     shown = truncate(", ".join(parts))
     return shown if shown.isprintable() else escaped(shown)
 

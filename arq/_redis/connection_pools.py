@@ -14,7 +14,16 @@ from redis.asyncio.cluster import RedisCluster
 from redis.cluster import RedisCluster as SyncRedisCluster
 from redis.exceptions import ConnectionError
 
+from .plain_io import is_ready
 from .server_errors import FOR_CLUSTERS
+
+try:
+    from redis.asyncio.observability.recorder import _get_or_create_collector as _collector
+except ImportError:
+
+    def _collector() -> None:  # type: ignore[misc]
+        return None
+
 
 Answer = TypeVar("Answer")
 
@@ -69,12 +78,33 @@ def is_dead(connection: Connection) -> bool:
     return loop is not None and loop.is_closed()
 
 
+def _are_counted() -> bool:
+    """Whether somebody counts the connections that pools give and get back (redis-py 7.4 and later)."""
+    return _collector() is not None
+
+
+def _at_hand(pool: ConnectionPool) -> Connection | None:
+    """An idle connection of a pool that can be used as it is. `get_connection` finds that out by twenty calls."""
+    idle, lock = getattr(pool, "_available_connections", None), getattr(pool, "_lock", None)
+    if (
+        type(pool).get_connection is not ConnectionPool.get_connection
+        or type(pool).get_available_connection is not ConnectionPool.get_available_connection
+        or not (idle and is_ready(idle[-1]))
+        or (lock is not None and lock.locked())
+        or _are_counted()
+    ):
+        return None
+    return pool.get_available_connection()  # type: ignore[no-untyped-call,no-any-return]
+
+
 async def connection_of(pool: ConnectionPool, *command_name: str) -> Connection:
     """A connection of the pool; when all are in use, one that gets free within `WAIT_S`.
 
     Raises:
         redis.exceptions.RedisError: there is none, or it can't be opened.
     """
+    if (found := _at_hand(pool)) is not None:
+        return found
     connection: Connection = await when_one_is_free(
         pool, functools.partial(pool.get_connection, *command_name)
     )

@@ -21,9 +21,27 @@ try:
 except ImportError:  # a version that keeps them elsewhere
     NOT_ENOUGH_DATA, _AsyncHiredisParser = None, None  # type: ignore[assignment,misc]
 
+#: What a reader of hiredis says as long as an answer is not complete.
+NOTHING_YET = NOT_ENOUGH_DATA
+#: The parser that is known here.
+_PARSER: Any = _AsyncHiredisParser
 #: Bytes that are read at a time, as redis-py does.
 _READ_BYTES = 65_536
 _SEND, _READ = AbstractConnection.send_packed_command, AbstractConnection.read_response
+
+
+def is_ready(connection: Any) -> bool:
+    """Whether a connection is open and nothing has come over it that nobody has read: commands may be sent at once.
+
+    If not, or if that is not known here, redis-py must look.
+    """
+    parser: Any = getattr(connection, "_parser", None)
+    stream: Any = getattr(connection, "_reader", None)
+    if type(parser) is not _PARSER or stream is None or parser._stream is not stream:
+        return False
+    is_unread = parser._reader.has_data() or stream._buffer
+    is_over = not parser._connected or stream.at_eof() or stream.exception() or stream._loop.is_closed()
+    return not (is_unread or is_over)
 
 
 async def write(connection: Any, packed: bytes, *, check_health: bool = True) -> None:
@@ -44,6 +62,16 @@ async def write(connection: Any, packed: bytes, *, check_health: bool = True) ->
         connection._writer.transport.write(packed)
 
 
+def is_read_here(connection: Any) -> bool:
+    """Whether redis-py's own method would do no more than what `read_answer` does."""
+    return (
+        type(connection._parser) is _PARSER
+        and getattr(connection.read_response, "__func__", None) is _READ
+        and connection._parser._connected
+        and not (connection.socket_timeout or connection.health_check_interval)
+    )
+
+
 async def read_answer(connection: Any) -> Any:
     """The next answer, in bytes whatever the pool's options say; what Redis refused as an exception.
 
@@ -52,20 +80,12 @@ async def read_answer(connection: Any) -> Any:
     Raises:
         redis.exceptions.RedisError: the connection is of no use any more.
     """
-    parser = connection._parser
-    if (
-        type(parser) is not _AsyncHiredisParser
-        or getattr(connection.read_response, "__func__", None) is not _READ
-        or not parser._connected
-        or connection.socket_timeout
-        or connection.health_check_interval
-    ):
+    if not is_read_here(connection):
         return await _read_by_redis_py(connection)
-    reader: Any = parser._reader
-    stream: Any = parser._stream
+    reader, stream = connection._parser._reader, connection._parser._stream
     gets = reader.gets
     answer = gets(False)
-    while answer is NOT_ENOUGH_DATA:
+    while answer is NOTHING_YET:
         try:
             data = await stream.read(_READ_BYTES)
         except OSError:
@@ -74,10 +94,10 @@ async def read_answer(connection: Any) -> Any:
             return await _read_by_redis_py(connection)
         reader.feed(data)
         answer = gets(False)
-    return answer if type(answer) is bytes else await _looked_at(connection, answer)
+    return answer if type(answer) is bytes else await looked_at(connection, answer)
 
 
-async def _looked_at(connection: Any, answer: Any) -> Any:
+async def looked_at(connection: Any, answer: Any) -> Any:
     """An answer that may be something else."""
     if type(answer) is list:
         if answer and isinstance(answer[0], RedisConnectionError):

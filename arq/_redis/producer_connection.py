@@ -47,11 +47,19 @@ class _Loan:
         self.connection = connection
         self.loop = loop
         self.used_s = 0.0
+        self._answer_s = answer_s
+        self._patience = Patience(None, functools.partial(in_motion, connection))
+        self.begin()
+
+    def begin(self) -> None:
+        """The connection is ours, perhaps not for the first time."""
         self._is_closed = False
-        self._socket_timeout = connection.socket_timeout
-        limit_s = min(filter(None, (answer_s, self._socket_timeout)), default=None)
-        self._patience = Patience(limit_s, functools.partial(in_motion, connection))
-        connection.socket_timeout = None
+        self._socket_timeout = self.connection.socket_timeout
+        limit_s = min(filter(None, (self._answer_s, self._socket_timeout)), default=None)
+        if limit_s != self._patience.limit_s:
+            self._patience.stop()
+            self._patience.limit_s = limit_s
+        self.connection.socket_timeout = None
 
     async def talk(
         self, pool: ConnectionPool, packed: bytes, commands: Sequence[tuple[Any, ...]]
@@ -76,7 +84,6 @@ class _Loan:
 
     def end(self) -> Connection:
         """The connection as it was."""
-        self._patience.stop()
         self.connection.socket_timeout = self._socket_timeout
         return self.connection
 
@@ -95,6 +102,8 @@ class Lane:
         self._answer_s: float | None = None
         self._retry: Retry | None = None
         self._kept: _Loan | None = None
+        #: the one before may be used again, if it is that of the connection that we get
+        self._last: _Loan | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._returning: asyncio.Task[None] | None = None
@@ -170,7 +179,12 @@ class Lane:
         if self._loop is not loop:  # a timer of a loop that is gone never runs off
             self._loop, self._timer = loop, None
         name = ("EVALSHA",) if _NAMES_COMMAND else ()
-        return _Loan(await connection_of(self._pool, *name), loop, self._answer_s)
+        connection, last = await connection_of(self._pool, *name), self._last
+        if last is not None and last.connection is connection and last.loop is loop:
+            last.begin()
+            return last
+        self._last = loan = _Loan(connection, loop, self._answer_s)
+        return loan
 
     def _keep(self, loan: _Loan) -> None:
         self._kept = loan

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from hiredis import pack_command
@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from .._loop_exits import end_copy
-from . import plain_io, tracing
+from . import early_answers, plain_io, tracing
 from .connection_pools import is_dead, prefix_of
 from .key_prefix import under
 from .reply_timeout import Patience
@@ -93,11 +93,11 @@ class Link:
             commands = [under(self._prefix, command) for command in commands]
         await plain_io.write(self._connection, b"".join(map(pack_command, commands)), check_health=False)
 
-    async def read(self) -> Any:
-        """The next answer; what Redis refused as an exception, not raised."""
+    async def read(self, count: Callable[[], int], tell: Callable[[list[Any]], None]) -> list[Any]:
+        """The next answers; what Redis refused as an exception, not raised. See `early_answers.answers`."""
         if self._connection is None:
             raise ConnectionError("the connection is closed")
-        return await plain_io.read_answer(self._connection)
+        return await early_answers.answers(self._connection, count, tell)
 
     async def _connected(self) -> Connection:
         if self._connection is not None and was_cut(self._connection):

@@ -24,9 +24,10 @@ class Batches:
             jobs: those jobs, or the endings of jobs that can't be run.
             known: ids of jobs that run already: they are not run twice, and end once.
         """
-        stamps = [job.stamp for job in jobs if job.job_id not in known]
-        for stamp, count in Counter(stamps).items():
-            self._open[stamp] = self._open.get(stamp, 0) + count
+        counts = self._open
+        for job in jobs:
+            if job.job_id not in known:
+                counts[job.stamp] = counts.get(job.stamp, 0) + 1
 
     def over_with(self, endings: Sequence[Ending]) -> list[bytes]:
         """The claims of which nothing is open any more once these endings are written."""

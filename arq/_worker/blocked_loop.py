@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 #: Seconds between two ticks of the loop while jobs run, and between two looks of the sampler.
 TICK_S = 0.25
+#: The watch goes on for so many ticks after the last job: to wake its thread would hold up the next one.
+_REST_AFTER = 20
 #: A tick that comes later than this, in s, was held up: by code that blocks the loop, or by the machine.
 _HELD_UP_S = 0.1
 
@@ -37,11 +39,12 @@ class Standstill:
 class Standstills:
     """Measures standstills by a tick of the loop, and has a thread look at what is running when no tick comes.
 
-    Both rest while `is_needed` says no. The thread is ended before the process forks: a program that forks is told
-    to have one thread only.
+    Both rest when nothing has run for some seconds. The thread is ended before the process forks: a program that forks
+    is told to have one thread only.
 
     Args:
-        is_needed: asked at each tick.
+        is_running: whether anything runs that a standstill would hold up.
+        count_started: how many of those have been started so far.
         name: what to call a task that blocks the loop; called from the thread, while it does so.
         tell: called with each standstill.
         is_held_up: called from the thread, when it has found out which task blocks the loop; once for each standstill.
@@ -49,12 +52,14 @@ class Standstills:
 
     def __init__(
         self,
-        is_needed: Callable[[], bool],
+        is_running: Callable[[], bool],
+        count_started: Callable[[], int],
         name: Callable[[asyncio.Task[Any]], str],
         tell: Callable[[Standstill], None],
         is_held_up: Callable[[], None] = lambda: None,
     ) -> None:
-        self._is_needed = is_needed
+        self._is_running = is_running
+        self._count_started = count_started
         self._is_held_up = is_held_up
         self._name = name
         self._tell = tell
@@ -67,11 +72,13 @@ class Standstills:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._due_s = 0.0
+        #: what was the case at the last tick, and how many ticks nothing has run
+        self._was_running, self._started, self._idle_ticks = False, 0, 0
         self._sampler: _Sampler | None = None
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to watch a loop, from one of its callbacks or tasks."""
-        self._loop, self.is_watching = loop, True
+        self._loop, self.is_watching, self._was_running, self._idle_ticks = loop, True, True, 0
         self._expect(loop.time())
         self._start_sampler(loop)
 
@@ -104,13 +111,19 @@ class Standstills:
         assert self._loop is not None
         now_s = self._loop.time()
         self._notice(now_s)
-        if not self._is_needed():
+        self._idle_ticks = 0 if self._had_anything() else self._idle_ticks + 1
+        self._was_running, self._started = self._is_running(), self._count_started()
+        if self._idle_ticks >= _REST_AFTER:
             self.is_watching, self._timer = False, None
             if self._sampler is not None:
                 self._sampler.rest()
             return
         self._expect(now_s)
         self._start_sampler(self._loop)
+
+    def _had_anything(self) -> bool:
+        """Whether anything has run since the last tick."""
+        return self._was_running or self._is_running() or self._count_started() != self._started
 
     def _start_sampler(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._sampler is None or not self._sampler.serves(loop):
@@ -124,6 +137,8 @@ class Standstills:
         if late_s <= _HELD_UP_S:
             return
         self._due_s = now_s  # counted; the timer itself will come in a moment
+        if not self._had_anything():
+            return
         self.counted_s += late_s
         seen = None if self._sampler is None else self._sampler.culprit()
         if seen is None:

@@ -26,7 +26,11 @@ class StandstillReport:
     def __init__(self, context: Context) -> None:
         self._context = context
         self.standstills = Standstills(
-            lambda: bool(context.jobs.job_tasks), self._name_of, self._tell, self._is_held_up
+            lambda: bool(context.jobs.job_tasks),
+            lambda: context.jobs.started,
+            self._name_of,
+            self._tell,
+            self._is_held_up,
         )
         #: until when nothing is said of a function that holds up the others
         self._told_until_s: dict[str, float] = {}

@@ -126,14 +126,10 @@ def is_logging_changed() -> bool:
     """Whether somebody looks at records on their way: adds fields, or has put functions of their own into `logging`."""
     kind = logging.Logger
     return logging.getLogRecordFactory() is not logging.LogRecord or not (
-        _is_loggings_own(kind.handle)
-        and _is_loggings_own(kind.callHandlers)
-        and _is_loggings_own(kind.makeRecord)
+        getattr(kind.handle, "__globals__", None) is _LOGGING
+        and getattr(kind.callHandlers, "__globals__", None) is _LOGGING
+        and getattr(kind.makeRecord, "__globals__", None) is _LOGGING
     )
-
-
-def _is_loggings_own(method: Any) -> bool:
-    return getattr(method, "__globals__", None) is _LOGGING
 
 
 def _task_name() -> str | None:

@@ -33,10 +33,9 @@ class WaitingClaim:
 
     def answered(self, raw: Any) -> ClaimAnswer | None:
         """What it brought; None: it was refused or does not count, an ordinary exchange must ask."""
-        if is_not_known(raw) or has_no_scripts(raw):
-            return None
         if isinstance(raw, Exception):
-            self.lost()
+            if not (is_not_known(raw) or has_no_scripts(raw)):
+                self.lost()
             return None
         answer, exchange = scripts.read_claim(raw), self._exchange()
         # If we have asked since what is ours, the answer to that has this job, too, or it is over already.

@@ -76,7 +76,7 @@ class Listener:
         self._stage = _Stage.NONE
         self._claim: tuple[Any, ...] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._has_told = False
+        self._has_told = self._is_over = False
 
     @property
     def has_claim(self) -> bool:
@@ -127,11 +127,13 @@ class Listener:
 
     async def _wait(self) -> None:
         clock = asyncio.get_running_loop().time
-        began_s = clock()
+        began_s, self._is_over = clock(), False
         try:
             with self._patience:
-                token, claimed = await self._ask()
+                answers = await self._ask()
         except BaseException as exc:
+            if self._is_over and isinstance(exc, RedisError | OSError):
+                return  # what has come was told, and the next wait may have begun
             await self._failed()
             if not isinstance(exc, RedisError | OSError):
                 self._stage = _Stage.NONE
@@ -139,22 +141,30 @@ class Listener:
             logger.debug("no wake-up tokens while redis is away: %r", exc)
             await self._rest(clock() - began_s)
             return
-        self._claim = None
-        refused = isinstance(token, Exception)
-        self._stage = _Stage.RESTING if refused else _Stage.NONE
-        self._hear(token is not None and not refused, claimed)
-        if refused:
-            self._note_refusal(token)
+        if not self._is_over:
+            self._end(answers)
+        if isinstance(answers[0], Exception):
+            self._note_refusal(answers[0])
             await self._rest(clock() - began_s)
 
-    async def _ask(self) -> tuple[Any, Any]:
+    def _end(self, answers: list[Any]) -> None:
+        """The wait is over: what has come with the token must not wait for the task to go on."""
+        self._is_over = True
+        token, claimed = answers[0], answers[1] if len(answers) > 1 else None
+        refused = isinstance(token, Exception)
+        self._claim, self._stage = None, _Stage.RESTING if refused else _Stage.NONE
+        self._hear(token is not None and not refused, claimed)
+
+    def _count_answers(self) -> int:
+        return 1 if self._claim is None else 2
+
+    async def _ask(self) -> list[Any]:
         await self._link.open()
         self._stage = _Stage.WAITING  # nothing is awaited until it is written: a claim may follow it
         keys = (self._key, self._old_key) if self.with_old and self._old_key else (self._key,)
         wait = ("BLPOP", *keys, BLOCK_S)
         await self._link.send([wait] if self._claim is None else [wait, self._claim])
-        token = await self._link.read()
-        return token, None if self._claim is None else await self._link.read()
+        return await self._link.read(self._count_answers, self._end)
 
     async def _failed(self) -> None:
         was_sent = self._claim is not None and self._stage is _Stage.WAITING

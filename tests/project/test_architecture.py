@@ -181,13 +181,14 @@ ARQ_LAYERS = {
         "_payloads.unreadable_records codecs"
     ),
     "server and scripts": (
-        "_queue_pause _redis.connection_pools _redis.raw_commands _redis.redis_errors _redis.script_loader "
-        "_redis.script_runner _redis.scripts _redis.server_errors _redis.without_lua"
+        "_queue_pause _redis.connection_pools _redis.early_answers _redis.plain_io _redis.raw_commands "
+        "_redis.redis_errors _redis.script_loader _redis.script_runner _redis.scripts "
+        "_redis.server_errors _redis.without_lua"
     ),
     "connections": (
         "_loop_exits _redis.blocking_client _redis.enqueue_batcher _redis.membership _redis.producer_connection "
         "_redis.cluster _redis.cluster_client "
-        "_redis.plain_io _redis.pool_reports _redis.server_probe _redis.settings _redis.shard_settings "
+        "_redis.pool_reports _redis.server_probe _redis.settings _redis.shard_settings "
         "_redis.tracing _redis.worker_connection"
     ),
     "producer": ("_connect _enqueue _result_lookups connections jobs shards"),
