@@ -15,6 +15,8 @@ SUPERVISED_LEASE_S = 30.0
 #: A lease ends so many seconds before the locks that were extended last: a client that takes a job whose lock has
 #: lapsed shall see that its worker is overdue.
 EARLIER_S = 1.0
+#: In between somebody looks for it: workers of other versions take a job without counting the start that was lost.
+LOOK_WITHIN_S = 0.4
 
 
 def longest_job_s(limits_s: Iterable[float | None]) -> float:
@@ -38,3 +40,12 @@ def lease_ms(in_progress_timeout_s: float, supervised: bool) -> int:
     if supervised:
         return to_ms(SUPERVISED_LEASE_S)
     return lock_ms(in_progress_timeout_s, supervised) - to_ms(min(EARLIER_S, in_progress_timeout_s / 10))
+
+
+def look_again_s(overdue_s: float, chance: float) -> float:
+    """In how many seconds to look for dead workers, where one may be overdue in `overdue_s`.
+
+    Args:
+        chance: 0 to 1: not all shall look at the same moment.
+    """
+    return max(overdue_s, 0) + LOOK_WITHIN_S * (0.5 + chance / 2)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from .._keys import LEASES_KEY, MEMBERS_KEY
 from . import scripts
 from .raw_commands import ask
-from .scripts import Released, Why
+from .scripts import Released, Swept, Why
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-__all__ = ["Released", "Why", "deregister", "register", "release", "renew", "sweep", "write_health"]
+__all__ = ["Released", "Swept", "Why", "deregister", "register", "release", "renew", "sweep", "write_health"]
 
 
 async def write_health(redis: Redis, lines: Mapping[str, bytes], for_ms: int) -> None:
@@ -46,7 +46,7 @@ async def release(redis: Redis, worker_id: str, why: Why = Why.DIED, detail: str
     return scripts.read_release(await scripts.run(redis, scripts.release(worker_id, why, detail)))
 
 
-async def sweep(redis: Redis) -> dict[str, Released]:
+async def sweep(redis: Redis) -> Swept:
     """Give back the jobs of every worker whose deadline has passed; returns worker id -> what it had."""
     return scripts.read_sweep(await scripts.run(redis, scripts.sweep()))
 

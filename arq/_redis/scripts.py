@@ -293,7 +293,7 @@ def _special(
 
 
 def _read_rare(found: ClaimAnswer, awaited: bytes, swept: Any) -> ClaimAnswer:
-    return found._replace(awaited=awaited.decode(errors="replace"), swept=read_sweep(swept))
+    return found._replace(awaited=awaited.decode(errors="replace"), swept=_by_worker(swept))
 
 
 def reclaim(worker_id: str, epoch: int, most_bytes: int = MOST_BYTES) -> Call:
@@ -443,8 +443,26 @@ def sweep() -> Call:
     return Call(_SWEEP, (LEASES_KEY, MEMBERS_KEY, OLD_LEASES_KEY), (PREFIX, RETRY_TTL_S))
 
 
-def read_sweep(answer: Any) -> dict[str, Released]:
-    """Worker id -> what was given back."""
+class Swept(dict[str, Released]):
+    """Worker id -> what was given back.
+
+    Attributes:
+        next_s: seconds until one more is overdue, if it is not heard of before; infinite if there is none.
+    """
+
+    next_s = math.inf
+
+
+def read_sweep(answer: Any) -> Swept:
+    """The answer of `sweep`."""
+    *pairs, next_ms = answer
+    swept = Swept(_by_worker(pairs))
+    if next_ms >= 0:
+        swept.next_s = next_ms / 1000
+    return swept
+
+
+def _by_worker(answer: Any) -> dict[str, Released]:
     pairs = zip(answer[::2], answer[1::2], strict=True)
     return {worker.decode(errors="backslashreplace"): read_release(released) for worker, released in pairs}
 

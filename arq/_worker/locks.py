@@ -47,9 +47,10 @@ class Locks:
         call = scripts.present(options.queue_name, options.worker_id, for_ms)
         return scripts.read_present(await self._context.exchange().run(call))
 
-    async def sweep(self) -> None:
-        """Give back the jobs of workers that are overdue."""
-        answer = await self._context.exchange().run(scripts.sweep())
-        for worker_id, released in scripts.read_sweep(answer).items():
+    async def sweep(self) -> float:
+        """Give back the jobs of workers that are overdue; returns in how many seconds the next one may be."""
+        swept = scripts.read_sweep(await self._context.exchange().run(scripts.sweep()))
+        for worker_id, released in swept.items():
             if worker_id != self._context.options.worker_id:
                 job_log.gone(worker_id, released)
+        return swept.next_s

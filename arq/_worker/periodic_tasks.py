@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable
 
+from .._lock_time import look_again_s
 from .._redis.reply_timeout import Patience
 from .._redis.worker_connection import REPLY_TIMEOUT_S
 from .context import Context
 from .poll_schedule import PollSchedule
 from .repeated_errors import Complaints
 
-#: Seconds between two looks for workers that died elsewhere.
+#: Seconds between two looks for workers that died elsewhere, at most.
 _SWEEP_S = 15.0
 #: Seconds until a worker that steps over jobs which plain arq workers hold looks at the head of the queue again.
 _START_OVER_BUSY_S, _START_OVER_IDLE_S = 0.5, 8.0
@@ -48,7 +49,8 @@ class Duties:
         context: the worker's.
         poll: knows whether the worker is busy.
         complaints: hears what Redis refuses of one duty: that is said once, and the others go on.
-        heart_beat, obey_aborts, extend_locks, show_presence, sweep, write_statistics: what is done when it is due.
+        heart_beat, obey_aborts, extend_locks, show_presence, sweep, write_statistics: what is done when it is due;
+            `sweep` returns in how many seconds a worker may be overdue.
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class Duties:
         obey_aborts: Action,
         extend_locks: Action,
         show_presence: Action,
-        sweep: Action,
+        sweep: Callable[[], Awaitable[float]],
         write_statistics: Action,
     ) -> None:
         self._context = context
@@ -110,8 +112,12 @@ class Duties:
             await complaints.try_to("presence", self._show_presence())
         if now_s >= times.sweep_at_s and not options.supervised:
             times.sweep_at_s = now_s + _SWEEP_S * random.uniform(0.8, 1.2)
-            await complaints.try_to("sweep", self._sweep())
+            await complaints.try_to("sweep", self._sweep_now(now_s))
         await self._write_statistics_if_due(now_s)
+
+    async def _sweep_now(self, now_s: float) -> None:
+        again_s = look_again_s(await self._sweep(), random.random())
+        self.times.sweep_at_s = min(self.times.sweep_at_s, now_s + again_s)
 
     async def _write_statistics_if_due(self, now_s: float) -> None:
         times = self.times

@@ -8,7 +8,9 @@ is blocked), gives back the jobs of those that are, writes the health keys, and 
 import asyncio
 import datetime
 import logging
+import math
 import os
+import random
 import signal
 import time
 from collections import defaultdict
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from arq._health_line import Tally, format_line
 from arq._keys import worker_health_key
-from arq._lock_time import SUPERVISED_LEASE_S
+from arq._lock_time import SUPERVISED_LEASE_S, look_again_s
 from arq._redis import membership
 from arq._redis.pool_reports import tell_pool
 from arq._redis.raw_commands import ask, pairs
@@ -130,6 +132,7 @@ class Steward:
         self._written: dict[tuple[str, str], tuple[bytes, ...]] = {}
         self._is_lost = False
         self._lost_at_s = 0.0
+        self._overdue_s = math.inf
         self._metrics: MetricsServer | None = None
         self._status: PoolStatus | None = None
         self._reported_to: set[str] = set()
@@ -200,17 +203,18 @@ class Steward:
         return self._pools[name]
 
     async def _keep(self, period_s: float, duty: Any) -> None:
-        """Do it now and then every `period_s`; Redis being away is said once, and no reason to stop."""
+        """Do it now and then every `period_s`, or sooner if it says so; Redis being away is said once."""
         await self._heard.wait()
         loop = asyncio.get_running_loop()
         while True:
             begun_s = loop.time()
             try:
-                await within(COMMAND_S, duty())
+                sooner_s = await within(COMMAND_S, duty())
                 self._note_reached(begun_s)
             except Exception as error:  # noqa: BLE001  # the next round tries again
                 self._note_lost(error, loop.time())
-            await asyncio.sleep(period_s)
+                sooner_s = None
+            await asyncio.sleep(min(period_s, sooner_s or period_s))
 
     def _note_lost(self, error: Exception, now_s: float) -> None:
         self._lost_at_s = now_s
@@ -224,17 +228,25 @@ class Steward:
             self._is_lost = False
             self._line.send(RedisMessage(""))
 
-    async def _renew(self) -> None:
-        """Leases of ours, then a look for workers, on any host, that nobody has renewed."""
+    async def _renew(self) -> float:
+        """Leases of ours, then a look for workers, on any host, that nobody has renewed.
+
+        Returns:
+            seconds until one may be overdue.
+        """
+        self._overdue_s = math.inf
         try:
             await _each(self._roster.by_redis(), self._renew_at)
         finally:
             await self._close_unused()
+        return look_again_s(self._overdue_s, random.random())
 
     async def _renew_at(self, name: str, entries: list[Entry]) -> None:
         pool = await self._pool(name)
         await membership.renew(pool, [entry.worker_id for entry in entries], round(SUPERVISED_LEASE_S * 1000))
-        for worker_id, released in (await membership.sweep(pool)).items():
+        swept = await membership.sweep(pool)
+        self._overdue_s = min(self._overdue_s, swept.next_s)
+        for worker_id, released in swept.items():
             self._line.send(_told(worker_id, released))
 
     async def _close_unused(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -272,6 +273,18 @@ async def test_only_overdue_workers_are_swept(arq_redis: ArqRedis) -> None:
     assert await wait_until_async(swept) == {"dead": ["of dead"]}
     assert await arq_redis.zrange("arq:leases", 0, -1) == [b"alive"]
     assert await arq_redis.exists("arq:in-progress:of alive", "arq:in-progress:of unknown") == 2
+
+
+async def test_a_sweep_says_when_to_look_again(arq_redis: ArqRedis) -> None:
+    assert (await membership.sweep(arq_redis)).next_s == math.inf
+    await membership.register(arq_redis, "late", 90_000)
+    await membership.register(arq_redis, "soon", 60_000)
+    assert 30 < (await membership.sweep(arq_redis)).next_s <= 60
+    await arq_redis.zadd("arq:leases", {"of an earlier version": 1e15, "soon": 1e15})
+    await arq_redis.zadd("arq:members", {"soon": 1e15, "late": 1e15})
+    assert 60 < (await membership.sweep(arq_redis)).next_s <= 90
+    await arq_redis.zadd("arq:leases", {"late": 1e15, "no number": "inf"})
+    assert (await membership.sweep(arq_redis)).next_s > 1e9
 
 
 async def test_a_renewed_worker_is_not_swept(arq_redis: ArqRedis, held: ClaimedJob) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,17 +20,19 @@ ACTIONS = ("heart_beat", "obey_aborts", "extend_locks", "show_presence", "sweep"
 
 
 class Done(Counter[str]):
-    """Counts what was done; `raises`: what a duty raises instead."""
+    """Counts what was done; `raises`: what a duty raises instead; `overdue_s`: when the next worker may be overdue."""
 
     def __init__(self) -> None:
         super().__init__()
         self.raises: dict[str, Exception] = {}
+        self.overdue_s = math.inf
 
-    def action(self, name: str) -> Callable[[], Awaitable[None]]:
-        async def act() -> None:
+    def action(self, name: str) -> Callable[[], Awaitable[float]]:
+        async def act() -> float:
             self[name] += 1
             if name in self.raises:
                 raise self.raises[name]
+            return self.overdue_s
 
         return act
 
@@ -41,7 +44,7 @@ def done() -> Done:
 
 def duties(done: Done, **options: Any) -> Duties:
     shared = context(**options)
-    actions = {name: done.action(name) for name in ACTIONS}
+    actions: dict[str, Any] = {name: done.action(name) for name in ACTIONS}
     made = Duties(shared, PollSchedule(shared.clock, lambda: 0.5), Complaints(), **actions)
     made.times.start_over_at_s = float("inf")  # the only one that needs an exchange with Redis
     return made
@@ -63,6 +66,21 @@ async def test_locks_are_extended_long_before_they_lapse_and_every_ten_minutes_a
     before_s = one._context.clock()
     await one.do()
     assert pause_s <= one.times.keep_at_s - before_s < pause_s + 5
+    one.stop()
+
+
+@pytest.mark.parametrize(
+    ("overdue_s", "soonest_s", "latest_s"), [(math.inf, 12, 18), (4, 4, 4.5), (0, 0, 0.5)]
+)
+async def test_a_worker_that_may_be_overdue_is_looked_for_before_its_locks_lapse(
+    done: Done, overdue_s: float, soonest_s: float, latest_s: float
+) -> None:
+    one = duties(done, poll_delay=60)
+    done.overdue_s = overdue_s
+    before_s = one._context.clock()
+    await one.do()
+    after_s = one._context.clock()
+    assert before_s + soonest_s < one.times.sweep_at_s < after_s + latest_s
     one.stop()
 
 
