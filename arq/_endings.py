@@ -111,13 +111,11 @@ class Terms(NamedTuple):
     cohort: str = ""
     over: Sequence[bytes] = ()
 
-    def told(self) -> tuple[int | str, ...]:
-        """The same as the script takes it."""
-        return (
-            self.epoch,
-            "repeated" if self.is_repeated else "leaving" if self.is_leaving else "",
-            self.cohort,
-        )
+    def told(self) -> str:
+        """The same as the script takes it, but for the epoch."""
+        if not (self.is_repeated or self.is_leaving):
+            return ""
+        return f"{'repeated' if self.is_repeated else 'leaving'} {self.cohort}"
 
 
 #: Of a worker that has lost no answer and goes on.
@@ -132,26 +130,32 @@ def told(endings: Iterable[Ending], over: Iterable[bytes] = ()) -> list[Any]:
         over: see `Terms`.
     """
     args: list[Any] = []
-    how, count_at = None, 0
+    how, count_at, counts = None, 0, dict[bytes, int]()
     for ending in endings:
-        if isinstance(ending, Done):
-            job_id, stamp, result, keep_ms, hold_ms, only_start, _, burial = ending
-            if burial is not None:
-                how = None
-                args += ("died", stamp, *_kept(keep_ms, hold_ms, only_start), job_id, result, *burial)
-                continue
+        stamp = ending.stamp
+        if isinstance(ending, Done) and ending.burial is None:
+            job_id, _, result, keep_ms, hold_ms, only_start, *_ = ending
             if (stamp, keep_ms, hold_ms, only_start) != how:
                 how = (stamp, keep_ms, hold_ms, only_start)
-                args += ("done", stamp, *_kept(keep_ms, hold_ms, only_start), 0)
-                count_at = len(args) - 1
+                counts[stamp] = count_at = len(args)
+                args += (0, stamp, *_kept(keep_ms, hold_ms, only_start))
             args[count_at] += 1
             args += (job_id, result)
         else:
             how = None
-            args += _given_back(ending)
+            counts.pop(stamp, None)
+            args += _died(ending) if isinstance(ending, Done) else _given_back(ending)
     for stamp in over:
-        args += ("over", stamp)
+        if stamp in counts:  # its last ones are results: said without a word more
+            args[counts[stamp]] *= -1
+        else:
+            args += ("over", stamp)
     return args
+
+
+def _died(ending: Done) -> tuple[Any, ...]:
+    job_id, stamp, result, keep_ms, hold_ms, only_start, _, burial = ending
+    return ("died", stamp, *_kept(keep_ms, hold_ms, only_start), job_id, result, *(burial or ()))
 
 
 def _kept(keep_ms: int | None, hold_ms: int | None, only_start: bool) -> tuple[int | str, int | str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from .._keys import (
+    MEMBERS_KEY,
     NEVER_KEY,
     batches_key,
     claims_key,
@@ -27,7 +28,9 @@ from .._keys import (
     quarantine_key,
     result_key,
     retry_key,
+    wake_key,
 )
+from ..constants import abort_jobs_ss
 
 Word = Any
 _Keys = Iterator[Word]
@@ -52,26 +55,26 @@ def _each(
 
 
 def _enqueue(keys: Sequence[Word], args: Sequence[Word]) -> _Keys:
-    yield paused_key(keys[0])
-    at, head = 2, 4
+    yield from (paused_key(keys[0]), abort_jobs_ss)
+    at = 2
     while at < len(args):
-        stop = at + head + 2 * args[at + 3]
-        yield from _named((_JOB, _RESULT, _LOCK), args[at + head : stop : 2])
-        at = stop
+        first = at + (4 if args[at] < 0 else 1)
+        at = first + 2 * abs(args[at])
+        yield from _named((_JOB, _RESULT, _LOCK), args[first:at:2])
 
 
 def _claim(keys: Sequence[Word], args: Sequence[Word]) -> _Keys:
-    yield from (epoch_key(args[1]), paused_key(keys[0]), quarantine_key(keys[0]))
-    yield from _named(_OF_A_JOB[:-1], args[16:])
+    yield from (epoch_key(args[1]), paused_key(keys[0]), quarantine_key(keys[0]), abort_jobs_ss, MEMBERS_KEY)
+    yield from _named(_OF_A_JOB[:-1], args[10:])
 
 
 def _finish(keys: Sequence[Word], args: Sequence[Word]) -> _Keys:
-    yield from (epoch_key(args[1]), claims_key(args[1]))
-    at, is_any_dead = 6, False
+    yield from (epoch_key(args[1]), claims_key(args[1]), wake_key(keys[0]), abort_jobs_ss)
+    at, is_any_dead = 5, False
     while at < len(args):
-        if args[at] == "done":
-            stop = at + 5 + 2 * args[at + 4]
-            yield from _named((*_OF_A_JOB, _ERRORS), args[at + 5 : stop : 2])
+        if isinstance(args[at], int):
+            stop = at + 4 + 2 * abs(args[at])
+            yield from _named((*_OF_A_JOB, _ERRORS), args[at + 4 : stop : 2])
         elif args[at] == "died":
             stop, is_any_dead = at + 10, True
             yield from _named((*_OF_A_JOB, _ERRORS, _DEAD), [args[at + 4]])

@@ -93,6 +93,10 @@ def _pairs(command: Sequence[Any]) -> Sequence[int]:
     return range(2, 2 + 2 * int(command[1]), 2)
 
 
+def _every_second(command: Sequence[Any]) -> Sequence[int]:
+    return range(1, len(command), 2)
+
+
 def _pattern(command: Sequence[Any]) -> Sequence[int]:
     return (3,)
 
@@ -103,12 +107,13 @@ _NAMES: dict[str, _Names] = {
     "EVAL": _of_script,
     "EVALSHA": _of_script,
     "MSETEX": _pairs,
+    **dict.fromkeys(["MSET", "MSETNX"], _every_second),
     "SCAN": _pattern,
     **dict.fromkeys(["DEL", "EXISTS", "MGET", "WATCH"], _all),
     **dict.fromkeys(["CONFIG", "EXEC", "INFO", "MULTI", "PING", "TIME", "UNWATCH"], _none),
     **dict.fromkeys(
         [
-            *("GET", "INCR", "INCRBY", "PEXPIRE", "PTTL", "SET", "STRLEN", "TYPE"),
+            *("GET", "INCR", "INCRBY", "PEXPIRE", "PEXPIREAT", "PTTL", "SET", "STRLEN", "TYPE"),
             *("HDEL", "HEXISTS", "HGET", "HGETALL", "HINCRBY", "HMGET", "HSCAN", "HSET"),
             *(
                 "LLEN",

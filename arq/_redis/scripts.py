@@ -74,22 +74,25 @@ class NewJob(NamedTuple):
     tick: str
 
 
+#: `when`, `expires_ms` and `tick` of a job that is due now, and lives as long as others.
+_USUAL_TERMS = ["", None, ""]
+
+
 def enqueue(queue_name: str, jobs: Iterable[NewJob], expires_extra_ms: float | None) -> Call:
     """Put jobs into a queue; the answer is a list of 1 (enqueued) and 0 (refused)."""
     # `math.inf` and None: no limit
-    extra_ms = LONGEST_MS if expires_extra_ms is None else min(expires_extra_ms, LONGEST_MS)
+    extra_ms = LONGEST_MS if expires_extra_ms is None else max(1, round(min(expires_extra_ms, LONGEST_MS)))
     args: list[Any] = [PREFIX, extra_ms]
-    group, count_at = None, 0
+    group, count_at, step = None, 0, 1
     for job_id, payload, *terms in jobs:
         if terms != group:  # what is said of jobs that follow each other is said once
-            group, (when, expires_ms, tick) = terms, terms
-            args += (when, "" if expires_ms is None else expires_ms, tick, 0)
-            count_at = len(args) - 1
-        args[count_at] += 1
+            group, count_at = terms, len(args)
+            when, expires_ms, tick = terms
+            step = 1 if terms == _USUAL_TERMS else -1
+            args += (0,) if step > 0 else (0, when, "" if expires_ms is None else expires_ms, tick)
+        args[count_at] += step
         args += (job_id, payload)
-    return Call(
-        _ENQUEUE, (queue_name, wake_key(queue_name), lookers_key(queue_name), abort_jobs_ss), tuple(args)
-    )
+    return Call(_ENQUEUE, (queue_name, wake_key(queue_name), lookers_key(queue_name)), tuple(args))
 
 
 class ClaimedJob(NamedTuple):
@@ -198,25 +201,13 @@ def claim(queue_name: str, worker_id: str, asked: ClaimRequest) -> Call:
         wake_key(queue_name),
         batches_key(worker_id),
         lookers_key(queue_name),
-        abort_jobs_ss,
         LEASES_KEY,
-        MEMBERS_KEY,
         LAPSES_KEY,
     )
-    options = (begin_at or "-inf", int(look_at_aborts), int(fair), epoch, int(waited), cohorts, MOST_BYTES)
-    args = (
-        *(PREFIX, worker_id, limit, lock_ms, RETRY_TTL_S),
-        *options,
-        *caution,
-        _notes_ttl_ms(lock_ms),
-        *job_ids,
-    )
-    return Call(_CLAIM, keys, args)
-
-
-def _notes_ttl_ms(lock_ms: int) -> int:
-    """For how long the notes of claims are kept: until all their locks have lapsed."""
-    return lock_ms + 60_000
+    flags = ("a" if look_at_aborts else "") + ("f" if fair else "") + ("w" if waited else "")
+    rarely = f"{RETRY_TTL_S} {caution.few} {caution.uncounted} {caution.without_room}"
+    options = (begin_at or "-inf", flags, epoch, cohorts, MOST_BYTES, rarely)
+    return Call(_CLAIM, keys, (PREFIX, worker_id, limit, lock_ms, *options, *job_ids))
 
 
 class Refusal(NamedTuple):
@@ -347,13 +338,8 @@ def score_ms(text: bytes) -> int:
 
 def finish(queue_name: str, worker_id: str, endings: Iterable[Ending], terms: Terms = NO_TERMS) -> Call:
     """Write how jobs ended; for the answer see `read_finish`."""
-    keys = (
-        queue_name,
-        wake_key(queue_name),
-        batches_key(worker_id),
-        abort_jobs_ss,
-    )
-    return Call(_FINISH, keys, (PREFIX, worker_id, RETRY_TTL_S, *terms.told(), *told(endings, terms.over)))
+    args = (PREFIX, worker_id, terms.epoch, RETRY_TTL_S, terms.told(), *told(endings, terms.over))
+    return Call(_FINISH, (queue_name, batches_key(worker_id)), args)
 
 
 def extend(queue_name: str, worker_id: str, lock_ms: int, job_ids: Sequence[str]) -> Call:

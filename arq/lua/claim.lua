@@ -2,15 +2,17 @@
 -- nobody looks at them again before. The first start of a job is counted by that note alone.
 --
 -- KEYS  1 queue (zset)   2 its wake-up tokens (list)   3 claims of this worker, a batch each (hash)
---       4 workers that look at this queue (zset)   5 requests to abort (zset)   6 workers that are presumed alive (zset)
---       7 those of them that note a batch at a time (zset)   8 when to look whether claims of a worker have lapsed (zset)
--- ARGV  1 prefix   2 worker id   3 most jobs to take   4 ms until the locks lapse   5 s until the start counters expire
---       6 score to begin at: '-inf', or what the last claim said   7 '1': look at the requests to abort
---       8 '1': leave a fair share to the other workers   9 epoch of this claim   10 '1': it waited behind BLPOP for a token and
---       counts only if this worker holds nothing   11 cohorts of this worker, ' NAME NAME ' or '': what one of them has given back is
---       left to others for a while   12 bytes of payloads after which no more jobs are taken
---       13 - 15 about suspects, see include/quarantine.lua   16 ms to keep the notes of claims
---       17.. ids: take exactly these instead
+--       4 workers that look at this queue (zset)   5 workers that are presumed alive (zset)   6 when to look whether claims of a
+--       worker have lapsed (zset)
+-- ARGV  1 prefix   2 worker id   3 most jobs to take   4 ms until the locks lapse   5 score to begin at: '-inf', or what the last
+--       claim said
+--       6 any of these letters: 'a' look at the requests to abort | 'f' leave a fair share to the other workers | 'w' it waited behind
+--         BLPOP for a token and counts only if this worker holds nothing
+--       7 epoch of this claim   8 cohorts of this worker, ' NAME NAME ' or '': what one of them has given back is left to others for a
+--       while   9 bytes of payloads after which no more jobs are taken
+--       10 what is rarely needed, with blanks between: s until the start counters expire, and about suspects FEW UNCOUNTED
+--       WITHOUT_ROOM, see include/quarantine.lua
+--       11.. ids: take exactly these instead
 -- Result  {now in ms, ms until the next job is due (0: more are due now, -1: none), score to begin at next time ('' from the
 --         start), 1 if a fair share was left to others, stamp of this claim, {id, score before, id, ...}, {payload, ...}: false
 --         for one that has expired}. After that, if there is something to be said:
@@ -20,369 +22,469 @@
 --         {'unknown', 0} if this worker is not presumed alive: whoever released its jobs would not know of new ones
 --         {'busy', 0} if it may only have jobs when it holds none, and holds some
 --         {'late', E} if the worker has given this claim up: only those of epoch E and later count (reclaim.lua)
---!include basics
---!include wake
---!include msetex
---!include batch_note
-local queue, wake, batches, workers, aborts, lapses = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[8]
-local worker, cohorts = ARGV[2], ARGV[11]
-local EXACTLY = 17
+local call, try, args, prefix, worker = redis.call, redis.pcall, ARGV, ARGV[1], ARGV[2]
+local queue, wake, batches, workers, lapses = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6]
+local flags, cohorts, EXACTLY = args[6], args[8], 11
+local has_waited = string.find(flags, 'w', 1, true)
 
--- The token that went before may not be lost: somebody must see what it was left for.
-local function refuse(why, epoch)
-  if ARGV[10] == '1' and count('ZCARD', workers) > 0 and count('ZCARD', queue) > 0 then
+local told, why, since = {}, nil, 0
+if type(try('ZRANK', KEYS[5], worker)) ~= 'number' then -- the rank is cheaper to say than the score
+  why = 'unknown'
+else
+  -- its epoch, and whether the queue is paused: neither needs a command of its own
+  told = call('MGET', prefix .. 'epoch:' .. worker, prefix .. 'paused:' .. string.sub(queue, #prefix - 3))
+  if told[1] then
+    --!include basics
+    since = number(told[1]) or 0
+  end
+  if since > 0 and since > tonumber(args[7]) then
+    why = 'late'
+  elseif has_waited and call('EXISTS', batches) == 1 then
+    why = 'busy'
+  end
+end
+if why then
+  -- The token that went before may not be lost: somebody must see what it was left for.
+  --!include basics
+  --!include wake
+  if has_waited and count('ZCARD', workers) > 0 and count('ZCARD', queue) > 0 then
     wake_one(wake)
   end
-  return {why, epoch}
+  return {why, why == 'late' and since or 0}
 end
 
-if not score_of(worker, KEYS[6]) then
-  return refuse('unknown', 0)
-end
-local name = string.sub(queue, #prefix - 3) -- the queue's, without what all keys begin with
-local told = redis.call('MGET', EPOCH .. worker, prefix .. 'paused:' .. name) -- neither needs a command of its own
-local epoch = number(told[1]) or 0
-if epoch > tonumber(ARGV[9]) then
-  return refuse('late', epoch)
-end
-if ARGV[10] == '1' and redis.call('EXISTS', batches) == 1 then
-  return refuse('busy', 0)
-end
-local limit, lock_ms, retry_ttl_s, begin_at = tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
+local limit, lock_ms, begin_at, is_exact = tonumber(args[3]), args[4], args[5], #args >= EXACTLY
 if told[2] then -- the queue is paused: nothing is due that could be taken
-  begin_at, EXACTLY = '+inf', math.huge
+  begin_at, is_exact, EXACTLY = '+inf', false, math.huge
 end
-local most_bytes, bytes = tonumber(ARGV[12]), 0
-local stamp = whole(now_us())
-local now = math.floor(stamp / 1000)
--- Texts instead of numbers where one is said more than once: Redis takes 1 us to turn a number into text.
-local now_text, lapse = whole(now), whole(now + lock_ms)
+local most_bytes, bytes = tonumber(args[9]), 0
+-- Texts instead of numbers, which Redis takes 1 us each to turn into text. (And %d is cheaper than %.0f, or than no format.)
+local t = call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local stamp, now_text = string.format('%d', t[1] * 1000000 + t[2]), string.format('%d', now)
+local lapse = string.format('%d', now + lock_ms)
+local LOCK, JOB, RETRY = prefix .. 'in-progress:', prefix .. 'job:', prefix .. 'retry:'
 
 -- How many jobs were taken. Of them all: id and score before; payload; new score and id, for the queue. And what there is to say of
 -- those that are not run for the first time, see above.
 local taken, ours, payloads, scores, special = 0, {}, {}, {}, {}
 -- What sweep.lua would return of dead workers whose jobs were given back here.
 local swept = {}
--- Jobs that may be taken here in all; ms until it is worth looking again for a suspect that was left, nil: none was; the one for
--- which this worker is to make room.
-local most_here, suspect_ms, awaited = math.huge, nil, nil
+-- ms until it is worth looking again for a suspect that was left, nil: none was; the one for which this worker is to make room.
+local suspect_ms, awaited
 -- ms until the first job may be taken that is due and was left to others, nil: none was left; whether one of them was left by workers
 -- that go: those who stay must be told of it.
-local left_ms, left_by_outgoing = nil, false
--- Other producers of arq let a deferred job become due at this time when they ask to abort it: it must not be run early.
-local DUE_FOR_ABORT = '1'
-local aborts_asked = ARGV[7] == '1' and is_zset(aborts) and aborts
--- What the names begin with of workers that have met something in a job which they can't read. Jobs that this worker can't read
--- may be many, all of them at the head of the queue.
-local UNREAD = 'unread:'
-local has_unread = string.find(cohorts, ' ' .. UNREAD, 1, true)
-
--- What the locks are written with: the server may only refuse the first one (include/basics.lua).
-local put = write
-
-local function lock(id)
-  local is_free = put('SET', LOCK .. id, worker, 'NX', 'PX', lock_ms)
-  put = redis.call
-  if is_free then
-    return true
-  end
-  if redis.call('TYPE', LOCK .. id).ok == 'string' then
-    return false
-  end
-  redis.call('SET', LOCK .. id, worker, 'PX', lock_ms) -- no lock, but something else
-  return true
-end
-
--- Lock entries of a page at once, if none of them needs a closer look, and all are free. Returns whether that is done.
--- `block`: their numbers. `found`: their counters of starts, and more.
-local function lock_all(due, block, found)
-  local words, n = {}, 0
-  for i, at in ipairs(block) do
-    if found[i] or due[2 * at] == DUE_FOR_ABORT then
-      return false
-    end
-    words[n + 1] = LOCK .. due[2 * at - 1]
-    words[n + 2] = worker
-    n = n + 2
-  end
-  words[n + 1], words[n + 2], words[n + 3] = 'NX', 'PX', lock_ms
-  return msetex(write_though_full, n / 2, words) == 1
-end
-
-local function unlock_all(due, block, first)
-  for i = first, #block do
-    redis.call('DEL', LOCK .. due[2 * block[i] - 1])
-  end
-end
-
-local function take(id, score, payload)
-  taken = taken + 1
-  payloads[taken] = payload
-  ours[2 * taken - 1], ours[2 * taken] = id, score
-  scores[2 * taken - 1], scores[2 * taken] = lapse, id
-  if payload then
-    bytes = bytes + #payload
-  end
-end
-
--- Each worker's claims are looked at so often, by whoever claims next: no lock of a worker holds for a shorter time.
-local LOOK_MS = 5000
-
--- What is rarely needed: {is_left_to_others, settle_lapsed, take_special}.
-local function make_rarely_needed()
-  --!include rest
-  --!include batches
-  --!include give_back
-  --!include suspects
-  --!include crashes
-  --!include release
-  --!include overdue
-  --!include quarantine
-
-  -- Whether a worker that goes as this one does has given the job back: else it would be broken off over and over again.
-  local function is_left_to_others(id)
-    local cohort = text_at(LEFT .. id)
-    local ttl_ms = cohort and redis.call('PTTL', LEFT .. id) or -1
-    if ttl_ms < 0 or not string.find(cohorts, ' ' .. cohort .. ' ', 1, true) then
-      return false
-    end
-    left_ms = math.max(1, math.min(left_ms or math.huge, ttl_ms))
-    left_by_outgoing = left_by_outgoing or string.sub(cohort, 1, #UNREAD) ~= UNREAD
-    return true
-  end
-
-  -- Who has not been heard of in time, once it was looked.
-  local missing
-
-  local function is_missing(holder)
-    missing = missing or overdue(KEYS[6], KEYS[7])
-    for _, dead in ipairs(missing) do
-      if dead == holder then
-        return holder ~= worker
-      end
-    end
-    return false
-  end
-
-  -- The claims of a worker that have lapsed, and when the next one does.
-  local function lapsed_of(holder)
-    local found, next_ms, notes = {}, math.huge, all_of(BATCHES .. holder)
-    for i = 1, #notes, 2 do
-      local ms = number(string.match(notes[i + 1], '^%%?(%d+)'))
-      if ms and ms > now then
-        next_ms = math.min(next_ms, ms)
-      elseif ms then
-        for _, claim in ipairs(claims_in(notes[i + 1], notes[i])) do
-          found[#found + 1] = claim
-        end
-      end
-    end
-    return found, next_ms
-  end
-
-  -- If locks have lapsed, the jobs will be taken as if they had not been started: nothing has counted that so far. If the worker is
-  -- missing, nobody has seen its death, and it must be settled whose fault that was. A missing worker that still extends its locks
-  -- is left alone: only its supervisor has fallen silent.
-  local function settle(holder)
-    local claims, next_ms = lapsed_of(holder)
-    if #claims > 0 and is_missing(holder) then
-      sweep({KEYS[6], KEYS[7]}, holder, retry_ttl_s, swept)
-      return
-    end
-    for n, owner in ipairs(owners_of(claims)) do
-      if not owner and is_held_by(holder, owner, claims[n]) then
-        count_first(claims[n][ID], retry_ttl_s)
-      end
-    end
-    if score_of(holder, KEYS[7]) then
-      redis.call('ZADD', lapses, whole(math.min(next_ms, now + LOOK_MS)), holder)
-    else
-      redis.call('ZREM', lapses, holder)
-    end
-  end
-
-  -- A claim looks at so many of them.
-  local MOST_WORKERS = 10
-
-  local function settle_lapsed()
-    for _, holder in ipairs(redis.call('ZRANGEBYSCORE', lapses, '-inf', now_text, 'LIMIT', 0, MOST_WORKERS)) do
-      settle(holder)
-    end
-  end
-
-  -- The same for a job that was counted by a worker of an earlier version.
-  local function settle_old(id)
-    local before = #swept
-    missing = missing or overdue(KEYS[6], KEYS[7])
-    for _, dead in ipairs(missing) do
-      if dead ~= worker and count('HEXISTS', CLAIMS .. dead, id) == 1 then
-        sweep({KEYS[6], KEYS[7]}, dead, retry_ttl_s, swept)
-      end
-    end
-    return #swept > before
-  end
-
-  -- A job that was started before, or that somebody may have asked to abort. `retry`: its counter of starts, or false. Returns whether
-  -- it was taken, and whether the queue is not any more as it was read.
-  local function take_special(id, score, payload, retry)
-    local has_changed = retry and settle_old(id)
-    if has_changed then
-      score, retry = redis.call('ZSCORE', queue, id), text_at(RETRY .. id)
-    end
-    if retry and cohorts ~= '' and is_left_to_others(id) or not (score and lock(id)) then
-      return false, has_changed
-    end
-    local counts = retry and redis.call('MGET', INTERRUPTED .. id, CRASHES .. id) or {}
-    local starts = number(retry) or 0
-    local crashes = starts > 0 and counts[2]
-    if crashes and not is_admitted(id, crashes) then
-      redis.call('DEL', LOCK .. id)
-      return false, has_changed
-    end
-    if starts > 0 then
-      redis.call('SET', RETRY .. id, whole(starts + 1), 'EX', retry_ttl_s)
-    end
-    local asked_in = score == DUE_FOR_ABORT and aborts or aborts_asked
-    local is_aborted = asked_in and score_of(id, asked_in)
-    take(id, score, payload)
-    if retry or is_aborted then
-      special[#special + 1] = {taken, starts + 1, number(counts[1]) or 0, is_aborted and 1 or 0, crashes}
-    end
-    return true, has_changed
-  end
-
-  return {is_left_to_others, settle_lapsed, take_special}
-end
-
-local IS_LEFT_TO_OTHERS, SETTLE_LAPSED, TAKE_SPECIAL = 1, 2, 3
-local rarely_needed
-
---!include rarely
-
--- Such keys of a page of ids and scores.
-local function values_at(kind, due)
-  local names = {}
-  for i = 1, #due, 2 do
-    names[(i + 1) / 2] = kind .. due[i]
-  end
-  return redis.call('MGET', unpack(names))
-end
-
--- Whether jobs that others hold lie at the head of the queue: then their locks are looked at together.
-local is_crowded = false
--- Payloads that are read at a time: large ones may be too many in the end.
-local FEW_PAYLOADS, MOST_PAYLOADS, SMALL_BYTES = 8, 16, 65536
-
--- Take what is free of a page of ids and scores; returns whether it was looked through, how many others hold, and the last score seen.
-local function take_page(due, most)
-  local size, held, n, chunk = #due / 2, 0, 1, FEW_PAYLOADS
-  if size == 0 then
-    return true, 0, nil
-  end
-  local locks = is_crowded and values_at(LOCK, due)
-  local left_by = has_unread and values_at(prefix .. 'left:', due)
-  while n <= size do
-    -- The next entries that are free, as far as that is known: their counters of starts, and payloads.
-    local block, names, k = {}, {}, 0
-    while n <= size and k < chunk and k < most - taken do
-      if locks and locks[n] then
-        held = held + 1
-      else
-        k = k + 1
-        block[k] = n
-      end
-      n = n + 1
-    end
-    if k == 0 then
-      return n > size, held, due[2 * n - 2]
-    end
-    for i = 1, k do
-      local id = due[2 * block[i] - 1]
-      names[i], names[k + i] = RETRY .. id, JOB .. id
-    end
-    local found = redis.call('MGET', unpack(names))
-    local is_plain = has_msetex and k > 1 and not (locks or left_by or aborts_asked)
-    local are_locked = is_plain and lock_all(due, block, found)
-    for i = 1, k do
-      local at = block[i]
-      if taken >= most_here or bytes >= most_bytes then
-        if are_locked then
-          unlock_all(due, block, i)
-        end
-        return false, held, due[2 * at - 2]
-      end
-      local id, score, retry = due[2 * at - 1], due[2 * at], found[i]
-      local is_ours, has_changed = false, false
-      if (locks and locks[at]) or (left_by and left_by[at] and rarely(IS_LEFT_TO_OTHERS, id)) then
-        is_ours = false
-      elseif retry or aborts_asked or score == DUE_FOR_ABORT then
-        is_ours, has_changed = rarely(TAKE_SPECIAL, id, score, found[k + i], retry)
-      elseif are_locked or lock(id) then
-        take(id, score, found[k + i])
-        is_ours = true
-      end
-      if not is_ours then
-        held = held + 1
-        if not locks then
-          is_crowded, locks = true, values_at(LOCK, due)
-        end
-      end
-      if has_changed then
-        return false, held, score
-      end
-    end
-    chunk = bytes < SMALL_BYTES * taken and MOST_PAYLOADS or 1
-  end
-  return true, held, due[2 * size]
-end
-
-local first_look = redis.pcall('ZRANGE', lapses, 0, 0, 'WITHSCORES')[2]
-if first_look and tonumber(first_look) <= now then
-  rarely(SETTLE_LAPSED)
-end
-
+local left_ms, left_by_outgoing
 -- How many workers look at this queue, if it was asked; whether more is due; how many were held by others, and the last score seen;
 -- whether a fair share was left to others.
 local alive, more, held, last, shared = nil, false, 0, nil, 0
-if #ARGV >= EXACTLY then
-  for i = EXACTLY, #ARGV do
-    more = bytes >= most_bytes
-    local score = not more and redis.call('ZSCORE', queue, ARGV[i])
-    if score and tonumber(score) <= now then
-      take_page({ARGV[i], score}, math.huge)
+-- Other producers of arq let a deferred job become due at this time when they ask to abort it: it must not be run early.
+local DUE_FOR_ABORT = '1'
+-- Each worker's claims are looked at so often, by whoever claims next: no lock of a worker holds for a shorter time.
+local LOOK_MS = 5000
+-- What the names begin with of workers that have met something in a job which they can't read. Jobs that this worker can't read
+-- may be many, all of them at the head of the queue.
+local UNREAD = 'unread:'
+-- Payloads that are read at a time: large ones may be too many in the end.
+local FEW_PAYLOADS, MANY_PAYLOADS, SMALL_BYTES = 10, 16, 65536
+-- And where those before were tiny.
+local MOST_PAYLOADS, TINY_BYTES = 40, 2048
+local LARGEST_PAGE = 1000
+local aborts, looks_at_aborts = prefix .. 'abort', string.find(flags, 'a', 1, true)
+
+-- Nearly always there is nothing special about any job that is due: nobody holds it, none was started before or is to be aborted, and no
+-- claims have lapsed. Then all is done at once. Nothing is written before that is known.
+local is_plain = not is_exact and limit < LARGEST_PAGE and try('ZCOUNT', lapses, '-inf', now_text) == 0
+  and not (looks_at_aborts and try('ZCARD', aborts) ~= 0) and not string.find(cohorts, ' ' .. UNREAD, 1, true)
+
+if is_plain then
+  local most = limit
+  --!include fair_share
+  -- one more than wanted: is there more?
+  local due = call('ZRANGEBYSCORE', queue, begin_at, now_text, 'WITHSCORES', 'LIMIT', '0', most + 1)
+  local size, found = #due / 2, nil
+  local is_more = size > most
+  if is_more then
+    due[2 * size - 1], due[2 * size] = nil, nil
+    size = most
+  end
+  is_plain = size == 0 or tonumber(due[2]) > tonumber(DUE_FOR_ABORT)
+  if is_plain and size == 1 then
+    found = call('MGET', JOB .. due[1], RETRY .. due[1])
+    local is_locked = not found[2] and try('SET', LOCK .. due[1], worker, 'NX', 'PX', lock_ms)
+    is_plain = is_locked and is_locked.ok ~= nil
+    scores[1], scores[2], found[2] = lapse, due[1], nil
+  elseif is_plain and size > 1 then
+    local starts, locks = {}, {}
+    for i = 1, size do
+      local id = due[2 * i - 1]
+      starts[i] = RETRY .. id
+      locks[2 * i - 1], locks[2 * i] = LOCK .. id, worker
+      scores[2 * i - 1], scores[2 * i] = lapse, id
+    end
+    if size <= FEW_PAYLOADS then -- one command for starts and payloads
+      for i = 1, size do
+        starts[size + i] = JOB .. due[2 * i - 1]
+      end
+      local seen = call('MGET', unpack(starts))
+      found = {}
+      for i = 1, size do
+        is_plain, found[i] = is_plain and not seen[i], seen[size + i]
+      end
+    else
+      is_plain = call('EXISTS', unpack(starts)) == 0
+    end
+    if is_plain then
+      --!include together
+      is_plain = set_together(locks, 2 * size, true, lock_ms, now) == 1
     end
   end
-else
-  local LARGEST_PAGE = 1000
-  local most, offset, is_through = limit, 0, false
-  if ARGV[8] == '1' then -- when there is not enough for all workers, each takes its part
-    alive = count('ZCOUNT', workers, now_text, '+inf')
-    if alive > 1 then
-      most = math.max(1, math.min(limit, math.ceil(redis.call('ZCOUNT', queue, '-inf', now_text) / alive)))
-      shared = most < limit and 1 or 0
+  if is_plain then
+    ours, more = due, is_more
+    local chunk, first = FEW_PAYLOADS, 1
+    while first <= size do
+      if not found then
+        local names = {}
+        for i = first, math.min(first + chunk - 1, size) do
+          names[i - first + 1] = JOB .. due[2 * i - 1]
+        end
+        found = call('MGET', unpack(names))
+      end
+      for i = 1, #found do
+        local payload = found[i]
+        if bytes >= most_bytes then
+          size, more = taken, true
+          break
+        end
+        taken = taken + 1
+        payloads[taken] = payload
+        if payload then
+          bytes = bytes + #payload
+        end
+      end
+      first, found = first + chunk, nil
+      chunk = bytes < TINY_BYTES * taken and MOST_PAYLOADS or bytes < SMALL_BYTES * taken and MANY_PAYLOADS or 1
+    end
+    if bytes >= most_bytes then
+      shared = 0 -- what is left was left for its size, and may be taken at once
+    end
+    for i = #due, 2 * taken + 1, -2 do
+      call('DEL', LOCK .. due[i - 1])
+      due[i], due[i - 1], scores[i], scores[i - 1] = nil, nil, nil, nil
+    end
+  else
+    scores, alive, shared = {}, nil, 0
+  end
+end
+
+if not is_plain then
+  --!include basics
+  --!include wake
+  --!include together
+  local retry_ttl_s, few, uncounted, without_room = string.match(args[10], '^(%S+) (%S+) (%S+) (%S+)$')
+  local MEMBERS = prefix .. 'members' -- those of the workers that are presumed alive which note a batch at a time
+  -- Jobs that may be taken here in all.
+  local most_here = math.huge
+  local aborts_asked = looks_at_aborts and is_zset(aborts) and aborts
+  local has_unread = string.find(cohorts, ' ' .. UNREAD, 1, true)
+
+  -- What the locks are written with: the server may only refuse the first one (include/basics.lua).
+  local put = write
+
+  local function lock(id)
+    local is_free = put('SET', LOCK .. id, worker, 'NX', 'PX', lock_ms)
+    put = redis.call
+    if is_free then
+      return true
+    end
+    if redis.call('TYPE', LOCK .. id).ok == 'string' then
+      return false
+    end
+    redis.call('SET', LOCK .. id, worker, 'PX', lock_ms) -- no lock, but something else
+    return true
+  end
+
+  -- Lock entries of a page at once, if none of them needs a closer look, and all are free. Returns whether that is done.
+  -- `block`: their numbers. `found`: their counters of starts, and more.
+  local function lock_all(due, block, found)
+    local words, n = {}, 0
+    for i, at in ipairs(block) do
+      if found[i] or due[2 * at] == DUE_FOR_ABORT then
+        return false
+      end
+      words[n + 1] = LOCK .. due[2 * at - 1]
+      words[n + 2] = worker
+      n = n + 2
+    end
+    return set_together(words, n, true, lock_ms, now) == 1
+  end
+
+  local function unlock_all(due, block, first)
+    for i = first, #block do
+      redis.call('DEL', LOCK .. due[2 * block[i] - 1])
     end
   end
-  while not (is_through or more) do
-    -- One more than wanted: is there more? And larger pages the more is held, to be through with it soon.
-    local size = math.min(LARGEST_PAGE, most - taken + 1 + 3 * held)
-    local due = redis.call('ZRANGEBYSCORE', queue, begin_at, now_text, 'WITHSCORES', 'LIMIT', offset, size)
-    local is_seen, held_here, last_here = take_page(due, most)
-    held, last = held + held_here, last_here or last
-    more, is_through, offset = not is_seen, #due < 2 * size, offset + size
+
+  local function take(id, score, payload)
+    taken = taken + 1
+    payloads[taken] = payload
+    ours[2 * taken - 1], ours[2 * taken] = id, score
+    scores[2 * taken - 1], scores[2 * taken] = lapse, id
+    if payload then
+      bytes = bytes + #payload
+    end
   end
-  if bytes >= most_bytes then
-    shared = 0 -- what is left was left for its size, and may be taken at once
+
+  -- What is rarely needed: {is_left_to_others, settle_lapsed, take_special}.
+  local function make_rarely_needed()
+    --!include rest
+    --!include batches
+    --!include give_back
+    --!include suspects
+    --!include crashes
+    --!include release
+    --!include overdue
+    --!include quarantine
+
+    -- Whether a worker that goes as this one does has given the job back: else it would be broken off over and over again.
+    local function is_left_to_others(id)
+      local cohort = text_at(LEFT .. id)
+      local ttl_ms = cohort and redis.call('PTTL', LEFT .. id) or -1
+      if ttl_ms < 0 or not string.find(cohorts, ' ' .. cohort .. ' ', 1, true) then
+        return false
+      end
+      left_ms = math.max(1, math.min(left_ms or math.huge, ttl_ms))
+      left_by_outgoing = left_by_outgoing or string.sub(cohort, 1, #UNREAD) ~= UNREAD
+      return true
+    end
+
+    -- Who has not been heard of in time, once it was looked.
+    local missing
+
+    local function is_missing(holder)
+      missing = missing or overdue(KEYS[5], MEMBERS)
+      for _, dead in ipairs(missing) do
+        if dead == holder then
+          return holder ~= worker
+        end
+      end
+      return false
+    end
+
+    -- The claims of a worker that have lapsed, and when the next one does.
+    local function lapsed_of(holder)
+      local found, next_ms, notes = {}, math.huge, all_of(BATCHES .. holder)
+      for i = 1, #notes, 2 do
+        local ms = number(string.match(notes[i + 1], '^%%?(%d+)'))
+        if ms and ms > now then
+          next_ms = math.min(next_ms, ms)
+        elseif ms then
+          for _, claim in ipairs(claims_in(notes[i + 1], notes[i])) do
+            found[#found + 1] = claim
+          end
+        end
+      end
+      return found, next_ms
+    end
+
+    -- If locks have lapsed, the jobs will be taken as if they had not been started: nothing has counted that so far. If the worker is
+    -- missing, nobody has seen its death, and it must be settled whose fault that was. A missing worker that still extends its locks
+    -- is left alone: only its supervisor has fallen silent.
+    local function settle(holder)
+      local claims, next_ms = lapsed_of(holder)
+      if #claims > 0 and is_missing(holder) then
+        sweep({KEYS[5], MEMBERS}, holder, retry_ttl_s, swept)
+        return
+      end
+      for n, owner in ipairs(owners_of(claims)) do
+        if not owner and is_held_by(holder, owner, claims[n]) then
+          count_first(claims[n][ID], retry_ttl_s)
+        end
+      end
+      if score_of(holder, MEMBERS) then
+        redis.call('ZADD', lapses, whole(math.min(next_ms, now + LOOK_MS)), holder)
+      else
+        redis.call('ZREM', lapses, holder)
+      end
+    end
+
+    -- A claim looks at so many of them.
+    local MOST_WORKERS = 10
+
+    local function settle_lapsed()
+      for _, holder in ipairs(redis.call('ZRANGEBYSCORE', lapses, '-inf', now_text, 'LIMIT', 0, MOST_WORKERS)) do
+        settle(holder)
+      end
+    end
+
+    -- The same for a job that was counted by a worker of an earlier version.
+    local function settle_old(id)
+      local before = #swept
+      missing = missing or overdue(KEYS[5], MEMBERS)
+      for _, dead in ipairs(missing) do
+        if dead ~= worker and count('HEXISTS', CLAIMS .. dead, id) == 1 then
+          sweep({KEYS[5], MEMBERS}, dead, retry_ttl_s, swept)
+        end
+      end
+      return #swept > before
+    end
+
+    -- A job that was started before, or that somebody may have asked to abort. `retry`: its counter of starts, or false. Returns whether
+    -- it was taken, and whether the queue is not any more as it was read.
+    local function take_special(id, score, payload, retry)
+      local has_changed = retry and settle_old(id)
+      if has_changed then
+        score, retry = redis.call('ZSCORE', queue, id), text_at(RETRY .. id)
+      end
+      if retry and cohorts ~= '' and is_left_to_others(id) or not (score and lock(id)) then
+        return false, has_changed
+      end
+      local counts = retry and redis.call('MGET', INTERRUPTED .. id, CRASHES .. id) or {}
+      local starts = number(retry) or 0
+      local crashes = starts > 0 and counts[2]
+      if crashes and not is_admitted(id, crashes) then
+        redis.call('DEL', LOCK .. id)
+        return false, has_changed
+      end
+      if starts > 0 then
+        redis.call('SET', RETRY .. id, whole(starts + 1), 'EX', retry_ttl_s)
+      end
+      local asked_in = score == DUE_FOR_ABORT and aborts or aborts_asked
+      local is_aborted = asked_in and score_of(id, asked_in)
+      take(id, score, payload)
+      if retry or is_aborted then
+        special[#special + 1] = {taken, starts + 1, number(counts[1]) or 0, is_aborted and 1 or 0, crashes}
+      end
+      return true, has_changed
+    end
+
+    return {is_left_to_others, settle_lapsed, take_special}
+  end
+
+  local IS_LEFT_TO_OTHERS, SETTLE_LAPSED, TAKE_SPECIAL = 1, 2, 3
+  local rarely_needed
+
+  --!include rarely
+
+  -- Such keys of a page of ids and scores.
+  local function values_at(kind, due)
+    local names = {}
+    for i = 1, #due, 2 do
+      names[(i + 1) / 2] = kind .. due[i]
+    end
+    return redis.call('MGET', unpack(names))
+  end
+
+  -- Whether jobs that others hold lie at the head of the queue: then their locks are looked at together.
+  local is_crowded = false
+
+  -- Take what is free of a page of ids and scores; returns whether it was looked through, how many others hold, and the last score seen.
+  local function take_page(due, most)
+    local size, held, n, chunk = #due / 2, 0, 1, FEW_PAYLOADS
+    if size == 0 then
+      return true, 0, nil
+    end
+    local locks = is_crowded and values_at(LOCK, due)
+    local left_by = has_unread and values_at(prefix .. 'left:', due)
+    while n <= size do
+      -- The next entries that are free, as far as that is known: their counters of starts, and payloads.
+      local block, names, k = {}, {}, 0
+      while n <= size and k < chunk and k < most - taken do
+        if locks and locks[n] then
+          held = held + 1
+        else
+          k = k + 1
+          block[k] = n
+        end
+        n = n + 1
+      end
+      if k == 0 then
+        return n > size, held, due[2 * n - 2]
+      end
+      for i = 1, k do
+        local id = due[2 * block[i] - 1]
+        names[i], names[k + i] = RETRY .. id, JOB .. id
+      end
+      local found = redis.call('MGET', unpack(names))
+      local is_unknown = k > 1 and not (locks or left_by or aborts_asked)
+      local are_locked = is_unknown and lock_all(due, block, found)
+      for i = 1, k do
+        local at = block[i]
+        if taken >= most_here or bytes >= most_bytes then
+          if are_locked then
+            unlock_all(due, block, i)
+          end
+          return false, held, due[2 * at - 2]
+        end
+        local id, score, retry = due[2 * at - 1], due[2 * at], found[i]
+        local is_ours, has_changed = false, false
+        if (locks and locks[at]) or (left_by and left_by[at] and rarely(IS_LEFT_TO_OTHERS, id)) then
+          is_ours = false
+        elseif retry or aborts_asked or score == DUE_FOR_ABORT then
+          is_ours, has_changed = rarely(TAKE_SPECIAL, id, score, found[k + i], retry)
+        elseif are_locked or lock(id) then
+          take(id, score, found[k + i])
+          is_ours = true
+        end
+        if not is_ours then
+          held = held + 1
+          if not locks then
+            is_crowded, locks = true, values_at(LOCK, due)
+          end
+        end
+        if has_changed then
+          return false, held, score
+        end
+      end
+      chunk = bytes < SMALL_BYTES * taken and MANY_PAYLOADS or 1
+    end
+    return true, held, due[2 * size]
+  end
+
+  if count('ZCOUNT', lapses, '-inf', now_text) > 0 then
+    rarely(SETTLE_LAPSED)
+  end
+
+  if is_exact then
+    for i = EXACTLY, #args do
+      more = bytes >= most_bytes
+      local score = not more and redis.call('ZSCORE', queue, args[i])
+      if score and tonumber(score) <= now then
+        take_page({args[i], score}, math.huge)
+      end
+    end
+  else
+    local most, offset, is_through = limit, 0, false
+    --!include fair_share
+    while not (is_through or more) do
+      -- One more than wanted: is there more? And larger pages the more is held, to be through with it soon.
+      local size = math.min(LARGEST_PAGE, most - taken + 1 + 3 * held)
+      local due = redis.call('ZRANGEBYSCORE', queue, begin_at, now_text, 'WITHSCORES', 'LIMIT', offset, size)
+      local is_seen, held_here, last_here = take_page(due, most)
+      held, last = held + held_here, last_here or last
+      more, is_through, offset = not is_seen, #due < 2 * size, offset + size
+    end
+    if bytes >= most_bytes then
+      shared = 0 -- what is left was left for its size, and may be taken at once
+    end
   end
 end
 
 if taken > 0 then
-  in_pieces(redis.call, 'ZADD', queue, 'XX', scores)
-  local note = batch_note(lapse, queue, ours)
-  if type(redis.pcall('HSET', batches, stamp, note)) ~= 'number' then
+  for i = 1, 2 * taken, 1000 do
+    call('ZADD', queue, 'XX', unpack(scores, i, math.min(i + 999, 2 * taken)))
+  end
+  --!include batch_note
+  if type(try('HSET', batches, stamp, note)) ~= 'number' then
+    --!include basics
     write('HSET', batches, stamp, note) -- it is no hash
   end
-  redis.call('PEXPIRE', batches, ARGV[16])
+  -- They are kept until all locks have lapsed. (PEXPIREAT is cheaper; not all users may do that.)
+  if type(try('PEXPIREAT', batches, string.format('%d', lapse + 60000))) ~= 'number' then
+    call('PEXPIRE', batches, lock_ms + 60000)
+  end
   if tonumber(lock_ms) < LOOK_MS then
+    --!include basics
     write('ZADD', lapses, 'LT', lapse, worker)
   end
 end
@@ -392,10 +494,10 @@ local wait_ms, LONGEST_WAIT_MS = -1, 1e12
 if more then
   wait_ms = 0
 else
-  if begin_at == '-inf' and #ARGV < EXACTLY and not (left_ms or suspect_ms) then
-    redis.call('DEL', wake) -- everything due is taken: tokens would wake others for nothing
+  if begin_at == '-inf' and not (is_exact or left_ms or suspect_ms) then
+    call('DEL', wake) -- everything due is taken: tokens would wake others for nothing
   end
-  local next_due = redis.call('ZRANGEBYSCORE', queue, '(' .. now_text, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  local next_due = call('ZRANGEBYSCORE', queue, '(' .. now_text, '+inf', 'WITHSCORES', 'LIMIT', '0', '1')
   if next_due[2] then
     wait_ms = math.min(math.max(1, tonumber(next_due[2]) - now), LONGEST_WAIT_MS)
   end
@@ -408,8 +510,11 @@ else
 end
 -- The next worker's turn: more is due, or was left to others, or has no room here, or we have taken all we can and somebody else
 -- must know when the next job is due.
-if more or left_by_outgoing or awaited or (wait_ms > 0 and taken == limit and ARGV[10] ~= '1') then
-  if (alive or count('ZCARD', workers)) > 1 then
+if more or left_by_outgoing or awaited or (wait_ms > 0 and taken == limit and not has_waited) then
+  alive = alive or try('ZCARD', workers)
+  if type(alive) == 'number' and alive > 1 and try('LLEN', wake) ~= 1 then
+    --!include basics
+    --!include wake
     wake_one(wake)
   end
 end

@@ -17,14 +17,16 @@ END = "tests.perf.end"
 #: Touch one key and at most one of its members.
 ONE = {
     "AUTH", "BLPOP", "CLIENT", "DBSIZE", "ECHO", "EXPIRE", "GET", "HELLO", "HEXISTS", "HGET", "HLEN", "INCR", "INFO",
-    "LLEN", "LPUSH", "PEXPIRE", "PING", "PTTL", "PUBLISH", "RPUSH", "SCRIPT", "SELECT", "SET", "TIME", "TYPE", "ZCARD",
-    "ZCOUNT", "ZINCRBY", "ZSCORE", "HINCRBY",
+    "LLEN", "LPUSH", "PEXPIRE", "PEXPIREAT", "PING", "PTTL", "PUBLISH", "RPUSH", "SCRIPT", "SELECT", "SET", "TIME",
+    "TYPE", "ZCARD", "ZCOUNT", "ZINCRBY", "ZRANK", "ZSCORE", "HINCRBY",
 }  # fmt: skip
 #: Touch each of their arguments, after so many that are none.
 EACH = {
     "DEL": 0, "EVAL": 2, "EVALSHA": 2, "EXISTS": 0, "HDEL": 1, "HMGET": 1, "HSET": 1, "MGET": 0, "UNLINK": 0,
     "ZADD": 1, "ZREM": 1,
 }  # fmt: skip
+#: Touch every second one. (MSETEX has four words more at most.)
+PAIRS = {"MSET", "MSETEX", "MSETNX"}
 #: Read a part of a collection: `LIMIT offset count`.
 LIMITED = {"ZRANGEBYSCORE"}
 #: What one worker holds, read when it leaves: as much as its `max_jobs`. Dear enough to be found if it became usual.
@@ -49,8 +51,8 @@ def elements(words: Sequence[str]) -> int:
         return 1
     if name in EACH:
         return max(1, len(words) - 1 - EACH[name])
-    if name == "MSETEX":
-        return int(words[1])
+    if name in PAIRS:
+        return len(words) // 2
     if name in LIMITED and "LIMIT" in words:
         offset, count = words[words.index("LIMIT") + 1 :][:2]
         return int(offset) + int(count)

@@ -1,9 +1,9 @@
 -- For claim.lua: which suspects a worker may take beside what it runs. A job that was suspected once is tried beside few others,
 -- one that was suspected more often alone. What a worker has run for a while without harm is not counted.
 --
--- ARGV  13 how many few are   14 how many running suspects are not counted   15 a suspect for which there is not room enough:
---       'leave' it | 'room': if no other worker makes room for one, this one has to | 'beside': it has waited, take it
-local few, uncounted, without_room = tonumber(ARGV[13]), tonumber(ARGV[14]), ARGV[15]
+-- `few`: how many few are. `uncounted`: how many running suspects are not counted. `without_room`: a suspect for which there is not room
+-- enough: 'leave' it | 'room': if no other worker makes room for one, this one has to | 'beside': it has waited, take it.
+few, uncounted = tonumber(few), tonumber(uncounted)
 -- Nobody makes room for a suspect that has just come back: the process that takes the place of the dead one is empty.
 local PATIENCE_MS = 5000
 -- A worker that makes room asks more often than that.
