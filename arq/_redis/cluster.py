@@ -45,6 +45,8 @@ _ELSEWHERE = re.compile(
     r"^(?:ASK|TRYAGAIN|CLUSTERDOWN|UNBLOCKED|READONLY|LOADING|MASTERDOWN)\b|^\d+ \S+:\d+$|non local key in a cluster"
 )
 _ELSEWHERE_KINDS = ("AskError", "TryAgainError", "ClusterDownError", "ReadOnlyError", "MasterDownError")
+#: What is said while a slot is moved by keys.
+_BY_KEYS = re.compile(r"^(?:AskError|TryAgainError|\w+: (?:ASK|TRYAGAIN)\b)")
 
 
 class RideOut(Retry):
@@ -227,7 +229,10 @@ class _ToOwner:
             self._owner.forget(address)
         else:
             return None
-        return RedisConnectionError(f"the cluster is in motion: {type(exc).__name__}: {text}")
+        said = f"{type(exc).__name__}: {text}"
+        if _BY_KEYS.match(said):
+            said = f"slot {self._owner.slot} is moved by keys, calls wait until it has arrived ({said})"
+        return RedisConnectionError(f"the cluster is in motion: {said}")
 
 
 class OwnerConnection(_ToOwner, Connection):

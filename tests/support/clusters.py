@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import redis
@@ -20,9 +20,20 @@ NODE_TIMEOUT_MS = 2000
 
 
 class Cluster:
-    """`servers`: the first ones began as primaries, the others as their replicas, in the same order."""
+    """`servers`: the first ones began as primaries, the others as their replicas, in the same order.
 
-    def __init__(self, replicas: int = 1, binary: str | None = None) -> None:
+    Args:
+        replicas: of each primary.
+        binary: path of the server.
+        arguments: makes further words of the command line for each node.
+    """
+
+    def __init__(
+        self,
+        replicas: int = 1,
+        binary: str | None = None,
+        arguments: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
         self.servers: list[RedisServer] = []
         for _ in range(PRIMARIES * (1 + replicas)):
             words = {
@@ -33,9 +44,8 @@ class Cluster:
                 "--repl-diskless-sync-delay": "0",
                 "--repl-ping-replica-period": "1",
             }
-            self.servers.append(
-                RedisServer(binary, arguments=tuple(word for pair in words.items() for word in pair))
-            )
+            more = tuple(word for pair in words.items() for word in pair)
+            self.servers.append(RedisServer(binary, arguments=(*more, *arguments())))
         self._bus = [int(server.arguments[5]) for server in self.servers]
 
     def start(self) -> Cluster:
@@ -177,9 +187,11 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def running_cluster(replicas: int = 1, binary: str | None = None) -> Iterator[Cluster]:
+def running_cluster(
+    replicas: int = 1, binary: str | None = None, arguments: Callable[[], Sequence[str]] = tuple
+) -> Iterator[Cluster]:
     """A cluster that is gone afterwards, whatever the test did to it."""
-    cluster = Cluster(replicas, binary)
+    cluster = Cluster(replicas, binary, arguments)
     try:
         yield cluster.start()
     finally:

@@ -4,6 +4,7 @@ Which one is chosen by the environment variable ARQ_TEST_SERVER: `valkey` (the b
 `redis` (`redis-server` on the PATH), or the path of a program. Unset: valkey if that wheel is installed.
 """
 
+import collections
 import contextlib
 import importlib.util
 import os
@@ -24,6 +25,8 @@ from tests.support.eventually import PATIENCE_S, wait_until
 HOST = "127.0.0.1"
 # below those that Linux (from 32768) and others (from 49152) give to clients
 PORTS = (12_000, 32_000)
+# Several are asked for before the first is used.
+_GIVEN_LATELY: collections.deque[int] = collections.deque(maxlen=100)
 # Started through this so that, on Linux, the server dies with the process that asked for it, in any case.
 _DIE_WITH_PARENT = """
 import ctypes, os, signal, sys
@@ -202,8 +205,11 @@ def free_port() -> int:
     first, end = PORTS
     while True:
         port = random.randrange(first + turns.number(), end, turns.MOST_PROCESSES)
+        if port in _GIVEN_LATELY:
+            continue
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))
+            _GIVEN_LATELY.append(port)
             return port
 
 

@@ -47,12 +47,8 @@ def binary_with_tls() -> str | None:
     return None
 
 
-@contextlib.contextmanager
-def tls_server(
-    certificates: Certificates, *, clients_need_one: bool = False
-) -> Iterator[tuple[RedisServer, int]]:
-    """A started server, and the port at which it speaks TLS."""
-    port = free_port()
+def tls_words(certificates: Certificates, port: int, *, clients_need_one: bool = False) -> tuple[str, ...]:
+    """What a server is told that speaks TLS at this port."""
     options = {
         "tls-port": str(port),
         "tls-cert-file": str(certificates.server),
@@ -60,7 +56,16 @@ def tls_server(
         "tls-ca-cert-file": str(certificates.authority),
         "tls-auth-clients": "yes" if clients_need_one else "no",
     }
-    words = tuple(word for name, value in options.items() for word in (f"--{name}", value))
+    return tuple(word for name, value in options.items() for word in (f"--{name}", value))
+
+
+@contextlib.contextmanager
+def tls_server(
+    certificates: Certificates, *, clients_need_one: bool = False
+) -> Iterator[tuple[RedisServer, int]]:
+    """A started server, and the port at which it speaks TLS."""
+    port = free_port()
+    words = tls_words(certificates, port, clients_need_one=clients_need_one)
     server = RedisServer(binary_with_tls(), arguments=words)
     try:
         yield server.start(), port
