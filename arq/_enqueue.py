@@ -15,7 +15,7 @@ from ._errors import SerializationError
 from ._keys import check_job_id, check_queue_name
 from ._payloads.serialization import Serializer, serialize_job
 from ._printable import printable
-from ._redis import scripts
+from ._redis import scripts, single_enqueue
 from ._redis.batch_sizes import ALWAYS_TAKEN, SizeLimit, too_large
 from ._redis.enqueue_batcher import Batcher, send_apart
 from ._redis.producer_connection import Lane
@@ -181,8 +181,8 @@ class Enqueuer:
 
     async def send(self, batch: list[Addressed]) -> list[Accepted]:
         """Send one script call for each queue; answers in the order of the batch."""
-        if len(batch) == 1:
-            return await self._send_to(batch[0][0], [batch[0][1]])
+        if len(batch) == 1 and single_enqueue.has_usual_terms(batch[0][1], self._lane.prefix):
+            return [await self._send_one(*batch[0])]
         queues: dict[str, list[int]] = {}
         for index, (queue_name, _) in enumerate(batch):
             queues.setdefault(queue_name, []).append(index)
@@ -192,6 +192,17 @@ class Enqueuer:
             for index, answer in zip(indexes, answers, strict=True):
                 accepted[index] = answer
         return accepted
+
+    async def _send_one(self, queue_name: str, job: scripts.NewJob) -> Accepted:
+        extra_ms = self._producer.expires_extra_ms
+        packed = single_enqueue.packed(queue_name, self._lane.prefix, extra_ms, job)
+        try:
+            (answer,) = await self._lane.run_packed(
+                packed, lambda: scripts.enqueue(queue_name, [job], extra_ms)
+            )
+        except RedisError as exc:
+            return exc
+        return bool(answer == 1)
 
     async def _send_to(self, queue_name: str, jobs: list[scripts.NewJob]) -> list[Accepted]:
         """Send the jobs of one queue. What goes wrong is for their callers, not for those of other queues.

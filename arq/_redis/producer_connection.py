@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -24,7 +24,7 @@ from .connection_pools import connection_of
 from .key_prefix import under
 from .reply_timeout import Patience
 from .script_loader import Call
-from .script_runner import run_all
+from .script_runner import after_refusals, run_all
 from .worker_connection import in_motion, read_answers
 
 #: Seconds after which an answer on a connection of our own pools is taken for lost, if their time-out is not shorter.
@@ -62,14 +62,17 @@ class _Loan:
         self.connection.socket_timeout = None
 
     async def talk(
-        self, pool: ConnectionPool, packed: bytes, commands: Sequence[tuple[Any, ...]]
+        self, pool: ConnectionPool, packed: bytes, commands: Sequence[tuple[Any, ...]] | None
     ) -> list[Any]:
-        """Send commands and read their answers."""
+        """Send commands and read their answers. None: it is one, and nobody else wants to see it."""
         try:
             with self._patience:
                 if self._is_closed:  # left to redis-py, it would not ask a sentinel who is the master now
                     await self.connection.connect()  # type: ignore[no-untyped-call]
                     self._is_closed = False
+                if commands is None:
+                    await plain_io.write(self.connection, packed)
+                    return [await plain_io.read_answer(self.connection)]
                 if tracing.are_wanted():
                     return await tracing.talk(pool, self.connection, commands)
                 await plain_io.write(self.connection, packed)
@@ -130,7 +133,26 @@ class Lane:
         """Run commands in one round trip; what Redis refuses comes back as an exception in the list."""
         if self.prefix:
             commands = [under(self.prefix, command) for command in commands]
-        packed = b"".join(map(pack_command, commands))
+        return await self._exchange(b"".join(map(pack_command, commands)), commands)
+
+    async def run_packed(self, packed: bytes, call: Callable[[], Call]) -> Any:
+        """Run a script.
+
+        Args:
+            packed: the command by its SHA-1, ready to be sent.
+            call: gives the same as a call, if that is needed.
+
+        Raises:
+            redis.exceptions.RedisError: Redis can't be reached, or refuses.
+        """
+        if tracing.are_wanted():
+            return await self.run(call())
+        (answer,) = await self._exchange(packed, None)
+        if isinstance(answer, Exception):
+            (answer,) = await after_refusals(self.commands, [call()], self.prefix, [answer])
+        return answer
+
+    async def _exchange(self, packed: bytes, commands: Sequence[tuple[Any, ...]] | None) -> list[Any]:
         loan = await self._take()
         try:
             try:
@@ -150,7 +172,7 @@ class Lane:
         return answers
 
     async def _talk_again(
-        self, failure: Exception, loan: _Loan, packed: bytes, commands: Sequence[tuple[Any, ...]]
+        self, failure: Exception, loan: _Loan, packed: bytes, commands: Sequence[tuple[Any, ...]] | None
     ) -> list[Any]:
         """What becomes of a try that has failed: mostly another one."""
         failures = [failure]

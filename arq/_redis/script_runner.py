@@ -33,17 +33,25 @@ async def run_all(
     answers = await send([call.by_sha() for call in calls])
     for answer in answers:
         if isinstance(answer, Exception):
-            return await _explained(send, calls, prefix, answers)
+            return await after_refusals(send, calls, prefix, answers)
     return answers
 
 
-async def _explained(
+async def after_refusals(
     send: Callable[[Sequence[tuple[Any, ...]]], Awaitable[list[Any]]],
     calls: Sequence[Call],
     prefix: str,
     answers: list[Any],
 ) -> list[Any]:
-    """The answers where some are refusals: a script that the server did not know is sent to it."""
+    """The answers where some were refusals: a script that the server did not know is sent to it.
+
+    Args:
+        answers: to the calls as they were sent by their SHA-1.
+        send, prefix: as in `run_all`.
+
+    Raises:
+        redis.exceptions.ResponseError: the first one among the answers.
+    """
     unknown = [
         i for i, answer in enumerate(answers) if isinstance(answer, Exception) and is_not_known(answer)
     ]

@@ -188,7 +188,7 @@ ARQ_LAYERS = {
     "connections": (
         "_loop_exits _redis.blocking_client _redis.enqueue_batcher _redis.membership _redis.producer_connection "
         "_redis.cluster _redis.cluster_client "
-        "_redis.pool_reports _redis.server_probe _redis.settings _redis.shard_settings "
+        "_redis.pool_reports _redis.server_probe _redis.settings _redis.shard_settings _redis.single_enqueue "
         "_redis.tracing _redis.worker_connection"
     ),
     "producer": ("_connect _enqueue _result_lookups connections jobs shards"),

@@ -19,4 +19,5 @@ def interpret(monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on no script reaches the server."""
     for module in (script_runner, producer_connection, worker_connection):
         monkeypatch.setattr(module, "run_all", by_single_commands)
+    monkeypatch.setattr(producer_connection.Lane, "run_packed", lambda lane, _, call: lane.run(call()))
     without_lua._warn.cache_clear()
