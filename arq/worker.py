@@ -17,14 +17,17 @@ from datetime import datetime, timedelta
 from signal import Signals
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from redis.exceptions import RedisError
+
 from ._errors import FailedJobs, JobExecutionFailed, Retry, RetryJob
 from ._function import Function, func
 from ._keys import health_key
 from ._loop_exits import run_to_end
 from ._option_types import text, to_await
 from ._payloads.unreadable_records import is_unread
+from ._printable import printable, redacted
 from ._redis.raw_commands import ask
-from ._redis.shard_settings import each_of
+from ._redis.shard_settings import is_several, named_settings
 from ._reexported_names import elsewhere
 from ._worker import job_log
 from ._worker.arq_compatibility import ArqNames
@@ -567,11 +570,26 @@ async def async_check_health(
 
 
 def check_health(settings_cls: WorkerSettingsType) -> int:
-    """`async_check_health` with Redis, key and queue from a settings object.
+    """`async_check_health` with Redis, key and queue from a settings object; of several servers all are checked.
 
     Returns:
         0 if the check was successful, 1 if not.
     """
     options = get_kwargs(settings_cls)
-    rest = options.get("health_check_key"), options.get("queue_name")
-    return max(asyncio.run(async_check_health(one, *rest)) for one in each_of(options.get("redis_settings")))
+    servers, rest = (
+        options.get("redis_settings"),
+        (options.get("health_check_key"), options.get("queue_name")),
+    )
+    if not is_several(servers):
+        return asyncio.run(async_check_health(servers, *rest))
+    return max(_check_server(name, one, *rest) for name, one in named_settings(servers).items())
+
+
+def _check_server(name: str, settings: RedisSettings, key: str | None, queue: str | None) -> int:
+    """Whether a worker of one of several servers has written its health line; that the server is away is said."""
+    logger.info("server %s:", name)
+    try:
+        return asyncio.run(async_check_health(settings, key, queue))
+    except (RedisError, OSError) as exc:
+        logger.warning("Health check failed: %s", printable(redacted(f"{type(exc).__name__}: {exc}")))
+        return 1

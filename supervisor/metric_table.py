@@ -26,9 +26,13 @@ LABELS = {
     "function": "name of the job's function",
     "outcome": "complete, failed, retry, cancelled or aborted; of `arq_worker_jobs_total` complete, failed or retried",
     "queue": "name of the queue",
+    "server": "name of the server, of `arq_redis_up` and `arq_queue_...` where there are several",
     "slot": "number of the worker, from 0 on",
     "cause": "clean, done, tempfail, boot, import, crash, hung or interrupted",
 }
+
+#: Metrics that have the label `server` where workers work for several.
+BY_SERVER = ("arq_redis_up", "arq_queue_depth", "arq_queue_oldest_due_seconds")
 
 _JOB, _WORKER, _POOL = ("pool", "function"), ("pool", "slot"), ("pool",)
 

@@ -214,6 +214,10 @@ class Options:
         "", "--web-allow", Subject.WEB, "What viewers of the dashboard may do; needs the token.", "ACTION,...",
         applies="look only",
     )
+    web_origin: str = word(
+        "", "--web-origin", Subject.WEB, "Where browsers reach it by way of a proxy that changes the Host header.",
+        "URL,...", applies="its own address",
+    )
     stop_hint_s: float | None = seconds(
         None, "", Subject.STOPPING, "Seconds that a service manager waits at a stop before it kills everybody;"
         " a warning tells when that is less than the stop may take.", -math.inf, named_env="TIMEOUT_STOP_HINT",
@@ -254,8 +258,15 @@ class Options:
             )
         if self.web_allow and not self.web:
             raise OptionError("--web-allow", self.web_allow, "given together with --web")
+        if self.web_origin and not self.web:
+            raise OptionError("--web-origin", self.web_origin, "given together with --web")
         require_address("--metrics", self.metrics, "127.0.0.1:9090")
         require_address("--web", self.web, "127.0.0.1:8800")
+
+    @property
+    def web_origins(self) -> tuple[str, ...]:
+        """Where browsers reach the dashboard beside its own address."""
+        return tuple(one.strip() for one in self.web_origin.split(",") if one.strip())
 
     @property
     def surge(self) -> int:

@@ -87,6 +87,27 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def require_origins(origins: Iterable[str]) -> frozenset[str]:
+    """Where a dashboard may be reached, each as `origin_of` has it.
+
+    Raises:
+        ValueError: one is none.
+    """
+    return frozenset(map(origin_of, origins))
+
+
+def origin_of(text: str) -> str:
+    """Scheme, host and port.
+
+    Raises:
+        ValueError: it is none.
+    """
+    parts = urlsplit(text.strip().lower())
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError(f"{text!r} is no origin, as https://ops.example.com is")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 def require_safe(
     host: str, token: str | None, allow: str, names: tuple[str, str] = OPTIONS
 ) -> frozenset[str]:

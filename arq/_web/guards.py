@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 
-from .access import is_loopback
+from .access import is_loopback, origin_of, require_origins
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -44,7 +44,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, origins: Iterable[str], *, only_loopback: bool) -> None:
         self._app = app
-        self._origins = frozenset(_origin(one) for one in origins)
+        self._origins = require_origins(origins)
         self._hosts = frozenset(urlsplit(one).netloc for one in self._origins)
         self._only_loopback = only_loopback
 
@@ -89,21 +89,9 @@ class Guard:
         if origin is None:
             return headers.get("authorization", "").lower().startswith("bearer ")
         try:
-            return _origin(origin) in self._origins or urlsplit(origin).netloc.lower() == host.lower()
+            return origin_of(origin) in self._origins or urlsplit(origin).netloc.lower() == host.lower()
         except ValueError:
             return False
-
-
-def _origin(text: str) -> str:
-    """Scheme, host and port.
-
-    Raises:
-        ValueError: it is none.
-    """
-    parts = urlsplit(text.strip().lower())
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise ValueError(f"{text!r} is no origin, as https://ops.example.com is")
-    return f"{parts.scheme}://{parts.netloc}"
 
 
 async def refuse(send: Send, status: int, reason: str) -> None:

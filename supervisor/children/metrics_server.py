@@ -33,14 +33,14 @@ Answer = tuple[str, str, bytes]
 class MetricsServer:
     """Answers from the last status that the parent sent. `ask_queue` looks into Redis, at most once a second."""
 
-    def __init__(self, ask_queue: Callable[[], Awaitable[QueueReport]]) -> None:
+    def __init__(self, ask_queue: Callable[[], Awaitable[list[QueueReport]]]) -> None:
         self._ask_queue = ask_queue
         self._snapshot: Snapshot | None = None
         self._headcount: Headcount | None = None
         self._heard_s = 0.0
         self._looked_s = -LOOK_AGAIN_S
         self._looking = asyncio.Lock()
-        self._facts = QueueReport()
+        self._facts = [QueueReport()]
         self._listener: socket.socket | None = None
         self._most = min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
         # the oldest first
@@ -143,7 +143,7 @@ class MetricsServer:
                 if time.monotonic() - self._looked_s >= LOOK_AGAIN_S:
                     self._facts = await self._ask_queue()
                     self._looked_s = time.monotonic()
-            snapshot.queue = self._facts
+            snapshot.queues = self._facts
             return "200 OK", CONTENT_TYPE, snapshot.text()
         except Exception as error:  # noqa: BLE001  # a client that is hung up on does not learn why
             return "500 Internal Server Error", PLAIN, f"{short(error)}\n".encode(errors="backslashreplace")

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from ..ipc.job_stats import BUCKETS_S, WAITED, JobRow
 from ..ipc.redis_report import QueueReport
-from ..metric_table import METRICS
+from ..metric_table import BY_SERVER, METRICS
 from ..pool.status import PoolStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -22,7 +22,7 @@ class Snapshot(Collector):
 
     status: PoolStatus
     jobs: list[JobRow]
-    queue: QueueReport = field(default_factory=QueueReport)
+    queues: list[QueueReport] = field(default_factory=lambda: [QueueReport()])
 
     def text(self) -> bytes:
         """In Prometheus's format."""
@@ -32,7 +32,7 @@ class Snapshot(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """What prometheus-client asks for."""
-        families = {name: _family(name) for name in METRICS}
+        families = {name: _family(name, several=len(self.queues) > 1) for name in METRICS}
         self._jobs(families)
         self._queue(families)
         self._workers(families)
@@ -54,14 +54,17 @@ class Snapshot(Collector):
             families["arq_job_duration_seconds"].add_metric([pool, function], _cumulative(buckets), seconds)
 
     def _queue(self, families: dict[str, Any]) -> None:
-        facts = self.queue
-        families["arq_redis_up"].add_metric([], float(facts.is_up))
-        values = {"arq_queue_depth": facts.depth, "arq_queue_oldest_due_seconds": facts.oldest_due_s}
-        for name, value in values.items():
+        for facts in self.queues:
+            server = [facts.server] if len(self.queues) > 1 else []
+            families["arq_redis_up"].add_metric(server, float(facts.is_up))
             if facts.is_up:
-                families[name].add_metric([facts.queue], value)
-            else:  # it is not known: no metric, rather than one without a value
-                del families[name]
+                families["arq_queue_depth"].add_metric([facts.queue, *server], facts.depth)
+                families["arq_queue_oldest_due_seconds"].add_metric(
+                    [facts.queue, *server], facts.oldest_due_s
+                )
+        if not any(facts.is_up for facts in self.queues):
+            # it is not known: no metric, rather than one without a value
+            del families["arq_queue_depth"], families["arq_queue_oldest_due_seconds"]
 
     def _workers(self, families: dict[str, Any]) -> None:
         for slot in self.status.workers:
@@ -94,9 +97,10 @@ class Snapshot(Collector):
             families["arq_pool_exits_total"].add_metric([pool, cause], count)
 
 
-def _family(name: str) -> Any:
-    """The metric without values."""
+def _family(name: str, *, several: bool) -> Any:
+    """The metric without values. `several`: there are several servers."""
     kind, text, labels = METRICS[name]
+    labels = (*labels, "server") if several and name in BY_SERVER else labels
     base = name.removesuffix("_total")
     match kind:
         case "counter":

@@ -17,7 +17,6 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import astuple, replace
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from arq._health_line import Tally, format_line
@@ -26,7 +25,8 @@ from arq._lock_time import SUPERVISED_LEASE_S, look_again_s
 from arq._redis import membership
 from arq._redis.pool_reports import tell_pool
 from arq._redis.raw_commands import ask, pairs
-from arq.connections import ArqRedis, create_pool
+from arq._redis.shard_settings import Shard
+from arq.connections import ArqRedis, RedisSettings, create_pool
 
 from ..addresses import split_address
 from ..exit_codes import ChildCode
@@ -52,7 +52,7 @@ from ..ipc.messages import (
     brief_ids,
 )
 from ..ipc.pipes import Pipes
-from ..ipc.redis_report import QueueReport
+from ..ipc.redis_report import QueueReport, sum_of
 from ..ipc.redis_settings import unpack
 from ..ipc.roster import Entry, Roster, merge_by_key
 from ..pool.status import PoolStatus
@@ -83,12 +83,8 @@ async def look_at_queue(pool: ArqRedis, queue: str) -> QueueReport:
     return QueueReport(is_up=True, queue=queue, depth=depth, oldest_due_s=oldest_s)
 
 
-async def _each(groups: dict[str, list[Entry]], duty: Callable[[str, list[Entry]], Awaitable[None]]) -> None:
-    """Do something with each Redis, at the same time: one that is away holds up nobody else."""
-    doing = (within(COMMAND_S, duty(name, entries)) for name, entries in groups.items())
-    for done in await asyncio.gather(*doing, return_exceptions=True):
-        if isinstance(done, BaseException):
-            raise done
+class ServerError(Exception):
+    """One of several servers is away; the text says which one, and why."""
 
 
 def _told(worker_id: str, released: membership.Released) -> ReleasedMessage:
@@ -120,7 +116,9 @@ class Steward:
         self._pipes = pipes
         self._line = line
         self._decoder = Decoder(LONGEST_ORDER_BYTES)
-        self._redis_texts: dict[str, str] = {}
+        self._settings: dict[str, RedisSettings] = {}
+        self._servers: tuple[str, ...] = ()
+        self._names: dict[str, str] = {}
         self._pools: dict[str, ArqRedis] = {}
         self._unused: set[str] = set()
         self._connecting: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -179,7 +177,7 @@ class Steward:
     def _take(self, message: Message | None) -> None:
         match message:
             case RedisSettingsMessage(name=name, settings=settings):
-                self._redis_texts[name] = settings
+                self._take_settings(name, unpack(settings))
             case HeadcountMessage(headcount=headcount) if self._metrics is not None:
                 self._metrics.take_headcount(headcount)
             case StatusMessage(status=status, jobs=jobs):
@@ -192,14 +190,44 @@ class Steward:
                 for entry in roster.lost:
                     self._release_soon(entry)
 
+    def _take_settings(self, name: str, given: RedisSettings | Shard) -> None:
+        """Those of one server, or of one of several."""
+        if isinstance(given, Shard):
+            self._servers = given.names
+            self._names[name] = given.names[given.number]
+            given = given.settings
+        else:
+            self._servers = ()
+        self._settings[name] = given
+
+    def _server_name(self, name: str) -> str:
+        """What users call a server; '' where there is one."""
+        return self._names.get(name, "") if self._servers else ""
+
+    async def _each(
+        self, groups: dict[str, list[Entry]], duty: Callable[[str, list[Entry]], Awaitable[None]]
+    ) -> None:
+        """Do something with each Redis, at the same time: one that is away holds up nobody else."""
+
+        async def one(name: str, entries: list[Entry]) -> None:
+            try:
+                await within(COMMAND_S, duty(name, entries))
+            except Exception as error:
+                if server := self._server_name(name):
+                    raise ServerError(f"server {server}: {short(error)}") from error
+                raise
+
+        doing = (one(name, entries) for name, entries in groups.items())
+        for done in await asyncio.gather(*doing, return_exceptions=True):
+            if isinstance(done, BaseException):
+                raise done
+
     # --- Redis ----------------------------------------------------------------------------------------------------
 
     async def _pool(self, name: str) -> ArqRedis:
         async with self._connecting[name]:  # two duties that begin at the same time share one
             if name not in self._pools:
-                settings = unpack(self._redis_texts[name])
-                settings.conn_retries = 0
-                self._pools[name] = await create_pool(settings)
+                self._pools[name] = await create_pool(replace(self._settings[name], conn_retries=0))
         return self._pools[name]
 
     async def _keep(self, period_s: float, duty: Any) -> None:
@@ -236,7 +264,7 @@ class Steward:
         """
         self._overdue_s = math.inf
         try:
-            await _each(self._roster.by_redis(), self._renew_at)
+            await self._each(self._roster.by_redis(), self._renew_at)
         finally:
             await self._close_unused()
         return look_again_s(self._overdue_s, random.random())
@@ -276,17 +304,26 @@ class Steward:
                 return
             await asyncio.sleep(RENEW_EVERY_S)
 
-    async def _ask_queue(self) -> QueueReport:
-        """How long the queue is, and how long the oldest due job has been waiting."""
+    async def _ask_queue(self) -> list[QueueReport]:
+        """How long the queue is, and how long the oldest due job has been waiting, on each server."""
         queue = self._roster.queue
-        try:
-            pools = [await self._pool(name) for name in self._roster.by_redis()]
-            looks = asyncio.gather(*(look_at_queue(pool, queue) for pool in pools))
-            reports = await within(SCRAPE_S, looks)
-            depth = sum(report.depth for report in reports)
-            return replace(max(reports, key=attrgetter("oldest_due_s")), depth=depth)
-        except Exception:  # noqa: BLE001  # no Redis, or nobody who has told where it is
-            return QueueReport()
+
+        async def look(name: str) -> QueueReport:
+            server = self._server_name(name)
+            try:
+                report = await within(SCRAPE_S, self._look_at_queue(name, queue))
+            except Exception:  # noqa: BLE001  # it is away
+                return QueueReport(queue=queue, server=server)
+            return replace(report, server=server)
+
+        reports = await asyncio.gather(*map(look, self._roster.by_redis()))
+        known = {report.server for report in reports}
+        # servers where no worker has been ready so far
+        missing = [name for name in self._servers if name not in known]
+        return [*reports, *(QueueReport(queue=queue, server=name) for name in missing)] or [QueueReport()]
+
+    async def _look_at_queue(self, name: str, queue: str) -> QueueReport:
+        return await look_at_queue(await self._pool(name), queue)
 
     # --- a dead worker's jobs -------------------------------------------------------------------------------------
 
@@ -319,8 +356,8 @@ class Steward:
 
     async def _write_health(self) -> None:
         """One key for each worker that beats, and the sum under the plain key, all in arq's format."""
-        await _each(self._roster.by_redis(), self._write_health_at)
-        facts = await self._ask_queue()
+        await self._each(self._roster.by_redis(), self._write_health_at)
+        facts = sum_of(await self._ask_queue())
         if facts.is_up:
             self._line.send(QueueMessage(facts.depth, facts.oldest_due_s))
 
@@ -329,13 +366,13 @@ class Steward:
         if self._status is None:
             return
         text = report_text(self._status, time.time())
-        names = list(self._roster.by_redis()) or list(self._redis_texts)[-1:]
+        names = list(self._roster.by_redis()) or list(self._settings)[-1:]
         self._reported_to.update(names)
 
         async def tell(name: str, _: list[Entry]) -> None:
             await tell_pool(await self._pool(name), self._pool_name, text, REPORT_LIFE_MS)
 
-        await _each({name: [] for name in names}, tell)
+        await self._each({name: [] for name in names}, tell)
 
     @property
     def _pool_name(self) -> str:
@@ -372,6 +409,6 @@ class Steward:
         while self._tasks:
             await asyncio.wait(set(self._tasks))
         names = {name for name, _ in self._written} | self._reported_to
-        await _each(self._roster.by_redis() | {name: [] for name in names}, self._forget_at)
+        await self._each(self._roster.by_redis() | {name: [] for name in names}, self._forget_at)
         for pool in self._pools.values():
             await pool.aclose()

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from arq._redis.shard_settings import Shard
 from arq.connections import RedisSettings
 
 from ..addresses import split_address
@@ -122,14 +123,15 @@ class WebServer:
         if before is not None:
             self._closing = asyncio.create_task(before.aclose())
         if redis_text:
-            self._dashboard = self._made(unpack(redis_text), queue)
+            given = unpack(redis_text)
+            self._dashboard = self._made(given.settings if isinstance(given, Shard) else given, queue)
 
-    def _made(self, redis: RedisSettings, queue: str) -> "Dashboard":
+    def _made(self, redis: RedisSettings | dict[str, RedisSettings], queue: str) -> "Dashboard":
         from arq._web.alone import for_everybody
 
         host, _ = split_address(self._options.web)
         return for_everybody(
-            replace(redis, conn_retries=0),
+            redis if isinstance(redis, dict) else replace(redis, conn_retries=0),
             host,
             queues=(queue,),
             token=os.environ.get(WEB_TOKEN) or None,
@@ -137,7 +139,7 @@ class WebServer:
             hide_args=False,
             redact="",
             title=self._options.name,
-            origins=(),
+            origins=self._options.web_origins,
             refresh_s=REFRESH_S,
         )
 

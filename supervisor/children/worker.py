@@ -18,7 +18,7 @@ import arq.worker
 from arq._lock_time import lock_ms
 from arq._loop_exits import run_to_end
 from arq._option_types import to_await
-from arq._redis.shard_settings import is_several, shard_of
+from arq._redis.shard_settings import Shard, is_several, named_settings, shard_of
 from arq.connections import RedisSettings
 
 from ..exit_codes import ChildCode
@@ -83,9 +83,10 @@ class Session:
         self._has_own_pool = False
         #: of how many servers each worker has one
         self._shards = 1
+        self._shard: Shard | None = None
         self._stats = JobStats()
         self._sending: asyncio.TimerHandle | None = None
-        self._redis_name = self._redis_text = ""
+        self._redis_name = self._redis_text = self._servers_text = ""
         self._cancelled = asyncio.Event()
 
     def run(self, settings: Any) -> int:
@@ -162,14 +163,17 @@ class Session:
                 warn_of_another_redis(embedded, theirs, self._brief.options.settings)
         if not self._has_own_pool and is_several(servers := given.get("redis_settings")):
             self._shards = count_of_servers(servers, self._brief.options.procs)
-            wanted["redis_settings"] = shard_of(servers, self._brief.slot)  # the same after a restart
+            self._shard = shard_of(servers, self._brief.slot)  # the same after a restart
+            wanted["redis_settings"] = self._shard
+            if self._brief.options.web and self._shards > 1:
+                _, self._servers_text = pack(named_settings(servers))
         return wanted
 
     def _hand_over(self, worker: Any) -> tuple[str, str]:
         """The steward needs the Redis settings. With a pool made by the user, the worker keeps its own lease."""
         if self._has_own_pool:
             return "", ""
-        return pack(worker.redis_settings or RedisSettings())
+        return pack(self._shard or worker.redis_settings or RedisSettings())
 
     def _watched(self, hook: Callable[[Any], Awaitable[Any]] | None) -> Any:
         """The start hook, so that its failure is not taken for Redis's, and a stop knows when it is over."""
@@ -209,7 +213,7 @@ class Session:
             max_jobs=worker.max_jobs,
             redis=self._redis_name,
         )
-        self._line.send_surely(ReadyMessage(report, self._redis_text))
+        self._line.send_surely(ReadyMessage(report, self._redis_text, self._servers_text))
 
     def _note_outcome(self, function: str, outcome: str, seconds: float) -> None:
         """Counts do not wait for the next beat: who is killed loses a tenth of a second of them at most."""

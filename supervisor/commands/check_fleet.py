@@ -92,19 +92,27 @@ class FleetReport(NamedTuple):
         }
 
 
-def judge_fleet(queue: str, queued: int, members: Iterable[Member], min_healthy: int) -> FleetReport:
-    """The report: healthy workers by pool and host."""
+def judge_fleet(
+    queue: str, queued: int, members: Iterable[Member], min_healthy: int, away: Iterable[str] = ()
+) -> FleetReport:
+    """The report: healthy workers by pool and host.
+
+    Args:
+        away: what there is to say of servers that could not be asked: it is not well then.
+    """
     groups: dict[tuple[str, str], list[Member]] = defaultdict(list)
     for member in sorted(members, key=lambda member: (member.slot, -member.lease_s)):
         groups[member.pool, member.host].append(member)
     pools = tuple(FleetPool(pool, host, tuple(found)) for (pool, host), found in sorted(groups.items()))
+    away = list(away)
     problems = [
         f"{pool.pool}@{pool.host}: slot {worker.slot} is {worker.state}"
         for pool in pools
         for worker in pool.workers
         if worker.state != HEALTHY
     ]
-    is_enough = sum(pool.healthy for pool in pools) >= min_healthy
+    problems += away
+    is_enough = not away and sum(pool.healthy for pool in pools) >= min_healthy
     code = ProbeCode.OK if is_enough else ProbeCode.FAILED
     status = "fail" if not is_enough else "degraded" if problems else "ok"
     return FleetReport(status, code, queue, queued, pools, tuple(problems))

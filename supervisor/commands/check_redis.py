@@ -3,9 +3,10 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import redirect_stdout, suppress
-from dataclasses import astuple
-from typing import Any
+from dataclasses import astuple, replace
+from typing import Any, TypeVar
 
 from redis.exceptions import ResponseError
 
@@ -15,19 +16,24 @@ from arq._keys import LEASES_KEY, OLD_LEASES_KEY, health_key, worker_health_key
 from arq._option_types import text
 from arq._redis.raw_commands import ask, members_with_scores, pairs, scan_all
 from arq._redis.settings import settings_or_default
-from arq._redis.shard_settings import each_of
+from arq._redis.shard_settings import is_several, named_settings
 from arq.connections import RedisSettings, create_pool
 from arq.constants import default_queue_name
 
 from ..pool.job_counts import JobCounts
 from ..redis_errors import short
-from ..time_limits import STEP_S
+from ..time_limits import STEP_S, within
 from .check_fleet import FleetReport, Member, judge_fleet, read_member
 from .check_verdict import CheckRequest, Facts, SlotFacts
 
 IMPORT_S = 2.5
 NO_LIMIT_S = 60
+#: of one of several servers; within the limit of the whole check
+SERVER_S = 2.0
 MOST_OLD = 10_000
+
+
+T = TypeVar("T")
 
 
 class SettingsError(RuntimeError):
@@ -41,15 +47,52 @@ class AddressError(ValueError):
 async def gather_fleet(wanted: CheckRequest) -> FleetReport:
     """Every pool of the queue, from the register of workers and their health keys."""
     servers, queue, base = _where(wanted, Facts(wanted.pool, wanted.host))
-    members, queued = list[Member](), 0
-    for settings in servers:
-        redis: Any = await _connect(settings)
+
+    async def look(_: str, redis: Any) -> tuple[list[Member], int]:
+        return await _members(redis, base), await ask(redis, "ZCARD", queue)
+
+    found, errors = await _of_each(servers, look)
+    if not found:
+        raise next(iter(errors.values()))
+    members = [member for some, _ in found.values() for member in some]
+    away = [_away(name, error) for name, error in errors.items()]
+    queued = sum(length for _, length in found.values())
+    return judge_fleet(queue, queued, _of_queue(members), wanted.min_healthy, away)
+
+
+def _away(name: str, error: Exception) -> str:
+    """That a server can't be asked, in a line."""
+    return f"redis{f' server {name}' if name else ''}: {short(error)}"
+
+
+async def _of_each(
+    servers: dict[str, RedisSettings], look: Callable[[str, Any], Awaitable[T]]
+) -> tuple[dict[str, T], dict[str, Exception]]:
+    """What servers answer, all at the same time; and what is wrong with those that do not."""
+
+    async def ask_one(name: str) -> T:
+        redis = await _connect(servers[name])
         try:
-            members += await _members(redis, base)
-            queued += await ask(redis, "ZCARD", queue)
+            return await look(name, redis)
         finally:
             await redis.aclose()
-    return judge_fleet(queue, queued, _of_queue(members), wanted.min_healthy)
+
+    async def one(name: str) -> T:
+        if len(servers) == 1:  # the time of the whole check is its limit
+            return await ask_one(name)
+        return await within(SERVER_S, ask_one(name))
+
+    answers = await asyncio.gather(*map(one, servers), return_exceptions=True)
+    found: dict[str, T] = {}
+    errors: dict[str, Exception] = {}
+    for name, answer in zip(servers, answers, strict=True):
+        if isinstance(answer, Exception):
+            errors[name] = answer
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            found[name] = answer
+    return found, errors
 
 
 async def _members(redis: Any, base: str) -> list[Member]:
@@ -77,9 +120,7 @@ async def _register(redis: Any) -> list[tuple[str, float]]:
 
 async def _connect(redis_settings: RedisSettings) -> Any:
     """One attempt. Its limit is that of the whole check, which knows when the machine stood still."""
-    redis_settings.conn_retries = 0
-    redis_settings.conn_timeout = NO_LIMIT_S
-    return await create_pool(redis_settings)
+    return await create_pool(replace(redis_settings, conn_retries=0, conn_timeout=NO_LIMIT_S))
 
 
 def _of_queue(members: list[Member]) -> list[Member]:
@@ -92,17 +133,16 @@ async def ask_redis(wanted: CheckRequest, facts: Facts) -> None:
     """Add to `facts` what Redis says; that it says nothing is a fact, too."""
     servers, facts.queue, base = _where(wanted, facts)
     facts.redis_checked = True
-    try:
-        for number, settings in enumerate(servers):
-            redis = await _connect(settings)
-            try:
-                await _look_at(redis, facts)
-                await _read_keys(redis, base, wanted, facts, (number, len(servers)))
-            finally:
-                await redis.aclose()
-        facts.redis_reachable = True
-    except Exception as error:  # noqa: BLE001  # whatever it is, it is the answer
-        facts.problems.append(f"redis: {short(error)}")
+    names = list(servers)
+    count = len(facts.slots) or wanted.procs  # before any server adds some
+
+    async def look(name: str, redis: Any) -> None:
+        await _look_at(redis, facts)
+        await _read_keys(redis, base, wanted, facts, (names.index(name), len(names)), count)
+
+    _, errors = await _of_each(servers, look)
+    facts.problems += [_away(name, error) for name, error in errors.items()]
+    facts.redis_reachable = not errors
 
 
 async def _look_at(redis: Any, facts: Facts) -> None:
@@ -115,15 +155,15 @@ async def _look_at(redis: Any, facts: Facts) -> None:
 
 
 async def _read_keys(
-    redis: Any, base: str, wanted: CheckRequest, facts: Facts, shard: tuple[int, int]
+    redis: Any, base: str, wanted: CheckRequest, facts: Facts, shard: tuple[int, int], count: int | None
 ) -> None:
-    """The key of each worker. How many there should be is known from the supervisor or from --procs.
+    """The key of each worker.
 
     Args:
         shard: which one of how many servers this is.
+        count: how many workers there should be, from the supervisor or from --procs; None: nobody knows.
     """
     number, servers = shard
-    count = len(facts.slots) or wanted.procs
     if count is None:
         start = worker_health_key(base, wanted.pool, wanted.host, 0).removesuffix("0")
         found = [key.decode(errors="replace") for key in await scan_all(redis, f"{start}*")]
@@ -143,18 +183,23 @@ def _counts(line: bytes | None) -> JobCounts | None:
         return None
 
 
-def _where(wanted: CheckRequest, facts: Facts) -> tuple[list[RedisSettings], str, str]:
-    """The servers, the queue and the plain health key: from --redis-url, or from the settings."""
+def _where(wanted: CheckRequest, facts: Facts) -> tuple[dict[str, RedisSettings], str, str]:
+    """The servers by name, the queue and the plain health key: from --redis-url, or from the settings."""
     if wanted.redis_url:
         queue = facts.queue or default_queue_name
-        return [_address(wanted.redis_url)], queue, facts.health_key or health_key(queue)
+        return {"": _address(wanted.redis_url)}, queue, facts.health_key or health_key(queue)
     given = _import_settings(wanted.settings)
     try:
         queue = text("queue_name", given.get("queue_name") or default_queue_name)
-        servers = [settings_or_default(one) for one in each_of(given.get("redis_settings"))]
-    except TypeError as error:
+        servers = _servers(given.get("redis_settings"))
+    except (TypeError, ValueError) as error:
         raise SettingsError(f"cannot use {wanted.settings!r} ({short(error)})") from error
     return servers, queue, given.get("health_check_key") or health_key(queue)
+
+
+def _servers(given: Any) -> dict[str, RedisSettings]:
+    found = named_settings(given) if is_several(given) else {"": settings_or_default(given)}
+    return found if len(found) > 1 else {"": next(iter(found.values()))}
 
 
 def _address(url: str) -> RedisSettings:

@@ -74,11 +74,16 @@ class LoadedMessage(FromChild):
 
 @dataclass(slots=True, eq=False, repr=False)
 class ReadyMessage(FromChild):
-    """A child works now. `redis_text` are a worker's Redis settings, which are a secret."""
+    """A child works now.
+
+    `redis_text` are a worker's Redis settings, `servers_text` those of all servers of its queue where there are
+    several: secrets both.
+    """
 
     KIND = "ready"
     report: Report = field(default_factory=Report)
     redis_text: str = ""
+    servers_text: str = ""
 
     def members(self) -> Mapping[str, object]:
         report = self.report
@@ -92,6 +97,7 @@ class ReadyMessage(FromChild):
             "max_jobs": report.max_jobs,
             "redis": report.redis,
             "redis_text": self.redis_text,
+            "servers_text": self.servers_text,
         }
 
     @classmethod
@@ -106,7 +112,7 @@ class ReadyMessage(FromChild):
             functions=int(frame.number("functions")),
             redis=frame.text("redis"),
         )
-        return cls(report, frame.text("redis_text"))
+        return cls(report, frame.text("redis_text"), frame.text("servers_text"))
 
     def event(self, key: int) -> Event:
         return Ready(key, self.report)
@@ -401,7 +407,9 @@ class RosterMessage(Message):
 
 @dataclass(slots=True, eq=False, repr=False)
 class SubjectMessage(Message):
-    """What to show: the workers' queue, and their Redis settings, which are a secret; "" if they kept them."""
+    """What to show: the workers' queue, and the Redis settings of one server or of several, which are a secret; "" if
+    workers kept them.
+    """
 
     KIND = "subject"
     queue: str = field(metadata=text("queue"))

@@ -37,6 +37,7 @@ class ParentEnd:
         self.key = key
         self.role = role
         self.redis_texts: dict[str, str] = {}
+        self.servers_text: str | None = None
         self.job_rows: list[JobRow] = []
         self.told_dropped = 0
         self.unlogged = 0
@@ -164,8 +165,11 @@ class ParentEnd:
     def _take(self, message: FromChild) -> Event | None:
         """The event that it is, when the link has kept what is not the machine's business: counts, and secrets."""
         match message:
-            case ReadyMessage(report=report, redis_text=redis_text) if report.redis:
+            case ReadyMessage(report=report, redis_text=redis_text, servers_text=servers_text) if (
+                report.redis
+            ):
                 self.redis_texts[report.redis] = redis_text
+                self.servers_text = servers_text
             case JobsMessage(rows=rows):
                 self.job_rows += rows
             case UnloggedMessage(lines=lines):

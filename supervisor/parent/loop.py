@@ -239,6 +239,7 @@ class Parent:
     def _listen(self, link: ParentEnd) -> None:
         events, is_open = link.read()
         self._steward_feed.redis_texts.update(link.redis_texts)
+        self._web_feed.take(link)
         self._steward_feed.note_jobs(link.job_rows)
         link.job_rows = []
         self._outlet.dropped += link.unlogged

@@ -38,11 +38,15 @@ def web_refusal(options: Options) -> str:
     """Why there can be no dashboard as these options want it, "" if there can."""
     if absent := [name for name in ("jinja2", "starlette", "uvicorn") if find_spec(name) is None]:
         return f"--web needs the extra 'web', of which {absent[0]} is not installed: pip install 'arq[web]'"
-    from arq._web.access import require_safe
+    from arq._web.access import require_origins, require_safe
 
     host, _ = split_address(options.web)
     try:
         require_safe(host, os.environ.get(WEB_TOKEN) or None, options.web_allow, (WEB_TOKEN, "--web-allow"))
     except ValueError as error:
         return f"--web {options.web}: {error}"
+    try:
+        require_origins(options.web_origins)
+    except ValueError as error:
+        return f"--web-origin: {error}"
     return ""

@@ -22,6 +22,7 @@ class WebFeed:
 
     def __init__(self, redis_texts: dict[str, str]) -> None:
         self._redis_texts = redis_texts
+        self._servers_text = ""
         self._told: tuple[int, str, str] | None = None
         self.listener_fd = -1
         self._address = ""
@@ -54,10 +55,16 @@ class WebFeed:
             pool.web_address = self._address
             journal.say("info", "web.listening", {"address": self._address})
 
+    def take(self, link: ParentEnd) -> None:
+        """What a worker has said of all servers, when it became ready."""
+        if link.servers_text is not None:
+            self._servers_text, link.servers_text = link.servers_text, None
+
     def push(self, web: ParentEnd | None, pool: Pool) -> None:
         """Tell it which queue the workers have, and where, when that is known or has changed."""
         report = pool.report
-        if web is None or report is None or self._told == (web.key, report.redis, report.queue):
+        if web is None or report is None:
             return
-        if web.send(SubjectMessage(report.queue, self._redis_texts.get(report.redis, "")).encode()):
-            self._told = web.key, report.redis, report.queue
+        told = web.key, self._servers_text or self._redis_texts.get(report.redis, ""), report.queue
+        if told != self._told and web.send(SubjectMessage(report.queue, told[1]).encode()):
+            self._told = told

@@ -25,7 +25,7 @@ def existing() -> dict[str, set[str]]:
     stats = JobStats()
     stats.note("pack", "complete", 0.1)
     status = take_status(play.machine.pool, play.now, 1, "host", {})
-    text = Snapshot(status, stats.rows(), QueueReport(True, "arq:queue", 3, 1.0)).text().decode()
+    text = Snapshot(status, stats.rows(), [QueueReport(True, "arq:queue", 3, 1.0)]).text().decode()
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

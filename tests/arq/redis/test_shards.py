@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ from arq._redis.shard_settings import SHARD_VARIABLE, shard_of
 from arq.connections import JobCall, RedisSettings
 from arq.jobs import Job, JobStatus
 from arq.shards import ArqShards
-from arq.worker import Worker
+from arq.worker import Worker, check_health
 from tests.arq.redis.harness import CONNECT_S, Ctx, quick, running
 from tests.supervisor.commands import run as command
-from tests.supervisor.harness import pool_in
-from tests.support.eventually import wait_until_async
+from tests.supervisor.endpoints import get, scrape, value
+from tests.supervisor.harness import Pool, pool_in
+from tests.support.eventually import wait_until, wait_until_async
 from tests.support.servers import HOST, RedisServer, running_server
 
 COUNT = 3
@@ -186,6 +188,24 @@ def test_prefixes_of_one_server_are_shards_too() -> None:
         ArqShards([RedisSettings()], on_shard_down=wrong)
 
 
+async def test_the_health_of_all(
+    shards: ArqShards, settings: list[RedisSettings], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "arq.worker")
+    for client in shards.clients.values():
+        await client.set("arq:queue:health-check", "line")
+    given = dict(zip(NAMES, settings, strict=True))
+    check: Any = check_health
+    assert await asyncio.to_thread(check, {"functions": [quick], "redis_settings": given}) == 0
+    assert caplog.messages.count("Health check successful: b'line'") == COUNT
+    caplog.clear()
+    assert await asyncio.to_thread(check, {"functions": [quick], "redis_settings": away(settings, 1)}) == 1
+    assert [text.split(": ")[0] for text in caplog.messages] == [
+        "server a:", "Health check successful", "server b:", "Health check failed",
+        "server c:", "Health check successful",
+    ]  # fmt: skip
+
+
 SETTINGS = """
 import os
 from app import echo
@@ -199,6 +219,25 @@ class Settings:
 """
 
 
+def sees(pool: Pool, names: list[str], away: list[str]) -> None:
+    """What metrics and dashboard of a pool say of its servers."""
+    metrics, web = (pool.wait_event(f"{name}.listening")["address"] for name in ("metrics", "web"))
+
+    def is_seen() -> bool:
+        up = {name: value(scrape(metrics), "arq_redis_up", server=name) for name in names}
+        status, text = get(web, "/overview.json")
+        shown = json.loads(text) if status == 200 else {"servers": [], "away": {}}
+        return (
+            up == {name: float(name not in away) for name in names}
+            and list(shown["away"]) == away
+            and sorted([*shown["servers"], *away]) == sorted(names)
+        )
+
+    wait_until(is_seen, what="servers are seen as they are")
+    depth = value(scrape(metrics), "arq_queue_depth", server=names[-1])
+    assert (depth is None) == (names[-1] in away)
+
+
 @pytest.mark.processes
 async def test_a_supervised_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each slot has its server, also after a restart; a server that is away delays only its own jobs."""
@@ -210,7 +249,8 @@ async def test_a_supervised_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         async with ArqShards([*found]) as shards:
             (of_one,) = [f"id-{n}" for n in range(50) if shards.name_of(f"id-{n}") == shards.names[0]][:1]
             (of_two,) = [f"id-{n}" for n in range(50) if shards.name_of(f"id-{n}") == shards.names[1]][:1]
-            pool.start("--procs", "2", "--health-interval", "1", settings="sharded.Settings").ready()
+            served = ("--metrics", "127.0.0.1:0", "--web", "127.0.0.1:0")
+            pool.start("--procs", "2", "--health-interval", "1", *served, settings="sharded.Settings").ready()
             jobs = [await shards.enqueue_job("echo", number) for number in range(20)]
             assert [await job.result(timeout=60) for job in jobs if job] == list(range(20))
             health = "arq:queue:health-check"
@@ -218,10 +258,18 @@ async def test_a_supervised_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             for words in (["--check"], ["--check", "--fleet"]):
                 checked = await in_thread(command, pool, "sharded.Settings", *words)
                 assert checked.returncode == 0, checked.stdout
+            names = [f"localhost:{server.port}/1/" for server in (one, two)]
+            await in_thread(sees, pool, names, [])
             await in_thread(two.stop)
             assert await result_of(shards, of_one, 1) == 1
+            await in_thread(sees, pool, names, names[1:])
             checked = await in_thread(command, pool, "sharded.Settings", "--check")
             assert checked.returncode != 0
+            assert checked.stdout.count(f"problem: redis server {names[1]}: ") == 1
+            checked = await in_thread(command, pool, "sharded.Settings", "--check", "--fleet")
+            assert checked.returncode == 1
+            assert f"problem: redis server {names[1]}: " in checked.stdout
+            assert " 1/1 healthy" in checked.stdout
             await in_thread(two.start)
             assert await result_of(shards, of_two, 2) == 2
             pool.kill(pool.workers()[1])

@@ -1,6 +1,7 @@
 """`--web`: a dashboard beside the pool, that the pool never notices."""
 
 import contextlib
+import http.client
 import json
 import signal
 import socket
@@ -30,6 +31,13 @@ def address_of(pool: Pool) -> str:
 def web_pid(pool: Pool, n: int = 1) -> int:
     pid: int = pool.wait_event("child.ready", n, role="web")["pid"]
     return pid
+
+
+def status_as(address: str, host: str) -> int:
+    """The answer to somebody for whom it is at this host."""
+    with contextlib.closing(http.client.HTTPConnection(address)) as client:
+        client.request("GET", "/", headers={"Host": host})
+        return client.getresponse().status
 
 
 def overview(address: str) -> dict[str, Any] | None:
@@ -83,9 +91,15 @@ def test_a_viewer_who_says_nothing_does_not_hold_up_a_stop(pool: Pool, queue: Qu
 
 
 def test_status_tells_where_it_is(pool: Pool, queue: Queue) -> None:
-    pool.start("--procs", "1", *ANY, *ON, "--start-method", "exec").ready()
+    """And a proxy may call it by another name."""
+    named = ("--web-origin", "https://ops.example.com, https://other.example.com")
+    pool.start("--procs", "1", *ANY, *ON, *named, "--start-method", "exec").ready()
     address, pid = address_of(pool), web_pid(pool)
     wait_until(lambda: overview(address), what="the dashboard works, in an interpreter of its own as well")
+    assert {name: status_as(address, name) for name in ("other.example.com", "evil.example.com")} == {
+        "other.example.com": 200,
+        "evil.example.com": 403,
+    }
     assert f"dashboard http://{address}/  pid {pid}  ready" in ctl(pool, "status").stdout
     (web,) = [
         one for one in json.loads(ctl(pool, "status", "--json").stdout)["helpers"] if one["role"] == "web"
@@ -116,6 +130,8 @@ def test_it_is_the_first_to_go_when_memory_is_short(pool: Pool, queue: Queue) ->
         (("--web", "127.0.0.1:0", "--web-allow", "all"), " ", "32"),
         (("--web", "8800"), "", "HOST:PORT"),
         (("--web-allow", "retry"), "", "together with --web"),
+        (("--web-origin", "https://ops.example.com"), "", "together with --web"),
+        (("--web", "127.0.0.1:0", "--web-origin", "https://ops.example.com,ops"), "", "'ops' is no origin"),
         (("--web", "no-such-host.invalid:80"), TOKEN, "no-such-host.invalid"),
     ],
 )

@@ -22,11 +22,12 @@ class Server(MetricsServer):
     def __init__(self) -> None:
         super().__init__(self._count)
         self.looks = 0
+        self.reports = [QueueReport(is_up=True, queue="q", depth=7)]
         self.address = ("127.0.0.1", 0)
 
-    async def _count(self) -> QueueReport:
+    async def _count(self) -> list[QueueReport]:
         self.looks += 1
-        return QueueReport(is_up=True, queue="q", depth=7)
+        return self.reports
 
     @property
     def connections(self) -> int:
@@ -57,6 +58,22 @@ async def test_answers(server: Server) -> None:
     assert (await ask(server, "/livez")).startswith("HTTP/1.1 200 OK")
     assert "arq_queue_depth" in await ask(server, "/metrics")
     assert (await ask(server, "/nothing")).startswith("HTTP/1.1 404")
+
+
+async def test_several_servers_have_a_label(server: Server) -> None:
+    assert 'arq_queue_depth{queue="q"} 7.0' in (await ask(server, "/metrics")).splitlines()
+    server.reports = [
+        QueueReport(is_up=True, queue="q", depth=7, server="a"),
+        QueueReport(queue="q", server="b"),
+    ]
+    server._looked_s = 0.0
+    lines = (await ask(server, "/metrics")).splitlines()
+    assert 'arq_queue_depth{queue="q",server="a"} 7.0' in lines
+    assert [line for line in lines if line.startswith("arq_redis_up")] == [
+        'arq_redis_up{server="a"} 1.0',
+        'arq_redis_up{server="b"} 0.0',
+    ]
+    assert not [line for line in lines if line.startswith("arq_queue_depth") and '"b"' in line]
 
 
 async def test_a_request_that_never_ends_is_ended(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
