@@ -17,17 +17,13 @@ from datetime import datetime, timedelta
 from signal import Signals
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from redis.exceptions import RedisError
-
 from ._errors import FailedJobs, JobExecutionFailed, Retry, RetryJob
 from ._function import Function, func
 from ._keys import health_key
 from ._loop_exits import run_to_end
 from ._option_types import text, to_await
 from ._payloads.unreadable_records import is_unread
-from ._printable import printable, redacted
 from ._redis.raw_commands import ask
-from ._redis.shard_settings import is_several, named_settings
 from ._reexported_names import elsewhere
 from ._worker import job_log
 from ._worker.arq_compatibility import ArqNames
@@ -35,6 +31,7 @@ from ._worker.closing import Closing
 from ._worker.connecting import connect, say_start
 from ._worker.finish_override import FinishArguments
 from ._worker.forwarded_attributes import Forwarded
+from ._worker.health_check import check_each
 from ._worker.leftover_threads import tell_who_goes_on
 from ._worker.main_loop import MainLoop, OurSteps
 from ._worker.main_task import MainTask, refuse_in_a_loop
@@ -576,20 +573,5 @@ def check_health(settings_cls: WorkerSettingsType) -> int:
         0 if the check was successful, 1 if not.
     """
     options = get_kwargs(settings_cls)
-    servers, rest = (
-        options.get("redis_settings"),
-        (options.get("health_check_key"), options.get("queue_name")),
-    )
-    if not is_several(servers):
-        return asyncio.run(async_check_health(servers, *rest))
-    return max(_check_server(name, one, *rest) for name, one in named_settings(servers).items())
-
-
-def _check_server(name: str, settings: RedisSettings, key: str | None, queue: str | None) -> int:
-    """Whether a worker of one of several servers has written its health line; that the server is away is said."""
-    logger.info("server %s:", name)
-    try:
-        return asyncio.run(async_check_health(settings, key, queue))
-    except (RedisError, OSError) as exc:
-        logger.warning("Health check failed: %s", printable(redacted(f"{type(exc).__name__}: {exc}")))
-        return 1
+    rest = options.get("health_check_key"), options.get("queue_name")
+    return check_each(options.get("redis_settings"), lambda one: async_check_health(one, *rest))

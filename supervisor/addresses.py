@@ -3,6 +3,11 @@
 from .option_row import OptionError
 
 
+def words_of(text: str) -> tuple[str, ...]:
+    """The words that stand between commas."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
 def require_address(option: str, address: str, example: str) -> None:
     """See that this is an address, or nothing.
 

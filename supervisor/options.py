@@ -215,8 +215,7 @@ class Options:
         applies="look only",
     )
     web_origin: str = word(
-        "", "--web-origin", Subject.WEB, "Where browsers reach it by way of a proxy that changes the Host header.",
-        "URL,...", applies="its own address",
+        "", "--web-origin", Subject.WEB, "Where browsers reach it by way of a proxy.", "URL,...", applies="its address",
     )
     stop_hint_s: float | None = seconds(
         None, "", Subject.STOPPING, "Seconds that a service manager waits at a stop before it kills everybody;"
@@ -252,21 +251,15 @@ class Options:
             raise OptionError("--hang-timeout", self.hang_timeout_s, "0 or at least two --heartbeat periods")
         if self.backoff_max_s < self.backoff_base_s:
             raise OptionError("--backoff-max", self.backoff_max_s, "at least --backoff-base")
-        if self.embedded_redis_dir and not self.embedded_redis:
-            raise OptionError(
-                "--embedded-redis-dir", self.embedded_redis_dir, "given together with --embedded-redis"
-            )
-        if self.web_allow and not self.web:
-            raise OptionError("--web-allow", self.web_allow, "given together with --web")
-        if self.web_origin and not self.web:
-            raise OptionError("--web-origin", self.web_origin, "given together with --web")
+        for option, value, partner, is_given in (
+            ("--embedded-redis-dir", self.embedded_redis_dir, "--embedded-redis", self.embedded_redis),
+            ("--web-allow", self.web_allow, "--web", self.web),
+            ("--web-origin", self.web_origin, "--web", self.web),
+        ):
+            if value and not is_given:
+                raise OptionError(option, value, f"given together with {partner}")
         require_address("--metrics", self.metrics, "127.0.0.1:9090")
         require_address("--web", self.web, "127.0.0.1:8800")
-
-    @property
-    def web_origins(self) -> tuple[str, ...]:
-        """Where browsers reach the dashboard beside its own address."""
-        return tuple(one.strip() for one in self.web_origin.split(",") if one.strip())
 
     @property
     def surge(self) -> int:
@@ -316,8 +309,7 @@ class Question:
     )
     ctl: str | None = word(
         None, "--ctl", Subject.CONTROL, "Tell a running pool what to do; `scale` and `dump` take a number.",
-        choices=CTL,
-        is_question=True,
+        choices=CTL, is_question=True,
     )
     wait: bool = flag(
         False, "--wait", Subject.CONTROL, "With --ctl reload and stop: wait for the result.", goes_with=("--ctl",),
@@ -326,12 +318,10 @@ class Question:
         False, "--json", Subject.CONTROL, "With --check and --ctl: as JSON.", goes_with=("--check", "--ctl"),
     )
     check_settings: bool = flag(
-        False, "--check-settings", Subject.HELP, "Import SETTINGS, say what is in them, and leave.",
-        is_question=True,
+        False, "--check-settings", Subject.HELP, "Import SETTINGS, say what is in them, and leave.", is_question=True,
     )
     print_unit: bool = flag(
-        False, "--print-unit", Subject.HELP, "Print a systemd unit for this pool and leave.",
-        is_question=True,
+        False, "--print-unit", Subject.HELP, "Print a systemd unit for this pool and leave.", is_question=True,
     )
     template: bool = flag(
         False, "--template", Subject.HELP, "With --print-unit: the unit for several pools.",

@@ -13,7 +13,6 @@ import os
 import random
 import signal
 import time
-from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import astuple, replace
@@ -25,8 +24,7 @@ from arq._lock_time import SUPERVISED_LEASE_S, look_again_s
 from arq._redis import membership
 from arq._redis.pool_reports import tell_pool
 from arq._redis.raw_commands import ask, pairs
-from arq._redis.shard_settings import Shard
-from arq.connections import ArqRedis, RedisSettings, create_pool
+from arq.connections import ArqRedis
 
 from ..addresses import split_address
 from ..exit_codes import ChildCode
@@ -53,12 +51,12 @@ from ..ipc.messages import (
 )
 from ..ipc.pipes import Pipes
 from ..ipc.redis_report import QueueReport, sum_of
-from ..ipc.redis_settings import unpack
 from ..ipc.roster import Entry, Roster, merge_by_key
 from ..pool.status import PoolStatus
 from ..redis_errors import short
 from ..time_limits import within
 from .pool_report import report_text
+from .redis_connections import RedisConnections
 
 if TYPE_CHECKING:
     from .metrics_server import MetricsServer
@@ -81,10 +79,6 @@ async def look_at_queue(pool: ArqRedis, queue: str) -> QueueReport:
     due = await ask(pool, "ZRANGEBYSCORE", queue, "-inf", now_ms, "WITHSCORES", "LIMIT", 0, 1)
     oldest_s = (now_ms - float(pairs(due)[0][1])) / 1000 if due else 0.0
     return QueueReport(is_up=True, queue=queue, depth=depth, oldest_due_s=oldest_s)
-
-
-class ServerError(Exception):
-    """One of several servers is away; the text says which one, and why."""
 
 
 def _told(worker_id: str, released: membership.Released) -> ReleasedMessage:
@@ -116,12 +110,7 @@ class Steward:
         self._pipes = pipes
         self._line = line
         self._decoder = Decoder(LONGEST_ORDER_BYTES)
-        self._settings: dict[str, RedisSettings] = {}
-        self._servers: tuple[str, ...] = ()
-        self._names: dict[str, str] = {}
-        self._pools: dict[str, ArqRedis] = {}
-        self._unused: set[str] = set()
-        self._connecting: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._redis = RedisConnections()
         self._roster = Roster()
         self._releasing: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -177,7 +166,7 @@ class Steward:
     def _take(self, message: Message | None) -> None:
         match message:
             case RedisSettingsMessage(name=name, settings=settings):
-                self._take_settings(name, unpack(settings))
+                self._redis.take(name, settings)
             case HeadcountMessage(headcount=headcount) if self._metrics is not None:
                 self._metrics.take_headcount(headcount)
             case StatusMessage(status=status, jobs=jobs):
@@ -190,45 +179,7 @@ class Steward:
                 for entry in roster.lost:
                     self._release_soon(entry)
 
-    def _take_settings(self, name: str, given: RedisSettings | Shard) -> None:
-        """Those of one server, or of one of several."""
-        if isinstance(given, Shard):
-            self._servers = given.names
-            self._names[name] = given.names[given.number]
-            given = given.settings
-        else:
-            self._servers = ()
-        self._settings[name] = given
-
-    def _server_name(self, name: str) -> str:
-        """What users call a server; '' where there is one."""
-        return self._names.get(name, "") if self._servers else ""
-
-    async def _each(
-        self, groups: dict[str, list[Entry]], duty: Callable[[str, list[Entry]], Awaitable[None]]
-    ) -> None:
-        """Do something with each Redis, at the same time: one that is away holds up nobody else."""
-
-        async def one(name: str, entries: list[Entry]) -> None:
-            try:
-                await within(COMMAND_S, duty(name, entries))
-            except Exception as error:
-                if server := self._server_name(name):
-                    raise ServerError(f"server {server}: {short(error)}") from error
-                raise
-
-        doing = (one(name, entries) for name, entries in groups.items())
-        for done in await asyncio.gather(*doing, return_exceptions=True):
-            if isinstance(done, BaseException):
-                raise done
-
     # --- Redis ----------------------------------------------------------------------------------------------------
-
-    async def _pool(self, name: str) -> ArqRedis:
-        async with self._connecting[name]:  # two duties that begin at the same time share one
-            if name not in self._pools:
-                self._pools[name] = await create_pool(replace(self._settings[name], conn_retries=0))
-        return self._pools[name]
 
     async def _keep(self, period_s: float, duty: Any) -> None:
         """Do it now and then every `period_s`, or sooner if it says so; Redis being away is said once."""
@@ -270,7 +221,7 @@ class Steward:
         return look_again_s(self._overdue_s, random.random())
 
     async def _renew_at(self, name: str, entries: list[Entry]) -> None:
-        pool = await self._pool(name)
+        pool = await self._redis.pool(name)
         await membership.renew(pool, [entry.worker_id for entry in entries], round(SUPERVISED_LEASE_S * 1000))
         swept = await membership.sweep(pool)
         self._overdue_s = min(self._overdue_s, swept.next_s)
@@ -278,14 +229,14 @@ class Steward:
             self._line.send(_told(worker_id, released))
 
     async def _close_unused(self) -> None:
-        """Connections by settings that nobody has any more; at the second look, for a duty may be about to use them."""
         used = {entry.redis for entry in (*self._roster.alive, *self._roster.lost)}
-        unused = self._pools.keys() - used
-        for name in unused & self._unused:
-            pool = self._pools.pop(name)
-            self._written = {key: texts for key, texts in self._written.items() if key[0] != name}
-            await pool.aclose(close_connection_pool=True)
-        self._unused = unused
+        closed = await self._redis.close_unused(used)
+        self._written = {key: texts for key, texts in self._written.items() if key[0] not in closed}
+
+    async def _each(
+        self, groups: dict[str, list[Entry]], duty: Callable[[str, list[Entry]], Awaitable[None]]
+    ) -> None:
+        await self._redis.each(groups, duty, COMMAND_S)
 
     # --- metrics --------------------------------------------------------------------------------------------------
 
@@ -309,7 +260,7 @@ class Steward:
         queue = self._roster.queue
 
         async def look(name: str) -> QueueReport:
-            server = self._server_name(name)
+            server = self._redis.server_name(name)
             try:
                 report = await within(SCRAPE_S, self._look_at_queue(name, queue))
             except Exception:  # noqa: BLE001  # it is away
@@ -317,13 +268,15 @@ class Steward:
             return replace(report, server=server)
 
         reports = await asyncio.gather(*map(look, self._roster.by_redis()))
+        if not self._redis.servers:
+            return [sum_of(reports)]
         known = {report.server for report in reports}
         # servers where no worker has been ready so far
-        missing = [name for name in self._servers if name not in known]
-        return [*reports, *(QueueReport(queue=queue, server=name) for name in missing)] or [QueueReport()]
+        missing = [name for name in self._redis.servers if name not in known]
+        return [*reports, *(QueueReport(queue=queue, server=name) for name in missing)]
 
     async def _look_at_queue(self, name: str, queue: str) -> QueueReport:
-        return await look_at_queue(await self._pool(name), queue)
+        return await look_at_queue(await self._redis.pool(name), queue)
 
     # --- a dead worker's jobs -------------------------------------------------------------------------------------
 
@@ -338,7 +291,7 @@ class Steward:
         pause_s = RETRY_FIRST_S
         while True:
             try:
-                pool = await self._pool(entry.redis)
+                pool = await self._redis.pool(entry.redis)
                 why = membership.Why(entry.why)
                 released = await within(
                     COMMAND_S, membership.release(pool, entry.worker_id, why, entry.detail)
@@ -356,21 +309,23 @@ class Steward:
 
     async def _write_health(self) -> None:
         """One key for each worker that beats, and the sum under the plain key, all in arq's format."""
-        await self._each(self._roster.by_redis(), self._write_health_at)
-        facts = sum_of(await self._ask_queue())
-        if facts.is_up:
-            self._line.send(QueueMessage(facts.depth, facts.oldest_due_s))
+        try:
+            await self._each(self._roster.by_redis(), self._write_health_at)
+        finally:
+            facts = sum_of(await self._ask_queue())
+            if facts.is_up:
+                self._line.send(QueueMessage(facts.depth, facts.oldest_due_s))
 
     async def _report_pool(self) -> None:
         """How the pool is, for dashboards; where its workers are, or were last if there are none."""
         if self._status is None:
             return
         text = report_text(self._status, time.time())
-        names = list(self._roster.by_redis()) or list(self._settings)[-1:]
+        names = list(self._roster.by_redis()) or self._redis.last
         self._reported_to.update(names)
 
         async def tell(name: str, _: list[Entry]) -> None:
-            await tell_pool(await self._pool(name), self._pool_name, text, REPORT_LIFE_MS)
+            await tell_pool(await self._redis.pool(name), self._pool_name, text, REPORT_LIFE_MS)
 
         await self._each({name: [] for name in names}, tell)
 
@@ -385,7 +340,7 @@ class Steward:
         found = {self._key(entry): entry.counts for entry in fresh}
         found |= merge_by_key(fresh, self._roster.past)
         texts = {key: format_line(Tally(*astuple(counts)), now).encode() for key, counts in found.items()}
-        pool = await self._pool(name)
+        pool = await self._redis.pool(name)
         for key, text in texts.items():
             # the one before stays known: nobody tells whether a write that is cut off was carried out
             self._written[name, key] = (text, *self._written.get((name, key), ())[:1])
@@ -393,7 +348,7 @@ class Steward:
 
     async def _forget_at(self, name: str, _: list[Entry]) -> None:
         keys = [key for at, key in self._written if at == name]
-        pool = await self._pool(name)
+        pool = await self._redis.pool(name)
         if name in self._reported_to:
             await tell_pool(pool, self._pool_name, b"", REPORT_LIFE_MS)
         for key in keys:
@@ -410,5 +365,4 @@ class Steward:
             await asyncio.wait(set(self._tasks))
         names = {name for name, _ in self._written} | self._reported_to
         await self._each(self._roster.by_redis() | {name: [] for name in names}, self._forget_at)
-        for pool in self._pools.values():
-            await pool.aclose()
+        await self._redis.close()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from arq._redis.shard_settings import Shard
 from arq.connections import RedisSettings
 
-from ..addresses import split_address
+from ..addresses import split_address, words_of
 from ..exit_codes import ChildCode
 from ..host.process_title import present_as
 from ..ipc.brief import Brief
@@ -139,7 +139,7 @@ class WebServer:
             hide_args=False,
             redact="",
             title=self._options.name,
-            origins=self._options.web_origins,
+            origins=words_of(self._options.web_origin),
             refresh_s=REFRESH_S,
         )
 

@@ -3,7 +3,7 @@
 import os
 from importlib.util import find_spec
 
-from ..addresses import split_address
+from ..addresses import split_address, words_of
 from ..children.redis_server import server_path
 from ..console import complain
 from ..exit_codes import ExitCode
@@ -46,7 +46,7 @@ def web_refusal(options: Options) -> str:
     except ValueError as error:
         return f"--web {options.web}: {error}"
     try:
-        require_origins(options.web_origins)
+        require_origins(words_of(options.web_origin))
     except ValueError as error:
         return f"--web-origin: {error}"
     return ""
