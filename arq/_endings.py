@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -35,7 +36,8 @@ class Done(NamedTuple):
         keep_ms: for how long to keep the result; None: for ever.
         hold_ms: for how long its id stays taken; None: it is free at once.
         only_start: the job was started once, and nothing is counted of others. Says nothing beside `hold_ms`.
-        smaller: for a result that Redis can't take: makes one that says why, of so many bytes at most.
+        smaller: for a result that Redis can't take: what makes one that says why, of so many bytes at most, and what it
+            is called with before these two. (Most are never called.)
         burial: what goes into the dead set beside the payload; None: nothing.
     """
 
@@ -45,8 +47,12 @@ class Done(NamedTuple):
     keep_ms: int | None = None
     hold_ms: int | None = None
     only_start: bool = False
-    smaller: Callable[[str, int], bytes] | None = None
+    smaller: tuple[Callable[..., bytes], tuple[Any, ...]] | None = None
     burial: Burial | None = None
+
+
+#: Makes one of all its fields, in a third of the time.
+make_done: Callable[[tuple[Any, ...]], Done] = functools.partial(tuple.__new__, Done)
 
 
 class Again(NamedTuple):

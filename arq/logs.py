@@ -96,6 +96,10 @@ class LineHandler(LineWriter, logging.StreamHandler[Any]):
     #: the stream that was looked at last, and where its lines can be written to without the detour through its buffers
     _looked_at: Any = None
     _raw: io.FileIO | None = None
+    #: for which formatter and from when until when a plain line begins with `_head`, and how it is encoded
+    _head_by: logging.Formatter | None = None
+    _from_s = _until_s = 0.0
+    _head, _encoding, _errors = "", "utf-8", "strict"
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Filter and write a record."""
@@ -105,11 +109,37 @@ class LineHandler(LineWriter, logging.StreamHandler[Any]):
             self.emit(record)
         return True
 
+    def write_line(self, created_s: float, message: str) -> None:
+        """As `LineWriter` says. What is the same for all lines of a second is looked up once."""
+        lock: Any = self.lock
+        with lock:
+            stream = self.stream
+            if (
+                not self._from_s <= created_s < self._until_s
+                or stream is not self._looked_at
+                or self.formatter is not self._head_by
+            ):
+                self._look_up(stream, created_s)
+            line, raw = self._head + message, self._raw
+            if raw is None:
+                self.put(line)
+            else:
+                _write_past(stream, raw, (line + self.terminator).encode(self._encoding, self._errors))
+
+    def _look_up(self, stream: Any, created_s: float) -> None:
+        formatter: Any = self.formatter
+        self._head, self._head_by = formatter._head_at(created_s), formatter
+        self._from_s = float(int(created_s))
+        self._until_s = self._from_s + 1
+        self._looked_at, self._raw = stream, _raw_of(stream)
+        if self._raw is not None:
+            self._encoding, self._errors = stream.encoding, stream.errors
+
     def put(self, line: str) -> None:
         """Write one line; also when a program of a job has made stderr non-blocking."""
         stream, text = self.stream, line + self.terminator
         if stream is not self._looked_at:
-            self._looked_at, self._raw = stream, _raw_of(stream)
+            self._looked_at, self._raw, self._until_s = stream, _raw_of(stream), 0.0
         if self._raw is not None:
             _write_past(stream, self._raw, text.encode(stream.encoding, stream.errors))
             return
@@ -122,20 +152,20 @@ class LineHandler(LineWriter, logging.StreamHandler[Any]):
 
 def _raw_of(stream: Any) -> io.FileIO | None:
     """The file behind a stream that writes each line at once, if what it does with it beside that is nothing."""
-    is_plain = (
-        type(stream) is io.TextIOWrapper
-        and stream.line_buffering
-        and os.linesep == "\n"
-        and type(stream.buffer) is io.BufferedWriter
-        and type(stream.buffer.raw) is io.FileIO
-    )
-    return stream.buffer.raw if is_plain else None
+    if type(stream) is not io.TextIOWrapper or os.linesep != "\n":
+        return None
+    buffer: Any = stream.buffer
+    if stream.write_through and type(buffer) is io.FileIO:  # PYTHONUNBUFFERED
+        return buffer
+    is_plain = stream.line_buffering and type(buffer) is io.BufferedWriter and type(buffer.raw) is io.FileIO
+    return buffer.raw if is_plain else None
 
 
 def _write_past(stream: Any, raw: io.FileIO, data: bytes) -> None:
     """Write past the buffers of a stream, after what is in them: half the price of a line."""
     try:
-        stream.flush()
+        if not stream.write_through:
+            stream.flush()
         data = data[raw.write(data) or 0 :]
     except BlockingIOError:  # what was in the buffers is there still
         pass

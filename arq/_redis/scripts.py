@@ -5,8 +5,9 @@ A script is a file in `lua/`; its header says what KEYS, ARGV and the answer mea
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -117,6 +118,10 @@ class ClaimedJob(NamedTuple):
     unreadable: str = ""
     crashes: Crashes | None = None
     is_counted: bool = False
+
+
+#: Makes one of all its fields, in a third of the time.
+_claimed_job: Callable[[tuple[Any, ...]], ClaimedJob] = functools.partial(tuple.__new__, ClaimedJob)
 
 
 class ClaimAnswer(NamedTuple):
@@ -239,9 +244,9 @@ def _read_batch(
 ) -> tuple[list[ClaimedJob], list[Done]]:
     """The jobs of one claim, and the endings that remove those whose ids are no text."""
     try:
-        make, first = ClaimedJob._make, (1, 0, False, stamp, 0, "", None, False)  # cheaper than by the fields
+        first = (1, 0, False, stamp, 0, "", None, False)
         jobs = [
-            make((job_id.decode(), int(score), payload or None, *first))
+            _claimed_job((job_id.decode(), int(score), payload or None, *first))
             for job_id, score, payload in zip(
                 ids_and_scores[::2], ids_and_scores[1::2], payloads, strict=True
             )

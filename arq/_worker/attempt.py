@@ -8,12 +8,15 @@ from typing import Any
 
 from .._function import Function
 from .._job_records import JobDef, JobResult
+from .._memo import Memo
 from .._printable import escaped
 from .._redis.scripts import ClaimedJob
 from ..cron import CronJob
 from ..utils import ms_to_datetime
 
 _new = object.__new__
+#: Jobs that were enqueued together have the same.
+_enqueue_times = Memo(ms_to_datetime, 100)
 
 
 @dataclass(slots=True)
@@ -61,7 +64,7 @@ class Attempt:
             **worker_ctx,
             "job_id": self.job_id,
             "job_try": self.job_try,
-            "enqueue_time": ms_to_datetime(self.enqueue_ms),
+            "enqueue_time": _enqueue_times.known.get(self.enqueue_ms) or _enqueue_times.make(self.enqueue_ms),
             "score": self.job.score,
         }
 

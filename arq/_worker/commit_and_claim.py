@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .._endings import Done, Ending, Terms, read_evicted, read_finish
@@ -57,7 +57,7 @@ class Exchange:
         #: whether to ask what is ours has failed, perhaps because of the payloads
         self._recovery_failed = False
         #: the jobs that the worker knows to be its own
-        self.known: Container[str] = ()
+        self.known: Mapping[str, object] = {}
         #: goes up with each `reclaim`: claims that were given up before and arrive after it are refused
         self.epoch = 0
         #: from which entry of the queue on the next claim looks; '': from the first one
@@ -255,7 +255,7 @@ class Exchange:
 
     def _remove(self, nameless: Sequence[Done]) -> None:
         """Write the endings of jobs that can't be run, because their ids are not text."""
-        self._outbox.batches.opened(nameless)
+        self._outbox.batches.opened_nameless(nameless)
         for ending in nameless:
             job_log.nameless(ending.job_id)
             self.record(ending)

@@ -94,18 +94,28 @@ class FinishOverride:
         context: the worker's.
         writer: wakes up whoever writes endings.
         owner: has the two methods.
-        plain: the two methods as they are here, bound: as long as the owner has these, it is not asked.
+        ours: the two methods as they are here, functions of a class.
     """
 
     def __init__(
-        self, context: Context, writer: EndingWriter, owner: Finishes, plain: tuple[Any, Any]
+        self, context: Context, writer: EndingWriter, owner: Finishes, ours: tuple[Any, Any]
     ) -> None:
         self._context = context
         self._writer = writer
         self.owner = owner
-        self.plain = plain
+        self._ours = ours
         #: what an overridden `finish_job` is to write, by job id
         self._handed_over: dict[str, Done | Again] = {}
+
+    def is_wanted(self) -> bool:
+        """Whether there are others in their place: of a subclass, or put into the class or the worker at any time."""
+        kind, own = type(self.owner), self.owner.__dict__
+        return (
+            kind.finish_job is not self._ours[0]
+            or kind.finish_failed_job is not self._ours[1]
+            or "finish_job" in own
+            or "finish_failed_job" in own
+        )
 
     async def finish(self, job_id: str, asked: FinishArguments) -> None:
         """What our own `finish_job` does: write an ending as it was asked for; returns when that is written."""

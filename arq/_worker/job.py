@@ -161,15 +161,13 @@ class JobRunner:
             options.payload_format,
         )
         override = self._override
-        # put in their place by a subclass, in the class or in the worker, at any time
-        is_plain = (override.owner.finish_job, override.owner.finish_failed_job) == override.plain
-        if not is_plain and not isinstance(ending, Unbegun) and task is asyncio.current_task():
+        if override.is_wanted() and not isinstance(ending, Unbegun) and task is asyncio.current_task():
             return override.hand_over(outcome, ending)
         if outcome.interrupted:
             self._writer.hold_back(ending)
         else:
             (context.current or context.exchange()).record(ending)
-        context.jobs.claimed.pop(outcome.attempt.job.job_id, None)
+        context.jobs.claimed.pop(outcome.attempt.job_id, None)
         if options.after_job_end is None:  # else the place is taken until that hook is through
             context.jobs.slots.discard(task)
         context.activity.set()
@@ -193,7 +191,8 @@ class JobRunner:
             jobs.retried += 1
             what = RETRIED
         took_ms = outcome.finish_ms - attempt.start_ms
-        took_ms = max(took_ms, 0)
+        if took_ms < 0:  # noqa: PLR1730  (five times as fast as `max`)
+            took_ms = 0
         if outcome.leave is None:
             name = UNKNOWN if attempt.function is None else attempt.function_name
             has_run, job = outcome.started, attempt.job

@@ -52,8 +52,8 @@ def started(attempt: Attempt) -> None:
     waited_s = (attempt.start_ms - attempt.enqueue_ms) / 1000
     _info(
         attempt,
-        "%6.2fs → %s(%s)%s",
         waited_s,
+        "s → %s(%s)%s",
         attempt.ref,
         args_to_string(attempt.args, attempt.kwargs) if attempt.args or attempt.kwargs else "",
         extra,
@@ -68,7 +68,7 @@ def ended(outcome: Outcome, log_results: bool) -> None:
         attempt, value = outcome.attempt, outcome.value
         took_s = (outcome.finish_ms - attempt.start_ms) / 1000
         result = "" if value is None or not log_results else _shown(value)
-        _info(outcome, "%6.2fs ← %s ● %s", took_s, attempt.ref, result)
+        _info(outcome, took_s, "s ← %s ● %s", attempt.ref, result)
 
 
 def _ended_otherwise(outcome: Outcome) -> None:
@@ -91,11 +91,11 @@ def _ended_otherwise(outcome: Outcome) -> None:
     elif verdict is Verdict.RETRY and (outcome.note or outcome.snoozed):
         _tried_again(outcome, took_s)
     elif verdict is Verdict.RETRY:
-        _info(outcome, "%6.2fs ↻ %s retrying job in %0.2fs", took_s, ref, (outcome.defer_ms or 0) / 1000)
+        _info(outcome, took_s, "s ↻ %s retrying job in %0.2fs", ref, (outcome.defer_ms or 0) / 1000)
     elif verdict is Verdict.CANCELLED:
-        _info(outcome, "%6.2fs ↻ %s cancelled, will be run again", took_s, ref)
+        _info(outcome, took_s, "s ↻ %s cancelled, will be run again", ref)
     else:
-        _info(outcome, "%6.2fs ⊘ %s aborted", took_s, ref)
+        _info(outcome, took_s, "s ⊘ %s aborted", ref)
 
 
 def _shown(value: object) -> str:
@@ -117,8 +117,8 @@ def _tried_again(outcome: Outcome, took_s: float) -> None:
     delay_s = (outcome.defer_ms or 0) / 1000
     _info(
         outcome,
-        "%6.2fs ↻ %s retrying job in %0.2fs: %s",
         took_s,
+        "s ↻ %s retrying job in %0.2fs: %s",
         outcome.attempt.ref,
         delay_s,
         printable(why),
@@ -173,9 +173,7 @@ def refused(outcome: Outcome) -> None:
     waited_s = (outcome.finish_ms - attempt.enqueue_ms) / 1000
     extra = {"job": outcome.log_fields()}
     if outcome.verdict is Verdict.ABORTED:
-        _info(
-            outcome, "%6.2fs ⊘ %s:%s aborted before start", waited_s, job_id, printable(attempt.function_name)
-        )
+        _info(outcome, waited_s, "s ⊘ %s:%s aborted before start", job_id, printable(attempt.function_name))
     elif isinstance(attempt.problem, DeserializationError):
         if isinstance(attempt.problem, PayloadRefused) or isinstance(
             attempt.problem.__cause__, CanNotRebuildError

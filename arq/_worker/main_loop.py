@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from types import MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from redis.exceptions import RedisError
@@ -108,8 +107,8 @@ class MainLoop:
         """What a job goes through."""
         context, steps, ours = self.context, self._steps, self._ours
         self.standstills = StandstillReport(context).standstills
-        plain = MethodType(ours.finish_job, steps), MethodType(ours.finish_failed_job, steps)
-        self.finish_override = FinishOverride(context, self.writer, steps, plain)
+        finishing = ours.finish_job, ours.finish_failed_job
+        self.finish_override = FinishOverride(context, self.writer, steps, finishing)
         self.runner = JobRunner(
             context, Hooks(context), self.standstills, self.writer, self.finish_override, hold_cron_s
         )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from .._endings import Again, Done, Ending, Unbegun
+from .._endings import Again, Done, Ending, Unbegun, make_done
 from .._errors import DeserializationError, JobExecutionFailed, PayloadRefused, Retry, RetryJob, Snooze
 from .._function import Function
 from .._payloads import plain_pickles
@@ -294,8 +293,8 @@ def ending(
     if keep_ms == 0:
         return Done(job.job_id, job.stamp, b"", None, hold_ms, only_start, None, burial)
     result = result_payload(outcome, queue_name, serializer, deserializer, payload_format)
-    smaller = functools.partial(_smaller_result, outcome, queue_name, serializer, payload_format)
-    return Done(job.job_id, job.stamp, result, keep_ms, hold_ms, only_start, smaller, burial)
+    smaller = (_smaller_result, (outcome, queue_name, serializer, payload_format))
+    return make_done((attempt.job_id, job.stamp, result, keep_ms, hold_ms, only_start, smaller, burial))
 
 
 def _run_again(outcome: Outcome, defaults: Defaults) -> Ending:

@@ -13,12 +13,17 @@ import os
 from time import time
 from typing import Any, Protocol
 
+from .._memo import Memo
 from ..logs import LineWriter
 
 #: Records have the name of the task since Python 3.12.
 _NAMES_TASKS = hasattr(logging, "logAsyncioTasks")
 #: What functions of `logging` itself have as their globals, and those that others put in their place have not.
 _LOGGING = vars(logging)
+#: How lines begin.
+_SECONDS = "%6.2f"
+#: Many jobs take, or have waited, the same number of ms.
+_seconds_texts: Memo[float, str] = Memo(_SECONDS.__mod__, 2000)
 
 
 class LogSubject(Protocol):
@@ -46,39 +51,46 @@ class QuickLog:
         self._made_for = (0, 0)
         self._second_s = 0.0
         self._common: dict[str, Any] = {}
-        self._looked_s = 0
+        #: from when until when in the same second nothing has to be found out, in unix s
+        self._from_s = self._until_s = 0.0
         #: the loggers that hand records on, and whom each of them had to serve when it was looked at. Three is usual:
         #: these are looked at for each line without a call; where there are more all is looked up each time
         self._three = (logger, _NOBODY, _NOBODY)
-        self._served: tuple[list[Any], ...] = ()
+        self._served: tuple[list[Any], list[Any], list[Any], list[Any]] = ([], [], [], [])
         #: the only handler that would get a record, if it wants no more of it than the text
         self._only_reader: LineWriter | None = None
 
-    def info(self, about: LogSubject, text: str, *args: Any) -> None:
-        """Log `text % args`; a record has what is known `about` it as `job`.
+    def info(self, about: LogSubject, seconds: float, text: str, *args: Any) -> None:
+        """Log seconds and `text % args`; a record has what is known `about` it as `job`.
 
         The caller has asked `isEnabledFor`, and seen to it that nothing unprintable is in it.
         """
         now_s = time()
         # the lists themselves: from Python 3.14 on, one that changes is replaced by another
         one, two, three = self._three
+        filters, first, second, third = self._served
         if (
-            int(now_s) != self._looked_s
-            or (one.filters, one.handlers, two.handlers, three.handlers) != self._served
+            not self._from_s <= now_s < self._until_s
+            or first != one.handlers
+            or second != two.handlers
+            or third != three.handlers
+            or filters != one.filters
         ):
-            self._look(int(now_s))
+            self._look(now_s)
         writer = self._only_reader
         if writer is None:
-            self._logger.handle(self._record(about, text, args))
+            self._logger.handle(self._record(about, _SECONDS + text, (seconds, *args)))
             return
         try:
-            writer.write_line(now_s, text % args)
+            took = _seconds_texts.known.get(seconds) or _seconds_texts.make(seconds)
+            writer.write_line(now_s, took + text % args)
         except Exception:  # noqa: BLE001  (a full disk; the handler of the record knows what to do)
-            self._logger.handle(self._record(about, text, args))
+            self._logger.handle(self._record(about, _SECONDS + text, (seconds, *args)))
 
-    def _look(self, now_s: int) -> None:
+    def _look(self, now_s: float) -> None:
         """Find out who would get a record. Once a second, and when a handler or filter has come or gone."""
-        self._looked_s = now_s
+        self._from_s = float(int(now_s))
+        self._until_s = self._from_s + 1
         loggers: list[logging.Logger] = []
         logger: logging.Logger | None = self._logger
         while logger is not None:
@@ -88,7 +100,7 @@ class QuickLog:
         self._three = (one, two, three)
         self._served = (one.filters[:], one.handlers[:], two.handlers[:], three.handlers[:])
         if len(loggers) > len(self._three):
-            self._looked_s = -1
+            self._until_s = 0.0
         handlers = [handler for logger in loggers for handler in logger.handlers]
         self._only_reader = None
         if len(handlers) == 1 and not self._logger.filters and not is_logging_changed():

@@ -69,7 +69,7 @@ class Outbox:
     def add(self, ending: Ending) -> None:
         """Keep one more; the next exchange writes it."""
         self._endings.append(ending)
-        if isinstance(ending, Done):
+        if type(ending) is Done:
             size = len(ending.result)
             self._bytes += size
             if size > batch_sizes.ALWAYS_TAKEN:
@@ -137,5 +137,6 @@ class Outbox:
 
 def replaced(ending: Done, why: str, most_bytes: int) -> Done:
     """The same ending with a result of `most_bytes` at most that says why the real one is missing, or with none."""
-    result = b"" if ending.smaller is None else ending.smaller(why, most_bytes)
+    make, about = ending.smaller or (None, ())
+    result = b"" if make is None else make(*about, why, most_bytes)
     return ending._replace(result=result if len(result) <= most_bytes else b"", smaller=None)

@@ -40,6 +40,7 @@ PURE = (
     "arq._payloads.tagged_values",
     "arq._job_records",
     "arq._job_statistics",
+    "arq._memo",
     "arq._payloads.unreadable_records",
     "arq._redis.batch_sizes",
     "arq._redis.declared_keys",
@@ -164,7 +165,7 @@ KEY_PREFIXES = (
 ARQ_LAYERS = {
     "ground": (
         "_crash_records _dead_letters _did_you_mean _endings _errors _file_polling _function _health_line "
-        "_interrupt_origin _job_records _job_statistics _key_table _keys _lock_time _lua_interpreter "
+        "_interrupt_origin _job_records _job_statistics _key_table _keys _lock_time _lua_interpreter _memo "
         "_lua_interpreter.machine _lua_interpreter.syntax "
         "_lua_interpreter.tree _option_types _payloads _printable _pyinstaller _pyinstaller.hook-arq "
         "_pyinstaller.hook-supervisor _redis _redis.batch_sizes _redis.declared_keys "

@@ -6,9 +6,9 @@ import asyncio
 import functools
 import io
 import logging
+import math
 import os
 import re
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -57,9 +57,9 @@ def log() -> Iterator[tuple[logging.Logger, Kept, QuickLog]]:
 
 def in_a_task(logger: logging.Logger, quick: QuickLog) -> None:
     async def main() -> None:
-        logger.info("%s and %d", "text", 1, extra={"job": ABOUT.log_fields()})
-        quick.info(ABOUT, "%s and %d", "text", 1)
-        quick.info(ABOUT, "%s and %d", "text", 1)
+        logger.info("%6.2fs %s and %d", 1.5, "text", 1, extra={"job": ABOUT.log_fields()})
+        quick.info(ABOUT, 1.5, "s %s and %d", "text", 1)
+        quick.info(ABOUT, 1.5, "s %s and %d", "text", 1)
 
     async def named() -> None:
         await asyncio.create_task(main(), name="a task")
@@ -82,7 +82,7 @@ def test_clock_fields_fit_together(log: tuple[logging.Logger, Kept, QuickLog]) -
     logger, handler, quick = log
     logger.info("")
     for _ in range(3):
-        quick.info(ABOUT, "")
+        quick.info(ABOUT, 0.0, "")
     records = handler.records
     start_s = records[0].created - records[0].relativeCreated / 1000
     assert [r.created for r in records] == sorted(r.created for r in records)
@@ -95,7 +95,7 @@ def test_fields_of_a_factory_are_there(
     log: tuple[logging.Logger, Kept, QuickLog], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, handler, quick = log
-    quick.info(ABOUT, "before")
+    quick.info(ABOUT, 0.0, "before")
 
     def with_tenant(*args: object, **kwargs: object) -> logging.LogRecord:
         record = logging.LogRecord(*args, **kwargs)  # type: ignore[arg-type]
@@ -105,7 +105,7 @@ def test_fields_of_a_factory_are_there(
     before = logging.getLogRecordFactory()
     logging.setLogRecordFactory(with_tenant)
     try:
-        quick.info(ABOUT, "after")
+        quick.info(ABOUT, 0.0, "after")
     finally:
         logging.setLogRecordFactory(before)
     assert handler.records[1].tenant == "blue"  # type: ignore[attr-defined]
@@ -115,7 +115,7 @@ def test_each_task_has_its_name(log: tuple[logging.Logger, Kept, QuickLog]) -> N
     _, handler, quick = log
 
     async def say() -> None:
-        quick.info(ABOUT, "")
+        quick.info(ABOUT, 0.0, "")
 
     async def main() -> None:
         for name in ("one", "two"):
@@ -128,11 +128,11 @@ def test_each_task_has_its_name(log: tuple[logging.Logger, Kept, QuickLog]) -> N
 
 def test_a_forked_child_says_its_own_pid(log: tuple[logging.Logger, Kept, QuickLog]) -> None:
     _, handler, quick = log
-    quick.info(ABOUT, "parent")
+    quick.info(ABOUT, 0.0, "parent")
     read_fd, write_fd = os.pipe()
     pid = os.fork()
     if pid == 0:
-        quick.info(ABOUT, "child")
+        quick.info(ABOUT, 0.0, "child")
         os.write(write_fd, str(handler.records[-1].process).encode())
         os._exit(0)
     os.close(write_fd)
@@ -176,7 +176,7 @@ def makes_no_records(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_plain_line_is_what_the_record_would_have_been(lines: Lines, makes_no_records: list[str]) -> None:
     logger, _, stream = lines
     quick = QuickLog(logger, __file__, "origin")
-    quick.info(ABOUT, "%6.2fs → %s", 1.5, "job")
+    quick.info(ABOUT, 1.5, "s → %s", "job")
     logger.info("%6.2fs → %s", 1.5, "job")
     first, second = stream.getvalue().splitlines()
     assert makes_no_records == []
@@ -187,15 +187,19 @@ def test_a_plain_line_is_what_the_record_would_have_been(lines: Lines, makes_no_
 def test_whoever_comes_later_gets_records(lines: Lines, makes_no_records: list[str]) -> None:
     logger, _, stream = lines
     quick = QuickLog(logger, __file__, "origin")
-    quick.info(ABOUT, "%s", "first")
+    quick.info(ABOUT, 0.0, "%s", "first")
     late = Kept()
     logger.addHandler(late)
-    quick.info(ABOUT, "%s", "second")
+    quick.info(ABOUT, 0.0, "%s", "second")
     logger.removeHandler(late)
-    quick.info(ABOUT, "%s", "third")
-    assert [record.getMessage() for record in late.records] == ["second"]
-    assert [line[13:] for line in stream.getvalue().splitlines()] == [" first", " second", " third"]
-    assert makes_no_records == ["%s"]
+    quick.info(ABOUT, 0.0, "%s", "third")
+    assert [record.getMessage() for record in late.records] == ["  0.00second"]
+    assert [line[13:] for line in stream.getvalue().splitlines()] == [
+        "   0.00first",
+        "   0.00second",
+        "   0.00third",
+    ]
+    assert makes_no_records == ["%6.2f%s"]
 
 
 @pytest.mark.parametrize("from_python", ["3.13", "3.14"])
@@ -203,27 +207,27 @@ def test_one_handler_goes_and_another_comes(lines: Lines, from_python: str) -> N
     """Within one second, so that only the lists of handlers tell. From 3.14 on, they are replaced by others."""
     logger, first, stream = lines
     quick = QuickLog(logger, __file__, "origin")
-    quick.info(ABOUT, "%s", "first")
+    quick.info(ABOUT, 0.0, "%s", "first")
     later = LineHandler(io.StringIO())
     later.setFormatter(first.formatter)
     if from_python == "3.13":
         logger.handlers[:] = [later]
     else:
         logger.handlers = [later]
-    quick._looked_s = int(time.time())  # the clock may have gone on
-    quick.info(ABOUT, "%s", "second")
-    assert [line[14:] for line in stream.getvalue().splitlines()] == ["first"]
-    assert [line[14:] for line in later.stream.getvalue().splitlines()] == ["second"]
+    quick._from_s, quick._until_s = 0.0, math.inf  # the clock may have gone on
+    quick.info(ABOUT, 0.0, "%s", "second")
+    assert [line[14:] for line in stream.getvalue().splitlines()] == ["  0.00first"]
+    assert [line[14:] for line in later.stream.getvalue().splitlines()] == ["  0.00second"]
 
 
 def test_a_filter_that_comes_later_is_asked(lines: Lines) -> None:
     logger, _, stream = lines
     quick = QuickLog(logger, __file__, "origin")
-    quick.info(ABOUT, "%s", "first")
+    quick.info(ABOUT, 0.0, "%s", "first")
     logger.addFilter(lambda record: "second" not in record.getMessage())
-    quick.info(ABOUT, "%s", "second")
-    quick.info(ABOUT, "%s", "third")
-    assert [line[14:] for line in stream.getvalue().splitlines()] == ["first", "third"]
+    quick.info(ABOUT, 0.0, "%s", "second")
+    quick.info(ABOUT, 0.0, "%s", "third")
+    assert [line[14:] for line in stream.getvalue().splitlines()] == ["  0.00first", "  0.00third"]
 
 
 @pytest.mark.parametrize("kind", ["filter", "formatter", "level", "second handler", "other handler"])
@@ -239,8 +243,8 @@ def test_handlers_that_want_more_than_the_text(lines: Lines, makes_no_records: l
         logger.addHandler(Kept())
     else:
         logger.handlers[:] = [logging.StreamHandler(stream)]
-    QuickLog(logger, __file__, "origin").info(ABOUT, "%s", "text")
-    assert makes_no_records == ["%s"]
+    QuickLog(logger, __file__, "origin").info(ABOUT, 0.0, "%s", "text")
+    assert makes_no_records == ["%6.2f%s"]
     assert stream.getvalue().endswith("" if kind == "level" else "text\n")
 
 
@@ -258,13 +262,13 @@ def test_tools_that_watch_logging_see_each_record(
         return own(self, *args, **kwargs)
 
     monkeypatch.setattr(logging.Logger, name, watching)
-    QuickLog(logger, __file__, "origin").info(ABOUT, "%s", "text")
+    QuickLog(logger, __file__, "origin").info(ABOUT, 0.0, "%s", "text")
     assert len(seen) == 1
-    assert stream.getvalue().endswith(": [p] text\n")
+    assert stream.getvalue().endswith(": [p]   0.00text\n")
 
 
 def test_a_stream_that_fails_is_no_error_of_the_job(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
     logger, _, stream = lines
     stream.close()
-    QuickLog(logger, __file__, "origin").info(ABOUT, "%s", "text")
+    QuickLog(logger, __file__, "origin").info(ABOUT, 0.0, "%s", "text")
     assert "I/O operation on closed file" in capsys.readouterr().err

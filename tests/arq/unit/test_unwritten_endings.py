@@ -15,7 +15,7 @@ from arq._worker.unwritten_endings import Outbox, replaced, sizes
 
 
 def ending(job_id: str, size: int) -> Done:
-    return Done(job_id, b"stamp", bytes(size), 1000, smaller=lambda why, most: why.encode())
+    return Done(job_id, b"stamp", bytes(size), 1000, smaller=(lambda why, most: why.encode(), ()))
 
 
 @given(st.lists(st.integers(0, 40), max_size=50), st.integers(1, 10), st.integers(1, 100))
