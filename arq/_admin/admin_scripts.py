@@ -45,6 +45,13 @@ def text(value: bytes | None) -> str:
     return "" if value is None else value.decode(errors="surrogateescape")
 
 
+def number(answer: Any) -> int:
+    """A count as Redis holds or tells it; what is none counts as 0."""
+    if isinstance(answer, bytes):
+        return int(answer) if answer.isdigit() else 0
+    return answer if isinstance(answer, int) else 0
+
+
 def raw(name: str) -> bytes:
     """The bytes of an id or a name as Redis has them."""
     return name.encode(errors="surrogateescape")

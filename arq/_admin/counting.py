@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from .._keys import crons_key, dead_set_key, evicted_key, health_key, lookers_key, paused_key, result_key
 from .._redis.raw_commands import ask, scan
-from .admin_scripts import raw
+from .._redis.scripts import score_ms
+from .admin_scripts import number, raw
 from .filters import Filter, job_id_of, queue_of
 from .listing import Search
 from .pauses import paused
@@ -41,7 +42,7 @@ async def counts(redis: Redis, queue: str, *, with_done: bool) -> Counts:
         await paused(redis, queue),
         now,
         int(await ask(redis, "ZCARD", dead_set_key(queue))),
-        int(await ask(redis, "GET", evicted_key(queue)) or 0),
+        number(await ask(redis, "GET", evicted_key(queue))),
     )
 
 
@@ -49,7 +50,7 @@ def _first_score(answer: list[object]) -> int | None:
     if not answer:
         return None
     row = answer[0] if isinstance(answer[0], list) else answer
-    return int(float(row[1]))  # type: ignore[arg-type]
+    return score_ms(row[1])  # type: ignore[arg-type]
 
 
 async def _scores(redis: Redis, queue: str, ids: list[bytes]) -> list[float | None]:

@@ -10,6 +10,7 @@ from .._payloads.signed_envelope import JOB, is_entry_signed
 from .._redis.raw_commands import ask
 from .._redis.script_loader import Call
 from .._redis.script_runner import run
+from .._redis.scripts import score_ms
 from . import admin_scripts
 from .admin_scripts import LookedDead, raw, text
 from .filters import LARGEST, called
@@ -90,7 +91,7 @@ def dead_job(
         letter = read_dead_letter(entry, looked.errors if keyring is None else [])
     except NoEntryError as exc:
         problem = problem or str(exc)
-    died_ms = int(float(looked.died)) if looked.died else None
+    died_ms = score_ms(looked.died) if looked.died else None
     if letter is not None:
         fields = {"function": letter.function, "enqueued_ms": letter.enqueue_ms or None} | fields
         fields |= {"error": letter.error, "tries": letter.tries, "worker": letter.worker}

@@ -12,6 +12,7 @@ from .._keys import crashes_key, errors_key, job_key, result_key
 from .._payloads.signed_envelope import JOB, RESULT
 from .._redis.raw_commands import ask
 from .._redis.script_runner import run
+from .._redis.scripts import score_ms
 from ..constants import abort_jobs_ss
 from . import admin_scripts
 from .admin_scripts import raw, text
@@ -54,7 +55,7 @@ async def details(redis: Redis, job_id: str, queue: str, bounds: Bounds = FULL) 
         timeline(job, expires_at, [] if state is JobState.done else await _earlier(redis, name)),
         "\n".join(notes_of(data.get("r"))) if data else "",
         _crashes(crashes),
-        None if asked is None else int(float(asked)),
+        None if asked is None else score_ms(asked),
         now_ms,
     )
 

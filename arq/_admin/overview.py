@@ -10,7 +10,8 @@ from redis.exceptions import ResponseError
 from .. import _queue_pause
 from .._keys import LEASES_KEY, dead_set_key, evicted_key, health_key, lookers_key, paused_key
 from .._redis.raw_commands import ask_many, members_with_scores, pairs
-from .admin_scripts import Held, text
+from .._redis.scripts import score_ms
+from .admin_scripts import Held, number, text
 from .records import Overview, Pause, QueueOverview
 from .running import held_by, held_by_old, now_ms
 
@@ -35,7 +36,7 @@ async def overview(redis: Redis, queues: Sequence[str]) -> Overview:
         part = queues[first : first + _QUEUES_STEP]
         for queue, row in zip(part, await _rows(redis, part, held, now), strict=True):
             looking = {text(one): until for one, until in _pairs(row[6]) if until > now}
-            old = await held_by_old(redis, queue, _HEAD) if _int(row[1]) else []
+            old = await held_by_old(redis, queue, _HEAD) if number(row[1]) else []
             found.append(_queue(queue, row, held, old, looking, now))
     return Overview(found, len(leases), sum(until < now for until in leases.values()), now)
 
@@ -73,16 +74,16 @@ def _queue(
     oldest = _pairs(first)
     return QueueOverview(
         queue,
-        queued=max(0, _int(due) - held_due),
-        deferred=max(0, _int(total) - _int(due) - sum(score > now for score in ours)),
+        queued=max(0, number(due) - held_due),
+        deferred=max(0, number(total) - number(due) - sum(score > now for score in ours)),
         running=sum(one.queue == queue for one in held) + len(old),
-        dead=_int(dead),
-        evicted=_int(evicted),
-        oldest_due_ms=int(oldest[0][1]) if oldest else None,
+        dead=number(dead),
+        evicted=number(evicted),
+        oldest_due_ms=score_ms(oldest[0][1]) if oldest else None,
         paused=_pause(paused),
         workers=len(looking),
-        ignore_pauses=earlier + bool(old or (_int(has_line) and not looking)),
-        has_old=bool(old or (_int(has_line) and not looking)),
+        ignore_pauses=earlier + bool(old or (number(has_line) and not looking)),
+        has_old=bool(old or (number(has_line) and not looking)),
     )
 
 
@@ -96,8 +97,3 @@ def _pause(line: Any) -> Pause | None:
 def _pairs(answer: Any) -> list[tuple[bytes, float]]:
     return pairs(answer) if isinstance(answer, list) else []
 
-
-def _int(answer: Any) -> int:
-    if isinstance(answer, bytes):
-        return int(answer) if answer.isdigit() else 0
-    return answer if isinstance(answer, int) else 0

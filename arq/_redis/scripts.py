@@ -335,7 +335,7 @@ def _without_payload(job: ClaimedJob) -> ClaimedJob:
     return job._replace(payload=None if size else sent or None, left_out=size)
 
 
-def score_ms(text: bytes) -> int:
+def score_ms(text: bytes | float) -> int:
     """A score as Redis gives it in unix ms; what is no time counts as 0."""
     score = float(text)
     return int(score) if math.isfinite(score) else 0
