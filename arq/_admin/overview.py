@@ -96,4 +96,3 @@ def _pause(line: Any) -> Pause | None:
 
 def _pairs(answer: Any) -> list[tuple[bytes, float]]:
     return pairs(answer) if isinstance(answer, list) else []
-

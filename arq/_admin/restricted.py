@@ -32,6 +32,10 @@ _JSON = b"{"
 ENCRYPTED = "encrypted"
 
 
+#: Stands there instead of what pydantic does not show, either.
+_HIDDEN = "**********"
+
+
 class UnreadableError(Exception):
     """Bytes can't be read; the text says why."""
 
@@ -141,7 +145,7 @@ def _untagged(found: dict[str, Any]) -> Any:
         return found
     module, _, qualname = name.partition(":")
     kind = RecipeReader(io.BytesIO()).find_class(module, qualname)
-    value = found.get(VALUE)
+    value = _HIDDEN if tag == "pydantic" and name.startswith("pydantic:Secret") else found.get(VALUE)
     if tag == "exception":
         recipe = kind(*filter(None, [found.get("text")]))
         notes = [note for note in [*found.get("notes", []), found.get("traceback")] if note]

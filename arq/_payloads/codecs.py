@@ -8,9 +8,10 @@ import pickle
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from .._printable import text_of
 from .data_types import DataTypes, UnknownTypeError, types_named_by
-from .exception_modules import ExceptionModules
-from .pickle_errors import CanNotRebuildError, explain
+from .importable_modules import ImportableModules
+from .pickle_errors import CanNotRebuildError, CanNotWriteError, explain
 from .tagged_values import TaggedValues
 from .unreadable_records import PICKLE
 
@@ -85,7 +86,7 @@ class _TaggedCodec(Codec):
 
     def __init__(self, types: Iterable[type] = (), *, exception_modules: Iterable[str] = ()) -> None:
         self.types = DataTypes(types)
-        named, every = ExceptionModules(exception_modules), ExceptionModules(every=True)
+        named, every = ImportableModules(exception_modules), ImportableModules(every=True)
         self._values = TaggedValues(self.types, named, has_bytes=self.has_bytes)
         self._verified = TaggedValues(self.types, every, has_bytes=self.has_bytes)
 
@@ -111,6 +112,7 @@ class _TaggedCodec(Codec):
         return found
 
 
+_TOO_DEEP = "a value is nested too deep for this codec, or contains itself"
 _text_of = json.encoder.encode_basestring_ascii
 #: What `serialize_job` and `serialize_result` have, without keyword arguments.
 _JOB = '{"t":null,"f":%s,"a":%s,"k":{},"et":%s}'
@@ -159,7 +161,10 @@ class JsonCodec(_TaggedCodec):
         return data.startswith(b"{")
 
     def dumps(self, data: dict[str, Any]) -> bytes:
-        return "".join(self._encode(self._plain(data), 0)).encode()
+        try:
+            return "".join(self._encode(self._plain(data), 0)).encode()
+        except (TypeError, ValueError, RecursionError) as exc:
+            raise _unwritable(exc) from exc.__cause__
 
     def plain_job(self, job_try: int | None, function: str, args: Any, enqueue_ms: int) -> bytes | None:
         """What `dumps` writes of a job with plain arguments, none by name, in half of the time.
@@ -196,7 +201,10 @@ class JsonCodec(_TaggedCodec):
             return None
         if not type(function) is type(queue) is type(job_id) is str:
             return None
-        value = str(result) if kind is int else "".join(self._encode(result, 0))
+        try:
+            value = str(result) if kind is int else "".join(self._encode(result, 0))
+        except ValueError:  # a number of more digits than Python writes
+            return None
         done = "true" if success else "false"
         places = (job_try, _text_of(function), written, enqueue_ms, done, value, start_ms, finished_ms)
         return (_RESULT % (*places, _text_of(queue), _text_of(job_id))).encode()
@@ -209,7 +217,10 @@ class JsonCodec(_TaggedCodec):
         for item in args:
             if type(item) not in plain:
                 return None
-        return "".join(self._encode(args, 0)) if args else "[]"
+        try:
+            return "".join(self._encode(args, 0)) if args else "[]"
+        except ValueError:  # a number of more digits than Python writes
+            return None
 
     def loads(self, data: bytes) -> dict[str, Any]:
         return self._read(data, decode=self._decode)
@@ -264,7 +275,10 @@ class MsgpackCodec(_TaggedCodec):
         return data.startswith(MSGPACK_MAPS)
 
     def dumps(self, data: dict[str, Any]) -> bytes:
-        packed: bytes = self._packb(self._plain(data), use_bin_type=True, unicode_errors="surrogatepass")
+        try:
+            packed: bytes = self._packb(self._plain(data), use_bin_type=True, unicode_errors="surrogatepass")
+        except (TypeError, ValueError, RecursionError) as exc:
+            raise _unwritable(exc) from exc.__cause__
         return packed
 
     def loads(self, data: bytes) -> dict[str, Any]:
@@ -277,10 +291,28 @@ class MsgpackCodec(_TaggedCodec):
     def _read(self, data: bytes, values: TaggedValues) -> dict[str, Any]:
         hook = values.hook
         try:
-            found = self._unpackb(data, raw=False, object_hook=hook, unicode_errors="surrogatepass")
+            found = self._unpackb(
+                data,
+                raw=False,
+                object_hook=hook,
+                ext_hook=_no_extension,
+                timestamp=3,
+                unicode_errors="surrogatepass",
+            )
         except Exception as exc:
             raise _unreadable(exc, self.name) from exc
         return self._found(found)
+
+
+def _no_extension(code: int, _: bytes) -> Any:
+    raise UnknownTypeError(f"it has something of extension type {code}, and there are none here")
+
+
+def _unwritable(exc: Exception) -> CanNotWriteError:
+    """What is said of a value that can't be written, in one line."""
+    if isinstance(exc, RecursionError):  # msgpack says it by a ValueError
+        return CanNotWriteError(_TOO_DEEP)
+    return CanNotWriteError(_TOO_DEEP if str(exc) == "recursion limit exceeded" else text_of(exc))
 
 
 def _unreadable(exc: Exception, name: str) -> CanNotRebuildError:

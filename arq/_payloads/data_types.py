@@ -262,8 +262,10 @@ def make_member(kind: type, names: list[str]) -> Any:
     unknown = [name for name in names if name not in members]
     if unknown:
         raise UnknownTypeError(f"{name_of(kind)} has no member {unknown[0]!r} here: another version's?")
-    if not names:
+    if not names and issubclass(kind, Flag):
         return kind(0)
+    if not names:
+        raise UnknownTypeError(f"{name_of(kind)} is no flag here: another version's?")
     found = members[names[0]]
     for name in names[1:]:
         found |= members[name]

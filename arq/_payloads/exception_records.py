@@ -1,7 +1,7 @@
 """Exceptions as records, and back: the same type where its class can be found, else `JobFailed`.
 
 No code of the class is run: a record has what `BaseException` keeps of its arguments, and the attributes of the object.
-Modules are imported as far as `ExceptionModules` allow that; a record that nobody has signed is no reason.
+Modules are imported as far as `ImportableModules` allow that; a record that nobody has signed is no reason.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .._errors import JobFailed, RemoteTraceback
 from .._printable import text_of
 from ..utils import safe_repr, truncate
 from .data_types import DataTypes, UnknownTypeError, name_of
-from .exception_modules import ExceptionModules
+from .importable_modules import ImportableModules
 from .portable_exceptions import notes_of
 
 _LONGEST_ARGUMENT = 1000
@@ -89,7 +89,7 @@ def _encoded(value: Any, encode: Callable[[Any], Any]) -> tuple[Any, bool]:
         return None, False
 
 
-def exception_of(record: ExceptionRecord, types: DataTypes, modules: ExceptionModules) -> BaseException:
+def exception_of(record: ExceptionRecord, types: DataTypes, modules: ImportableModules) -> BaseException:
     """The exception of a record, whose values are made again already."""
     exc = _same_type(record, types, modules)
     if exc is None:
@@ -102,7 +102,7 @@ def exception_of(record: ExceptionRecord, types: DataTypes, modules: ExceptionMo
     return exc
 
 
-def _same_type(record: ExceptionRecord, types: DataTypes, modules: ExceptionModules) -> BaseException | None:
+def _same_type(record: ExceptionRecord, types: DataTypes, modules: ImportableModules) -> BaseException | None:
     kind = exception_class(record.name, types, modules)
     if kind is None:
         return None
@@ -121,31 +121,16 @@ def _same_type(record: ExceptionRecord, types: DataTypes, modules: ExceptionModu
     return exc
 
 
-def exception_class(name: str, types: DataTypes, modules: ExceptionModules) -> type[BaseException] | None:
+def exception_class(name: str, types: DataTypes, modules: ImportableModules) -> type[BaseException] | None:
     """The class of exceptions of this name, if it is there, or in a module that may be imported, and may be raised."""
     found: Any = _OURS.get(name)
     if found is None:
         try:
             found = types.find(name)
         except UnknownTypeError:
-            found = _in_module(name, modules)
+            found = modules.find_class(name)
     if not isinstance(found, type):
         return None
     # what ends a process (SystemExit, KeyboardInterrupt) is not raised because somebody has written so
     is_abort = any(name_of(base) == _CANCELLED for base in found.__mro__)
     return found if is_abort or issubclass(found, (Exception, BaseExceptionGroup)) else None
-
-
-def _in_module(name: str, modules: ExceptionModules) -> Any:
-    """What stands under a full name in its module; no code of the module is asked, beyond that of an import."""
-    module_name, _, path = name.partition(":")
-    found: Any = modules.find(module_name) if path else None
-    if found is None:
-        return None
-    space: Any = object.__getattribute__(found, "__dict__")
-    for part in path.split("."):
-        found = space.get(part)
-        if not isinstance(found, type):
-            return None
-        space = type.__getattribute__(found, "__dict__")
-    return found if name_of(found) == name else None

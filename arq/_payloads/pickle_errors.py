@@ -68,9 +68,13 @@ class CanNotRebuildError(Exception):
     """A recipe can't be followed; the text says why."""
 
 
+class CanNotWriteError(TypeError):
+    """A codec has no words for a value; the text says which, and the remedy."""
+
+
 def explain(exc: BaseException) -> str:
     """Why something could not be read, in the words of somebody who looks for the remedy."""
-    if isinstance(exc, CanNotRebuildError):
+    if isinstance(exc, CanNotRebuildError | CanNotWriteError):
         return str(exc)
     if isinstance(exc, ModuleNotFoundError) and exc.name:
         return f"module {exc.name!r} is not there: {_who_wrote(exc.name)}"

@@ -18,7 +18,7 @@ from .._job_records import JobDef, JobResult
 from .._printable import text_of
 from ..utils import ms_to_datetime
 from . import portable_exceptions
-from .pickle_errors import Unreadable, explain, name_of, show
+from .pickle_errors import CanNotRebuildError, CanNotWriteError, Unreadable, explain, name_of, show
 
 logger = logging.getLogger("arq.jobs")
 
@@ -53,7 +53,8 @@ def serialize_job(
         return _dump(data, serializer)
     except BaseException as exc:  # whatever a class in it raises
         pass_on_interrupt(exc, lambda: _dump(data, serializer))
-        raise SerializationError(f'unable to serialize job "{function_name}"') from exc
+        why = f": {exc}" if isinstance(exc, CanNotWriteError) else ""
+        raise SerializationError(f'unable to serialize job "{function_name}"{why}') from exc
 
 
 def _dump(data: dict[str, Any], serializer: Serializer | None) -> bytes:
@@ -189,7 +190,10 @@ class _SecondBest:
             logger.warning("result of %s can't be read again: %s", self._ref, why)
             told = {"s": False, "r": unreadable_value(why), "unreadable": (why, show(data["r"]))}
             return self._first([{**data, **told}], fault)
-        logger.warning("error serializing result of %s", self._ref, exc_info=fault)
+        if isinstance(fault, CanNotWriteError):
+            logger.warning("error serializing result of %s: %s", self._ref, fault)
+        else:
+            logger.warning("error serializing result of %s", self._ref, exc_info=fault)
         return self._first([{**data, **instead} for instead in self._instead(data, fault)], fault)
 
     def _dump(self, data: dict[str, Any]) -> bytes:
@@ -209,7 +213,8 @@ class _SecondBest:
         """What to write instead of this value, the best first."""
         value = data["r"]
         if data["s"] or not isinstance(value, BaseException):
-            return [{"r": UNSERIALIZABLE_RESULT, "s": False}]
+            why = f": {fault}" if isinstance(fault, CanNotWriteError) else ""
+            return [{"r": UNSERIALIZABLE_RESULT + why, "s": False}]
         text = f"{UNSERIALIZABLE_RESULT}: {name_of(type(value))}: {text_of(value)}"
         return [{"r": portable_exceptions.stand_in(value, fault)}, {"r": text}, {"r": UNSERIALIZABLE_RESULT}]
 
@@ -255,12 +260,14 @@ def deserialize_job_raw(
         if deserializer is None and (body := _signed_body(r, "unable to deserialize job")):
             return deserialize_job_raw(body)
         pass_on_interrupt(exc, lambda: (deserializer or pickle.loads)(r))
-        raise _unread("unable to deserialize job", r, deserializer) from exc
+        raise _unread("unable to deserialize job", r, deserializer, exc) from exc
 
 
-def _unread(what: str, r: bytes, deserializer: Deserializer | None) -> DeserializationError:
+def _unread(
+    what: str, r: bytes, deserializer: Deserializer | None, exc: BaseException
+) -> DeserializationError:
     """What is raised, with the remedy where that can be guessed."""
-    found = DeserializationError(what)
+    found = DeserializationError(f"{what}: {exc}" if isinstance(exc, CanNotRebuildError) else what)
     if deserializer is None and r[:1] == b"{":
         found.add_note("it looks like JSON, which is read with accepts=['pickle', 'json']")
     return found
@@ -341,4 +348,4 @@ def deserialize_result(r: bytes, *, deserializer: Deserializer | None = None) ->
         if deserializer is None and (body := _signed_body(r, "unable to deserialize job result")):
             return deserialize_result(body)
         pass_on_interrupt(exc, lambda: (deserializer or pickle.loads)(r))
-        raise _unread("unable to deserialize job result", r, deserializer) from exc
+        raise _unread("unable to deserialize job result", r, deserializer, exc) from exc

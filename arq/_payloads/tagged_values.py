@@ -7,7 +7,9 @@ itself, or keys that are no text, is written as pairs.
 from __future__ import annotations
 
 import base64
+import functools
 import math
+from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
@@ -15,10 +17,11 @@ from decimal import Decimal
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from . import pydantic_values
 from .data_types import (
     DataTypes,
     ModelState,
@@ -37,12 +40,13 @@ from .data_types import (
     name_of,
     state_of_model,
 )
-from .exception_modules import ExceptionModules
 from .exception_records import ExceptionRecord, exception_of, record_of
+from .importable_modules import ImportableModules
 from .pickle_errors import Unreadable, explain
 
 TAG, VALUE, TYPE = "$", "v", "t"
 Tagged = dict[str, Any]
+Moment = TypeVar("Moment", datetime, time)
 
 _SCALARS = frozenset({str, bool, type(None)})
 #: Whole numbers that msgpack has.
@@ -54,11 +58,11 @@ class TaggedValues:
 
     Args:
         types: classes of which objects are made. Those whose objects are written are added.
-        modules: those that may be imported for exceptions.
+        modules: those that may be imported.
         has_bytes: the bytes of a tree may contain bytes as they are, and only numbers of 64 bits (msgpack).
     """
 
-    def __init__(self, types: DataTypes, modules: ExceptionModules, *, has_bytes: bool) -> None:
+    def __init__(self, types: DataTypes, modules: ImportableModules, *, has_bytes: bool) -> None:
         self.types, self._modules = types, modules
         self._has_bytes = has_bytes
         self.plain = _SCALARS | {bytes} if has_bytes else _SCALARS | {int}
@@ -66,9 +70,10 @@ class TaggedValues:
             **PLAIN_TAGS,
             "dataclass": self._read_dataclass,
             "model": self._read_model,
-            "enum": lambda found: make_member(types.find(found[TYPE]), found[VALUE]),
-            "namedtuple": lambda found: make_named_tuple(types.find(found[TYPE]), found[VALUE]),
+            "enum": lambda found: make_member(self._class(found[TYPE]), found[VALUE]),
+            "namedtuple": lambda found: make_named_tuple(self._class(found[TYPE]), found[VALUE]),
             "exception": self._read_exception,
+            "pydantic": lambda found: pydantic_values.made_of(found[TYPE], found[VALUE]),
             "custom": lambda found: conversion_named(found[TYPE]).load(found[VALUE]),
         }
 
@@ -123,6 +128,8 @@ class TaggedValues:
         for base in kind.__mro__:  # of a class that only extends another one, that one comes back
             if (write := _WRITERS.get(base)) is not None:
                 return write(self, value)
+        if (parts := pydantic_values.parts_of(value)) is not None:
+            return {TAG: "pydantic", TYPE: parts[0], VALUE: self.encode(parts[1])}
         remedy = "make a dataclass of it, or arq.codecs.register it with dump and load"
         raise TypeError(f"{name_of(kind)} can't be written by this codec: {remedy}")
 
@@ -161,12 +168,22 @@ class TaggedValues:
         """A collection that is no list."""
         return {TAG: tag, VALUE: [self.encode(item) for item in items]}
 
+    def _class(self, name: Any) -> type:
+        """The class that data names: one that is allowed, or of what somebody with a key has written any."""
+        try:
+            return self.types.find(name)
+        except UnknownTypeError:
+            found = self._modules.find_class(name) if self._modules.every and isinstance(name, str) else None
+            if found is None:
+                raise
+            return found
+
     def _read_dataclass(self, found: Tagged) -> Any:
-        return make_dataclass(self.types.find(found[TYPE]), found[VALUE])
+        return make_dataclass(self._class(found[TYPE]), found[VALUE])
 
     def _read_model(self, found: Tagged) -> Any:
         state = ModelState(found[VALUE], found.get("set"), found.get("extra"), found.get("private"))
-        return make_model(self.types.find(found[TYPE]), state)
+        return make_model(self._class(found[TYPE]), state)
 
     def _read_exception(self, found: Tagged) -> BaseException:
         parts = {**ExceptionRecord("", "", [], {}, [], "")._asdict(), **found}
@@ -179,16 +196,17 @@ class TaggedValues:
         return exception_of(record, self.types, self._modules)
 
 
-def _write_datetime(_: TaggedValues, value: datetime) -> Tagged:
-    written = {TAG: "datetime", VALUE: value.isoformat()}
+def _write_moment(_: TaggedValues, value: datetime | time) -> Tagged:
+    """A datetime or a time, with the name of its zone: the offset alone does not say when summer ends."""
+    written = {TAG: "datetime" if isinstance(value, datetime) else "time", VALUE: value.isoformat()}
     key = getattr(value.tzinfo, "key", None)
     if isinstance(value.tzinfo, ZoneInfo) and key:
         written["zone"] = key
     return written | ({"fold": 1} if value.fold else {})
 
 
-def _read_datetime(found: Tagged) -> datetime:
-    value = datetime.fromisoformat(found[VALUE])
+def _read_moment(kind: type[Moment], found: Tagged) -> Moment:
+    value = kind.fromisoformat(found[VALUE])
     if (key := found.get("zone")) is not None:
         with suppress(LookupError, OSError, ValueError):  # not known here: the offset is right all the same
             value = value.replace(tzinfo=ZoneInfo(key))
@@ -228,11 +246,12 @@ _WRITERS: dict[type, Callable[[TaggedValues, Any], Any]] = {
     tuple: lambda values, value: values.listed("tuple", value),
     set: lambda values, value: values.listed("set", value),
     frozenset: lambda values, value: values.listed("frozenset", value),
-    datetime: _write_datetime,
+    datetime: _write_moment,
     date: lambda _, value: {TAG: "date", VALUE: value.isoformat()},
-    time: lambda _, value: {TAG: "time", VALUE: value.isoformat(), **({"fold": 1} if value.fold else {})},
+    time: _write_moment,
     timedelta: lambda _, value: {TAG: "timedelta", VALUE: [value.days, value.seconds, value.microseconds]},
     UUID: lambda _, value: {TAG: "uuid", VALUE: str(value)},
+    deque: lambda values, value: values.listed("deque", value) | {"most": value.maxlen},
     Decimal: lambda _, value: {TAG: "decimal", VALUE: str(value)},
     PurePath: lambda _, value: _named("path", _PATHS, value),
     complex: lambda values, value: values.listed("complex", (value.real, value.imag)),
@@ -252,14 +271,15 @@ PLAIN_TAGS: dict[str, Callable[[Tagged], Any]] = {
     "tuple": lambda found: tuple(found[VALUE]),
     "set": lambda found: set(found[VALUE]),
     "frozenset": lambda found: frozenset(found[VALUE]),
-    "datetime": _read_datetime,
+    "datetime": functools.partial(_read_moment, datetime),
     "date": lambda found: date.fromisoformat(found[VALUE]),
-    "time": lambda found: time.fromisoformat(found[VALUE]).replace(fold=1 if found.get("fold") else 0),
+    "time": functools.partial(_read_moment, time),
     "timedelta": lambda found: timedelta(*found[VALUE]),
     "uuid": lambda found: UUID(found[VALUE]),
     "decimal": lambda found: Decimal(found[VALUE]),
     "path": lambda found: _PATHS[found[TYPE]](found[VALUE]),
     "ip": lambda found: _ADDRESSES[found[TYPE]](found[VALUE]),
     "complex": lambda found: complex(*found[VALUE]),
+    "deque": lambda found: deque(found[VALUE], found.get("most")),
     "unreadable": lambda found: Unreadable(*map(str, found[VALUE])),
 }

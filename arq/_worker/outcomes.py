@@ -135,7 +135,8 @@ def _unread(
 
 def _with_reason(exc: DeserializationError) -> DeserializationError:
     """The same with the reason in its text. (Of what was never a job's payload arq says no more than this.)"""
-    told = DeserializationError(f"{exc}: {explain(exc.__cause__ or exc)}")
+    reason = explain(exc.__cause__ or exc)
+    told = DeserializationError(str(exc) if reason in str(exc) else f"{exc}: {reason}")
     told.__cause__ = exc.__cause__
     return told
 

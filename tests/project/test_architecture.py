@@ -32,10 +32,11 @@ PURE = (
     "arq._dead_letters",
     "arq._payloads.codecs",
     "arq._payloads.data_types",
-    "arq._payloads.exception_modules",
+    "arq._payloads.importable_modules",
     "arq._payloads.exception_records",
     "arq._payloads.plain_pickles",
     "arq._payloads.portable_exceptions",
+    "arq._payloads.pydantic_values",
     "arq._payloads.signed_envelope",
     "arq._payloads.tagged_values",
     "arq._job_records",
@@ -175,7 +176,7 @@ ARQ_LAYERS = {
     "schedules": ("_cron_calendar _cron_table cron typing"),
     "bytes of jobs": (
         "_payloads.aborted_result _payloads.codecs _payloads.data_types "
-        "_payloads.exception_modules _payloads.exception_records "
+        "_payloads.importable_modules _payloads.exception_records _payloads.pydantic_values "
         "_payloads.keyring _payloads.payload_format _payloads.payload_options _payloads.pickle_errors "
         "_payloads.plain_pickles "
         "_payloads.portable_exceptions _payloads.serialization _payloads.signed_envelope _payloads.tagged_values "

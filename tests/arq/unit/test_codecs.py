@@ -6,6 +6,7 @@ import asyncio
 import copy
 import json
 import sys
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -56,6 +57,13 @@ class Order(pydantic.BaseModel):
     def _checked(cls, value: int) -> int:
         RAN.append("validator")
         return value
+
+
+class Account(pydantic.BaseModel):
+    home: pydantic.HttpUrl
+    store: pydantic.PostgresDsn
+    key: pydantic.SecretStr
+    raw: pydantic.SecretBytes
 
 
 class Loose(pydantic.BaseModel, extra="allow"):
@@ -131,6 +139,8 @@ VALUES = [
         Decimal("NaN").copy_sign(Decimal(1)),
     ),
     *(Point(1, [Point(2)]), Frozen(datetime(2026, 1, 1)), Order(number=3, points=[Point(1)]), Loose(a=1)),  # type: ignore[call-arg]
+    *(time(1, 2, tzinfo=ZoneInfo("Europe/Berlin"), fold=1), deque([1, (2,)]), deque([1], 5)),
+    Account(home="https://a.example/x?y=1", store="postgres://a@h1:1,h2/d", key="s3cr3t", raw=b"\xff"),  # type: ignore[arg-type]
     *(Path("/a/b"), PurePosixPath("a"), PureWindowsPath("c:/a"), ip_address("::1"), ip_network("10.0.0.0/8")),
     *(
         Colour.RED,

@@ -1,4 +1,4 @@
-"""Exceptions of jobs whose module is not imported where they are read: who has it imported, and what is raised else."""
+"""Exceptions and objects whose module is not imported where they are read: who has it imported, and what comes else."""
 
 from __future__ import annotations
 
@@ -177,7 +177,9 @@ def test_a_module_that_can_not_be_imported(
         assert type(back) is JobFailed
         assert back.attributes == {"code": 7}
     (line,) = [one.getMessage() for one in caplog.records]
-    assert line.startswith(f"exceptions of module {name} are raised as JobFailed here: {said}")
+    assert line.startswith(
+        f"module {name}, of which a class was in a job or result, can't be imported: {said}"
+    )
     assert getattr(builtins, "tried", 0) <= 2  # what looks like Ctrl-C is tried again
     if hasattr(builtins, "tried"):
         del builtins.tried
@@ -190,6 +192,54 @@ def test_what_a_module_does_not_have_or_may_not_be_raised(written: Callable[[str
         back = raised_by(how, sealed(how, bytes_of(JsonCodec, result_of(record(name, kind)))))
         assert type(back) is JobFailed
         assert back.type_name == f"{name}.{kind}"
+
+
+THINGS = """
+import builtins, dataclasses, enum, typing
+@dataclasses.dataclass
+class Box:
+    inside: int
+    def __post_init__(self): builtins.ran = True
+class Colour(enum.Enum):
+    RED = 1
+class Pair(typing.NamedTuple):
+    left: int
+class Plain:
+    def __init__(self, *args): builtins.ran = True
+"""
+DATA: list[tuple[str, str, Any, str]] = [
+    ("dataclass", "Box", {"inside": 1}, "Box(inside=1)"),
+    ("enum", "Colour", ["RED"], "<Colour.RED: 1>"),
+    ("namedtuple", "Pair", [1], "Pair(left=1)"),
+]
+
+
+@BOTH
+def test_objects_in_what_is_signed(make: Make, written: Callable[[str], str]) -> None:
+    """A process that only reads results need not name their classes."""
+    name = written(THINGS)
+    how = made(codec=make(), signing=KEYS)
+    for tag, kind, value, shown in DATA:
+        told = {"$": tag, "t": f"{name}:{kind}", "v": value}
+        assert repr(raised_by(how, sealed(how, bytes_of(make, result_of(told))))) == shown
+    for kind in ("Plain", "Gone", "Box.inside"):
+        told = {"$": "dataclass", "t": f"{name}:{kind}", "v": {}}
+        with pytest.raises(DeserializationError, match="not known here|another kind of class"):
+            raised_by(how, sealed(how, bytes_of(make, result_of(told))))
+    assert not hasattr(builtins, "ran")
+
+
+@BOTH
+def test_objects_in_what_is_not_signed(make: Make, written: Callable[[str], str]) -> None:
+    """Also not of modules that are named for exceptions, or of those that what is signed has imported."""
+    name = written(THINGS)
+    how = made(codec=make(exception_modules=[name]), signing=KEYS, accept_unsigned=True)
+    for tag, kind, value, _ in DATA:
+        body = bytes_of(make, result_of({"$": tag, "t": f"{name}:{kind}", "v": value}))
+        for _again in range(2):
+            with pytest.raises(DeserializationError, match=f"type '{name}:{kind}' is not known here"):
+                raised_by(how, body)
+            assert raised_by(how, sealed(how, body)) is not None
 
 
 @pytest.mark.parametrize("name", ["..errors", "a b", "os/../x", "", "a..b", "x" * 300, "ä.\ud800"])

@@ -1,4 +1,4 @@
-"""Which modules are imported to bring an exception of a job back as what it was, and the import.
+"""Which modules are imported to bring exceptions and objects back as what they were, and the import.
 
 What payloads name is imported only if their signature was verified, or if the application has named the module.
 """
@@ -10,8 +10,10 @@ import logging
 import sys
 from collections.abc import Iterable
 from types import ModuleType
+from typing import Any
 
 from .._printable import printable
+from .data_types import name_of
 from .pickle_errors import explain
 from .serialization import pass_on_interrupt
 
@@ -22,12 +24,12 @@ _ALL_IN = ".*"
 _MOST_FAILURES = 1000
 
 
-class ExceptionModules:
+class ImportableModules:
     """The modules that may be imported.
 
     Args:
         patterns: full names of modules; `app.*` is `app` and all modules in it.
-        every: also all others.
+        every: also all others, and not for exceptions only.
 
     Raises:
         TypeError: it is no list of texts.
@@ -35,7 +37,7 @@ class ExceptionModules:
     """
 
     def __init__(self, patterns: Iterable[str] = (), *, every: bool = False) -> None:
-        self._every = every
+        self.every = every
         self._names: set[str] = set()
         self._packages: set[str] = set()
         if isinstance(patterns, str | bytes):
@@ -57,7 +59,7 @@ class ExceptionModules:
         """Whether a module may be imported."""
         if not _is_module_name(name):
             return False
-        if self._every or name in self._names:
+        if self.every or name in self._names:
             return True
         parts = name.split(".")
         return any(".".join(parts[:size]) in self._packages for size in range(1, len(parts) + 1))
@@ -68,6 +70,20 @@ class ExceptionModules:
         if found is None and name not in _failed and self.allow(name):
             found = _imported(name)
         return found if isinstance(found, ModuleType) else None
+
+    def find_class(self, full_name: str) -> type | None:
+        """The class of a full name, `module:qualname`; no code of the module is asked, beyond that of an import."""
+        module_name, _, path = full_name.partition(":")
+        found: Any = self.find(module_name) if path else None
+        if found is None:
+            return None
+        space: Any = object.__getattribute__(found, "__dict__")
+        for part in path.split("."):
+            found = space.get(part)
+            if not isinstance(found, type):
+                return None
+            space = type.__getattribute__(found, "__dict__")
+        return found if name_of(found) == full_name else None
 
 
 #: Modules that could not be imported. They are not tried again: it may take long until they fail.
@@ -82,7 +98,7 @@ def _imported(name: str) -> ModuleType | None:
         if len(_failed) >= _MOST_FAILURES:
             _failed.clear()
         _failed.add(name)
-        text = "exceptions of module %s are raised as JobFailed here: %s"
+        text = "module %s, of which a class was in a job or result, can't be imported: %s"
         logger.warning(text, printable(name), printable(explain(exc)))
     return None
 
