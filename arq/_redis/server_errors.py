@@ -41,6 +41,8 @@ _RIGHTS_TEXT = re.compile(
 _COMMAND = re.compile(r"permissions? to run the '([^']+)' command")
 _SCRIPT_LINE = re.compile(r"user_script:(\d+)")
 _CALLED = re.compile(r"call\('(\w+)'")
+_FIELD = re.compile(r"^(\w+):(.*?)\r?$", re.MULTILINE)
+_NUMBER = re.compile(r"\d+")
 
 
 def is_wrong_server(exc: BaseException) -> bool:
@@ -122,8 +124,8 @@ class Server(NamedTuple):
 
 def read_server(info: bytes) -> Server:
     """The answer to `INFO server`; what it does not say is () and ''. Valkey 9 has other names for the same."""
-    fields = dict(re.findall(r"^(\w+):(.*?)\r?$", info.decode(errors="replace"), re.MULTILINE))
-    numbers = re.findall(r"\d+", fields.get("redis_version", ""))
+    fields = dict(_FIELD.findall(info.decode(errors="replace")))
+    numbers = _NUMBER.findall(fields.get("redis_version", ""))
     return Server(tuple(map(int, numbers[:3])), fields.get("redis_mode") or fields.get("server_mode", ""))
 
 

@@ -1,6 +1,5 @@
 """The folder in which a pool works, by the name that it was given: a release behind a link is another one tomorrow."""
 
-import importlib
 import os
 import sys
 from collections.abc import Mapping
@@ -32,4 +31,15 @@ def enter(folder: str, was: str) -> None:
     if now != was:
         sys.path[:] = [now if path == was else path for path in sys.path]
         os.environ["PWD"] = folder
-    importlib.invalidate_caches()  # two releases may have the same time of change
+    _look_anew()
+
+
+def _look_anew() -> None:
+    """Have the folders of the path read again: two releases may have the same time of change.
+
+    `importlib.invalidate_caches` would do it, and write to the finders of all packages that the parent has imported.
+    """
+    for path in sys.path:
+        finder = sys.path_importer_cache.get(path or os.getcwd())
+        if finder is not None and hasattr(finder, "invalidate_caches"):
+            finder.invalidate_caches()

@@ -115,7 +115,7 @@ class Parent:
                 self._claim_pool()
                 self._web_feed.listen(self._options)
                 self._redis = redis_server.choose_place(self._options)
-                self._starter.prepare()
+                self._starter.prepare(has_log_dict=bool(self._options.custom_log_dict))
                 return self._run()
         except TakenError as error:
             self._journal.raw(f"arq-supervise: {error}")

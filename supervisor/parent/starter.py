@@ -30,10 +30,10 @@ class Starter:
         self._journal = journal
         self._preloaded: Preloaded | None = None
 
-    def prepare(self) -> None:
-        """Have ready what all children need, if they can share it."""
+    def prepare(self, has_log_dict: bool = False) -> None:
+        """Have ready what all children need, if they can share it; `has_log_dict`: whether logs are set up by one."""
         if self.method == "fork":
-            share_pages()
+            share_pages(has_log_dict)
             self._preloaded = Preloaded()
 
     def start(self, role: Role, brief: Brief, pipes: Pipes, source: ParentEnd | None = None) -> int:

@@ -8,6 +8,7 @@ descriptors.
 import ctypes
 import errno
 import faulthandler
+import functools
 import os
 import signal
 import sys
@@ -69,6 +70,8 @@ def fork(body: Callable[[], int], pipes: Pipes, despite_threads: bool = False) -
     if not despite_threads and (threads := thread_count()) != 1:
         raise UnsafeForkError(threads)
     flush()
+    if sys.platform == "linux":
+        _prctl()  # looked up by the parent, for all children: it brings types of its own
     parent_pid = os.getpid()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, PARENT_SIGNALS)
     try:
@@ -153,10 +156,12 @@ def _do_nothing(*_: object) -> None:
 def die_with_parent(parent_pid: int, number: int = signal.SIGTERM) -> None:
     """Have the kernel send `number` when the parent ends; leave at once if it has ended already."""
     if sys.platform == "linux":
-        _libc().prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
+        _prctl()(PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != parent_pid:
         os._exit(ChildCode.CLEAN)
 
 
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
+@functools.cache
+def _prctl() -> Callable[..., int]:
+    function: Callable[..., int] = ctypes.CDLL(None, use_errno=True).prctl
+    return function

@@ -5,6 +5,7 @@ every object carries the count of its references. A worker without work had writ
 with. The figures below are the PSS of a pool of four workers with parent and steward on Linux.
 """
 
+import asyncio
 import ctypes
 import gc
 import sys
@@ -21,6 +22,7 @@ from ..ipc.messages import (
     ReadyMessage,
     brief_jobs,
 )
+from ..ipc.redis_settings import pack
 from ..pool.job_counts import JobCounts
 
 # what every child needs, and would import for itself otherwise
@@ -30,8 +32,8 @@ SHARED_MODULES = (
     "hiredis",
     "encodings.idna",
     "importlib.metadata",
-    "logging.config",
 )
+FOR_LOG_DICTS = ("logging.config",)  # of arq-supervise --custom-log-dict
 REHEARSALS = 10  # code is adapted when it is run for the eighth time
 
 # CPython's allocator of small objects: pools of 16 KiB, each for one size, behind a head of 48 bytes
@@ -46,9 +48,9 @@ MOST_FILLERS = 1000  # of one size: many times what there is, and little where a
 _fillers: list[bytes] = []
 
 
-def share_pages() -> None:
+def share_pages(has_log_dict: bool = False) -> None:
     """Import what every child will need, and see to it that the children hardly write to it."""
-    for name in SHARED_MODULES:
+    for name in SHARED_MODULES + (FOR_LOG_DICTS if has_log_dict else ()):
         with suppress(ImportError):
             __import__(name)
     _rehearse()
@@ -69,8 +71,11 @@ def _rehearse() -> None:
     from arq.connections import ArqRedis, RedisSettings
 
     for _ in range(REHEARSALS):
-        ArqRedis(**client_options(RedisSettings()))
+        settings = RedisSettings.from_dsn("redis://localhost:6379/0")
+        ArqRedis(**client_options(settings))
+        pack(settings)
         _speak()
+    asyncio.set_event_loop(None)  # makes what new loops are made by
 
 
 def _speak() -> None:
