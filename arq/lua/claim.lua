@@ -302,7 +302,7 @@ if not is_plain then
         end
       end
       if score_of(holder, MEMBERS) then
-        redis.call('ZADD', lapses, whole(math.min(next_ms, now + LOOK_MS)), holder)
+        write('ZADD', lapses, whole(math.min(next_ms, now + LOOK_MS)), holder)
       else
         redis.call('ZREM', lapses, holder)
       end

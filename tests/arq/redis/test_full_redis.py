@@ -142,6 +142,16 @@ async def test_jobs_that_are_given_back(pool: ArqRedis, why: Why) -> None:
     assert await scripts.run(pool, scripts.reclaim("next", 7)) != []
 
 
+async def test_claims_are_looked_at_that_may_have_lapsed(pool: ArqRedis) -> None:
+    await pool.enqueue_jobs(JobCall("quick", _job_id=name) for name in "ab")
+    assert ids(await claim(pool, "w", limit=1)) == ["a"]
+    await pool.zadd("arq:lapses", {"w": 1})
+    await pool.setrange("ballast", 1_000_000, "x")
+    await fill(pool)
+    assert ids(await claim(pool, "next")) == ["b"]
+    assert (await pool.zscore("arq:lapses", "w") or 0) > 1
+
+
 async def test_a_job_that_is_left_to_others(pool: ArqRedis) -> None:
     await pool.enqueue_job("quick", _job_id="a")
     (job,) = (await claim(pool, "w")).jobs
