@@ -151,6 +151,9 @@ class Admin:
     ) -> JobPage:
         """A page of jobs. What is queued, deferred or running comes in the order of its due times.
 
+        Payloads of a page are read up to 1 MB in all, those of up to 4 kB in any case. Of larger ones function, time
+        and the first 2 kB of the arguments are known, which end with an "…"; `job` tells all.
+
         Args:
             state: only such jobs; None: all that are in the queue. Those that are `done` are in no list of Redis's: all
                 keys are looked at for them, and they come in no order.

@@ -13,7 +13,7 @@ from .._redis.scripts import Ask
 from ..constants import default_queue_name, keep_cronjob_progress
 from . import admin_scripts
 from .admin_scripts import raw
-from .filters import fingerprint
+from .filters import is_payload
 from .records import Deed
 from .restricted import UnreadableError, ms_at, read, text_at
 from .trust import format_beside
@@ -67,7 +67,7 @@ async def abort(redis: Redis, queue: str, job_id: str, mark: str = "") -> Deed:
     look = scripts.abort(queue, raw(job_id), Ask.ITS_WORKER)  # type: ignore[arg-type]
     found = scripts.read_abort(await run(redis, look))
     while found.state == "queued":
-        if mark and mark != fingerprint("payload", found.payload, 0):
+        if mark and not is_payload(mark, found.payload):
             return Deed.changed
         result, keep_s = _aborted_result(redis, job_id, queue, found)
         call = scripts.take_out(look, found.payload, result, keep_s * 1000)

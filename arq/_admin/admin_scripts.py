@@ -9,6 +9,7 @@ from .._keys import PREFIX, dead_set_key, lookers_key, wake_key
 from .._redis.script_loader import Call, load
 from .._redis.scripts import RETRY_TTL_S, score_ms
 from ..constants import abort_jobs_ss, expires_extra_ms
+from .preview import HEAD, TAIL, Preview
 
 _LOOK, _HELD, _RESULTS = load("look"), load("held"), load("results")
 _DELETE, _RUN_NOW, _OLD_HELD = load("delete"), load("run_now"), load("old_held")
@@ -21,6 +22,7 @@ class Looked(NamedTuple):
     Attributes:
         score: of its entry in the queue; None: it has none.
         payload: None if it has expired, or is too large.
+        seen: of one that is too large the first and the last bytes.
         size: bytes of the payload.
         owner: who has its lock; '' nobody, '1' a worker of python-arq.
         tries: how often it was started.
@@ -31,6 +33,7 @@ class Looked(NamedTuple):
 
     score: float | None
     payload: bytes | None
+    seen: Preview | None
     size: int
     owner: str
     tries: int
@@ -59,7 +62,7 @@ def raw(name: str) -> bytes:
 
 def look(queue: str, job_ids: Sequence[bytes], most_bytes: int) -> Call:
     """Ask about jobs; for the answer see `read_look`."""
-    return Call(_LOOK, (queue,), (PREFIX, most_bytes, *job_ids))
+    return Call(_LOOK, (queue,), (PREFIX, most_bytes, HEAD, TAIL, *job_ids))
 
 
 def read_look(answer: Any) -> tuple[int, list[Looked]]:
@@ -70,7 +73,7 @@ def read_look(answer: Any) -> tuple[int, list[Looked]]:
 
 def _looked(
     score: bytes | None,
-    payload: bytes | int | None,
+    payload: Any,
     owner: bytes | None,
     tries: int,
     interrupted: int,
@@ -78,12 +81,10 @@ def _looked(
     stamp: bytes | None,
     has_result: int,
 ) -> Looked:
-    size = payload if isinstance(payload, int) else len(payload or b"")
     due = before or score
     return Looked(
         None if score is None else float(score),
-        payload if isinstance(payload, bytes) else None,
-        size,
+        *_sized(payload),
         text(owner),
         max(tries, 1) if owner else tries,
         interrupted,
@@ -91,6 +92,14 @@ def _looked(
         claimed_ms(stamp),
         has_result == 1,
     )
+
+
+def _sized(payload: Any) -> tuple[bytes | None, Preview | None, int]:
+    """A payload, or what was given of it, and its size."""
+    if isinstance(payload, list):
+        size, head, tail = payload
+        return None, Preview(head, tail, size), size
+    return payload, None, len(payload or b"")
 
 
 def claimed_ms(stamp: bytes | None) -> int | None:
@@ -158,6 +167,7 @@ class LookedDead(NamedTuple):
     Attributes:
         died: the time of its death as Redis has it; b"" if it is not in the dead set.
         payload: None if it is too large.
+        seen: of one that is too large the first and the last bytes.
         size: bytes of the payload.
         entry: what is known of its failure; None: nothing.
         errors: those of earlier tries.
@@ -165,6 +175,7 @@ class LookedDead(NamedTuple):
 
     died: bytes
     payload: bytes | None
+    seen: Preview | None
     size: int
     entry: bytes | None
     errors: list[bytes]
@@ -172,7 +183,7 @@ class LookedDead(NamedTuple):
 
 def look_dead(queue: str, job_ids: Sequence[bytes], most_bytes: int) -> Call:
     """Ask about dead jobs; for the answer see `read_look_dead`."""
-    return Call(_LOOK_DEAD, (dead_set_key(queue),), (PREFIX, most_bytes, *job_ids))
+    return Call(_LOOK_DEAD, (dead_set_key(queue),), (PREFIX, most_bytes, HEAD, TAIL, *job_ids))
 
 
 def read_look_dead(answer: Any) -> tuple[int, list[LookedDead]]:
@@ -181,8 +192,7 @@ def read_look_dead(answer: Any) -> tuple[int, list[LookedDead]]:
     return now_ms, [
         LookedDead(
             died or b"",
-            payload if isinstance(payload, bytes) else None,
-            payload if isinstance(payload, int) else len(payload),
+            *_sized(payload),
             entry,
             errors,
         )

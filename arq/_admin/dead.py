@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from .._dead_letters import DeadLetter, NoEntryError, read_dead_letter
 from .._keys import dead_set_key
 from .._payloads.signed_envelope import JOB, is_entry_signed
 from .._redis.raw_commands import ask
-from .._redis.script_loader import Call
 from .._redis.script_runner import run
 from .._redis.scripts import score_ms
 from . import admin_scripts
 from .admin_scripts import LookedDead, raw, text
-from .filters import LARGEST, called
-from .listing import STEP, Search, read_cursor
+from .filters import LARGEST, Filter, called
+from .listing import Search, read_cursor
+from .off_loop import OffLoop
 from .records import Event, JobDetails, JobPage, JobState, ListedJob
 from .shown import FULL, SHORT, Bounds
-from .trust import distrust, keyring_of
+from .trust import as_seen, distrust, keyring_of
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+#: Jobs that are asked for at a time where payloads must be there whole.
+_MOST_WHOLE = 16
 #: Of one job more is read than of those in a list, in bytes.
 _LARGEST_OF_ONE = 8 * 1024 * 1024
 
@@ -31,26 +34,34 @@ async def dead_page(search: Search, cursor: str) -> JobPage:
     position, dead = read_cursor(cursor, "dead"), dead_set_key(search.queue)
     start = 0 if position is None else await _rank_after(search.redis, dead, position)
     while True:
-        ids: list[bytes] = await ask(search.redis, "ZREVRANGE", dead, start, start + STEP - 1)
+        step = _MOST_WHOLE if search.wanted.arg else search.step(are_chosen=search.wanted == Filter())
+        ids: list[bytes] = await ask(search.redis, "ZREVRANGE", dead, start, start + step - 1)
         search.looked_at += len(ids)
-        search.now_ms, found = admin_scripts.read_look_dead(await run(search.redis, _look(search.queue, ids)))
+        most_bytes = LARGEST if search.wanted.arg else search.asked_bytes
+        call = admin_scripts.look_dead(search.queue, ids, most_bytes)
+        search.now_ms, found = admin_scripts.read_look_dead(await run(search.redis, call))
         for n, (job_id, looked) in enumerate(zip(ids, found, strict=True)):
-            job = dead_job(search.redis, text(job_id), search.queue, looked)[0]
-            if not (looked.died and _is_wanted(search, job, looked)):
+            read = functools.partial(_wanted, search, text(job_id), looked)
+            job = await search.off_loop.read(len(looked.payload or b""), read)
+            if job is None:
                 continue
             search.add(job, ["dead", job.finished_ms, text(job_id), 0])
             if search.is_full:
-                is_end = n == len(ids) - 1 and len(ids) < STEP
+                is_end = n == len(ids) - 1 and len(ids) < step
                 return search.page(None if is_end else search.positions[-1])
         start += len(ids)
-        if len(ids) < STEP:
+        if len(ids) < step:
             return search.page(None)
         if search.is_over:
             return search.page(["dead", 0, text(ids[-1]), start])
 
 
-def _look(queue: str, ids: list[bytes]) -> Call:
-    return admin_scripts.look_dead(queue, ids, LARGEST)
+def _wanted(search: Search, job_id: str, looked: LookedDead) -> ListedJob | None:
+    """The job, if it is one that is wanted."""
+    if not looked.died:
+        return None
+    job, _ = dead_job(search.redis, job_id, search.queue, looked, most_bytes=search.read_bytes)
+    return job if _is_wanted(search, job, looked) else None
 
 
 async def _rank_after(redis: Redis, dead: str, position: list[Any]) -> int:
@@ -77,11 +88,17 @@ def _is_wanted(search: Search, job: ListedJob, looked: LookedDead) -> bool:
 
 
 def dead_job(
-    redis: Redis, job_id: str, queue: str, looked: LookedDead, bounds: Bounds = SHORT
+    redis: Redis,
+    job_id: str,
+    queue: str,
+    looked: LookedDead,
+    bounds: Bounds = SHORT,
+    most_bytes: int | None = None,
 ) -> tuple[ListedJob, DeadLetter | None]:
-    """A dead job, and what is known of its failure."""
+    """A dead job, and what is known of its failure. `most_bytes`: as for `filters.queued_job`."""
+    looked = as_seen(redis, looked)
     untrusted = distrust(redis, JOB, job_id, queue, looked.payload)
-    fields, problem = called(looked.payload, looked.size, bounds, untrusted)
+    fields, problem = called(looked, bounds, untrusted, most_bytes)
     letter, keyring = None, keyring_of(redis)
     try:
         entry = looked.entry or b""
@@ -115,7 +132,8 @@ async def dead_details(redis: Redis, job_id: str, queue: str, bounds: Bounds = F
     now_ms, (looked,) = admin_scripts.read_look_dead(await run(redis, call))
     if not looked.died:
         return None
-    job, letter = dead_job(redis, job_id, queue, looked, bounds)
+    read = functools.partial(dead_job, redis, job_id, queue, looked, bounds)
+    job, letter = await OffLoop().read(looked.size, read)
     events = [Event(job.enqueued_ms, "enqueued")] if job.enqueued_ms else []
     if letter is not None:
         events += [Event(None, "failed", error) for error in letter.earlier]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,11 @@ from ..constants import abort_jobs_ss
 from . import admin_scripts
 from .admin_scripts import raw, text
 from .filters import done_job, queued_job, state_of
+from .off_loop import OffLoop
 from .records import Event, JobDetails, JobState, ListedJob
 from .restricted import notes_of
 from .shown import FULL, Bounds
-from .trust import distrust
+from .trust import as_seen, distrust
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -41,11 +43,13 @@ async def details(redis: Redis, job_id: str, queue: str, bounds: Bounds = FULL) 
             await run(redis, admin_scripts.results([name], _LARGEST))
         )
         problem = distrust(redis, RESULT, job_id, None, payload)
-        job, data = done_job(job_id, payload, size, bounds, problem)
+        done = functools.partial(done_job, job_id, payload, size, bounds, problem)
+        job, data = await OffLoop().read(size, done)
         expires_ms = await ask(redis, "PTTL", raw(result_key("")) + name)
     else:
-        problem = distrust(redis, JOB, job_id, queue, found.payload)
-        job, data = queued_job(job_id, queue, found, now_ms, bounds, problem)
+        problem, found = distrust(redis, JOB, job_id, queue, found.payload), as_seen(redis, found)
+        queued = functools.partial(queued_job, job_id, queue, found, now_ms, bounds, problem)
+        job, data = await OffLoop().read(found.size, queued)
         expires_ms = await ask(redis, "PTTL", raw(job_key("")) + name)
     (crashes,) = await ask(redis, "MGET", raw(crashes_key("")) + name)
     asked = await ask(redis, "ZSCORE", abort_jobs_ss, name)

@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from .admin_scripts import Looked, text
+from .admin_scripts import Looked, LookedDead, text
+from .preview import MORE, Preview, preview_of, read_part
 from .records import JobState, ListedJob
 from .restricted import ENCRYPTED, UnreadableError, error_of, ms_at, read, text_at
 from .shown import FULL, SHORT, Bounds, as_json, shown, shown_call
@@ -61,11 +62,27 @@ class Filter:
         return not self.arg or self.arg in shown_call(found.get("a"), found.get("k"), FULL)
 
 
-def fingerprint(kind: str, data: bytes | None, size: int) -> str:
+def fingerprint(kind: str, data: bytes | None, size: int, seen: Preview | None = None) -> str:
     """Tells a payload or a result from others, as `delete.lua` takes it; '' if it is too large to be read."""
+    if seen is not None:
+        return f"part {size} {len(seen.head)} {len(seen.tail)} {_sha1(seen.head + seen.tail)}"
     if data is None:
         return "" if size else f"{kind} none"
-    return f"{kind} {hashlib.sha1(data, usedforsecurity=False).hexdigest()}"
+    return f"{kind} {_sha1(data)}"
+
+
+def is_payload(mark: str, payload: bytes | None) -> bool:
+    """Whether this is the payload of which a fingerprint was taken."""
+    kind, *words = mark.split()
+    if kind == "part" and payload is not None:
+        size, head, tail, _ = words
+        seen = Preview(payload[: int(head)], payload[-int(tail) :], int(size))
+        return mark == fingerprint("payload", None, len(payload), seen)
+    return mark == fingerprint("payload", payload, 0)
+
+
+def _sha1(data: bytes) -> str:
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
 
 
 def state_of(found: Looked, now_ms: int) -> JobState | None:
@@ -78,10 +95,20 @@ def state_of(found: Looked, now_ms: int) -> JobState | None:
 
 
 def queued_job(
-    job_id: str, queue: str, found: Looked, now_ms: int, bounds: Bounds = SHORT, distrust: str = ""
+    job_id: str,
+    queue: str,
+    found: Looked,
+    now_ms: int,
+    bounds: Bounds = SHORT,
+    distrust: str = "",
+    most_bytes: int | None = None,
 ) -> tuple[ListedJob, dict[str, Any] | None]:
-    """A job that stands in a queue, and what its payload says, unless somebody distrusts it."""
-    data, problem = (None, distrust) if distrust else _read(found.payload, found.size)
+    """A job that stands in a queue, and what its payload says, unless somebody distrusts it.
+
+    Args:
+        most_bytes: of a larger payload only the first and the last bytes are looked at; None: it is read whole.
+    """
+    data, problem = (None, distrust) if distrust else _read(found.payload, found.size, found.seen, most_bytes)
     fields = _called(data, bounds) if data is not None else {}
     job = ListedJob(
         job_id,
@@ -94,7 +121,7 @@ def queued_job(
         worker=found.owner,
         since_ms=found.since_ms,
         bytes=found.size,
-        fingerprint=fingerprint("payload", found.payload, found.size),
+        fingerprint=fingerprint("payload", found.payload, found.size, found.seen),
         **fields,
     )
     return job, data
@@ -121,32 +148,39 @@ def queue_of(payload: bytes | None) -> str:
     return "" if data is None else text_at(data, "q") or ""
 
 
-def _read(payload: bytes | None, size: int) -> tuple[dict[str, Any] | None, str]:
-    if payload is None:
+def _read(
+    payload: bytes | None, size: int, seen: Preview | None = None, most_bytes: int | None = None
+) -> tuple[dict[str, Any] | None, str]:
+    if payload is None and seen is None:
         return None, f"{size} bytes are too much to be read here" if size else "its payload has expired"
+    if payload is not None and most_bytes is not None and size > most_bytes:
+        seen = preview_of(payload)
     try:
-        return read(payload), ""
+        return (read_part(seen) if seen is not None else read(payload or b"")), ""
     except UnreadableError as exc:
         return None, str(exc)
 
 
 def called(
-    payload: bytes | None, size: int, bounds: Bounds, distrust: str = ""
+    found: LookedDead, bounds: Bounds, distrust: str = "", most_bytes: int | None = None
 ) -> tuple[dict[str, Any], str]:
-    """What a payload says of the call, as fields of a `ListedJob`; and why it is not or can't be read, or ''."""
-    data, problem = (None, distrust) if distrust else _read(payload, size)
+    """What the payload of a dead job says of the call, as fields of a `ListedJob`; and why it is not or can't be read,
+    or ''. `most_bytes`: as for `queued_job`.
+    """
+    data, problem = (None, distrust) if distrust else _read(found.payload, found.size, found.seen, most_bytes)
     return ({} if data is None else _called(data, bounds)), problem
 
 
 def _called(data: dict[str, Any], bounds: Bounds) -> dict[str, Any]:
     if ENCRYPTED in data:
         return {"function": text_at(data, "f"), "arguments": ENCRYPTED, "enqueued_ms": ms_at(data, "et")}
+    more = ["…"] if MORE in data else []
     of_json = bounds if bounds.characters > FULL.characters else FULL
     args, kwargs = as_json(data.get("a"), of_json), as_json(data.get("k"), of_json)
     return {
         "function": text_at(data, "f"),
-        "arguments": shown_call(data.get("a"), data.get("k"), bounds),
-        "args": args if isinstance(args, list) else [],
+        "arguments": ", ".join([shown_call(data.get("a"), data.get("k"), bounds), *more]).removeprefix(", "),
+        "args": (args if isinstance(args, list) else []) + more,
         "kwargs": kwargs if isinstance(kwargs, dict) else {},
         "enqueued_ms": ms_at(data, "et"),
     }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,10 @@ from .._redis.script_runner import run
 from . import admin_scripts
 from .admin_scripts import raw, text
 from .filters import LARGEST, Filter, done_job, job_id_of, queue_of, queued_job, state_of
+from .off_loop import OffLoop
 from .records import JobPage, JobState, ListedJob
 from .running import all_held, now_ms
-from .trust import distrust
+from .trust import as_seen, distrust, keyring_of
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 STEP = 250
 #: Payloads that are read at a time before their size is known, and however large they are.
 _FIRST, _LEAST = 100, 4
+#: Bytes of the payloads of a page that are read in all, and of one of them however many there are.
+_READ_OF_ALL, _LEAST_READ = 1_048_576, 4096
+#: Jobs that are asked for at a time where payloads must be there whole.
+_MOST_WHOLE = 16
 #: Keys that one SCAN looks at.
 _SCAN_STEP = 500
 #: Entries that are looked at for one page at most.
@@ -51,6 +57,7 @@ class Search:
     positions: list[list[Any]] = field(default_factory=list)  # of each of them
     looked_at: int = 0
     now_ms: int = 0
+    off_loop: OffLoop = field(default_factory=OffLoop)
     _began_s: float = field(default_factory=monotonic)
     _values: PageSize = field(default_factory=lambda: PageSize(_FIRST, _LEAST))
 
@@ -62,6 +69,25 @@ class Search:
     def is_over(self) -> bool:
         """Whether enough was looked at for one page."""
         return self.looked_at >= self.scan_limit or monotonic() - self._began_s > _LONGEST_S
+
+    @property
+    def read_bytes(self) -> int:
+        """Of payloads that are larger only the first and the last bytes are read: all of a page are some MB at most."""
+        return max(_LEAST_READ, min(LARGEST, _READ_OF_ALL // self.limit))
+
+    @property
+    def asked_bytes(self) -> int:
+        """Larger payloads are not asked for. Where there are keys they are: a part shows no signature."""
+        return self.read_bytes if keyring_of(self.redis) is None else LARGEST
+
+    def step(self, *, are_chosen: bool = True) -> int:
+        """Jobs to ask for at a time: a few more than are wanted, since some may be in another state.
+
+        Args:
+            are_chosen: nearly all of them are wanted, as far as is known; else a filter has not looked at them.
+        """
+        most = STEP if keyring_of(self.redis) is None else _MOST_WHOLE
+        return max(1, min(most, self.limit - len(self.jobs) + 10)) if are_chosen else most
 
     def page(self, position: list[Any] | None) -> JobPage:
         """The page; `position`: where the next one begins, None: there is none."""
@@ -85,34 +111,45 @@ class Search:
         self.looked_at += len(ids)
         likely = [n for n, job_id in enumerate(ids) if text(job_id).startswith(self.wanted.id_prefix)]
         likely = await self._with_payload(ids, likely)
-        # a few more than are wanted: some may be in another state
-        step = max(1, min(STEP, self.limit - len(self.jobs) + 10))
+        step = self.step()
         for first in range(0, len(likely), step):
             part = likely[first : first + step]
-            call = admin_scripts.look(self.queue, [ids[n] for n in part], LARGEST)
+            call = admin_scripts.look(self.queue, [ids[n] for n in part], self.asked_bytes)
             self.now_ms, answers = admin_scripts.read_look(await run(self.redis, call))
             for n, found in zip(part, answers, strict=True):
                 state = state_of(found, self.now_ms)
                 if state in (None, JobState.done) or self.state not in (None, state):
                     continue
                 job_id = text(ids[n])
-                problem = distrust(self.redis, JOB, job_id, self.queue, found.payload)
-                job, _ = queued_job(job_id, self.queue, found, self.now_ms, distrust=problem)
-                self.add(job, [kind, rows[n][1], job_id, 0])
+                read = functools.partial(self._queued, job_id, found)
+                self.add(
+                    await self.off_loop.read(len(found.payload or b""), read), [kind, rows[n][1], job_id, 0]
+                )
                 if self.is_full:
                     return n
         return None
+
+    def _queued(self, job_id: str, found: admin_scripts.Looked) -> ListedJob:
+        problem = distrust(self.redis, JOB, job_id, self.queue, found.payload)
+        looked = as_seen(self.redis, found)
+        return queued_job(
+            job_id, self.queue, looked, self.now_ms, distrust=problem, most_bytes=self.read_bytes
+        )[0]
 
     async def _with_payload(self, ids: Sequence[bytes], likely: list[int]) -> list[int]:
         """Those of them whose payload is such as is wanted."""
         if not likely or not self.wanted.reads_payloads:
             return likely
         found = await self.values(job_key(""), [ids[n] for n in likely])
-        return [
-            n
-            for n, (payload, _) in zip(likely, found, strict=True)
-            if self.wanted.matches(payload, "et", self.now_ms)
-        ]
+        fitting = [await self.matches(payload, "et") for payload, _ in found]
+        return [n for n, fits in zip(likely, fitting, strict=True) if fits]
+
+    async def matches(self, payload: bytes | None, time_key: str) -> bool:
+        """Whether a job is wanted, by its payload or result."""
+        if self.wanted.reads_payloads and not self.wanted.may_match(payload):
+            return False
+        read = functools.partial(self.wanted.matches, payload, time_key, self.now_ms)
+        return await self.off_loop.read(len(payload or b""), read)
 
     async def values(self, prefix: str, ids: Sequence[bytes]) -> list[admin_scripts.Sized]:
         """Payloads or results, a few MB at a time; of what is too large only the size."""
@@ -268,15 +305,20 @@ async def _add_done(search: Search, ids: list[str], at: int) -> int | None:
     for first in range(0, len(ids), STEP):
         part = ids[first : first + STEP]
         for n, (payload, size) in enumerate(await search.values(result_key(""), list(map(raw, part)))):
-            if not size or not search.wanted.matches(payload, "ft", search.now_ms):
+            if not size or not await search.matches(payload, "ft"):
                 continue
-            if queue_of(payload) in ("", search.queue):
-                problem = distrust(search.redis, RESULT, part[n], None, payload)
-                job, _ = done_job(part[n], payload, size, distrust=problem)
+            job = await search.off_loop.read(size, functools.partial(_done, search, part[n], payload, size))
+            if job.queue in ("", search.queue):
                 search.add(job, ["done", at, part[n], 0])
                 if search.is_full:
                     return first + n
     return None
+
+
+def _done(search: Search, job_id: str, payload: bytes | None, size: int) -> ListedJob:
+    problem = distrust(search.redis, RESULT, job_id, None, payload)
+    job, _ = done_job(job_id, payload, size, distrust=problem)
+    return job if not problem else replace(job, queue=queue_of(payload))
 
 
 #: How each state is listed. States that are kept elsewhere (a set of dead jobs, say) get a row of their own.

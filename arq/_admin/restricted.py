@@ -27,7 +27,7 @@ _LARGEST_NUMBER = 1_000_000
 #: So many tuples may lie in one another: Python's C code goes down in them without a limit.
 _MOST_TUPLES = 5_000
 _TUPLES = (b"t", b"\x85", b"\x86", b"\x87")
-_JSON = b"{"
+JSON = b"{"
 #: Stands in what was read of an encrypted payload.
 ENCRYPTED = "encrypted"
 
@@ -104,10 +104,23 @@ def _opened(data: bytes) -> Any:
     return shown_part(envelope) | {"q": envelope.queue.decode(errors="surrogateescape"), ENCRYPTED: True}
 
 
+def opened_part(head: bytes) -> Any:
+    """Of an envelope of which only the first bytes are there: the first bytes of its body, or what is not encrypted.
+
+    Raises:
+        UnreadableError: it is damaged, or its queue has a longer name than that.
+    """
+    try:
+        envelope = parse(head)
+    except PayloadRefused as exc:
+        raise UnreadableError(str(exc)) from exc
+    return shown_part(envelope) | {ENCRYPTED: True} if envelope.is_encrypted else envelope.body
+
+
 def _read_body(data: bytes) -> Any:
     if data.startswith(PICKLE):
         return _unpickled(data)
-    if data.startswith(_JSON):
+    if data.startswith(JSON):
         return json.loads(data, object_hook=_untagged)
     found = _from_msgpack(data) if data.startswith(MSGPACK_MAPS) else None
     if found is None:

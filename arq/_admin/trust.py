@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from .._errors import PayloadRefused
 from .._payloads.codecs import Codec, JsonCodec, MsgpackCodec, PickleCodec
 from .._payloads.keyring import ENVIRONMENT, Keyring
 from .._payloads.payload_format import PayloadFormat
 from .._payloads.signed_envelope import JOB, MARK, check, opened, parse
+from .admin_scripts import Looked, LookedDead
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+
+Seen = TypeVar("Seen", Looked, LookedDead)
 
 #: Told instead of a run that nobody could sign.
 NO_KEYS = "payloads are signed here, and there are no keys: set ARQ_SIGNING_KEYS, or give --settings that have signing"
@@ -45,6 +48,11 @@ def distrust(redis: Redis, kind: bytes, job_id: str, queue: str | None, payload:
     except PayloadRefused as exc:
         return str(exc)
     return ""
+
+
+def as_seen(redis: Redis, looked: Seen) -> Seen:
+    """What is known of a payload; of one that is not there whole nothing, if there are keys: is it signed?"""
+    return looked if keyring_of(redis) is None else looked._replace(seen=None)
 
 
 def format_beside(redis: Redis, job_id: str, queue: str, payload: bytes) -> PayloadFormat | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -89,8 +90,14 @@ class Dashboard:
             page = replace(await load(look), away=look.lookups.away)
             if is_json:
                 away = {"away": page.away} if self._servers.names else {}
-                return _made(page.status, as_json_bytes({**page.json, **away}))
-            return _made(page.status, self._answers.render(request, page, access, is_fragment=is_fragment))
+                write = functools.partial(as_json_bytes, {**page.json, **away})
+            else:
+                write = functools.partial(
+                    self._answers.render, request, page, access, is_fragment=is_fragment
+                )
+            # a long list takes some tenths of a second: others are served meanwhile
+            body = await asyncio.to_thread(write) if page.is_long else write()
+            return _made(page.status, body)
 
         where = (request.scope.get("root_path"), request.scope["path"], request.url.query)
         key = ("page", *where, access, is_fragment)

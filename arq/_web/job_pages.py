@@ -16,6 +16,8 @@ from .view import Look, Page
 
 #: Jobs of a page.
 _SIZES = (25, 50, 100, 250)
+#: Jobs of a page that is written in a moment.
+_FEW = 25
 _TABS = (*JobState,)
 
 
@@ -67,7 +69,8 @@ async def _listed(look: Look, state: str, template: str, title: str) -> Page:
         "looked_at": page.looked_at,
         "now_ms": page.now_ms,
     }
-    return Page(template, title, facts, json, now_ms=page.now_ms or overview.now_ms)
+    now_ms, is_long = page.now_ms or overview.now_ms, len(page.jobs) > _FEW
+    return Page(template, title, facts, json, now_ms=now_ms, is_long=is_long)
 
 
 def wanted_of(look: Look) -> dict[str, Any]:

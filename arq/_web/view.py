@@ -78,6 +78,7 @@ class Page:
         is_live: whether it changes by itself.
         now_ms: as of when it is, unix ms.
         away: name of a server -> why there is nothing of it.
+        is_long: it takes some time to be written.
     """
 
     template: str
@@ -88,3 +89,4 @@ class Page:
     is_live: bool = True
     now_ms: int = field(default=0)
     away: Mapping[str, str] = field(default_factory=dict)
+    is_long: bool = False

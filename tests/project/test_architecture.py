@@ -16,6 +16,8 @@ BY_NAME = {module.name: module for module in PRODUCT}
 
 # These decide and compute. Time reaches them as an argument, the world not at all.
 PURE = (
+    "arq._admin.merging",
+    "arq._admin.preview",
     "arq._admin.records",
     "arq._admin.restricted",
     "arq._admin.shown",
@@ -197,7 +199,7 @@ ARQ_LAYERS = {
     "operators": (
         "_admin _admin.actions _admin.admin_scripts _admin.audit _admin.counting _admin.crons _admin.dead "
         "_admin.details _admin.fan_out _admin.filters _admin.job_lists _admin.listing _admin.merged_jobs "
-        "_admin.merging _admin.overview _admin.pauses _admin.pools "
+        "_admin.merging _admin.off_loop _admin.overview _admin.pauses _admin.pools _admin.preview "
         "_admin.queues _admin.records _admin.restricted _admin.running _admin.server _admin.shown "
         "_admin.stats _admin.times _admin.trust _admin.workers admin"
     ),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from html import unescape
 from typing import Any
 
 import httpx
 import pytest
 
 from arq import Backoff
+from arq.admin import Admin
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from arq.web import dashboard
 from arq.worker import func
@@ -52,6 +54,52 @@ async def test_long_arguments_are_cut_and_can_be_seen_whole(
     assert "the end" not in (await web.get("/jobs/one")).text
     assert "the end" in (await web.get("/jobs/one?all=1")).text
     assert (await web.get("/jobs/one.json?all=1")).json()["details"]["job"]["args"] == [long]
+
+
+LARGE = [{"number": number} for number in range(9000)]
+
+
+async def net_output(arq_redis: ArqRedis) -> int:
+    """Bytes that the server has sent so far."""
+    info: dict[str, Any] = await arq_redis.info("stats")
+    return int(info["total_net_output_bytes"])
+
+
+async def test_a_list_of_large_jobs_reads_little_of_them(
+    web: httpx.AsyncClient, arq_redis: ArqRedis, worker: WorkerFactory
+) -> None:
+    """Function, the first arguments and the time are known all the same, and the page of one has all."""
+    for number in range(40):
+        await arq_redis.enqueue_job("pack", number, LARGE, _job_id=f"job-{number}", _defer_by=100 + number)
+    size = await arq_redis.strlen("arq:job:job-1")
+    before = await net_output(arq_redis)
+    jobs = (await web.get("/jobs.json?limit=40")).json()["jobs"]
+    assert await net_output(arq_redis) - before < 10 * size
+    assert [(job["function"], job["args"][0], job["bytes"]) for job in jobs] == [
+        ("pack", number, size) for number in range(40)
+    ]
+    assert all(job["enqueued_ms"] and job["args"][-1] == "…" for job in jobs)
+    assert "1, [{&#39;number&#39;: 0}" in (await web.get("/jobs?limit=40")).text
+    (alone,) = (await web.get("/jobs.json?id_prefix=job-17")).json()["jobs"]
+    assert alone["args"][0] == 17
+    whole = (await web.get("/jobs/job-17.json?all=1")).json()["details"]["job"]
+    assert whole["args"] == [17, LARGE]
+
+
+async def test_a_large_job_that_was_replaced_is_left_alone(
+    web: httpx.AsyncClient, arq_redis: ArqRedis
+) -> None:
+    for number in range(30):
+        await arq_redis.enqueue_job("pack", LARGE, _job_id=f"job-{number}", _defer_by=100 + number)
+    page = (await web.get("/jobs?limit=100")).text
+    words = [unescape(word) for word in re.findall(r'name="job" value="([^"]*)"', page)]
+    await Admin(arq_redis).delete(["job-3", "job-4"])
+    await arq_redis.enqueue_job("pack", LARGE, _job_id="job-3", _defer_by=100)
+    await arq_redis.enqueue_job("pack", LARGE, _job_id="job-4", _defer_by=100)
+    for action, good in (("retry", [1, 3]), ("abort", [2, 4]), ("delete", [5, 3])):
+        form = {"action": action, "confirm": "yes", "job": [words[number] for number in good]}
+        done = await web.post("/act", data=form, headers={"Accept": "application/json"})
+        assert done.json()["outcomes"] == {"done": 1, "changed": 1}, action
 
 
 async def test_a_job_tells_of_each_try(
