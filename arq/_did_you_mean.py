@@ -10,6 +10,7 @@ import inspect
 import os
 import re
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from difflib import get_close_matches
@@ -167,3 +168,21 @@ def _attributes(settings: Any) -> list[str]:
         return []
     kind = settings if inspect.isclass(settings) else type(settings)
     return [*(name for one in kind.__mro__[:-1] for name in vars(one)), *getattr(settings, "__dict__", {})]
+
+
+def refused_here(error: BaseException) -> str:
+    """Where a module that was imported gave arq something that it refuses, as `app.py, line 5`; "": the error is the
+    module's own.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    own = os.path.dirname(os.path.abspath(__file__)) + os.sep
+    is_ours = [os.path.abspath(frame.filename).startswith(own) for frame in frames]
+    if (
+        not isinstance(error, ValueError | TypeError | RuntimeError | OSError)
+        or not is_ours
+        or not is_ours[-1]
+    ):
+        return ""
+    theirs = [frame for frame, ours in zip(frames, is_ours, strict=True) if not ours]
+    place = next((one for one in reversed(theirs) if os.path.exists(one.filename)), None)
+    return "" if place is None else f"{os.path.basename(place.filename)}, line {place.lineno}"

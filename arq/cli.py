@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from . import worker as worker_module
 from ._commands import COMMANDS, command_hint, is_command
-from ._did_you_mean import password_hint, path_hint, slips
+from ._did_you_mean import password_hint, path_hint, refused_here, slips
 from ._printable import printable, printable_lines, redacted
 from ._worker.connecting import CONNECTING
 from ._worker.stop_signals import SignalHandlers
@@ -207,6 +207,10 @@ def _load(path: str, what: str = "") -> Any:
             _show_error(type(exc), exc, exc.__traceback__)
             sys.exit(1)
         _fail(f"{what}can't import {path!r}: {exc}{path_hint(path, exc)}")
+    except (ValueError, TypeError, RuntimeError, OSError) as exc:
+        if not (place := refused_here(exc)):
+            raise
+        _fail(f"{what}can't import {path!r}: {exc} ({place})")
 
 
 def _is_part_of(missing: str | None, module_path: str) -> bool:

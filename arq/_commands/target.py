@@ -16,7 +16,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from .._admin.fan_out import AllAwayError
 from .._admin.trust import keys_of_environment
-from .._did_you_mean import password_hint
+from .._did_you_mean import password_hint, refused_here
 from .._payloads.keyring import Keyring
 from .._printable import printable, redacted
 from ..admin import Admin
@@ -152,9 +152,17 @@ def _options_of(path: str) -> dict[str, Any]:
 
     sys.path.append(os.getcwd())
     try:
-        return get_kwargs(import_string(path))
+        found = get_kwargs(import_string(path))
     except ImportError as exc:
         fail(f"can't import {path!r}: {exc}", ExitCode.USAGE)
+    except (ValueError, TypeError, RuntimeError, OSError) as exc:
+        if not (place := refused_here(exc)):
+            raise
+        fail(f"can't import {path!r}: {exc} ({place})", ExitCode.USAGE)
+    keys = found.get("signing")
+    if not isinstance(keys, Keyring | None):
+        fail(f"signing of {path} must be an arq.codecs.Keyring, not {type(keys).__name__}", ExitCode.USAGE)
+    return found
 
 
 def end_with(command: Callable[[], object], target: Target) -> None:

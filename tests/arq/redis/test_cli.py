@@ -229,6 +229,7 @@ def test_a_wrong_path_is_one_line(command: Command, app: None, path: str, named:
         ),
         ("Settings = 5", "at least one function or cron_job must be registered"),
         ("Settings = None", "at least one function or cron_job must be registered"),
+        ("Settings = {'functions': [quick], 'signing': {'k': 'k'}}", "signing must be an arq.codecs.Keyring"),
     ],
 )
 def test_settings_that_can_not_be_are_one_line(
@@ -238,6 +239,40 @@ def test_settings_that_can_not_be_are_one_line(
     errors = failed(command("app.Settings", "--burst"))
     assert named in errors
     assert "Traceback" not in errors, errors
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("from arq.codecs import Keyring; Keyring.from_env('NO_KEYS')", "variable NO_KEYS: it has no key"),
+        (
+            "from arq.codecs import Keyring; Keyring.from_file('no/keys')",
+            "No such file or directory: 'no/keys'",
+        ),
+        ("RedisSettings(key_prefix='a b')", "key_prefix 'a b' has ' ' in it"),
+    ],
+)
+def test_what_arq_refuses_in_the_users_module_is_one_line(
+    command: Command, write: Callable[..., None], line: str, said: str
+) -> None:
+    """Options that are made where the module is imported: keys, settings of Redis."""
+    text = f"{SETTINGS}\n{line}\n"
+    write(text)
+    place = f" (app.py, line {len(text.splitlines())})\n"
+    for arguments, status in ((("app.Settings", "--burst"), 1), (("ls", "--settings", "app.Settings"), 2)):
+        errors = failed(command(*arguments), status)
+        assert errors.startswith("arq: can't import 'app.Settings': ")
+        assert said in errors
+        assert errors.endswith(place)
+        assert errors.count("\n") == 1
+
+
+def test_a_command_with_settings_that_sign_with_no_keyring(
+    command: Command, write: Callable[..., None]
+) -> None:
+    write(SETTINGS + "\nSettings.signing = {'k1': 'a-secret'}\n")
+    errors = failed(command("ls", "--settings", "app.Settings"), 2)
+    assert errors == "arq: signing of app.Settings must be an arq.codecs.Keyring, not dict\n"
 
 
 @pytest.mark.parametrize("option", ["--burst", "--check"])
