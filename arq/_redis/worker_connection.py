@@ -50,6 +50,11 @@ class Link:
         self._patience = Patience(timeout_s, lambda: in_motion(self._connection))
         self._pid = os.getpid()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection, on which nothing has failed so far."""
+        return self._connection is not None
+
     async def call(self, calls: Sequence[Call]) -> list[Any]:
         """Run scripts, all in one round trip; scripts that the server does not know take a second one.
 

@@ -9,8 +9,8 @@ attempt.py       the values that travel: what was claimed, how it ended
 outcomes.py      may it run, and what does its ending mean   (no I/O; retry_policy.py: is it tried again)
 job_log.py       every log line of a job's life   (quick_log.py: how they are made cheap)
 
-By the clock: periodic_tasks.py says when; health_writer.py, cron_ticks.py (cron_planner.py: which are due), locks.py,
-abort_requests.py, operators.py. In between: idle.py waits, by poll_schedule.py, for wake_tokens.py and with
-waiting_claim.py. At the end: stop_signals.py, shutdown.py, closing.py. Without Redis: redis_outage.py. For
+By the clock: periodic_tasks.py says when (duty_times.py); health_writer.py, cron_ticks.py (cron_planner.py: which are
+due), locks.py, abort_requests.py, operators.py. In between: idle.py waits, by poll_schedule.py, for wake_tokens.py and
+with waiting_claim.py. At the end: stop_signals.py, shutdown.py, closing.py. Without Redis: redis_outage.py. For
 applications that change a worker: finish_override.py, arq_compatibility.py, semaphore.py.
 """

@@ -209,8 +209,7 @@ class MainLoop:
             except (RedisError, OSError) as exc:
                 await self.outage.put_up_with(exc)
             else:
-                if self.outage.is_over():
-                    self.duties.times.keep_at_s = 0.0  # its data may be gone: say anew that we are alive
+                self.outage.step_went_well(self.duties.times, has_polled=self._polled)
                 await self.idle.pause()
 
     def _say_ready(self) -> None:

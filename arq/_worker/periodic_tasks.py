@@ -9,6 +9,7 @@ from .._lock_time import look_again_s
 from .._redis.reply_timeout import Patience
 from .._redis.worker_connection import REPLY_TIMEOUT_S
 from .context import Context
+from .duty_times import DutyTimes
 from .poll_schedule import PollSchedule
 from .repeated_errors import Complaints
 
@@ -22,21 +23,6 @@ _KEEP_S = 600.0
 PRESENCE_S = 60.0
 #: Seconds between two writes of statistics at least.
 _STATISTICS_S = 10.0
-
-
-class DutyTimes:
-    """When each duty is due, by the event loop's clock, in s."""
-
-    __slots__ = ("beat_at_s", "keep_at_s", "present_at_s", "start_over_at_s", "statistics_at_s", "sweep_at_s")
-
-    def __init__(self) -> None:
-        self.beat_at_s = self.keep_at_s = self.sweep_at_s = self.present_at_s = self.start_over_at_s = 0.0
-        self.statistics_at_s = 0.0  # nobody is woken for it: what it is about goes on anyway
-
-    def next_s(self, *, sweeps: bool) -> float:
-        """When the next one is due; `sweeps`: whether this worker looks for dead ones."""
-        duties = [self.beat_at_s, self.keep_at_s, self.present_at_s]
-        return min([*duties, self.sweep_at_s] if sweeps else duties)
 
 
 Action = Callable[[], Awaitable[None]]

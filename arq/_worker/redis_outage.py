@@ -13,6 +13,7 @@ from .._redis.redis_errors import blames_item, passes
 from .._redis.server_errors import is_refusal
 from .connecting import CONNECTING
 from .context import Context
+from .duty_times import DutyTimes
 from .poll_schedule import PollSchedule
 from .reconnect_backoff import ReconnectBackoff
 from .repeated_errors import Complaints
@@ -43,13 +44,21 @@ class RedisOutage:
         """The worker begins: nothing has failed yet."""
         self._backoff.tries = 0
 
-    def is_over(self) -> bool:
-        """Whether it has just ended: Redis has answered as it should."""
+    def step_went_well(self, times: DutyTimes, *, has_polled: bool) -> None:
+        """The main loop has made a step: see whether Redis has answered, and is back.
+
+        Args:
+            times: what is due then.
+            has_polled: whether the step was the loop's own, and not only somebody else's.
+        """
         if not self._backoff.tries:
-            return False
+            return
+        if has_polled and not self._context.exchange().link.is_open:
+            times.present_at_s = 0.0  # it was asked nothing, say because no place is free: ask at once
+            return
         logger.info("redis is back")
         self._backoff.tries = 0
-        return True
+        times.keep_at_s = 0.0  # its data may be gone: say anew that we are alive
 
     async def put_up_with(self, exc: Exception) -> None:
         """Wait for Redis, or until what stands there can be worked with. In burst mode the latter is an error."""

@@ -8,8 +8,8 @@ from arq._redis.worker_connection import REPLY_TIMEOUT_S, Link
 from arq._worker.commit_and_claim import Exchange
 from arq._worker.context import Context
 from arq._worker.crash_suspects import Suspects
+from arq._worker.duty_times import DutyTimes
 from arq._worker.main_loop import MainLoop
-from arq._worker.periodic_tasks import DutyTimes
 from arq._worker.poll_schedule import PollSchedule
 from arq._worker.wake_tokens import Listener
 from arq.worker import Worker

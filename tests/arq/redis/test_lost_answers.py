@@ -13,7 +13,7 @@ from arq.connections import ArqRedis, JobCall, RedisSettings, create_pool
 from arq.jobs import Job
 from arq.worker import Retry, Worker, func
 from tests.arq.redis import inside
-from tests.arq.redis.harness import QUEUE, ask_as_upstream, keys, nothing_held, running
+from tests.arq.redis.harness import QUEUE, ask_as_upstream, for_ever, keys, nothing_held, running
 from tests.support.eventually import wait_until_async
 from tests.support.flaky import Fault, FlakyProxy
 
@@ -249,6 +249,29 @@ async def test_a_redis_that_is_away_for_a_while(
             assert await job.result(timeout=30) == "done without redis"
         await wait_until_async(lambda: "redis is back" in caplog.text)
         assert await arq_redis.zscore("arq:leases", worker.worker_id) is not None
+
+
+async def test_a_worker_without_a_free_place_does_not_take_redis_for_back(
+    proxy: FlakyProxy, proxied: RedisSettings, arq_redis: ArqRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has nothing to ask for a while, which is not an answer."""
+    caplog.set_level("INFO", "arq.worker")
+    await arq_redis.enqueue_job("for_ever")
+    worker = Worker(
+        [func(for_ever, name="for_ever")],
+        redis_settings=proxied,
+        max_jobs=1,
+        poll_delay=0.05,
+        handle_signals=False,
+    )
+    async with running(worker):
+        await wait_until_async(lambda: worker.job_tasks)
+        with proxy.refusing():
+            await wait_until_async(
+                lambda: caplog.text.count("redis trouble") > 4, what="it tries again and again"
+            )
+            assert "redis is back" not in caplog.text
+        await wait_until_async(lambda: "redis is back" in caplog.text)
 
 
 # ---------------------------------------------------------------- the producer's side

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError, ResponseError
 
-from arq._worker.periodic_tasks import Duties, DutyTimes
+from arq._worker.duty_times import DutyTimes
+from arq._worker.periodic_tasks import Duties
 from arq._worker.poll_schedule import PollSchedule
 from arq._worker.repeated_errors import Complaints
 from tests.arq.unit.contexts import context
