@@ -197,12 +197,10 @@ class Enqueuer:
         extra_ms = self._producer.expires_extra_ms
         packed = single_enqueue.packed(queue_name, self._lane.prefix, extra_ms, job)
         try:
-            (answer,) = await self._lane.run_packed(
-                packed, lambda: scripts.enqueue(queue_name, [job], extra_ms)
-            )
+            answer = await self._lane.run_packed(packed, lambda: scripts.enqueue(queue_name, [job], extra_ms))
         except RedisError as exc:
             return exc
-        return bool(answer == 1)
+        return scripts.read_enqueue(answer)[0]
 
     async def _send_to(self, queue_name: str, jobs: list[scripts.NewJob]) -> list[Accepted]:
         """Send the jobs of one queue. What goes wrong is for their callers, not for those of other queues.
@@ -211,7 +209,8 @@ class Enqueuer:
         """
         call = scripts.enqueue(queue_name, jobs, self._producer.expires_extra_ms)
         try:
-            return [answer == 1 for answer in await self._lane.run(call)]
+            accepted: list[Accepted] = [*scripts.read_enqueue(await self._lane.run(call))]
+            return accepted
         except RedisError as exc:
             send = functools.partial(self._send_to, queue_name)
             return await send_apart(send, jobs, exc, self._lane.is_there)

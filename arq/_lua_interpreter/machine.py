@@ -177,8 +177,8 @@ def _gsub(subject: Any, wanted: bytes, instead: bytes) -> tuple[Any, ...]:
     return changed, float(times)
 
 
-def _concat(table: LuaTable, between: bytes = b"") -> bytes:
-    return between.join(map(text, table.values_from(1, table.length())))
+def _concat(table: LuaTable, between: bytes = b"", first: float = 1, last: float | None = None) -> bytes:
+    return between.join(map(text, _unpack(table, first, last)))
 
 
 def _format(pattern: bytes, *values: Any) -> bytes:

@@ -80,7 +80,7 @@ _USUAL_TERMS = ["", None, ""]
 
 
 def enqueue(queue_name: str, jobs: Iterable[NewJob], expires_extra_ms: float | None) -> Call:
-    """Put jobs into a queue; the answer is a list of 1 (enqueued) and 0 (refused)."""
+    """Put jobs into a queue; for the answer see `read_enqueue`."""
     # `math.inf` and None: no limit
     extra_ms = LONGEST_MS if expires_extra_ms is None else max(1, round(min(expires_extra_ms, LONGEST_MS)))
     args: list[Any] = [PREFIX, extra_ms]
@@ -94,6 +94,11 @@ def enqueue(queue_name: str, jobs: Iterable[NewJob], expires_extra_ms: float | N
         args[count_at] += step
         args += (job_id, payload)
     return Call(_ENQUEUE, (queue_name, wake_key(queue_name), lookers_key(queue_name)), tuple(args))
+
+
+def read_enqueue(answer: Any) -> list[bool]:
+    """Of each job, whether it was enqueued."""
+    return [True] * answer if type(answer) is int else [one == 1 for one in answer]
 
 
 class ClaimedJob(NamedTuple):
@@ -233,38 +238,52 @@ def read_claim(answer: Any) -> ClaimAnswer | Refusal:
     if len(answer) == len(Refusal._fields):
         why, epoch = answer
         return Refusal(why.decode(), epoch)
-    now_ms, wait_ms, begin_at, shared, stamp, ids_and_scores, payloads, *more = answer
-    jobs, nameless = _read_batch(stamp, ids_and_scores, payloads, more[0] if more else ())
+    now_ms, wait_ms, begin_at, shared, stamp, note, rare, *payloads = answer
+    special, *more = rare or ((),)
+    jobs, nameless = _read_batch(stamp, note, payloads, special) if payloads else ([], [])
     found = ClaimAnswer(now_ms, wait_ms, begin_at.decode(), shared == 1, jobs, nameless)
-    return _read_rare(found, *more[1:]) if more else found
+    return _read_rare(found, *more) if more else found
 
 
 def _read_batch(
-    stamp: bytes, ids_and_scores: list[bytes], payloads: list[bytes | None], special: Any
+    stamp: bytes, note: bytes, payloads: list[bytes | None], special: Any
 ) -> tuple[list[ClaimedJob], list[Done]]:
     """The jobs of one claim, and the endings that remove those whose ids are no text."""
     try:
-        first = (1, 0, False, stamp, 0, "", None, False)
+        _, _, *lines = note.decode().split("\n")
+        first, score = (1, 0, False, stamp, 0, "", None, False), 0
         jobs = [
-            _claimed_job((job_id.decode(), int(score), payload or None, *first))
-            for job_id, score, payload in zip(
-                ids_and_scores[::2], ids_and_scores[1::2], payloads, strict=True
-            )
+            _claimed_job((job_id, score := int(text) if text else score, payload or None, *first))
+            for job_id, text, payload in zip(lines[::2], lines[1::2], payloads, strict=True)
         ]
     except ValueError:  # an id that is no text, or a score that is no whole number
-        return _read_odd_batch(stamp, ids_and_scores, payloads, special)
+        return _read_odd_batch(stamp, _pairs(note), payloads, special)
+    if note[0] == _ENCODED:
+        return _read_odd_batch(stamp, _pairs(note), payloads, special)
     for number, *row in special:
         jobs[number - 1] = _special(jobs[number - 1], *row)
     return jobs, []
 
 
+#: What a note begins with in which a line's end is written as %0A, and % as %25.
+_ENCODED = ord("%")
+
+
+def _pairs(note: bytes) -> list[tuple[bytes, bytes]]:
+    """Ids, and the scores before."""
+    _, _, *lines = note.split(b"\n")
+    if note[0] == _ENCODED:
+        lines = [line.replace(b"%0A", b"\n").replace(b"%25", b"%") for line in lines]
+    score = b"0"
+    return [(job_id, score := text or score) for job_id, text in zip(lines[::2], lines[1::2], strict=True)]
+
+
 def _read_odd_batch(
-    stamp: bytes, ids_and_scores: list[bytes], payloads: list[bytes | None], special: Any
+    stamp: bytes, pairs: list[tuple[bytes, bytes]], payloads: list[bytes | None], special: Any
 ) -> tuple[list[ClaimedJob], list[Done]]:
     rows = {number: row for number, *row in special}
     jobs, nameless = list[ClaimedJob](), list[Done]()
-    odd = zip(ids_and_scores[::2], ids_and_scores[1::2], payloads, strict=True)
-    for number, (job_id, score, payload) in enumerate(odd, 1):
+    for number, ((job_id, score), payload) in enumerate(zip(pairs, payloads, strict=True), 1):
         try:
             name = job_id.decode()
         except UnicodeDecodeError:

@@ -14,20 +14,24 @@
 --       WITHOUT_ROOM, see include/quarantine.lua
 --       11.. ids: take exactly these instead
 -- Result  {now in ms, ms until the next job is due (0: more are due now, -1: none), score to begin at next time ('' from the
---         start), 1 if a fair share was left to others, stamp of this claim, {id, score before, id, ...}, {payload, ...}: false
---         for one that has expired}. After that, if there is something to be said:
---         {{n, number of this start, how many starts were interrupted, 1 if somebody asked to abort it, see include/crashes.lua}, ...}
+--         start), 1 if a fair share was left to others, stamp of this claim, the note of it, see include/batches.lua, false, payload of
+--         each of its jobs, ...}. A payload that has expired is false. Instead of the first false, if there is something to be said:
+--         {{{n, number of this start, how many starts were interrupted, 1 if somebody asked to abort it, see include/crashes.lua}, ...}
 --         of those jobs that were started before or are to be aborted; id of a suspect for which this worker is to make room, or '';
---         what sweep.lua returns, if dead workers were found
+--         what sweep.lua returns, if dead workers were found}
 --         {'unknown', 0} if this worker is not presumed alive: whoever released its jobs would not know of new ones
 --         {'busy', 0} if it may only have jobs when it holds none, and holds some
 --         {'late', E} if the worker has given this claim up: only those of epoch E and later count (reclaim.lua)
 local call, try, args, prefix, worker = redis.call, redis.pcall, ARGV, ARGV[1], ARGV[2]
 local queue, wake, batches, workers, lapses = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6]
 local flags, cohorts, EXACTLY = args[6], args[8], 11
-local has_waited = string.find(flags, 'w', 1, true)
+local is_fair, looks_at_aborts, has_waited = true, false, false
+if flags ~= 'f' then -- the usual
+  is_fair, looks_at_aborts = string.find(flags, 'f', 1, true), string.find(flags, 'a', 1, true)
+  has_waited = string.find(flags, 'w', 1, true)
+end
 
-local told, why, since = {}, nil, 0
+local told, why, since = nil, nil, 0
 if type(try('ZRANK', KEYS[5], worker)) ~= 'number' then -- the rank is cheaper to say than the score
   why = 'unknown'
 else
@@ -53,23 +57,26 @@ if why then
   return {why, why == 'late' and since or 0}
 end
 
-local limit, lock_ms, begin_at, is_exact = tonumber(args[3]), args[4], args[5], #args >= EXACTLY
+local limit, lock_ms, begin_at, is_exact = args[3] + 0, args[4], args[5], #args >= EXACTLY
 if told[2] then -- the queue is paused: nothing is due that could be taken
   begin_at, is_exact, EXACTLY = '+inf', false, math.huge
 end
-local most_bytes, bytes = tonumber(args[9]), 0
--- Texts instead of numbers, which Redis takes 1 us each to turn into text. (And %d is cheaper than %.0f, or than no format.)
+local most_bytes, bytes = args[9] + 0, 0
+-- Texts instead of numbers, which Redis takes 1 us each to turn into text. (%d is cheaper than %.0f or no format, `+ 0` than tonumber.)
 local t = call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local stamp, now_text = string.format('%d', t[1] * 1000000 + t[2]), string.format('%d', now)
 local lapse = string.format('%d', now + lock_ms)
 local LOCK, JOB, RETRY = prefix .. 'in-progress:', prefix .. 'job:', prefix .. 'retry:'
 
--- How many jobs were taken. Of them all: id and score before; payload; new score and id, for the queue. And what there is to say of
--- those that are not run for the first time, see above.
-local taken, ours, payloads, scores, special = 0, {}, {}, {}, {}
--- What sweep.lua would return of dead workers whose jobs were given back here.
-local swept = {}
+-- How many jobs were taken. Of them all: id and score before, or if all had the same score their ids, and the score; new score and id, for
+-- the queue. And what there is to say of those that are not run for the first time, see above.
+local taken, ours, same_score, scores, special = 0, nil, nil, {}, nil
+-- See above. (What is short for Redis to send is one flat list.)
+local HEAD = 7
+local answer = {now, -1, '', 0, stamp, '', false}
+-- What sweep.lua would return of dead workers whose jobs were given back here; nil: it was not looked for any.
+local swept
 -- ms until it is worth looking again for a suspect that was left, nil: none was; the one for which this worker is to make room.
 local suspect_ms, awaited
 -- ms until the first job may be taken that is due and was left to others, nil: none was left; whether one of them was left by workers
@@ -84,47 +91,61 @@ local DUE_FOR_ABORT = '1'
 local LOOK_MS = 5000
 -- What the names begin with of workers that have met something in a job which they can't read. Jobs that this worker can't read
 -- may be many, all of them at the head of the queue.
-local UNREAD = 'unread:'
+local UNREAD, IS_UNREAD = 'unread:', ' unread:'
 -- Payloads that are read at a time: large ones may be too many in the end.
 local FEW_PAYLOADS, MANY_PAYLOADS, SMALL_BYTES = 10, 16, 65536
 -- And where those before were tiny.
 local MOST_PAYLOADS, TINY_BYTES = 40, 2048
-local LARGEST_PAGE = 1000
-local aborts, looks_at_aborts = prefix .. 'abort', string.find(flags, 'a', 1, true)
+local LARGEST_PAGE, MANY = 1000, 20
+local aborts = prefix .. 'abort'
 
 -- Nearly always there is nothing special about any job that is due: nobody holds it, none was started before or is to be aborted, and no
 -- claims have lapsed. Then all is done at once. Nothing is written before that is known.
 local is_plain = not is_exact and limit < LARGEST_PAGE and try('ZCOUNT', lapses, '-inf', now_text) == 0
-  and not (looks_at_aborts and try('ZCARD', aborts) ~= 0) and not string.find(cohorts, ' ' .. UNREAD, 1, true)
+  and not (looks_at_aborts and try('ZCARD', aborts) ~= 0) and (cohorts == '' or not string.find(cohorts, IS_UNREAD, 1, true))
 
 if is_plain then
   local most = limit
   --!include fair_share
-  -- one more than wanted: is there more?
-  local due = call('ZRANGEBYSCORE', queue, begin_at, now_text, 'WITHSCORES', 'LIMIT', '0', most + 1)
-  local size, found = #due / 2, nil
-  local is_more = size > most
-  if is_more then
-    due[2 * size - 1], due[2 * size] = nil, nil
-    size = most
+  -- One more than wanted: is there more? Before 7.2, Redis takes 1.5 us to say a score. Of many jobs it is often the same, that of those which
+  -- were enqueued together.
+  local ids, size, is_more, lowest, found = nil, 0, false, nil, nil
+  if most >= MANY and not redis.VALKEY_VERSION_NUM and (redis.REDIS_VERSION_NUM or 0) < 459264 then
+    lowest = call('ZRANGEBYSCORE', queue, begin_at, now_text, 'WITHSCORES', 'LIMIT', '0', '1')[2]
+    if lowest then
+      ids = call('ZRANGEBYSCORE', queue, lowest, lowest, 'LIMIT', '0', most + 1)
+      size = #ids
+      same_score = size >= most and lowest
+      is_more = size > most or same_score and call('ZCOUNT', queue, '(' .. lowest, now_text) > 0
+    end
   end
-  is_plain = size == 0 or tonumber(due[2]) > tonumber(DUE_FOR_ABORT)
+  if not same_score then
+    ours = call('ZRANGEBYSCORE', queue, begin_at, now_text, 'WITHSCORES', 'LIMIT', '0', string.format('%d', most + 1))
+    size, lowest = #ours / 2, ours[2]
+    is_more, ids = size > most, {}
+    for i = 1, size do
+      ids[i] = ours[2 * i - 1]
+    end
+  end
+  size = math.min(size, most)
+  is_plain = size == 0 or lowest + 0 > 1 -- a score to be looked at closely would be lower than all others
   if is_plain and size == 1 then
-    found = call('MGET', JOB .. due[1], RETRY .. due[1])
-    local is_locked = not found[2] and try('SET', LOCK .. due[1], worker, 'NX', 'PX', lock_ms)
+    local id = ids[1]
+    found = call('MGET', JOB .. id, RETRY .. id)
+    local is_locked = not found[2] and try('SET', LOCK .. id, worker, 'NX', 'PX', lock_ms)
     is_plain = is_locked and is_locked.ok ~= nil
-    scores[1], scores[2], found[2] = lapse, due[1], nil
+    scores[1], scores[2], found[2] = lapse, id, nil
   elseif is_plain and size > 1 then
     local starts, locks = {}, {}
     for i = 1, size do
-      local id = due[2 * i - 1]
+      local id = ids[i]
       starts[i] = RETRY .. id
       locks[2 * i - 1], locks[2 * i] = LOCK .. id, worker
       scores[2 * i - 1], scores[2 * i] = lapse, id
     end
     if size <= FEW_PAYLOADS then -- one command for starts and payloads
       for i = 1, size do
-        starts[size + i] = JOB .. due[2 * i - 1]
+        starts[size + i] = JOB .. ids[i]
       end
       local seen = call('MGET', unpack(starts))
       found = {}
@@ -140,13 +161,13 @@ if is_plain then
     end
   end
   if is_plain then
-    ours, more = due, is_more
-    local chunk, first = FEW_PAYLOADS, 1
+    more = is_more
+    local chunk, first, locked = FEW_PAYLOADS, 1, size
     while first <= size do
       if not found then
         local names = {}
         for i = first, math.min(first + chunk - 1, size) do
-          names[i - first + 1] = JOB .. due[2 * i - 1]
+          names[i - first + 1] = JOB .. ids[i]
         end
         found = call('MGET', unpack(names))
       end
@@ -157,7 +178,7 @@ if is_plain then
           break
         end
         taken = taken + 1
-        payloads[taken] = payload
+        answer[HEAD + taken] = payload
         if payload then
           bytes = bytes + #payload
         end
@@ -168,12 +189,14 @@ if is_plain then
     if bytes >= most_bytes then
       shared = 0 -- what is left was left for its size, and may be taken at once
     end
-    for i = #due, 2 * taken + 1, -2 do
-      call('DEL', LOCK .. due[i - 1])
-      due[i], due[i - 1], scores[i], scores[i - 1] = nil, nil, nil, nil
+    for i = taken + 1, locked do
+      call('DEL', LOCK .. ids[i])
+    end
+    if same_score then
+      ours = ids
     end
   else
-    scores, alive, shared = {}, nil, 0
+    same_score, scores, alive, shared = nil, {}, nil, 0
   end
 end
 
@@ -186,7 +209,8 @@ if not is_plain then
   -- Jobs that may be taken here in all.
   local most_here = math.huge
   local aborts_asked = looks_at_aborts and is_zset(aborts) and aborts
-  local has_unread = string.find(cohorts, ' ' .. UNREAD, 1, true)
+  local has_unread = string.find(cohorts, IS_UNREAD, 1, true)
+  ours, special, swept = {}, {}, {}
 
   -- What the locks are written with: the server may only refuse the first one (include/basics.lua).
   local put = write
@@ -227,7 +251,7 @@ if not is_plain then
 
   local function take(id, score, payload)
     taken = taken + 1
-    payloads[taken] = payload
+    answer[HEAD + taken] = payload
     ours[2 * taken - 1], ours[2 * taken] = id, score
     scores[2 * taken - 1], scores[2 * taken] = lapse, id
     if payload then
@@ -475,6 +499,7 @@ if taken > 0 then
     call('ZADD', queue, 'XX', unpack(scores, i, math.min(i + 999, 2 * taken)))
   end
   --!include batch_note
+  answer[6] = note
   if type(try('HSET', batches, stamp, note)) ~= 'number' then
     --!include basics
     write('HSET', batches, stamp, note) -- it is no hash
@@ -483,7 +508,7 @@ if taken > 0 then
   if type(try('PEXPIREAT', batches, string.format('%d', lapse + 60000))) ~= 'number' then
     call('PEXPIRE', batches, lock_ms + 60000)
   end
-  if tonumber(lock_ms) < LOOK_MS then
+  if lock_ms + 0 < LOOK_MS then
     --!include basics
     write('ZADD', lapses, 'LT', lapse, worker)
   end
@@ -499,7 +524,7 @@ else
   end
   local next_due = call('ZRANGEBYSCORE', queue, '(' .. now_text, '+inf', 'WITHSCORES', 'LIMIT', '0', '1')
   if next_due[2] then
-    wait_ms = math.min(math.max(1, tonumber(next_due[2]) - now), LONGEST_WAIT_MS)
+    wait_ms = math.min(math.max(1, next_due[2] - now), LONGEST_WAIT_MS)
   end
   if left_ms then
     wait_ms = wait_ms > 0 and math.min(wait_ms, left_ms) or left_ms
@@ -520,8 +545,9 @@ if more or left_by_outgoing or awaited or (wait_ms > 0 and taken == limit and no
 end
 -- So many entries that others hold at the head of the queue are worth remembering where the rest begins.
 local MANY_HELD = 16
-local answer = {now, wait_ms, held >= MANY_HELD and #swept == 0 and last or '', more and shared or 0, stamp, ours, payloads}
-if #special > 0 or awaited or #swept > 0 then
-  answer[8], answer[9], answer[10] = special, awaited or '', swept
+answer[2], answer[3] = wait_ms, held >= MANY_HELD and #swept == 0 and last or ''
+answer[4] = more and shared or 0
+if special and (#special > 0 or awaited or #swept > 0) then
+  answer[HEAD] = {special, awaited or '', swept}
 end
 return answer

@@ -8,7 +8,7 @@
 --         tick    '' | 'MS AHEAD HASH SCHEDULE' of a unique cron job: planned time, how far workers look ahead, and two names
 --                 of its schedule; refused if this run of it was enqueued in this queue before (HASH '-': that is not looked up).
 --                 'AHEAD+': the queue is paused, and this run takes the place of earlier ones that wait there
--- Result  one number a job: 1 enqueued, 0 refused
+-- Result  how many were enqueued, if all were; else one number a job: 1 enqueued, 0 refused
 local call, try, args, prefix = redis.call, redis.pcall, ARGV, ARGV[1]
 local queue, wake, workers, aborts = KEYS[1], KEYS[2], KEYS[3], prefix .. 'abort'
 local name = string.sub(queue, #prefix - 3) -- the queue's, without what all keys begin with
@@ -18,8 +18,8 @@ local PAUSED_HERE, PAUSED_TTL_MS = prefix .. 'paused:' .. name, 604800000
 local t = call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local now_text = string.format('%d', now)
--- Of all jobs, whether they were enqueued; of those that were: score, id, ...
-local answers, count_answers, added, count_added = {}, 0, {}, 0
+-- How many jobs there are, and which of them were refused. Of the others: score, id, ...
+local count_jobs, is_refused, added, count_added = 0, {}, {}, 0
 local at, last = 3, #args
 
 -- One job that is due now: what that costs is mostly calls of commands.
@@ -28,7 +28,7 @@ if last == 5 then
   if call('EXISTS', PAUSED_HERE, prefix .. 'result:' .. id, prefix .. 'in-progress:' .. id, job) == 0 then
     call('ZADD', queue, now_text, id) -- a key of another type is refused here, before anything is written
     call('SET', job, args[5], 'PX', args[2])
-    answers[1], added[2], count_added, last = 1, id, 2, 0
+    count_jobs, added[2], count_added, last = 1, id, 2, 0
   end
 end
 
@@ -83,18 +83,17 @@ if at < last then
       are_added = set_together(words, n, true, ttl_text, now) == 1
     end
     if are_added then
+      count_jobs = count_jobs + many
       for i = first, at - 1, 2 do
-        count_answers = count_answers + 1
-        answers[count_answers] = 1
         added[count_added + 1], added[count_added + 2] = score_text, args[i]
         count_added = count_added + 2
       end
     elseif are_free then -- refused by the server, or there is a job
       for i = first, at - 1, 2 do
-        count_answers = count_answers + 1
-        answers[count_answers] = 0
-        if call('SET', JOB .. args[i], args[i + 1], 'NX', 'PX', ttl_text) then
-          answers[count_answers] = 1
+        count_jobs = count_jobs + 1
+        if not call('SET', JOB .. args[i], args[i + 1], 'NX', 'PX', ttl_text) then
+          is_refused[count_jobs] = true
+        else
           added[count_added + 1], added[count_added + 2] = score_text, args[i]
           count_added = count_added + 2
         end
@@ -240,10 +239,10 @@ if at < last then
         elseif not is_free(id) then
           id = nil
         end
-        count_answers = count_answers + 1
-        answers[count_answers] = 0
-        if id and call('SET', JOB .. id, args[i + 1], 'NX', 'PX', ttl_text) then
-          answers[count_answers] = 1
+        count_jobs = count_jobs + 1
+        if not (id and call('SET', JOB .. id, args[i + 1], 'NX', 'PX', ttl_text)) then
+          is_refused[count_jobs] = true
+        else
           added[count_added + 1], added[count_added + 2] = score_text, id
           count_added = count_added + 2
           if given then
@@ -275,5 +274,12 @@ if count_added > 0 then
     --!include wake
     wake_one(wake)
   end
+end
+if 2 * count_jobs == count_added then
+  return count_jobs
+end
+local answers = {}
+for i = 1, count_jobs do
+  answers[i] = is_refused[i] and 0 or 1
 end
 return answers

@@ -1,6 +1,7 @@
 -- Who has which job. What a claim gives to a worker is one note in the hash `arq:batches:<worker>`, under the stamp of the claim: the
--- score that the claim gave to the jobs, their queue, and of each job the id and the score that it had before, a line each. A note
--- begins with % where one of them has a line's end in it: %0A stands for that, and %25 for %.
+-- score that the claim gave to the jobs, their queue, and of each job the id and the score that it had before, a line each; an empty line
+-- stands for the same score as that of the job before. A note begins with % where one of them has a line's end in it: %0A stands for that,
+-- and %25 for %.
 -- Workers of earlier versions have a hash `arq:claims:<worker>`, with a note of its own for each job.
 -- In the sorted set `arq:lapses` stands when somebody is to look whether one of a worker's claims has lapsed.
 local BATCHES, LAPSES = prefix .. 'batches:', prefix .. 'lapses'
@@ -33,9 +34,11 @@ local ID, SCORE, LAPSE, STAMP, QUEUE = 1, 2, 3, 4, 5
 -- The claims in a note.
 local function claims_in(note, stamp)
   local lines, claims = lines_of(note), {}
+  local score
   for n = 3, #lines - 1, 2 do
-    if tonumber(lines[n + 1]) then
-      claims[#claims + 1] = {lines[n], lines[n + 1], lines[1], stamp, lines[2]}
+    score = lines[n + 1] ~= '' and lines[n + 1] or score
+    if score and tonumber(score) then
+      claims[#claims + 1] = {lines[n], score, lines[1], stamp, lines[2]}
     end
   end
   return claims

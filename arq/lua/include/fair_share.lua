@@ -1,5 +1,5 @@
 -- For claim.lua: when there is not enough for all workers, each takes its part. `most`: how many jobs are wanted.
-if string.find(flags, 'f', 1, true) then
+if is_fair then
   alive = try('ZCOUNT', workers, now_text, '+inf')
   alive = type(alive) == 'number' and alive or 0
   if alive > 1 then

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from arq._redis import scripts
+from arq._redis import membership, scripts
+from arq._redis.batch_sizes import MOST_BYTES
+from arq._redis.membership import Why
 from arq._redis.scripts import ClaimRequest
 from arq.connections import ArqRedis, JobCall
 from arq.utils import timestamp_ms
@@ -184,3 +186,46 @@ async def test_odd_scores(arq_redis: ArqRedis, score: float) -> None:
     await old_enqueue(arq_redis, "odd", score=score)
     await old_enqueue(arq_redis, "good", score=2)
     assert ids(await claim(arq_redis, "w")) == ["odd", "good"]
+
+
+@pytest.mark.parametrize("odd", [b"usual", b"", "späte Grüße".encode(), b"a\nb", b"%0A\n%25 %"])
+async def test_many_with_the_same_score_keep_it(arq_redis: ArqRedis, odd: bytes) -> None:
+    """Servers to which scores are dear say them once."""
+    same: dict[Any, float] = {odd: 7, **{f"j{number:02}": 7 for number in range(30)}}
+    await arq_redis.zadd(QUEUE, same | {"later": 9})
+    found = await claim(arq_redis, "w", limit=31)
+    assert ids(found) == sorted(member.decode() if isinstance(member, bytes) else member for member in same)
+    assert {one.score for one in found.jobs} == {7}
+    assert found.wait_ms == 0
+    await membership.release(arq_redis, "w", Why.DIED, "signal 9")
+    back: Any = await arq_redis.zrange(QUEUE, 0, 30, withscores=True)
+    assert {score for _, score in back} == {7}
+    assert ids(await claim(arq_redis, "next", limit=40)) == [*ids(found), "later"]
+
+
+async def test_many_of_which_one_is_held_or_was_started_before(arq_redis: ArqRedis) -> None:
+    await arq_redis.enqueue_jobs([JobCall("f", _job_id=f"j{number:02}") for number in range(30)])
+    await hold_as_upstream(arq_redis, "j05")
+    assert len((await claim(arq_redis, "w", limit=25)).jobs) == 25
+    await arq_redis.set("arq:retry:j28", 4, ex=60)
+    found = await claim(arq_redis, "w", limit=25)
+    assert [(one.job_id, one.job_try) for one in found.jobs] == [
+        ("j26", 1),
+        ("j27", 1),
+        ("j28", 5),
+        ("j29", 1),
+    ]
+
+
+async def test_large_payloads_among_many_leave_the_rest_free(arq_redis: ArqRedis) -> None:
+    entries = {f"j{number:02}": 7 for number in range(30)}
+    await arq_redis.zadd(QUEUE, entries)
+    for job_id in entries:
+        await arq_redis.set(f"arq:job:{job_id}", bytes(MOST_BYTES // 12), px=60_000)
+    found = await claim(arq_redis, "w", limit=30)
+    assert 12 <= len(found.jobs) < 30
+    assert found.wait_ms == 0
+    assert await keys(arq_redis, "arq:in-progress:*") == {f"arq:in-progress:{name}" for name in ids(found)}
+    rest = await claim(arq_redis, "v", limit=12)
+    assert not set(ids(found)) & set(ids(rest))
+    assert ids(rest)[0] == f"j{len(found.jobs):02}"
