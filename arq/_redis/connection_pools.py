@@ -18,10 +18,10 @@ from .plain_io import is_ready
 from .server_errors import FOR_CLUSTERS
 
 try:
-    from redis.asyncio.observability.recorder import _get_or_create_collector as _collector
-except ImportError:
+    from redis.observability.providers import get_observability_instance as _observability
+except ImportError:  # earlier versions of redis-py have no metrics
 
-    def _collector() -> None:  # type: ignore[misc]
+    def _observability() -> Any:  # type: ignore[misc]
         return None
 
 
@@ -79,8 +79,9 @@ def is_dead(connection: Connection) -> bool:
 
 
 def _are_counted() -> bool:
-    """Whether somebody counts the connections that pools give and get back (redis-py 7.4 and later)."""
-    return _collector() is not None
+    """Whether somebody counts the connections that pools give and get back (later versions of redis-py)."""
+    found: Any = _observability()
+    return found is not None and found.get_provider_manager() is not None
 
 
 def _at_hand(pool: ConnectionPool) -> Connection | None:
