@@ -73,6 +73,17 @@ async def test_a_slot_that_is_moved_by_keys(cluster: Cluster, pool: ArqRedis) ->
     assert set(load.runs.values()) == {1}
 
 
+async def test_a_move_that_is_called_off_before_a_key_has_gone(cluster: Cluster, pool: ArqRedis) -> None:
+    load = Load(cluster, pool)
+    async with load.under_way():
+        source = await in_thread(cluster.owner)
+        target = await in_thread(cluster.another, source)
+        await in_thread(cluster.begin_move, source, target, SLOT)
+        for server in (target, source):
+            await in_thread(cluster.ask, server, "CLUSTER", "SETSLOT", SLOT, "STABLE")
+    assert set(load.runs.values()) == {1}
+
+
 async def test_a_slot_that_is_moved_at_once(cluster: Cluster, pool: ArqRedis) -> None:
     source = await in_thread(cluster.owner)
     if "valkey_version:9" not in cluster.ask(source, "INFO", "server"):
