@@ -13,6 +13,7 @@ from typing import Any
 from .._errors import PayloadRefused, SerializationError
 from .codecs import Codec, FunctionsCodec, JsonCodec, codec_of
 from .keyring import Keyring
+from .plain_json import PlainJson, PlainResult
 from .serialization import Deserializer, Serializer, serialize_job
 from .signed_envelope import JOB, MARK, RESULT, Seal, opened, parse, sealed_secretly, signed_entry
 from .unreadable_records import PICKLE
@@ -61,6 +62,10 @@ class PayloadFormat:
         if type(only) is JsonCodec and not accept_unsigned:
             self._reads_json = only.reader(is_verified=keyring is not None)
         self._json = codec if type(codec) is JsonCodec and not encrypt else None
+        #: of jobs and results without arguments; a mixture of codecs is for the time of a migration
+        self._plain: PlainJson | None = None
+        if self._json is not None and self._reads_json is not None:
+            self._plain = PlainJson(self._json.plain_job, self._json.plain_result)
         self._seals: dict[tuple[bytes, str | None], Seal] = {}
 
     def __repr__(self) -> str:
@@ -150,11 +155,40 @@ class PayloadFormat:
         found = self._seals[kind, queue] = Seal(self.keyring, kind, queue)
         return found
 
+    def write_plain_result(self, queue: str, job_id: str, fields: PlainResult) -> bytes | None:
+        """What stands in Redis of the result of a job that `read_plain_job` has read; None: write it as any other."""
+        body = None if self._plain is None else self._plain.write_result(*fields, queue, job_id)
+        if body is None or self.keyring is None:
+            return body
+        return (self._seals.get((RESULT, queue)) or self._seal(RESULT, queue)).sealed(job_id, body)
+
     # --- reading --------------------------------------------------------------------------------------------------
 
     def job_reader(self, job_id: str | bytes, queue: str) -> Deserializer:
         """What reads the payload of this job."""
         return functools.partial(self._read, JOB, job_id, queue)
+
+    def read_plain_job(self, payload: bytes, job_id: str, queue: str) -> tuple[str, int] | Deserializer:
+        """Function name and enqueue ms of a job without arguments that looks as one before; else what reads it."""
+        plain, seal = self._plain, self._seals.get((JOB, queue))
+        if plain is None or (seal is None and self.keyring is not None):
+            return self.job_reader(job_id, queue)
+        body = payload if seal is None else seal.body_of(job_id, payload)
+        if body is None or body[:1] != b"{":
+            return self.job_reader(job_id, queue)
+        return plain.read_job(body) or functools.partial(self._read_and_note, body)
+
+    def _read_and_note(self, body: bytes, _payload: bytes) -> dict[str, Any]:
+        """What stands in a job whose signature is verified, and what the next one of its kind looks like."""
+        found = self._decoded_body(body, is_verified=self.keyring is not None)
+        if self._plain is not None and not found.get("a") and not found.get("k"):
+            self._plain.note_job(body, found.get("f"))
+        return found
+
+    def _decoded_body(self, body: bytes, *, is_verified: bool) -> dict[str, Any]:
+        if self._reads_json is not None and body[:1] == b"{":
+            return self._reads_json(body)
+        return self._decoded(body, is_verified=is_verified)
 
     def result_reader(self, job_id: str | bytes, queue: str | None) -> Deserializer:
         """What reads the result of this job; `queue` None: of any queue."""
@@ -166,9 +200,7 @@ class PayloadFormat:
             body = seal.body_of(job_id, data)
         if body is None:
             body = self._opened(kind, job_id, queue, data)
-        if self._reads_json is not None and body[:1] == b"{":
-            return self._reads_json(body)
-        return self._decoded(body, is_verified=self.keyring is not None and data.startswith(MARK))
+        return self._decoded_body(body, is_verified=self.keyring is not None and data.startswith(MARK))
 
     def _opened(self, kind: bytes, job_id: str | bytes, queue: str | None, data: bytes) -> bytes:
         if data.startswith(MARK):

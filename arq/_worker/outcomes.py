@@ -68,11 +68,15 @@ def read(
 ) -> Attempt:
     """Read the payload of a claimed job. What is wrong with it is noted, not raised."""
     payload = job.payload
-    if payload and payload_format is None and deserializer is None:
-        if (plain := plain_pickles.read_job(payload)) is not None:
-            return _plain(job, functions, *plain)
+    if not payload:
+        pass
     elif payload_format is not None:
-        deserializer = payload_format.job_reader(job.job_id, queue_name)
+        found = payload_format.read_plain_job(payload, job.job_id, queue_name)
+        if isinstance(found, tuple):
+            return _plain(job, functions, *found)
+        deserializer = found
+    elif deserializer is None and (plain := plain_pickles.read_job(payload)) is not None:
+        return _plain(job, functions, *plain)
     return _read(job, functions, deserializer)
 
 

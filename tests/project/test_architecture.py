@@ -36,6 +36,7 @@ PURE = (
     "arq._payloads.data_types",
     "arq._payloads.importable_modules",
     "arq._payloads.exception_records",
+    "arq._payloads.plain_json",
     "arq._payloads.plain_pickles",
     "arq._payloads.portable_exceptions",
     "arq._payloads.pydantic_values",
@@ -180,7 +181,7 @@ ARQ_LAYERS = {
         "_payloads.aborted_result _payloads.codecs _payloads.data_types "
         "_payloads.importable_modules _payloads.exception_records _payloads.pydantic_values "
         "_payloads.keyring _payloads.payload_format _payloads.payload_options _payloads.pickle_errors "
-        "_payloads.plain_pickles "
+        "_payloads.plain_json _payloads.plain_pickles "
         "_payloads.portable_exceptions _payloads.serialization _payloads.signed_envelope _payloads.tagged_values "
         "_payloads.unreadable_records codecs"
     ),
