@@ -12,6 +12,7 @@ import math
 import pickle
 import pickletools
 import re
+from collections.abc import Callable
 from typing import Any
 
 from .._errors import PayloadRefused
@@ -40,17 +41,26 @@ class UnreadableError(Exception):
     """Bytes can't be read; the text says why."""
 
 
-class _Reader(RecipeReader):
-    def find_class(self, module: str, name: str) -> Any:
-        return (
-            self._attribute if (module, name) == ("builtins", "getattr") else super().find_class(module, name)
-        )
+class _Attribute:
+    """What a pickle gets for `getattr`: that is how it names methods of classes. It has nothing that could be set."""
 
-    def _attribute(self, owner: Any, name: Any) -> Any:
-        """That is how pickles name methods of classes."""
+    __slots__ = ("_find",)
+
+    def __init__(self, find: Callable[[str, str], Any]) -> None:
+        self._find = find
+
+    def __call__(self, owner: Any, name: Any) -> Any:
+        """The recipes of a method."""
         if not (isinstance(owner, type) and issubclass(owner, Recipe) and isinstance(name, str)):
             raise pickle.UnpicklingError("it wants an attribute of what is no class")
-        return super().find_class(owner.module, f"{owner.name}.{name}")
+        return self._find(owner.module, f"{owner.name}.{name}")
+
+
+class _Reader(RecipeReader):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("builtins", "getattr"):
+            return _Attribute(super().find_class)
+        return super().find_class(module, name)
 
     def persistent_load(self, pid: Any) -> Any:
         # not shown: it may have no end

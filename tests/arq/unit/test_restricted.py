@@ -70,6 +70,13 @@ def test_nothing_that_a_payload_names_is_imported(tmp_path: Any, monkeypatch: py
     assert "loud_module" not in sys.modules
 
 
+def test_nothing_that_outlives_the_reading_can_be_changed() -> None:
+    """A pickle may set attributes of what it was given for `getattr`."""
+    for state in (b"}\x8c\x04evil\x8c\x03xxxs", b"N}\x8c\x04evil\x8c\x03xxxs\x86"):
+        with pytest.raises(UnreadableError):
+            read(b"\x80\x04}\x8c\x01fcbuiltins\ngetattr\n" + state + b"bs.")
+
+
 @pytest.mark.parametrize("protocol", range(6))
 def test_every_protocol_is_read(protocol: int) -> None:
     payload = pickle.dumps({"f": "f", "a": (1, "a", Touchy()), "k": {}}, protocol)
