@@ -1,12 +1,12 @@
 """Each page as a person sees it: on a desk and on a phone, by day and by night."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from tests.browser.conftest import SCREENSHOTS, Shop, Visitor
+from tests.browser.page_checks import WIDTHS, too_wide, violations
 
 Visit = Callable[..., Visitor]
 PAGES = {
@@ -16,10 +16,7 @@ PAGES = {
     "nothing": "jobs?state=queued", "no-page": "nowhere", "markup": "jobs/markup", "long": "jobs/long",
     "unknown": "jobs/unknown",
 }  # fmt: skip
-WIDTHS = {"phone": 375, "desk": 1440}
 NOT_FOUND = ("no-job", "no-page")
-#: rules of WCAG 2.2 A and AA, and what axe's makers call good practice
-TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -37,19 +34,3 @@ def test_pages_are_whole_and_accessible(visit: Visit, shop: Shop, width: str, sc
         if faults:
             found[name] = faults
     assert not found
-
-
-def too_wide(page: Any) -> list[str]:
-    """A page scrolls up and down only; wide tables scroll in a frame of their own."""
-    over = page.evaluate("document.scrollingElement.scrollWidth - document.documentElement.clientWidth")
-    return [f"{over} px too wide"] if over > 0 else []
-
-
-def violations(axe: Axe, page: Any) -> list[str]:
-    """What axe has to say against it."""
-    response = axe.run(page, options={"runOnly": {"type": "tag", "values": TAGS}}).response
-    return [
-        f"{one['id']}: {node['target']} {node['failureSummary']}"
-        for one in response["violations"]
-        for node in one["nodes"]
-    ]
