@@ -85,7 +85,7 @@ class SlotOwner:
 
     Args:
         nodes: some of the cluster's nodes.
-        slot: number of the slot.
+        prefix: what the keys begin with.
         connect: makes a connection, not opened, to an address.
         make_client: makes redis-py's client of the whole cluster.
     """
@@ -93,13 +93,14 @@ class SlotOwner:
     def __init__(
         self,
         nodes: Sequence[Address],
-        slot: int,
+        prefix: str,
         connect: Callable[[Address], Connection],
         make_client: Callable[[], RedisCluster],
     ) -> None:
         #: makes redis-py's client of the whole cluster
         self.make_client = make_client
-        self.slot = slot
+        self.slot: int = key_slot(prefix.encode())
+        self._prefix = prefix
         self._seeds = tuple(nodes)
         self._known: list[Address] = list(nodes)
         self._connect = connect
@@ -152,7 +153,7 @@ class SlotOwner:
             await connection.send_command("CLUSTER", "SLOTS")
             rows = await connection.read_response(disable_decoding=True)
         except ResponseError as exc:
-            raise no_cluster_at(address, exc) from exc
+            raise no_cluster_at(address, exc, self._prefix) from exc
         finally:
             with contextlib.suppress(RedisError, OSError):
                 await connection.disconnect(nowait=True)
@@ -266,9 +267,7 @@ def cluster_pool(settings: RedisSettings) -> ConnectionPool:
         once: dict[str, Any] = {**options, "retry": Retry(NoBackoff(), 0), **limits}
         return plain(host=address[0], port=address[1], **once)
 
-    owner = SlotOwner(
-        nodes_of(settings), key_slot(prefix.encode()), connect, functools.partial(_client, settings)
-    )
+    owner = SlotOwner(nodes_of(settings), prefix, connect, functools.partial(_client, settings))
     host, port = nodes_of(settings)[0]
     pool: Any = ConnectionPool(
         connection_class=to_owner,

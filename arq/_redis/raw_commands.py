@@ -25,7 +25,7 @@ async def answers_to(redis: Redis, commands: Sequence[Command]) -> list[Any]:
     client, prefix = client_of(redis), prefix_of(redis)
     if prefix:
         commands = [under(prefix, command) for command in commands]
-    return [await _answer_of(client, command) for command in commands]
+    return [await _answer_of(client, command, prefix) for command in commands]
 
 
 async def ask(redis: Redis, *command: Any) -> Any:
@@ -83,11 +83,11 @@ def pairs(found: list[Any]) -> list[tuple[bytes, float]]:
     return [(member, float(score)) for member, score in found]
 
 
-async def _answer_of(redis: Redis, command: Command) -> Any:
+async def _answer_of(redis: Redis, command: Command, prefix: str) -> Any:
     try:
         return await redis.execute_command(command[0], *map(_raw, command[1:]), NEVER_DECODE=True)  # type: ignore[no-untyped-call]
     except ResponseError as exc:
-        return explained(exc)
+        return explained(exc, prefix=prefix)
 
 
 def _raw(word: Any) -> Any:

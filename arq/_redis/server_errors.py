@@ -15,6 +15,8 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from .user_rights import RIGHTS_ON_CLUSTERS
+
 #: The oldest Redis that arq is tested with. `min-replicas-to-write` does not hold for scripts in older ones.
 OLDEST = (7, 0)
 FOR_CLUSTERS = (
@@ -52,11 +54,11 @@ def is_wrong_server(exc: BaseException) -> bool:
     )
 
 
-def no_cluster_at(address: tuple[str, int], exc: ResponseError) -> ResponseError:
+def no_cluster_at(address: tuple[str, int], exc: ResponseError, prefix: str) -> ResponseError:
     """The error to raise where a server does not say how the slots of its cluster are divided."""
     if "cluster support disabled" in str(exc):
         return ResponseError(f"{address[0]}:{address[1]} {_NO_NODE}")
-    return explained(exc)
+    return explained(exc, prefix=prefix)
 
 
 def is_refusal(exc: BaseException) -> bool:
@@ -92,7 +94,7 @@ def explained(
 
 def _all_rights(prefix: str) -> str:
     if prefix:
-        return f"~{prefix}* {RIGHTS}; {_SEE}"
+        return f"~{prefix}* {RIGHTS}{f' {RIGHTS_ON_CLUSTERS}' if '{' in prefix else ''}; {_SEE}"
     return f"~arq:* {RIGHTS}, and for another queue ~QUEUE ~QUEUE:*; {_SEE}"
 
 

@@ -9,7 +9,7 @@ from .._keys import PREFIX
 #: Commands, in the order of the rules: what is dangerous (FLUSHALL, KEYS, ...) is taken back from the groups before it.
 _COMMANDS = "+@read +@write +@connection +@transaction -@dangerous +@blocking +eval +evalsha +time +info"
 #: Where the keys have a hash tag, for they may be on a cluster.
-_OF_CLUSTERS = "+cluster|slots +cluster|shards"
+RIGHTS_ON_CLUSTERS = "+cluster|slots +cluster|shards"
 
 
 def rules_for(prefix: str, queue_name: str, health_key: str = "") -> list[str]:
@@ -20,7 +20,7 @@ def rules_for(prefix: str, queue_name: str, health_key: str = "") -> list[str]:
     """
     if prefix:
         patterns = [_pattern(prefix)]
-        more = _OF_CLUSTERS.split() if "{" in prefix else []
+        more = RIGHTS_ON_CLUSTERS.split() if "{" in prefix else []
     else:
         names = [name for name in (queue_name, health_key) if name and not name.startswith(PREFIX)]
         patterns = [_pattern(PREFIX)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,31 @@ async def test_a_user_with_just_the_rights_of_arq_acl(cluster: Cluster) -> None:
     for server in cluster.servers:
         refused = [entry for entry in cluster.ask(server, "ACL", "LOG") if "mine" not in str(entry)]
         assert not refused
+        cluster.ask(server, "ACL", "DELUSER", "someone")
+
+
+async def test_a_right_that_is_missing_on_a_cluster(cluster: Cluster) -> None:
+    for server in cluster.servers:
+        cluster.ask(
+            server,
+            "ACL",
+            "SETUSER",
+            "someone",
+            "reset",
+            "on",
+            ">s3cret",
+            "~{app}:*",
+            "+@read",
+            "+@connection",
+        )
+    address = cluster.dsn.replace("//", "//someone:s3cret@")
+    told = (
+        re.escape("+cluster|slots")
+        + r" .*; all: ~\{app\}:\* \+@read .*\+cluster\|slots \+cluster\|shards; see"
+    )
+    with pytest.raises(NoPermissionError, match=told):
+        await create_pool(RedisSettings.from_dsn(address))
+    for server in cluster.servers:
         cluster.ask(server, "ACL", "DELUSER", "someone")
 
 
