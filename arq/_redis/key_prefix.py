@@ -110,7 +110,7 @@ _NAMES: dict[str, _Names] = {
     **dict.fromkeys(["MSET", "MSETNX"], _every_second),
     "SCAN": _pattern,
     **dict.fromkeys(["DEL", "EXISTS", "MGET", "WATCH"], _all),
-    **dict.fromkeys(["CONFIG", "EXEC", "INFO", "MULTI", "PING", "TIME", "UNWATCH"], _none),
+    **dict.fromkeys(["CONFIG", "DBSIZE", "EXEC", "INFO", "MULTI", "PING", "TIME", "UNWATCH"], _none),
     **dict.fromkeys(
         [
             *("GET", "INCR", "INCRBY", "PEXPIRE", "PEXPIREAT", "PTTL", "SET", "STRLEN", "TYPE"),

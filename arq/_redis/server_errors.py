@@ -124,9 +124,14 @@ class Server(NamedTuple):
     mode: str
 
 
+def info_fields(info: bytes) -> dict[str, str]:
+    """An answer to `INFO`, by the names of its fields."""
+    return dict(_FIELD.findall(info.decode(errors="replace")))
+
+
 def read_server(info: bytes) -> Server:
     """The answer to `INFO server`; what it does not say is () and ''. Valkey 9 has other names for the same."""
-    fields = dict(_FIELD.findall(info.decode(errors="replace")))
+    fields = info_fields(info)
     numbers = _NUMBER.findall(fields.get("redis_version", ""))
     return Server(tuple(map(int, numbers[:3])), fields.get("redis_mode") or fields.get("server_mode", ""))
 

@@ -11,10 +11,13 @@ from redis.asyncio import ConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from .cluster import owner_of
-from .server_errors import OLDEST, is_old, objection, read_server
+from .server_errors import OLDEST, info_fields, is_old, objection, read_server
 from .worker_connection import Link
 
 logger = logging.getLogger("arq.connections")
+
+#: What is asked for the log.
+SECTIONS = ("Server", "Memory", "Clients")
 
 
 async def probe(pool: ConnectionPool) -> None:
@@ -49,24 +52,18 @@ def _warn_of_age(version: tuple[int, ...]) -> None:
     )
 
 
-def _of_one_server(redis: Redis) -> Any:
-    """A pipeline; not one over a whole cluster."""
-    is_of_cluster = owner_of(getattr(redis, "connection_pool", None)) is not None
-    return Redis.pipeline(redis, transaction=False) if is_of_cluster else redis.pipeline(transaction=False)
-
-
 async def log_redis_info(redis: Redis, log_func: Callable[[str], Any]) -> None:
     """Log version, memory, clients and number of keys of the server through `log_func`; nothing if it does not say."""
+    # not by a pipeline: each worker would have a connection more, and 0.5 MB of code that it never runs again
+    link = Link(redis.connection_pool)
     try:
-        async with _of_one_server(redis) as pipe:
-            for section in ("Server", "Memory", "Clients"):
-                pipe.info(section=section)
-            pipe.dbsize()
-            *sections, key_count = await pipe.execute(raise_on_error=False)
+        *sections, key_count = await link.commands([*(("INFO", name) for name in SECTIONS), ("DBSIZE",)])
     except (RedisError, OSError) as exc:
         logger.debug("redis does not say what it is: %r", exc)
         return
-    server, memory, clients = (section if isinstance(section, dict) else {} for section in sections)
+    finally:
+        await link.drop()
+    server, memory, clients = (info_fields(info) if isinstance(info, bytes) else {} for info in sections)
     if not server:
         logger.debug("redis does not say what it is: %r", sections[0])
         return
@@ -78,7 +75,7 @@ async def log_redis_info(redis: Redis, log_func: Callable[[str], Any]) -> None:
     )
 
 
-def _own_version(server: dict[str, Any]) -> str:
+def _own_version(server: dict[str, str]) -> str:
     """What servers that are not Redis call themselves: their `redis_version` is that of the Redis they are like.
 
     In the same word: there are programs that read this line, up to its end.

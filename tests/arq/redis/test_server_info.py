@@ -10,6 +10,7 @@ import redis
 
 from arq._redis import server_probe
 from arq.connections import ArqRedis, RedisSettings, create_pool, log_redis_info
+from tests.support.eventually import wait_until_async
 
 
 async def test_the_line(arq_redis: ArqRedis, redis_client: redis.Redis) -> None:
@@ -23,6 +24,21 @@ async def test_the_line(arq_redis: ArqRedis, redis_client: redis.Redis) -> None:
     assert versions.startswith(f"redis_version={server['redis_version']}")
     own = server.get("valkey_version")
     assert versions.endswith(f",valkey_version={own}" if own else server["redis_version"])
+
+
+async def test_no_connection_stays_for_it(redis_settings: RedisSettings, redis_client: redis.Redis) -> None:
+    """A worker that waits for jobs has those that it waits with, and no other."""
+    before = len(redis_client.client_list())
+    pool = await create_pool(redis_settings)
+    lines: list[str] = []
+    await log_redis_info(pool, lines.append)
+    assert len(lines) == 1
+    await wait_until_async(lambda: _has_clients(redis_client, before), what="the connection is closed")
+    await pool.aclose()
+
+
+async def _has_clients(redis_client: redis.Redis, count: int) -> bool:
+    return len(redis_client.client_list()) == count
 
 
 async def test_a_server_that_is_too_old_is_told_of_once(
