@@ -79,16 +79,33 @@ def _time_at_end(tail: bytes) -> int | None:
 
 
 def _json_pairs(text: str) -> dict[str, Any]:
-    decoder, at = json.JSONDecoder(), 1
+    decoder, at, key = json.JSONDecoder(), 1, ""
     found: dict[str, Any] = {}
     try:
         while True:
             key, at = decoder.raw_decode(text, _behind_blanks(text, at))
-            value, at = decoder.raw_decode(text, _behind_blanks(text, at + 1))
+            at = _behind_blanks(text, at + 1)
+            value, at = decoder.raw_decode(text, at)
             found[str(key)] = value
             at += 1
     except ValueError:  # here it ends
-        return found
+        return found | {"a": _json_items(text[at:])} if key == "a" and "a" not in found else found
+
+
+def _json_items(text: str) -> list[Any]:
+    """The items of a list that breaks off, and what is there of a text among them."""
+    decoder, at = json.JSONDecoder(), 1
+    found: list[Any] = []
+    try:
+        while text.startswith("["):
+            at = _behind_blanks(text, at)
+            value, end = decoder.raw_decode(text, at)
+            found.append(value)
+            at = _behind_blanks(text, end) + 1
+    except ValueError:  # here it ends
+        if text[at : at + 1] == '"':
+            found.append(text[at + 1 :])
+    return found
 
 
 def _behind_blanks(text: str, at: int) -> int:

@@ -94,4 +94,11 @@ def test_other_codecs(codec: Any, keyring: Keyring | None) -> None:
 
 def test_json_without_an_end() -> None:
     found = read_part(preview_of(json.dumps({"t": 1, "f": "f", "a": [LONG], "k": {}, "et": NOW_MS}).encode()))
-    assert found == {"t": 1, "f": "f", "et": NOW_MS, MORE: True}
+    assert found | {"a": []} == {"t": 1, "f": "f", "a": [], "et": NOW_MS, MORE: True}
+    data = {"t": 1, "f": "f", "a": [7, {"b": [1]}, "x" * 5000], "k": {}, "et": NOW_MS}
+    for separators in ((",", ":"), (", ", ": ")):
+        found = read_part(preview_of(json.dumps(data, separators=separators).encode()))
+        *first, text = found["a"]
+        assert first == [7, {"b": [1]}]
+        assert set(text) == {"x"}
+    assert read_part(preview_of(json.dumps({**data, "a": [ROWS]}).encode()))["a"] == []
