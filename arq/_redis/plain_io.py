@@ -8,6 +8,7 @@ redis-py does it.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
@@ -37,7 +38,8 @@ def is_ready(connection: Any) -> bool:
     """
     parser: Any = getattr(connection, "_parser", None)
     stream: Any = getattr(connection, "_reader", None)
-    if type(parser) is not _PARSER or stream is None or parser._stream is not stream:
+    is_known = type(parser) is _PARSER and type(stream) is asyncio.StreamReader  # and no fakeredis
+    if not is_known or parser._stream is not stream:
         return False
     is_unread = parser._reader.has_data() or stream._buffer
     is_over = not parser._connected or stream.at_eof() or stream.exception() or stream._loop.is_closed()
@@ -52,7 +54,7 @@ async def write(connection: Any, packed: bytes, *, check_health: bool = True) ->
     """
     if (
         getattr(connection.send_packed_command, "__func__", None) is not _SEND
-        or connection._writer is None
+        or not isinstance(connection._writer, asyncio.StreamWriter)  # none, or that of fakeredis
         or connection._reader is None
         or connection.socket_timeout
         or (check_health and connection.health_check_interval)
