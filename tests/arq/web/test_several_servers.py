@@ -381,12 +381,12 @@ async def test_a_server_that_goes_and_comes_back(
             {"a": settings["a"], "z": RedisSettings(HOST, other.port)}, authorize=lambda request: "read"
         )
         async with browsing(app) as web:
-            assert (await web.get("/overview.json")).json()["away"] == {}
-            other.pause()
 
             async def is_away(expected: bool) -> bool:
                 return ("z" in (await web.get("/overview.json")).json()["away"]) is expected
 
+            await wait_until_async(lambda: is_away(False))
+            other.pause()
             await wait_until_async(lambda: is_away(True))
             assert (await web.get("/jobs.json")).json()["away"] == {"z": "does not answer"}
             other.resume()
