@@ -110,13 +110,12 @@ if is_plain then
   -- One more than wanted: is there more? Before 7.2, Redis takes 1.5 us to say a score. Of many jobs it is often the same, that of those which
   -- were enqueued together.
   local ids, size, is_more, lowest, found = nil, 0, false, nil, nil
-  if most >= MANY and not redis.VALKEY_VERSION_NUM and (redis.REDIS_VERSION_NUM or 0) < 459264 then
-    lowest = call('ZRANGEBYSCORE', queue, begin_at, now_text, 'WITHSCORES', 'LIMIT', '0', '1')[2]
-    if lowest then
-      ids = call('ZRANGEBYSCORE', queue, lowest, lowest, 'LIMIT', '0', most + 1)
+  if most >= MANY and begin_at == '-inf' and not redis.VALKEY_VERSION_NUM and (redis.REDIS_VERSION_NUM or 0) < 459264 then
+    lowest = call('ZRANGE', queue, '0', '0', 'WITHSCORES')[2]
+    if lowest and lowest + 0 <= now and call('ZCOUNT', queue, lowest, lowest) >= most then
+      ids, same_score = call('ZRANGEBYSCORE', queue, lowest, lowest, 'LIMIT', '0', most + 1), lowest
       size = #ids
-      same_score = size >= most and lowest
-      is_more = size > most or same_score and call('ZCOUNT', queue, '(' .. lowest, now_text) > 0
+      is_more = size > most or call('ZCOUNT', queue, '(' .. lowest, now_text) > 0
     end
   end
   if not same_score then
