@@ -310,6 +310,8 @@ if not is_plain then
       return found, next_ms
     end
 
+    local JUST_MS = 1000
+
     -- If locks have lapsed, the jobs will be taken as if they had not been started: nothing has counted that so far. If the worker is
     -- missing, nobody has seen its death, and it must be settled whose fault that was. A missing worker that still extends its locks
     -- is left alone: only its supervisor has fallen silent.
@@ -322,6 +324,8 @@ if not is_plain then
       for n, owner in ipairs(owners_of(claims)) do
         if not owner and is_held_by(holder, owner, claims[n]) then
           count_first(claims[n][ID], retry_ttl_s)
+        elseif owner == holder and tonumber(claims[n][LAPSE]) > now - JUST_MS then
+          next_ms = now -- a lock is there until its last ms is over: the next claim looks again
         end
       end
       if score_of(holder, MEMBERS) then

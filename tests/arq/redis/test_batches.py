@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import Counter
 from typing import Any
@@ -285,3 +286,21 @@ async def test_no_job_is_lost_or_doubled_and_every_start_counts(arq_redis: ArqRe
     for worker_id in list(fleet.running):
         await fleet.die(worker_id)
     assert set(await members(arq_redis, QUEUE)) == wanted - fleet.done
+
+
+async def test_locks_are_there_until_the_last_ms_of_a_claim_is_over(arq_redis: ArqRedis) -> None:
+    """A worker that waits for a lock to lapse looks in that very ms, and must look again in the next one."""
+    await arq_redis.enqueue_job("f", _job_id="a")
+    (job,) = (await claim(arq_redis, "w")).jobs
+
+    async def is_looked_at_again() -> bool:
+        seconds, us = await arq_redis.time()
+        now = seconds * 1000 + us // 1000
+        note: Any = await arq_redis.hget("arq:batches:w", job.stamp)
+        _, rest = note.split(b"\n", 1)
+        await arq_redis.hset("arq:batches:w", job.stamp, b"%d\n%s" % (now, rest))
+        await arq_redis.zadd("arq:lapses", {"w": 1})
+        await claim(arq_redis, "next")
+        return (await arq_redis.zscore("arq:lapses", "w") or math.inf) < now + 4000
+
+    await wait_until_async(is_looked_at_again)
