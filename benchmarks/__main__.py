@@ -111,6 +111,11 @@ class Session:
     def run(self) -> None:
         """Measure everything and print a table of each scenario as soon as it is there."""
         wanted = [SCENARIOS[name] for name in SCENARIOS if name in self.options.scenarios]
+        for name in self._left_over(wanted):
+            taking_part = " ".join(
+                one for one, peer in PEERS.items() if any(s.needs in peer.can for s in wanted)
+            )
+            print(f"benchmarks: {name} has none of these scenarios; use {taking_part}", file=sys.stderr)
         for _name, group in groupby(wanted, key=lambda scenario: scenario.group):
             scenarios = list(group)
             for scenario in scenarios:
@@ -127,6 +132,11 @@ class Session:
         """Who takes part."""
         named = [PEERS[name] for name in PEERS if name in self.options.peers]
         return [peer for peer in named if scenario.needs in peer.can and peer.name not in scenario.without]
+
+    def _left_over(self, wanted: list[Scenario]) -> list[str]:
+        """Who was named and takes no part in anything."""
+        taking_part = {peer.name for scenario in wanted for peer in self.peers(scenario)}
+        return [name for name in self.options.peers if name not in taking_part]
 
     def table(self, scenario: Scenario) -> str:
         """What was found."""
