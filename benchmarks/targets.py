@@ -110,13 +110,15 @@ TARGETS = (
     Target(f"{_M100}, log at WARNING, against arq-tuned", _versus("noop100", "ours-quiet", "arq-tuned"), 10, "16x"),
     Target(f"{_M10}, against arq-tuned", _versus("noop10", "ours", "arq-tuned"), 4.5, "7x"),
     Target("no-op, 2 processes, against arq-tuned", _versus("noop100x2", "ours-supervised", "arq-tuned"), 9, "15x"),
-    Target("the same, against own one process", _versus("noop100x2", "ours-supervised", "ours", "noop100"), 1.2, ""),
+    Target(
+        "the same, against own one process", _versus("noop100x2", "ours-supervised", "ours", "noop100"), 1.2, "1.4x",
+    ),
     Target(
         "no-op, 4 processes, against own two",
         _versus("noop100x4", "ours-supervised", "ours-supervised", "noop100x2"), 0.9, "above 1x",
     ),
-    Target("10 ms jobs, max_jobs 100: share of 10,000/s", _share("sleep10", "ours", 10_000), 72, "85 %", "%"),
-    Target("enqueue, awaited one by one, against arq", _versus("enqueue-one", "ours", "arq"), 2.2, "3.5x"),
+    Target("10 ms jobs, max_jobs 100: share of 10,000/s", _share("sleep10", "ours", 10_000), 75, "85 %", "%"),
+    Target("enqueue, awaited one by one, against arq", _versus("enqueue-one", "ours", "arq"), 2.2, "3x"),
     Target("the same: round trips a job", _plain("enqueue-one", "ours", "reads/job"), 1.02, "1", "", most=True),
     Target("enqueue, 100 concurrent, against arq", _versus("enqueue-gather", "ours", "arq"), 7, "12x"),
     Target(
@@ -126,15 +128,15 @@ TARGETS = (
     Target(_HELD.format(500), _versus("held500", "ours", "ours", "held0"), 0.85, "0.97x"),
     Target(_HELD.format("2,000"), _versus("held2000", "ours", "ours", "held0"), 0.85, "0.97x"),
     Target("1 million queued, against 1 thousand", _versus("depth1m", "ours", "ours", "depth1k"), 0.9, "1x"),
-    Target("pick-up latency, against the best peer", _versus_best("pickup", "ours"), 1, "0.6x", most=True),
+    Target("pick-up latency, against the best peer", _versus_best("pickup", "ours"), 1, "0.7x", most=True),
     Target("enqueue to result, against the best peer", _versus_best("roundtrip", "ours"), 1, "0.5x", most=True),
     Target("lateness of a deferred job, median", _plain("lateness", "ours"), 5, "2 ms", "ms", most=True),
     Target("Redis commands a job, max_jobs 100", _plain("noop100", "ours", "commands/job"), 9, "7", "", most=True),
     Target("server reads a job, max_jobs 100", _plain("noop100", "ours", "reads/job"), 0.05, "0.02", "", most=True),
     Target("Redis commands/s of an idle worker", _plain("idle", "ours"), 2.5, "1", "", most=True),
-    Target("the same, 600 jobs held elsewhere", _plain("idle600", "ours"), 5, "2", "", most=True),
+    Target("the same, 600 jobs held elsewhere", _plain("idle600", "ours"), 5, "2.5", "", most=True),
     Target(
-        "4 processes with parent and steward, PSS", _plain("memory4", "ours-supervised"), 75, "55 MB", "MB", most=True,
+        "4 processes with parent and steward, PSS", _plain("memory4", "ours-supervised"), 75, "65 MB", "MB", most=True,
     ),
     Target(
         "job of a SIGKILLed process runs again after", _plain("recovery", "ours-supervised"), 1, "0.3 s", "s",
