@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 from .._printable import text_of
@@ -194,20 +194,33 @@ class JsonCodec(_TaggedCodec):
         """The same for a result; what `serialize_result` takes."""
         if kwargs:
             return None
-        written, kind = self._plain_args(args), type(result)
-        if written is None or kind not in self._values.plain:
+        written, value = self._plain_args(args), self.plain_value(result)
+        if written is None or value is None:
             return None
         if not type(job_try) is type(enqueue_ms) is type(start_ms) is type(finished_ms) is int:
             return None
         if not type(function) is type(queue) is type(job_id) is str:
             return None
-        try:
-            value = str(result) if kind is int else "".join(self._encode(result, 0))
-        except ValueError:  # a number of more digits than Python writes
-            return None
         done = "true" if success else "false"
         places = (job_try, _text_of(function), written, enqueue_ms, done, value, start_ms, finished_ms)
         return (_RESULT % (*places, _text_of(queue), _text_of(job_id))).encode()
+
+    @property
+    def plain_types(self) -> Container[object]:
+        """Types of values that JSON has."""
+        return self._values.plain
+
+    def plain_value(self, value: Any) -> str | None:
+        """A plain value as `dumps` writes it; None: it is more than that."""
+        kind = type(value)
+        if value is None or kind not in self._values.plain:
+            return "null" if value is None else None
+        if kind is str:
+            return _text_of(value)
+        try:
+            return str(value) if kind is int else "".join(self._encode(value, 0))
+        except ValueError:  # a number of more digits than Python writes
+            return None
 
     def _plain_args(self, args: Any) -> str | None:
         """Positional arguments; None: some are more than plain values."""

@@ -13,7 +13,7 @@ from typing import Any
 from .._errors import PayloadRefused, SerializationError
 from .codecs import Codec, FunctionsCodec, JsonCodec, codec_of
 from .keyring import Keyring
-from .plain_json import PlainJson, PlainResult
+from .plain_json import PlainJob, PlainJson
 from .serialization import Deserializer, Serializer, serialize_job
 from .signed_envelope import JOB, MARK, RESULT, Seal, opened, parse, sealed_secretly, signed_entry
 from .unreadable_records import PICKLE
@@ -62,10 +62,10 @@ class PayloadFormat:
         if type(only) is JsonCodec and not accept_unsigned:
             self._reads_json = only.reader(is_verified=keyring is not None)
         self._json = codec if type(codec) is JsonCodec and not encrypt else None
-        #: of jobs and results without arguments; a mixture of codecs is for the time of a migration
+        #: of jobs and results of plain values; a mixture of codecs is for the time of a migration
         self._plain: PlainJson | None = None
         if self._json is not None and self._reads_json is not None:
-            self._plain = PlainJson(self._json.plain_job, self._json.plain_result)
+            self._plain = PlainJson(self._json.plain_job, self._json.plain_result, self._json.plain_types)
         self._seals: dict[tuple[bytes, str | None], Seal] = {}
 
     def __repr__(self) -> str:
@@ -155,9 +155,29 @@ class PayloadFormat:
         found = self._seals[kind, queue] = Seal(self.keyring, kind, queue)
         return found
 
-    def write_plain_result(self, queue: str, job_id: str, fields: PlainResult) -> bytes | None:
-        """What stands in Redis of the result of a job that `read_plain_job` has read; None: write it as any other."""
-        body = None if self._plain is None else self._plain.write_result(*fields, queue, job_id)
+    def write_plain_result(
+        self,
+        queue: str,
+        job_id: str,
+        function: str,
+        job_try: int,
+        args: str,
+        enqueue_ms: int,
+        value: Any,
+        start_ms: int,
+        finish_ms: int,
+    ) -> bytes | None:
+        """What stands in Redis of the result of a job that `read_plain_job` has read; None: write it as any other.
+
+        Args:
+            args: as they were read.
+        """
+        plain, written = self._plain, None if self._json is None else self._json.plain_value(value)
+        if plain is None or written is None:
+            return None
+        body = plain.write_result(
+            function, job_try, args, enqueue_ms, written, start_ms, finish_ms, queue, job_id
+        )
         if body is None or self.keyring is None:
             return body
         return (self._seals.get((RESULT, queue)) or self._seal(RESULT, queue)).sealed(job_id, body)
@@ -168,8 +188,8 @@ class PayloadFormat:
         """What reads the payload of this job."""
         return functools.partial(self._read, JOB, job_id, queue)
 
-    def read_plain_job(self, payload: bytes, job_id: str, queue: str) -> tuple[str, int] | Deserializer:
-        """Function name and enqueue ms of a job without arguments that looks as one before; else what reads it."""
+    def read_plain_job(self, payload: bytes, job_id: str, queue: str) -> PlainJob | Deserializer:
+        """A job without arguments by name that begins as one before; else what reads it."""
         plain, seal = self._plain, self._seals.get((JOB, queue))
         if plain is None or (seal is None and self.keyring is not None):
             return self.job_reader(job_id, queue)
@@ -181,7 +201,7 @@ class PayloadFormat:
     def _read_and_note(self, body: bytes, _payload: bytes) -> dict[str, Any]:
         """What stands in a job whose signature is verified, and what the next one of its kind looks like."""
         found = self._decoded_body(body, is_verified=self.keyring is not None)
-        if self._plain is not None and not found.get("a") and not found.get("k"):
+        if self._plain is not None and not found.get("k"):
             self._plain.note_job(body, found.get("f"))
         return found
 

@@ -35,7 +35,8 @@ class Attempt:
         hint: then, what may have been meant.
         start_ms: unix ms.
         job_id: the job's.
-        is_plain: `plain_pickles` has read it: it has no arguments.
+        args_json: the arguments as JSON, if `plain_json` or `plain_pickles` has read them: plain values, none by name;
+            '': they are more than that, or were read in another way.
         ref: how log lines call the job.
     """
 
@@ -50,7 +51,7 @@ class Attempt:
     start_ms: int = 0
     unread: bool = False
     hint: str = ""
-    is_plain: bool = False
+    args_json: str = ""
     job_id: str = field(init=False)
     ref: str = field(init=False)
 
@@ -113,7 +114,7 @@ def readable(
     attempt.args, attempt.kwargs = args, kwargs
     attempt.enqueue_ms, attempt.job_try = enqueue_ms, job_try
     attempt.problem, attempt.unread, attempt.hint = None, False, ""
-    attempt.start_ms, attempt.is_plain = 0, False
+    attempt.start_ms, attempt.args_json = 0, ""
     attempt.ref = _ref(attempt.job_id, function_name, function)
     return attempt
 

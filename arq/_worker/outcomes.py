@@ -6,12 +6,12 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .._endings import Again, Done, Ending, Unbegun, make_done
 from .._errors import DeserializationError, JobExecutionFailed, PayloadRefused, Retry, RetryJob, Snooze
 from .._function import Function
-from .._payloads import plain_pickles
+from .._payloads import plain_json, plain_pickles
 from .._payloads.pickle_errors import explain
 from .._payloads.serialization import (
     UNSERIALIZABLE_RESULT,
@@ -76,16 +76,21 @@ def read(
             return _plain(job, functions, *found)
         deserializer = found
     elif deserializer is None and (plain := plain_pickles.read_job(payload)) is not None:
-        return _plain(job, functions, *plain)
+        return _plain(job, functions, plain[0], (), plain_json.NO_ARGS, plain[1])
     return _read(job, functions, deserializer)
 
 
 def _plain(
-    job: ClaimedJob, functions: Mapping[str, Function | CronJob], name: str, enqueue_ms: int
+    job: ClaimedJob,
+    functions: Mapping[str, Function | CronJob],
+    name: str,
+    args: tuple[Any, ...],
+    args_json: str,
+    enqueue_ms: int,
 ) -> Attempt:
     function = functions.get(name)
-    attempt = readable(job, name, function, (), {}, enqueue_ms, job.job_try)
-    attempt.is_plain = True
+    attempt = readable(job, name, function, args, {}, enqueue_ms, job.job_try)
+    attempt.args_json = args_json
     if function is None:
         attempt.hint = hint(name, functions)
     return attempt

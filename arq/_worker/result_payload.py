@@ -23,7 +23,7 @@ def result_payload(
     """What is kept of an outcome in Redis; b"": nothing can be."""
     attempt = outcome.attempt
     job_id = attempt.job_id
-    if attempt.is_plain and (plain := _plain(outcome, queue_name, serializer, payload_format)) is not None:
+    if attempt.args_json and (plain := _plain(outcome, queue_name, serializer, payload_format)) is not None:
         return plain
     fields = (
         attempt.function_name,
@@ -54,14 +54,18 @@ def _plain(
     outcome: Outcome, queue_name: str, serializer: Serializer | None, payload_format: PayloadFormat | None
 ) -> bytes | None:
     attempt, value = outcome.attempt, outcome.value
-    is_simple = value is None or value is True or value is False
-    if not is_simple or attempt.kwargs or outcome.verdict is not COMPLETE:
+    if attempt.kwargs or outcome.verdict is not COMPLETE:
         return None
+    name, job_try, enqueue_ms = attempt.function_name, attempt.job_try, attempt.enqueue_ms
     times = attempt.start_ms, outcome.finish_ms
-    fields = (attempt.function_name, attempt.job_try, attempt.enqueue_ms, value, *times)
     if payload_format is not None:
-        return payload_format.write_plain_result(queue_name, attempt.job_id, fields)
-    return None if serializer else plain_pickles.write_result(*fields, queue_name, attempt.job_id)
+        args = attempt.args_json
+        return payload_format.write_plain_result(
+            queue_name, attempt.job_id, name, job_try, args, enqueue_ms, value, *times
+        )
+    if serializer or not (value is None or value is True or value is False):
+        return None
+    return plain_pickles.write_result(name, job_try, enqueue_ms, value, *times, queue_name, attempt.job_id)
 
 
 def _shown(outcome: Outcome) -> dict[str, Any]:
