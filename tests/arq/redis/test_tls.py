@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from arq.connections import RedisSettings, create_pool
 from arq.worker import Worker
 from tests.arq.redis.harness import CONNECT_S, quick, running
 from tests.supervisor.harness import Pool, Queue, pool_in
-from tests.support.eventually import wait_until
+from tests.support.eventually import wait_until, wait_until_async
 from tests.support.servers import HOST, RedisServer
 from tests.support.tls import Certificates, binary_with_tls, make_certificates, tls_server
 
@@ -65,6 +66,13 @@ def settings(server: tuple[RedisServer, int], certificates: Certificates) -> Red
     )
 
 
+async def goodbyes() -> None:
+    """Until TLS has said goodbye on connections that nobody waits for: the event loop is closed after the test."""
+    selector = getattr(asyncio.get_running_loop(), "_selector", None)
+    if selector is not None:  # that of asyncio; its own pipe stays
+        await wait_until_async(lambda: len(selector.get_map()) <= 1, what="connections are closed")
+
+
 async def result_of_a_job(settings: RedisSettings) -> str:
     """Enqueue, run, fetch."""
     pool = await create_pool(settings)
@@ -75,12 +83,14 @@ async def result_of_a_job(settings: RedisSettings) -> str:
             return str(await job.result(timeout=30))
     finally:
         await pool.aclose()
+        await goodbyes()
 
 
 async def refusal(settings: RedisSettings) -> str:
     """What `create_pool` says when it fails."""
     with pytest.raises(redis.ConnectionError) as caught:
         await create_pool(settings)
+    await goodbyes()
     return str(caught.value)
 
 
@@ -170,6 +180,7 @@ async def test_a_name_that_is_not_checked_is_told_of_once(
     async def connect(**changes: Any) -> int:
         pool = await create_pool(replace(settings, **changes))
         await pool.aclose()
+        await goodbyes()
         return caplog.text.count("set ssl_check_hostname=True")
 
     _told_of.clear()
