@@ -26,8 +26,6 @@ _SAMPLE_MS = (1_111_111_111_111, 2_222_222_222_222, 3_333_333_333_333)
 
 #: Function, arguments, these as they were written ('': they are more than plain values), and enqueue ms of a job.
 PlainJob = tuple[str, tuple[Any, ...], str, int]
-#: Function, try, arguments as `PlainJob` has them, enqueue ms, value as JSON, start ms and finish ms of a result.
-PlainResult = tuple[str, int, str, int, str, int, int]
 #: Writes a result: function, args, kwargs, try, enqueue ms, success, value, start ms, finish ms, ref, queue, id.
 WriteResult = Callable[..., bytes | None]
 #: Writes a job: try, function, args, enqueue ms.

@@ -13,34 +13,29 @@ from arq.admin import Admin
 from arq.connections import RedisSettings
 from arq.shards import ArqShards
 from arq.worker import Worker, func
-from tests.arq.redis.harness import CONNECT_S, Ctx, running
+from tests.arq.redis.harness import Ctx, running
 from tests.arq.redis.operators import Outcome, run_command
+from tests.arq.redis.three_servers import NAMES, emptied, settings_by_name, three_servers
 from tests.support.eventually import wait_until_async
-from tests.support.servers import HOST, RedisServer, running_server
+from tests.support.servers import HOST, RedisServer
 
-NAMES = ("a", "b", "c")
 NOWHERE = f"--redis=z=redis://:secret@{HOST}:1"
 
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[list[RedisServer]]:
-    with running_server() as one, running_server() as two, running_server() as three:
-        yield [one, two, three]
+    with three_servers() as running_ones:
+        yield running_ones
 
 
 @pytest.fixture
 def settings(servers: list[RedisServer]) -> dict[str, RedisSettings]:
-    return {
-        name: RedisSettings(HOST, server.port, conn_timeout=CONNECT_S)
-        for name, server in zip(NAMES, servers, strict=True)
-    }
+    return settings_by_name(servers)
 
 
 @pytest.fixture
 async def shards(settings: dict[str, RedisSettings]) -> AsyncIterator[ArqShards]:
-    async with ArqShards(settings) as made:
-        for client in made.clients.values():
-            await client.flushdb()
+    async with emptied(settings) as made:
         yield made
 
 

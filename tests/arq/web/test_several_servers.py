@@ -16,12 +16,12 @@ from arq.connections import RedisSettings
 from arq.shards import ArqShards
 from arq.web import dashboard
 from arq.worker import Worker, func
-from tests.arq.redis.harness import CONNECT_S, running
+from tests.arq.redis.harness import running
+from tests.arq.redis.three_servers import NAMES, emptied, settings_by_name, three_servers
 from tests.arq.web.conftest import browsing
 from tests.support.eventually import wait_until_async
 from tests.support.servers import HOST, RedisServer, running_server
 
-NAMES = ("a", "b", "c")
 PATHS = (
     "/",
     "/queues",
@@ -40,23 +40,18 @@ Act = Callable[..., Awaitable[dict[str, Any]]]
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[list[RedisServer]]:
-    with running_server() as one, running_server() as two, running_server() as three:
-        yield [one, two, three]
+    with three_servers() as running_ones:
+        yield running_ones
 
 
 @pytest.fixture
 def settings(servers: list[RedisServer]) -> dict[str, RedisSettings]:
-    return {
-        name: RedisSettings(HOST, server.port, conn_timeout=CONNECT_S)
-        for name, server in zip(NAMES, servers, strict=True)
-    }
+    return settings_by_name(servers)
 
 
 @pytest.fixture
 async def shards(settings: dict[str, RedisSettings]) -> AsyncIterator[ArqShards]:
-    async with ArqShards(settings) as made:
-        for client in made.clients.values():
-            await client.flushdb()
+    async with emptied(settings) as made:
         yield made
 
 
