@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# ioredis 6: a command rejected with "Command timed out" while the server was away is sent when it is back; node-redis' limit
-# stops where the wire begins.
+# ioredis 6: a command that "timed out" while the server was away is sent when it is back; node-redis' limit ends at the wire.
 #
 # Most would guess: `commandTimeout` gives a command up: what never left the client is forgotten when its promise is
 #   rejected. And the limit of node-redis (`commandOptions: {timeout}`) bounds how long a caller waits for an answer.

@@ -107,7 +107,12 @@ def _cells(results: dict[str, Any], scenario: str, ours: str, theirs: str, name:
     )
     arq = results[theirs]["arq"]
     original = f"{number(_median(arq, name))}{unit}" if _came_back(arq) else _not_within(arq, name, unit)
-    return [f"{number(_median(results[scenario][ours], name))}{unit}", original, others]
+    return [_shown(_median(results[scenario][ours], name), unit), original, others]
+
+
+def _shown(value: float, unit: str) -> str:
+    """A number with its unit; of seconds that would be 0.00, milliseconds."""
+    return f"{value * 1000:.0f} ms" if unit == " s" and value < 0.01 else f"{number(value)}{unit}"
 
 
 def _came_back(rounds: Rounds) -> bool:
